@@ -1,0 +1,50 @@
+"""The joined loop: AEPO chooses what is labelled, SPA spreads the labels over the rest."""
+
+from prefect import flow
+
+from flows.scoreboard import Result, Scoreboard
+from prefopt_core.artifacts import Artifact
+from prefopt_core.experiments import AlignConfig
+from tasks.annotation import annotate_responses, judge_responses
+from tasks.embedding import embed_candidates
+from tasks.generation import generate_candidates
+from tasks.pairing import pair_responses
+from tasks.policies import load_policy
+from tasks.prompts import load_prompts
+from tasks.scoring import score_preferences, score_responses
+from tasks.selection import select_responses
+from tasks.training import train_policy
+
+
+@flow(name="align")
+def align(config: AlignConfig) -> Result:
+    """In rounds: sample, select, buy a few labels, judge the rest, train."""
+    seed, scoring = config.seed, config.scoring
+    start = policy = load_policy(config.policy, seed)  # π_init
+    board = Scoreboard("align", config, load_prompts(config.prompts, seed))
+    board.measure(start)
+    learned: list[Artifact] = []
+    for number, turn in enumerate(config.rounds, 1):
+        prompts = board.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
+        candidates = generate_candidates(prompts, policy, config.generation, seed)  # N ~ π_{t-1}
+        embeddings = embed_candidates(candidates, config.embedding)
+        selected = select_responses(candidates, embeddings, config.selection, seed)  # k of N
+        logps = score_responses(selected, candidates, prompts, policy, scoring)  # log π_{t-1}
+        labels = judgments = judged = None
+        if turn.labels:
+            labels = annotate_responses(
+                selected, candidates, prompts, config.annotation, turn.labels, seed
+            )
+        if learned:  # before, π_{t-1} is π_init and has no opinion
+            judged = (selected, candidates, prompts)
+            initial_logps = score_responses(*judged, start, scoring)  # log π_init
+            judgments = judge_responses(*judged, logps, initial_logps, config.judge)
+        pairs = pair_responses(
+            labels, judgments, candidates, prompts, logps, config.pairing, number, seed
+        )
+        replayed = [score_preferences(learned, policy, scoring)] if learned else []
+        training = config.training.for_round(len(learned) or 1)
+        policy = train_policy([pairs, *replayed], policy, training, seed)  # π_t, reference π_{t-1}
+        learned.append(pairs)
+        board.measure(policy, pairs, labels, judged)
+    return board.result(pairs, policy)

@@ -1,0 +1,117 @@
+"""The `prefopt` command: parse, then hand over to the verb's function."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+VERBS = {
+    "run": "flows.verbs.run:run",
+    "plan": "flows.verbs.run:plan",
+    "select": "flows.verbs.select:select",
+    "list": "flows.verbs.listing:list_names",
+    "show": "flows.verbs.show:show",
+    "export": "flows.verbs.show:export",
+    "ui": "flows.verbs.run:ui",
+    "cache": "flows.verbs.cache:cache",
+}
+"""Verb → its function, imported when used: `prefopt --help` must not wait for torch or Prefect."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; errors a user can cause end in one line, not a traceback."""
+    arguments = parser().parse_args(argv)
+    module, _, function = VERBS[arguments.verb].partition(":")
+
+    from pydantic import ValidationError
+
+    from prefopt_core.errors import PrefoptError
+
+    try:
+        getattr(importlib.import_module(module), function)(arguments)
+    except PrefoptError as error:
+        problems = [str(error)]
+    except ValidationError as error:
+        problems = [_problem(tuple(e["loc"]), e["msg"]) for e in error.errors()]
+    except KeyboardInterrupt:
+        print("\nprefopt: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    else:
+        return 0
+    print(*(f"prefopt: {problem}" for problem in problems), sep="\n", file=sys.stderr)
+    return 2
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    setting = ".".join(map(str, place))
+    return f"{setting}: {message}".removeprefix(": ").replace("Value error, ", "")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(
+        prog="prefopt",
+        description="Align language models to preferences with few labels.",
+        epilog="Artifacts lie in the store: $PREFOPT_STORE, by default data/store.",
+    )
+    verbs = top.add_subparsers(required=True, metavar="VERB", dest="verb")
+
+    for name, text in (
+        ("run", "run a config; what the store holds is not computed again"),
+        ("plan", "show what a run would do, and which labels it would buy"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        verb.add_argument("config", help="YAML file, or the name of a deployment in prefect.yaml")
+        verb.add_argument(
+            "changes", nargs="*", metavar="selection.k=4", help="settings that differ from it"
+        )
+        verb.add_argument(
+            "--refresh", action="append", default=[], metavar="STAGE", help="compute it again"
+        )
+    run = verbs.choices["run"]
+    run.add_argument("--quiet", action="store_true", help="print errors and the result only")
+    run.add_argument("--no-server", action="store_true", help="run without Prefect")
+
+    select = verbs.add_parser("select", help="choose which responses of a file to label")
+    select.add_argument("file", type=Path, help=".csv, .jsonl or .parquet of candidates")
+    select.add_argument("--k", type=int, default=2, help="responses per prompt (default: 2)")
+    select.add_argument("--strategy", default="aepo", help="see `prefopt list strategies`")
+    select.add_argument("--embedder", default="sentence-transformers")
+    select.add_argument("--seed", type=int, default=0)
+    select.add_argument("--empty", choices=("error", "drop", "keep"), default="error")
+    select.add_argument("--output", type=Path, help="write .csv, .jsonl or .parquet")
+
+    names = verbs.add_parser("list", help="list what a config can name, with its settings")
+    names.add_argument("kind", nargs="?", help="strategies, annotators, …; all kinds if left out")
+
+    show = verbs.add_parser("show", help="show an artifact as a table")
+    show.add_argument("artifact", help="a table's name (its newest), or the start of a digest")
+    show.add_argument("--rows", type=int, default=10)
+
+    export = verbs.add_parser("export", help="write preferences in TRL's format")
+    export.add_argument("folder", type=Path)
+    export.add_argument("--artifact", default="preferences", help="default: the newest")
+    export.add_argument("--format", choices=("parquet", "jsonl"), default="parquet")
+    export.add_argument(
+        "--text", action="store_true", help="plain texts instead of messages, for base models"
+    )
+
+    ui = verbs.add_parser("ui", help="open Prefect's pages on the runs of this store")
+    ui.add_argument("--port", type=int, default=4200)
+
+    cache = verbs.add_parser("cache", help="look after the store")
+    actions = cache.add_subparsers(required=True, metavar="ACTION", dest="action")
+    actions.add_parser("ls", help="what the store holds, by stage")
+    explain = actions.add_parser("explain", help="what an artifact was made of, and how")
+    explain.add_argument("artifact", help="the start of a digest or key")
+    actions.add_parser("verify", help="compare every object with its digest")
+    remove = actions.add_parser("rm", help="forget results, so that they are computed again")
+    remove.add_argument("stage", help="a stage, or the start of a digest or key")
+    collect = actions.add_parser("gc", help="delete what nothing refers to")
+    collect.add_argument("--dry-run", action="store_true")
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

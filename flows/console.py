@@ -1,0 +1,58 @@
+"""What `prefopt` prints while stages run: a line per stage, a bar with the time left."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from prefopt_core.stages import Outcome
+
+
+class ConsoleObserver:
+    """Shows stages on a terminal; elsewhere (a log, a pipe) only a line for each finished one."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("· left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._console = console
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "ConsoleObserver":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def started(self, stage: str) -> None:
+        """A stage begins."""
+        self._tasks[stage] = self._progress.add_task(stage, total=None)
+
+    def progressed(self, stage: str, done: int, total: int) -> None:
+        """A stage has done so much."""
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+    def finished(self, stage: str, outcome: Outcome) -> None:
+        """A stage has its result."""
+        self._progress.remove_task(self._tasks.pop(stage))
+        mark = "[green]●[/]" if outcome.cached else "[blue]○[/]"
+        self._console.print(f"{mark} {stage:<18} {outcome}", highlight=False, soft_wrap=True)

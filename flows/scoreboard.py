@@ -1,0 +1,80 @@
+"""Measures every round on the same held-out prompts, and shows the figures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefopt_core.artifacts import Artifact, Model
+from prefopt_core.experiments import Experiment
+from tasks.annotation import grade_responses
+from tasks.evaluation import evaluate_round
+from tasks.generation import generate_candidates
+from tasks.prompts import draw_prompts
+from tasks.reporting import report_round, write_report
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves behind: the last round's pairs, the policy, the figures, the report."""
+
+    preferences: Artifact
+    policy: Model | None
+    metrics: tuple[Artifact, ...]
+    report: Path | None
+
+
+class Scoreboard:
+    """The figures of a run, round by round; without `evaluation` only what can be counted."""
+
+    def __init__(self, flow: str, config: Experiment, prompts: Artifact) -> None:
+        self.flow, self.config, self.prompts = flow, config, prompts
+        self.metrics: list[Artifact] = []
+        self.grades: list[Artifact] = []
+        self.test = self.draw(0, config.test_prompts, "evaluation") if config.evaluation else None
+
+    def draw(self, first: int, count: int | None, purpose: str) -> Artifact:
+        """Prompts for one purpose, disjoint from those of others."""
+        shard_size, seed = self.config.prompts.shard_size, self.config.seed
+        return draw_prompts(self.prompts, first, count, purpose, shard_size, seed)
+
+    def measure(
+        self,
+        policy: Model | None,
+        preferences: Artifact | None = None,
+        annotations: Artifact | None = None,
+        judged: tuple[Artifact, Artifact, Artifact] | None = None,
+    ) -> None:
+        """Add a round; the first call is the start policy's.
+
+        Args:
+            policy: The policy after the round.
+            preferences: The pairs it learned from.
+            annotations: The labels bought for them.
+            judged: (selections, candidates, prompts) that the policy judged itself.
+        """
+        evaluation, seed = self.config.evaluation, self.config.seed
+        start, previous = (*self.grades[:1], None)[0], (None, *self.grades)[-1]
+        responses = grades = truth = None
+        if evaluation and self.test and policy:
+            responses = generate_candidates(self.test, policy, evaluation.generation, seed)
+            grades = grade_responses(responses, responses, self.test, evaluation.grader)
+            truth = grade_responses(*judged, evaluation.grader) if judged else None
+            self.grades.append(grades)
+        self.metrics.append(
+            evaluate_round(
+                round_number=len(self.metrics),
+                seed=seed,
+                responses=responses,
+                grades=grades,
+                start_grades=start,
+                previous_grades=previous,
+                preferences=preferences,
+                annotations=annotations,
+                truth=truth,
+            )
+        )
+        report_round(self.flow, self.metrics, preferences)
+
+    def result(self, preferences: Artifact, policy: Model | None) -> Result:
+        """Close the run with its report."""
+        report = write_report(self.flow, self.config, self.metrics, preferences)
+        return Result(preferences, policy, tuple(self.metrics), report)

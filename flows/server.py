@@ -1,0 +1,113 @@
+"""The Prefect server of a run: the one that is there, or one of our own that ends with us."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prefopt_core.errors import PrefoptError
+from prefopt_core.store import Store
+
+USUAL_URL = "http://127.0.0.1:4200/api"
+_PATIENCE_S = 120
+
+
+@contextmanager
+def prefect_server() -> Iterator[str]:
+    """Yield the API's URL: `$PREFECT_API_URL`, a server on the usual port, or a new one."""
+    url = os.environ.get("PREFECT_API_URL") or (USUAL_URL if _answers(USUAL_URL) else None)
+    if url:
+        os.environ["PREFECT_API_URL"] = url
+        yield url
+        return
+    port = _free_port()
+    with own_server(port) as url:
+        os.environ["PREFECT_API_URL"] = url
+        try:
+            yield url
+        finally:
+            del os.environ["PREFECT_API_URL"]
+
+
+@contextmanager
+def own_server(port: int) -> Iterator[str]:
+    """Run a server on `port` for the block; its data live in the store, so runs stay visible."""
+    home = Store.open().root / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "server.log"
+    url = f"http://127.0.0.1:{port}/api"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start"],
+            env=os.environ | server_settings(home, port),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # an interrupt is for us; we stop the server afterwards
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        _wait_for(url, server, log)
+        yield url
+    finally:
+        _stop(server)
+
+
+def server_settings(home: Path, port: int) -> dict[str, str]:
+    """Settings under which the server stays on this machine and calls nobody."""
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_API_PORT": str(port),  # --port would leave the UI asking port 4200
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # v2 fetches from the internet
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _die_with_parent() -> None:
+    # Linux only: even a SIGKILL of the run must not leave its server behind.
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not _answers(url):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise PrefoptError(
+                f"The Prefect server did not start; its output is in {log}. Start one yourself "
+                "(`prefect server start`) and set PREFECT_API_URL, or use `--no-server`."
+            )
+        time.sleep(0.2)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

@@ -1,0 +1,46 @@
+"""SPA: spread a few labels over many self-generated pairs (arXiv:2406.04412)."""
+
+from prefect import flow
+
+from flows.scoreboard import Result, Scoreboard
+from prefopt_core.experiments import SpaConfig
+from tasks.annotation import judge_responses
+from tasks.generation import generate_candidates
+from tasks.pairing import pair_responses
+from tasks.policies import load_policy
+from tasks.prompts import load_preferences, load_prompts
+from tasks.scoring import score_preferences, score_responses
+from tasks.selection import select_responses
+from tasks.training import train_policy
+
+
+@flow(name="spa")
+def spa(config: SpaConfig) -> Result:
+    """Train on a labelled seed, then in rounds on what the policy itself prefers."""
+    seed = config.seed
+    start = load_policy(config.policy, seed)  # π_init
+    board = Scoreboard("spa", config, load_prompts(config.prompts, seed))
+    board.measure(start)
+    labelled = load_preferences(config.seed_preferences)  # D_0
+    pairs = score_preferences([labelled], start, config.scoring)
+    policy = train_policy([pairs], start, config.training.for_round(1), seed)  # π_0
+    board.measure(policy, pairs)
+    for number, turn in enumerate(config.rounds, 1):
+        prompts = board.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
+        responses = generate_candidates(prompts, policy, config.generation, seed)  # y ~ π_{t-1}
+        every = select_responses(responses, None, config.selection, seed)
+        logps, initial_logps = (
+            score_responses(every, responses, prompts, model, config.scoring)
+            for model in (policy, start)  # log π_{t-1}, log π_init
+        )
+        judgments = judge_responses(
+            every, responses, prompts, logps, initial_logps, config.judge
+        )  # p(y1 ≻ y2 | x)
+        pairs = pair_responses(
+            None, judgments, responses, prompts, logps, config.pairing, number, seed
+        )
+        replayed = [score_preferences([labelled], policy, config.scoring)] if config.replay else []
+        training = config.training.for_round(number)
+        policy = train_policy([pairs, *replayed], policy, training, seed)  # π_t
+        board.measure(policy, pairs, judged=(every, responses, prompts))
+    return board.result(pairs, policy)

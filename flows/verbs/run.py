@@ -1,0 +1,109 @@
+"""`run`, `plan` and `ui`: from a config to a flow."""
+
+import argparse
+import importlib
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import polars as pl
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from flows.server import own_server, prefect_server
+from prefopt_core.errors import ConfigError
+from prefopt_core.experiments import FLOWS, Experiment, load_run
+from prefopt_core.report import NOTE, table_of_rounds
+from prefopt_core.store import Store
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run a flow and print what it came to."""
+    flow, config = load_run(arguments.config, _changes(arguments.changes))
+    console = Console()
+    quiet = Console(quiet=True) if arguments.quiet else console
+    # Prefect's own lines would stand between ours; in its UI they are all there.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    started = time.monotonic()
+    with nullcontext() if arguments.no_server else prefect_server() as url:
+        if url:
+            quiet.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
+        result = _run_flow(flow, config, arguments, quiet)
+    figures = pl.concat([Store.open().read(table) for table in result.metrics])
+    header, rows = table_of_rounds(figures)
+    table = Table(*header, title=f"{flow}, {time.monotonic() - started:.0f} s")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print(NOTE, highlight=False)
+    console.print(f"report       {result.report}", soft_wrap=True, highlight=False)
+    console.print(f"preferences  prefopt show {result.preferences.digest[:12]}", highlight=False)
+    if result.policy:
+        path = Store.open().model_path(result.policy)
+        console.print(f"policy       {path}", soft_wrap=True, highlight=False)
+    console.print("Prefect UI   prefopt ui", highlight=False)
+
+
+def _run_flow(
+    flow: str, config: Experiment, arguments: argparse.Namespace, console: Console
+) -> Any:
+    from flows.console import ConsoleObserver
+    from tasks.stage import Session, session
+
+    function = _flow(flow)
+    call: Callable[..., Any] = function.fn if arguments.no_server else function
+    refresh = frozenset(arguments.refresh)
+    with ConsoleObserver(console) as observer, session(Session(refresh, observer)):
+        return call(config)
+
+
+def plan(arguments: argparse.Namespace) -> None:
+    """Say what a run would do, without doing it."""
+    from tasks.stage import Planned, Session, session
+
+    flow, config = load_run(arguments.config, _changes(arguments.changes))
+    stages: list[Planned] = []
+    with session(Session(refresh=frozenset(arguments.refresh), plan=stages)):
+        _flow(flow).fn(config)
+    table = Table("stage", "", "why", "labels", title=f"plan of {flow}")
+    for planned in stages:
+        colour = "green" if planned.state == "hit" else "blue"
+        to_buy = f"≤ {planned.labels}" if planned.labels else ""
+        table.add_row(planned.stage, f"[{colour}]{planned.state}[/]", planned.reason, to_buy)
+    console = Console()
+    console.print(table)
+    misses = sum(planned.state == "miss" for planned in stages)
+    labels = sum(planned.labels for planned in stages)
+    cost = sum(planned.labels * planned.price for planned in stages)
+    console.print(
+        f"{misses} of {len(stages)} stages would run and buy at most {labels} labels"
+        + (f" for {cost:,.2f}" if cost else "")
+        + "."
+    )
+
+
+def ui(arguments: argparse.Namespace) -> None:
+    """Serve Prefect's pages until interrupted."""
+    with own_server(arguments.port) as url:
+        print(f"{url.removesuffix('/api')}  (stop with Ctrl-C)", flush=True)
+        while True:
+            time.sleep(3600)
+
+
+def _flow(name: str) -> Any:
+    module, _, function = FLOWS[name][0].partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _changes(texts: list[str]) -> dict[str, Any]:
+    changes = {}
+    for text in texts:
+        path, sign, value = text.partition("=")
+        if not sign:
+            raise ConfigError(f"{text!r} is not a change; write setting=value, as selection.k=4.")
+        changes[path] = yaml.safe_load(value)
+    return changes

@@ -1,0 +1,68 @@
+"""`select`: which responses of a file are worth a label, in one command."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from flows.console import ConsoleObserver
+from prefopt_core.config import EmbeddingConfig, GenerationConfig, PromptsConfig, SelectionConfig
+from prefopt_core.errors import ConfigError
+from prefopt_core.files import explained, publish, temporary
+from prefopt_core.store import Store
+from tasks.embedding import embed_candidates
+from tasks.generation import generate_candidates
+from tasks.prompts import load_prompts
+from tasks.selection import select_responses
+from tasks.stage import Session, session
+
+_WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+    ".csv": lambda rows, path: rows.write_csv(path),
+    ".jsonl": lambda rows, path: rows.write_ndjson(path),
+    ".parquet": lambda rows, path: rows.write_parquet(path),
+}
+
+
+def select(arguments: argparse.Namespace) -> None:
+    """Read candidates, embed them, select, write the chosen rows."""
+    output = arguments.output or Path(f"{arguments.file.stem}.selected.csv")
+    if output.suffix not in _WRITERS:
+        raise ConfigError(f"--output {output} must end in {', '.join(_WRITERS)}.")
+    path, seed = str(arguments.file), arguments.seed
+    file = GenerationConfig(generator="file", params={"path": path, "empty": arguments.empty})
+    selection = SelectionConfig(strategy=arguments.strategy, k=arguments.k)
+    embedding = EmbeddingConfig(embedder=arguments.embedder)
+    console = Console()
+    with ConsoleObserver(console) as observer, session(Session(observer=observer)):
+        prompts = load_prompts(PromptsConfig(params={"path": path}), seed)
+        candidates = generate_candidates(prompts, None, file, seed)
+        embeddings = embed_candidates(candidates, embedding)
+        selected = select_responses(candidates, embeddings, selection, seed)
+    read = Store.open().read
+    responses = read(candidates)
+    rows = _readable(read(selected), responses, read(prompts))
+    with explained(output.parent), temporary(output.parent) as file_path:
+        _WRITERS[output.suffix](rows, file_path)
+        file_path.chmod(0o644)
+        publish(file_path, output)
+    console.print(
+        f"{rows.height} of {responses.height} responses to {prompts.rows} prompts in {output}",
+        highlight=False,
+    )
+
+
+def _readable(
+    selected: pl.DataFrame, candidates: pl.DataFrame, prompts: pl.DataFrame
+) -> pl.DataFrame:
+    texts = prompts.select("prompt_id", prompt=pl.col("prompt").list.last().struct.field("content"))
+    distinct = candidates.unique("candidate_id", keep="first")
+    return (
+        selected.join(texts, "prompt_id", maintain_order="left")
+        .join(distinct, "candidate_id", maintain_order="left")
+        .select(
+            "prompt", "response", pl.col("policy").alias("model"), "rank",
+            "representativeness", "redundancy", "prompt_id", "candidate_id",
+        )
+    )  # fmt: skip

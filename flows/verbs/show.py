@@ -1,0 +1,69 @@
+"""`show` and `export`: artifacts for people, and preferences for trainers."""
+
+import argparse
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from prefopt_core.artifacts import Artifact
+from prefopt_core.errors import StoreError
+from prefopt_core.export import export_preferences
+from prefopt_core.maintenance import find
+from prefopt_core.report import shortened
+from prefopt_core.store import Store
+from prefopt_core.vectors import unpack
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Print the first rows of a table, or the files of a model."""
+    store, console = Store.open(), Console()
+    manifest = find(store, arguments.artifact)[0]
+    output = manifest.output
+    if not isinstance(output, Artifact):
+        table = Table("file", "bytes", "sha256", title=str(store.model_path(output)))
+        for file in output.files:
+            table.add_row(file.name, f"{file.size:,}", file.sha256[:12])
+        return console.print(table)
+    frame = store.scan(output).head(arguments.rows).collect()
+    table = Table(
+        *frame.columns,
+        title=f"{output.table} {output.digest[:12]}, by stage {manifest.stage}",
+        caption=f"{frame.height} of {output.rows:,} rows",
+    )
+    for row in frame.iter_rows(named=True):
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
+    return console.print(table)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "vector":
+        vector = unpack(pl.Series([value], dtype=pl.Binary))[0]
+        return f"{len(vector)} × " + " ".join(f"{x:+.2f}" for x in vector[:4]) + " …"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return shortened(" / ".join(f"{m['role']}: {m['content']}" for m in value), 80)
+    if isinstance(value, list):
+        return shortened(" ".join(map(str, value)), 24)
+    if name.endswith("_id") or name in ("policy", "template"):
+        return str(value)[:8]
+    return shortened(str(value), 80)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write the newest preferences, or those named, for `datasets` and TRL."""
+    store = Store.open()
+    output = find(store, arguments.artifact)[0].output
+    if not isinstance(output, Artifact) or output.table != "preferences":
+        raise StoreError(
+            f"{arguments.artifact!r} is not a table of preferences. `prefopt cache ls` shows what "
+            "there is; the stage `pair` makes preferences."
+        )
+    path = export_preferences(
+        store.read(output), arguments.folder, arguments.format, as_text=arguments.text
+    )
+    print(
+        f"{output.rows} pairs in {path}; datasets.load_dataset({str(arguments.folder)!r}) reads it"
+    )

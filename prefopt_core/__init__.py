@@ -1,0 +1,1 @@
+"""Preference optimisation from few labels: algorithms, tables, the store; no orchestrator."""

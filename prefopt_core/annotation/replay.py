@@ -1,0 +1,69 @@
+"""Replay recorded judgments: scores that somebody gave before, from a file."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from prefopt_core.annotation import Request
+from prefopt_core.errors import DataError
+from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
+from prefopt_core.registry import InputPath
+from prefopt_core.tables import candidate_id_of, prompt_id_of
+
+
+def annotate(
+    requests: Sequence[Request],
+    *,
+    path: InputPath,
+    score: str = "score",
+    column: str | None = None,
+    missing: Literal["error", "skip"] = "error",
+) -> Iterator[float | None]:
+    """Look scores up in a file with columns prompt, response and `score`.
+
+    The same response recorded several times gets its mean score.
+    """
+    recorded = _read(Path(path), score, column, missing)
+    for request in requests:
+        prompt_id = prompt_id_of(request.prompt)
+        scores = recorded.get(candidate_id_of(prompt_id, request.response))
+        if scores is None and missing == "error":
+            raise DataError(
+                f"{path} has no {score!r} for the response {request.response[:60]!r} to the prompt "
+                f"{request.prompt[-1]['content'][:60]!r}. Add it, or set "
+                "`annotation.params.missing: skip`."
+            )
+        yield fmean(scores) if scores else None
+
+
+def _read(path: Path, column: str, prompt: str | None, missing: str) -> dict[str, list[float]]:
+    recorded: dict[str, list[float]] = defaultdict(list)
+    for row in read_rows(path):
+        for name in ("response", column):
+            if name not in row.values:
+                raise DataError(
+                    f"{row.where}: no column {name!r} among {', '.join(map(repr, row.values))}. "
+                    "Recorded judgments need a prompt, a response and a score in every row."
+                )
+        value = _number(row, column)
+        if value is not None:
+            prompt_id = prompt_id_of(messages_of(row, prompt_column(row, prompt)))
+            recorded[candidate_id_of(prompt_id, row.values["response"] or "")].append(value)
+        elif missing == "error":
+            raise DataError(
+                f"{row.where}: {column!r} is {row.values[column]!r}, not a finite number. Fill it "
+                "in, or set `annotation.params.missing: skip` to leave such responses unjudged."
+            )
+    return recorded
+
+
+def _number(row: Row, column: str) -> float | None:
+    value: Any = row.values[column]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

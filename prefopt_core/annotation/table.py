@@ -1,0 +1,177 @@
+"""Annotation, table in, table out: buying labels within a budget, and asking judges for free."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from prefopt_core.annotation import ANNOTATORS, Request
+from prefopt_core.artifacts import canonical_json
+from prefopt_core.config import AnnotationConfig, AnnotatorConfig
+from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.labels import Annotator, LabelStore
+from prefopt_core.progress import report
+from prefopt_core.randomness import rng_for
+from prefopt_core.tables import TABLES
+
+SPEED_ONLY = ("batch_size", "device")
+"""Settings of annotators that change how fast they judge, not what they say."""
+
+Verdicts = dict[tuple[str, str], float | None]
+"""(prompt_id, candidate_id) → score, or None where the annotator gave none."""
+
+
+def buy_labels(
+    selections: pl.DataFrame,
+    candidates: pl.DataFrame,
+    prompts: pl.DataFrame,
+    config: AnnotationConfig,
+    labels: int,
+    store: LabelStore,
+    *,
+    seed: int,
+) -> pl.DataFrame:
+    """Have whole prompts annotated, in an order drawn from `seed`, while `labels` last.
+
+    One label is one response scored. Labels that the store holds already cost nothing but count
+    towards `labels`, so a repeated run uses the same ones as the first.
+    """
+    affordable = within_budget(selections, labels, seed=seed)
+    requests = _requests(affordable, candidates, prompts, None, None)
+    annotator = identity(config)
+    with store.buying(annotator) as purchase:
+        verdicts = {(p, ids[0]): score for (p, ids), score in purchase.known().items()}
+        missing = {key: request for key, request in requests.items() if key not in verdicts}
+        assert len(requests) <= labels, f"{len(requests)} labels wanted, {labels} allowed"
+        for number, (key, score) in enumerate(_verdicts(missing, config), 1):
+            purchase.commit(key[0], [key[1]], score)
+            verdicts[key] = score
+            report(len(requests) - len(missing) + number, len(requests))
+    return _table({key: verdicts[key] for key in requests}, config.annotator)
+
+
+def labels_to_buy(
+    selections: pl.DataFrame,
+    config: AnnotationConfig,
+    labels: int,
+    store: LabelStore,
+    *,
+    seed: int,
+) -> int:
+    """How many labels `buy_labels` would pay for, given what was bought before."""
+    affordable = within_budget(selections, labels, seed=seed)
+    known = store.known(identity(config))
+    keys = affordable.select("prompt_id", "candidate_id").iter_rows()
+    return sum((prompt_id, (candidate_id,)) not in known for prompt_id, candidate_id in keys)
+
+
+def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.DataFrame:
+    """Whole prompts whose responses cost at most `labels`, in the order drawn from `seed`."""
+    if selections.is_empty():
+        return selections
+    groups = selections.partition_by("prompt_id", as_dict=True, maintain_order=True)
+    draws = {key: rng_for(seed, "annotation", str(key[0])).random() for key in groups}
+    bought, left = [], labels
+    for key in sorted(groups, key=lambda key: (draws[key], key)):
+        if groups[key].height > left:
+            break
+        left -= groups[key].height
+        bought.append(groups[key].sort("rank"))
+    if not bought:
+        raise ConfigError(
+            f"{labels} labels cannot pay for one prompt: {groups[key].height} of its responses "
+            "are selected and each costs one. Raise the budget or lower `selection.k`."
+        )
+    return pl.concat(bought)
+
+
+def judge(
+    selections: pl.DataFrame,
+    candidates: pl.DataFrame,
+    prompts: pl.DataFrame,
+    policy_logps: pl.DataFrame | None,
+    reference_logps: pl.DataFrame | None,
+    config: AnnotatorConfig,
+) -> pl.DataFrame:
+    """Score selected responses with an annotator that costs nothing: a model or a function."""
+    requests = _requests(selections, candidates, prompts, policy_logps, reference_logps)
+    verdicts = {}
+    for key, score in _verdicts(requests, config):
+        verdicts[key] = score
+        report(len(verdicts), len(requests))
+    return _table(verdicts, config.annotator)
+
+
+def worth_grading(responses: pl.DataFrame) -> pl.DataFrame:
+    """The distinct responses of a `candidates` or `selections` table."""
+    return responses.select("prompt_id", "candidate_id").unique(maintain_order=True)
+
+
+def identity(config: AnnotationConfig) -> Annotator:
+    """Who a label is bought from: name and settings, as far as they change the verdict."""
+    params = config.key_part()["params"]
+    params = {name: value for name, value in params.items() if name not in SPEED_ONLY}
+    return Annotator(canonical_json({config.annotator: params}), config.guidelines)
+
+
+def _requests(
+    selections: pl.DataFrame,
+    candidates: pl.DataFrame,
+    prompts: pl.DataFrame,
+    policy_logps: pl.DataFrame | None,
+    reference_logps: pl.DataFrame | None,
+) -> dict[tuple[str, str], Request]:
+    texts = candidates.unique("candidate_id", keep="first").select("candidate_id", "response")
+    rows = selections.join(texts, "candidate_id", maintain_order="left")
+    rows = rows.join(prompts, "prompt_id", maintain_order="left")
+    for name, logps in (("policy_logps", policy_logps), ("reference_logps", reference_logps)):
+        if logps is not None:
+            rows = rows.join(
+                logps.rename({"logps": name}), "candidate_id", how="left", maintain_order="left"
+            )
+    return {
+        (row["prompt_id"], row["candidate_id"]): Request(
+            prompt=row["prompt"],
+            response=row["response"],
+            policy_logps=row.get("policy_logps"),
+            reference_logps=row.get("reference_logps"),
+        )
+        for row in rows.iter_rows(named=True)
+    }
+
+
+def _verdicts(
+    requests: dict[tuple[str, str], Request], config: AnnotatorConfig
+) -> Iterator[tuple[tuple[str, str], float | None]]:
+    if not requests:
+        return
+    annotate = ANNOTATORS[config.annotator]
+    asked: Sequence[Request] = list(requests.values())
+    scores = annotate(asked, **config.params)
+    for (key, request), score in zip(requests.items(), scores, strict=True):
+        yield key, _checked(score, request, config.annotator)
+
+
+def _checked(score: Any, request: Request, annotator: str) -> float | None:
+    if score is None:
+        return None
+    try:
+        number = float(score)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    raise DataError(
+        f"Annotator {annotator!r} gave {score!r} for the response {request.response[:60]!r} to "
+        f"the prompt {request.prompt[-1]['content'][:60]!r}; expected a finite number, or None "
+        "for no verdict. Labels bought so far are kept; mend the annotator and run again."
+    )
+
+
+def _table(verdicts: Verdicts, annotator: str) -> pl.DataFrame:
+    rows = [
+        (prompt_id, candidate_id, annotator, score, "skipped" if score is None else "scored")
+        for (prompt_id, candidate_id), score in verdicts.items()
+    ]
+    return pl.DataFrame(rows, schema=TABLES["annotations"].columns, orient="row")

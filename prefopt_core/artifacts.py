@@ -1,0 +1,77 @@
+"""References to what the store holds: small enough to log, to hash and to pass between stages."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DIGEST = r"^[0-9a-f]{64}$"
+
+
+class Record(BaseModel):
+    """Frozen and closed: what is read back is exactly what was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Shard(Record):
+    """One Parquet file: a part of a table, named by the digest of its bytes."""
+
+    sha256: str = Field(pattern=DIGEST)
+    size: int = Field(ge=0, description="bytes")
+    rows: int = Field(ge=0)
+
+
+class Artifact(Record):
+    """A table in the store: an ordered list of shards."""
+
+    table: str
+    shards: tuple[Shard, ...] = Field(strict=False)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows over all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the shards' digests."""
+        return sha256_of([shard.sha256 for shard in self.shards])
+
+    def shard(self, number: int) -> "Artifact":
+        """The part of the table in one shard."""
+        return Artifact(table=self.table, shards=(self.shards[number],))
+
+
+class ModelFile(Record):
+    """One file of a model folder."""
+
+    name: str
+    sha256: str = Field(pattern=DIGEST)
+    size: int = Field(ge=0, description="bytes")
+
+
+class Model(Record):
+    """A model folder in the store: weights, tokenizer, chat template, under one digest."""
+
+    files: tuple[ModelFile, ...] = Field(strict=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the names and digests of the files."""
+        return sha256_of([[file.name, file.sha256] for file in self.files])
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: equal values give equal texts on every machine.
+
+    >>> canonical_json({"b": 1, "a": [True, None]})
+    '{"a":[true,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256_of(value: Any) -> str:
+    """Digest of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

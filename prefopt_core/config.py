@@ -1,0 +1,129 @@
+"""Everything a run can be told. Defaults are the cited paper's unless said otherwise."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from prefopt_core.annotation import ANNOTATORS
+from prefopt_core.embedding import EMBEDDERS
+from prefopt_core.generation import GENERATORS
+from prefopt_core.inputs import PROMPT_SOURCES
+from prefopt_core.pairing import PAIRINGS
+from prefopt_core.policies import POLICIES
+from prefopt_core.registry import Registry
+from prefopt_core.sections import Backend, Config
+from prefopt_core.selection import STRATEGIES
+
+
+class PromptsConfig(Backend):
+    """Where the prompts come from."""
+
+    registry: ClassVar[Registry[Any]] = PROMPT_SOURCES
+    choice: ClassVar[str] = "source"
+
+    source: str = Field("file", description="A name from `prefopt list prompts`.")
+    shard_size: int = Field(
+        64, ge=1, description="Prompts per shard: what a crash can lose. Aim at a minute of work."
+    )
+
+
+class PolicyConfig(Backend):
+    """The model to align, as it is before."""
+
+    registry: ClassVar[Registry[Any]] = POLICIES
+    choice: ClassVar[str] = "source"
+
+    source: str = Field("pretrained", description="A name from `prefopt list policies`.")
+
+
+class GenerationConfig(Backend):
+    """Who writes the candidates. SPA samples 2 at temperature 0.7; AEPO up to 128 (METHODS)."""
+
+    registry: ClassVar[Registry[Any]] = GENERATORS
+    choice: ClassVar[str] = "generator"
+
+    generator: str = Field("transformers", description="A name from `prefopt list generators`.")
+    n: int = Field(8, ge=1, description="Responses per prompt. `file` gives all there are.")
+
+
+class EmbeddingConfig(Backend):
+    """What makes two responses alike. all-MiniLM-L6-v2 as in AEPO's code."""
+
+    registry: ClassVar[Registry[Any]] = EMBEDDERS
+    choice: ClassVar[str] = "embedder"
+
+    embedder: str = Field(
+        "sentence-transformers", description="A name from `prefopt list embedders`."
+    )
+
+
+class SelectionConfig(Backend):
+    """Which responses are worth a label (AEPO, arXiv:2405.13541)."""
+
+    registry: ClassVar[Registry[Any]] = STRATEGIES
+    choice: ClassVar[str] = "strategy"
+
+    strategy: str = Field("aepo", description="A name from `prefopt list strategies`.")
+    k: int = Field(2, ge=2, description="Responses labelled per prompt; 2 in the paper.")
+
+
+class AnnotatorConfig(Backend):
+    """Who says how good a response is."""
+
+    registry: ClassVar[Registry[Any]] = ANNOTATORS
+    choice: ClassVar[str] = "annotator"
+
+    annotator: str = Field(description="A name from `prefopt list annotators`.")
+
+
+class AnnotationConfig(AnnotatorConfig):
+    """Who is paid for labels. One label is one response scored."""
+
+    guidelines: str = Field(
+        "1",
+        description="Version of what the annotator was told. Labels are kept for good; change it "
+        "when old ones should not count any more, for instance after editing your function.",
+    )
+    price: float = Field(0.0, ge=0, description="Of one label, for `prefopt plan`; any currency.")
+
+
+class ScoringConfig(Config):
+    """How log-probabilities are computed; changes speed only."""
+
+    batch_size: int = Field(32, ge=1, description="Sequences per forward pass.")
+    device: str = Field("auto", description="cpu, cuda, … ; auto: the GPUs there are.")
+
+
+class PairingConfig(Backend):
+    """How scores become pairs. Best against worst in both papers."""
+
+    registry: ClassVar[Registry[Any]] = PAIRINGS
+    choice: ClassVar[str] = "rule"
+
+    rule: str = Field("best_against_worst", description="A name from `prefopt list pairings`.")
+    keep: float = Field(
+        1.0, gt=0, le=1, description="Share of self-labelled pairs kept, most confident first."
+    )
+
+
+class EvaluationConfig(AnnotatorConfig):
+    """How good the policy is on prompts it never saw, by an annotator that costs nothing."""
+
+    prompts: int = Field(
+        200, ge=2, description="Held-out prompts, taken first and used for nothing else."
+    )
+    generation: GenerationConfig = Field(
+        default_factory=lambda: GenerationConfig(n=1), description="How the policy answers them."
+    )
+
+    @property
+    def grader(self) -> AnnotatorConfig:
+        """The annotator alone, so that other settings here do not grade again."""
+        return AnnotatorConfig(annotator=self.annotator, params=self.params)
+
+
+class Round(Config):
+    """One turn of the loop."""
+
+    prompts: int = Field(ge=1, description="Fresh prompts.")
+    labels: int = Field(0, ge=0, description="Labels bought; the policy judges the other prompts.")

@@ -1,0 +1,21 @@
+"""Embedders: texts to vectors. One file each; one line in `EMBEDDERS`."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from prefopt_core.registry import Registry
+
+Embedder = Callable[..., npt.NDArray[np.float32]]
+"""`(texts, *, **params) -> (n, d)` vectors of unit length."""
+
+EMBEDDERS: Registry[Embedder] = Registry(
+    "embedder",
+    {
+        "hashing": "prefopt_core.embedding.hashing:embed",
+        "sentence-transformers": "prefopt_core.embedding.sentence_encoder:embed",
+    },
+)
+
+__all__ = ["EMBEDDERS", "Embedder"]

@@ -1,0 +1,16 @@
+"""Embed by hashed character n-grams: no model, no download, the same vector everywhere."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def embed(texts: Sequence[str], *, dimensions: int = 512) -> npt.NDArray[np.float32]:
+    """Count hashed character 3- to 5-grams; finds shared wording, knows no meaning."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectorizer = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(3, 5), n_features=dimensions, norm="l2"
+    )
+    return vectorizer.transform(texts).toarray().astype(np.float32)

@@ -1,0 +1,229 @@
+"""The config of each flow: what a YAML file or a deployment of it holds."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, model_validator
+
+from prefopt_core.config import (
+    AnnotationConfig,
+    AnnotatorConfig,
+    EmbeddingConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    PairingConfig,
+    PolicyConfig,
+    PromptsConfig,
+    Round,
+    ScoringConfig,
+    SelectionConfig,
+)
+from prefopt_core.errors import ConfigError
+from prefopt_core.inputs.preferences import SeedConfig
+from prefopt_core.sections import Config
+from prefopt_core.training.settings import TrainingConfig
+
+
+class Experiment(Config):
+    """What all flows have in common."""
+
+    prompts: PromptsConfig
+    generation: GenerationConfig = Field(default_factory=GenerationConfig)
+    scoring: ScoringConfig = Field(default_factory=ScoringConfig)
+    pairing: PairingConfig = Field(default_factory=PairingConfig)
+    evaluation: EvaluationConfig | None = Field(
+        None, description="Without it nothing says whether the policy became better."
+    )
+    seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
+
+    @property
+    def test_prompts(self) -> int:
+        """Prompts set aside for evaluation."""
+        return self.evaluation.prompts if self.evaluation else 0
+
+
+class Iterated(Experiment):
+    """What flows of several rounds have in common."""
+
+    policy: PolicyConfig
+    rounds: tuple[Round, ...] = Field(min_length=1, description="One entry per turn of the loop.")
+    judge: AnnotatorConfig = Field(
+        default_factory=lambda: AnnotatorConfig(annotator="policy"),
+        description="Who judges what no label was bought for; the policy itself in SPA.",
+    )
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+    def first_prompt(self, round_number: int) -> int:
+        """Place of the first prompt of a round; those before belong to the test set and others."""
+        return self.test_prompts + sum(r.prompts for r in self.rounds[: round_number - 1])
+
+
+class AlignConfig(Iterated):
+    """The joined loop: AEPO chooses what is labelled, SPA labels the rest."""
+
+    embedding: EmbeddingConfig = Field(default_factory=EmbeddingConfig)
+    selection: SelectionConfig = Field(default_factory=SelectionConfig)
+    annotation: AnnotationConfig
+    budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "AlignConfig":
+        check_budget(self.budget, self.selection.k)
+        check_k(self.generation, self.selection)
+        wanted = sum(r.labels for r in self.rounds)
+        if wanted > self.budget:
+            raise ConfigError(
+                f"The rounds want {wanted} labels and budget is {self.budget}. Raise `budget` or "
+                "lower `labels` of the rounds."
+            )
+        if self.rounds[0].labels == 0:
+            raise ConfigError(
+                "rounds.0.labels is 0: in the first round the policy cannot judge itself, since it "
+                "has learned nothing yet. Buy labels there."
+            )
+        return self
+
+
+class AepoConfig(Experiment):
+    """One round of Annotation-Efficient Preference Optimization."""
+
+    policy: PolicyConfig | None = Field(
+        None, description="The model; not needed for a data set from existing candidates."
+    )
+    embedding: EmbeddingConfig = Field(default_factory=EmbeddingConfig)
+    selection: SelectionConfig = Field(default_factory=SelectionConfig)
+    annotation: AnnotationConfig
+    budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
+    training: TrainingConfig | None = Field(None, description="Left out: only the data set.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompts_of_the_candidates(cls, data: Any) -> Any:
+        # A file of candidates holds its prompts; naming it twice would only invite a difference.
+        generation = data.get("generation") if isinstance(data, dict) else None
+        if isinstance(generation, dict) and generation.get("generator") == "file":
+            params = generation.get("params") or {}
+            source = {name: params[name] for name in ("path", "column") if name in params}
+            return {"prompts": {"source": "file", "params": source}} | data
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "AepoConfig":
+        check_budget(self.budget, self.selection.k)
+        check_k(self.generation, self.selection)
+        if self.policy is None and (self.training or self.evaluation):
+            raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
+        if self.evaluation and not self.training:
+            raise ConfigError("`evaluation` compares a trained policy: set `training` too.")
+        return self
+
+
+class SpaConfig(Iterated):
+    """Spread Preference Annotation: a labelled seed, then rounds of self-judgment."""
+
+    seed_preferences: SeedConfig
+    generation: GenerationConfig = Field(
+        default_factory=lambda: GenerationConfig(n=2, params={"temperature": 0.7})
+    )
+    selection: SelectionConfig = Field(
+        default_factory=lambda: SelectionConfig(strategy="west_of_n"),
+        description="Which of the n responses are judged; all of them in SPA.",
+    )
+    replay: bool = Field(
+        False,
+        description="Train on the seed's pairs again in every round (DICE, arXiv:2406.09760).",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SpaConfig":
+        if labels := sum(r.labels for r in self.rounds):
+            raise ConfigError(
+                f"The rounds want {labels} labels; flow `spa` buys none. Set them to 0 "
+                "or use `align`."
+            )
+        if self.generation.n < 2:
+            raise ConfigError("generation.n is 1; SPA compares at least 2 responses per prompt.")
+        return self
+
+
+FLOWS: dict[str, tuple[str, type[Experiment]]] = {
+    "aepo": ("flows.aepo:aepo", AepoConfig),
+    "align": ("flows.align:align", AlignConfig),
+    "spa": ("flows.spa:spa", SpaConfig),
+}
+"""Name of a flow → where it is and what it is told."""
+
+
+def check_budget(budget: int, k: int) -> None:
+    """Refuse a budget that cannot pay for one prompt."""
+    if budget < k:
+        raise ConfigError(
+            f"budget is {budget}: it cannot pay for the {k} labels of one prompt. Set `budget` to "
+            f"at least {k}, or use flow `spa`, which needs only labels you have."
+        )
+
+
+def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:
+    """Refuse to select more responses than will be generated."""
+    if generation.generator != "file" and selection.k > generation.n:
+        raise ConfigError(
+            f"Cannot select k={selection.k} of N={generation.n} responses: k must lie between 2 "
+            "and N. Lower `selection.k` or raise `generation.n`."
+        )
+
+
+def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
+    """Find a run by the path of its YAML file or the name of a deployment in `prefect.yaml`.
+
+    Args:
+        source: Path or name.
+        changes: Dotted setting → value, applied on top: `{"selection.k": 4}`.
+
+    Returns:
+        (name of the flow, its config).
+    """
+    settings = _read(source)
+    for path, value in changes.items():
+        _set(settings, path.split("."), value)
+    flow = settings.pop("flow", "align")
+    if flow not in FLOWS:
+        raise ConfigError(f"{source}: there is no flow {flow!r}. Choose from {', '.join(FLOWS)}.")
+    return flow, FLOWS[flow][1].model_validate(settings)
+
+
+def _read(source: str) -> dict[str, Any]:
+    path = Path(source)
+    try:
+        settings = yaml.safe_load(path.read_text()) if path.is_file() else _deployment(source)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{source} holds no settings. The README has an example to start from.")
+    return settings
+
+
+def _deployment(name: str) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if Path("prefect.yaml").is_file():
+        entries = yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
+        known = {entry["name"]: entry for entry in entries}
+    if name not in known:
+        raise ConfigError(
+            f"There is no file {name!r} and no such deployment in prefect.yaml here "
+            f"({', '.join(known) or 'none'}). Give the path of a YAML file."
+        )
+    flow = known[name]["entrypoint"].rpartition(".")[2]
+    return {"flow": flow, **known[name]["parameters"]["config"]}
+
+
+def _set(settings: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        if isinstance(settings, list):
+            settings = settings[int(name)]
+        else:
+            settings = settings.setdefault(name, {})
+    if isinstance(settings, list):
+        settings[int(path[-1])] = value
+    else:
+        settings[path[-1]] = value

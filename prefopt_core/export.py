@@ -1,0 +1,51 @@
+"""Preferences for other trainers: the columns of TRL, and where each pair came from."""
+
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from prefopt_core.errors import DataError
+from prefopt_core.files import explained, publish, temporary
+
+COLUMNS = (
+    "prompt", "chosen", "rejected", "source", "annotator", "confidence", "margin", "round",
+    "prompt_id", "chosen_id", "rejected_id",
+)  # fmt: skip
+"""Without token ids and reference log-probabilities: those belong to one model."""
+
+
+def export_preferences(
+    preferences: pl.DataFrame,
+    folder: Path,
+    form: Literal["parquet", "jsonl"],
+    *,
+    as_text: bool = False,
+) -> Path:
+    """Write `folder/train.<form>`, which `datasets.load_dataset(folder)` and DPOTrainer accept.
+
+    Args:
+        preferences: The `preferences` table.
+        folder: Made if absent; an earlier export in it is replaced.
+        form: Parquet or JSONL.
+        as_text: Prompts and responses as plain texts (TRL's standard format) instead of messages.
+    """
+    rows = preferences.select(COLUMNS)
+    if as_text:
+        if preferences["prompt"].list.len().max() != 1:
+            raise DataError(
+                "Some prompts have several messages and cannot be one text. Export messages "
+                "(leave out --text)."
+            )
+        rows = preferences.select(
+            *(
+                pl.col(side).list.first().struct.field("content").alias(side)
+                for side in ("prompt", "chosen", "rejected")
+            ),
+            *COLUMNS[3:],
+        )
+    with explained(folder), temporary(folder) as path:
+        rows.write_parquet(path) if form == "parquet" else rows.write_ndjson(path)
+        path.chmod(0o644)
+        publish(path, folder / f"train.{form}")
+    return folder / f"train.{form}"

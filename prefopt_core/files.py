@@ -1,0 +1,93 @@
+"""Writing files so that they are complete or absent, and knowing them by their bytes."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from prefopt_core.errors import StoreError
+
+TEMPORARY = ".tmp-"
+"""How the names of unfinished files begin; nothing reads them, `prefopt cache gc` removes them."""
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full. Free some space (`prefopt cache gc`)",
+    errno.EDQUOT: "the disk quota is used up. Free some space (`prefopt cache gc`)",
+    errno.EROFS: "the disk is read-only. Make it writable",
+    errno.EACCES: "this user may not write there. Change its permissions",
+}
+
+
+@contextmanager
+def temporary(folder: Path) -> Iterator[Path]:
+    """A new empty file in `folder`, gone after the block unless it was published."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give a finished file or folder its final name, durably."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(source, target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold what was written to a file, or a folder's list of names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_digest(path: Path) -> tuple[str, int]:
+    """(sha256, bytes) of a file; computed once per process and state of the file."""
+    status = path.stat()
+    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns), status.st_size
+
+
+@lru_cache(maxsize=100_000)
+def _digest(path: Path, inode: int, size: int, modified_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> str | None:
+    """Digest of what a file or folder holds; None if there is none."""
+    try:
+        if path.is_file():
+            return file_digest(path)[0]
+        if not path.is_dir():
+            return None
+    except OSError:  # not a name a file could have
+        return None
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    listing = "".join(f"{p.relative_to(path).as_posix()} {file_digest(p)[0]}\n" for p in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REMEDIES:
+            raise
+        free = shutil.disk_usage(folder if folder.exists() else "/").free // 2**20
+        raise StoreError(
+            f"Cannot write to {folder} ({free} MiB free): {_REMEDIES[error.errno]}, or point "
+            "PREFOPT_STORE elsewhere. Nothing half-written is kept; the same command goes on "
+            "from what is finished."
+        ) from error

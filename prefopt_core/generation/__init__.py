@@ -1,0 +1,53 @@
+"""Generators: who writes the candidate responses. One file each; one line in `GENERATORS`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prefopt_core.registry import Registry
+from prefopt_core.tables import Message
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt to answer."""
+
+    prompt_id: str
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Response:
+    """One response, with what is known about how it was written.
+
+    Attributes:
+        text: Without special tokens.
+        finish_reason: stop: the policy ended it; length: cut off; given: from a file.
+        prompt_token_ids: What the policy saw.
+        token_ids: What the policy wrote; ends with an end-of-sequence token iff `stop`.
+        logps: Summed log-probability of `token_ids` under the policy at temperature 1.
+        template: Digest of the chat template behind `prompt_token_ids`.
+        writer: Who wrote it, where that is not the policy of the run.
+    """
+
+    text: str
+    finish_reason: Literal["stop", "length", "given"]
+    prompt_token_ids: Sequence[int] | None = None
+    token_ids: Sequence[int] | None = None
+    logps: float | None = None
+    template: str | None = None
+    writer: str | None = None
+
+
+Generator = Callable[..., list[list[Response]]]
+"""`(prompts, model: Path | None, n, seed, *, **params) -> responses per prompt`."""
+
+GENERATORS: Registry[Generator] = Registry(
+    "generator",
+    {
+        "file": "prefopt_core.generation.given:generate",
+        "transformers": "prefopt_core.generation.transformers_local:generate",
+    },
+)
+
+__all__ = ["GENERATORS", "Generator", "Prompt", "Response"]

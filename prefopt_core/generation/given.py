@@ -1,0 +1,39 @@
+"""Candidates that exist already: read from a file instead of generated."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from prefopt_core.errors import DataError
+from prefopt_core.generation import Prompt, Response
+from prefopt_core.inputs.candidates import read_candidates
+from prefopt_core.registry import InputPath
+
+
+def generate(
+    prompts: Sequence[Prompt],
+    model: Path | None,
+    n: int,
+    seed: int,
+    *,
+    path: InputPath,
+    column: str | None = None,
+    limit: int | None = None,
+    empty: Literal["error", "drop", "keep"] = "error",
+) -> list[list[Response]]:
+    """Read responses from a .jsonl, .csv or .parquet: all of a prompt's, or its first `limit`."""
+    given = read_candidates(Path(path), column, empty)
+    responses = []
+    for prompt in prompts:
+        own = given.get(prompt.prompt_id, [])
+        if len(own) < 2:
+            where = f" ({own[0].where})" if own else ""
+            raise DataError(
+                f"{path} has {len(own)} response{'s' * (len(own) != 1)} to the prompt "
+                f"{prompt.messages[-1]['content'][:60]!r}{where}; a preference needs at least 2. "
+                "Add responses or remove the prompt."
+            )
+        responses.append(
+            [Response(text=g.text, finish_reason="given", writer=g.writer) for g in own[:limit]]
+        )
+    return responses

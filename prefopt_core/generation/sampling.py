@@ -1,0 +1,51 @@
+"""Sampling whose draws belong to the prompt: not to the batch, the order, or the other prompts."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import LogitsProcessor
+
+
+class LogpsRecorder(LogitsProcessor):
+    """First in the chain: remembers log-probabilities before temperature and truncation."""
+
+    def __init__(self) -> None:
+        self.logps: torch.Tensor | None = None  # (batch, V) of the current step
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Leave `scores` as they are."""
+        self.logps = scores.float().log_softmax(-1)
+        return scores
+
+
+class InverseCdfSampler(LogitsProcessor):
+    """Last in the chain: picks each token by a uniform number that was drawn for its place.
+
+    The pick becomes the only finite score, so greedy decoding takes it. A row's numbers come from
+    (seed, prompt, sample), so it is sampled alike in any batch; only rounding of the logits can
+    differ between batch shapes.
+
+    Args:
+        uniforms: (batch, max_new_tokens) in [0, 1).
+        recorder: Where the untouched log-probabilities of each step are.
+        prompt_length: Columns of `input_ids` before the first new token.
+    """
+
+    def __init__(
+        self, uniforms: npt.NDArray[np.float64], recorder: LogpsRecorder, prompt_length: int
+    ) -> None:
+        self._uniforms = torch.from_numpy(uniforms)
+        self._recorder = recorder
+        self._prompt_length = prompt_length
+        self.token_logps: list[torch.Tensor] = []  # one (batch,) per step
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Turn `scores` (batch, V) into a one-hot choice."""
+        step = input_ids.shape[1] - self._prompt_length
+        cumulative = scores.double().softmax(-1).cumsum(-1)
+        draw = self._uniforms[:, step, None].to(cumulative.device) * cumulative[:, -1:]
+        # right=True never lands on a token of probability zero
+        token = torch.searchsorted(cumulative, draw, right=True).clamp(max=scores.shape[-1] - 1)
+        assert self._recorder.logps is not None
+        self.token_logps.append(self._recorder.logps.gather(1, token)[:, 0].cpu())
+        return torch.full_like(scores, -torch.inf).scatter(1, token, 0.0)

@@ -1,0 +1,54 @@
+"""Generation, table in, table out."""
+
+from pathlib import Path
+
+import polars as pl
+
+from prefopt_core.config import GenerationConfig
+from prefopt_core.errors import DataError
+from prefopt_core.generation import GENERATORS, Prompt
+from prefopt_core.tables import TABLES, candidate_id_of
+
+
+def generate_candidates(
+    prompts: pl.DataFrame,
+    model: Path | None,
+    policy: str,
+    config: GenerationConfig,
+    *,
+    seed: int,
+) -> pl.DataFrame:
+    """Have `config.generator` write `config.n` responses to every prompt.
+
+    Args:
+        prompts: The `prompts` table.
+        model: Folder of the policy; None for generators that need none.
+        policy: Name of the writer, for the `policy` column; a response may bring its own.
+        config: Which generator, and its settings.
+        seed: Root of the draws; each prompt's depend on its id and nothing else.
+    """
+    asked = [Prompt(row["prompt_id"], row["prompt"]) for row in prompts.iter_rows(named=True)]
+    written = GENERATORS[config.generator](asked, model, config.n, seed, **config.params)
+    rows = []
+    for prompt, responses in zip(asked, written, strict=True):
+        if not responses:
+            raise DataError(
+                f"Generator {config.generator!r} gave no response to the prompt "
+                f"{prompt.messages[-1]['content'][:60]!r}."
+            )
+        rows += [
+            {
+                "prompt_id": prompt.prompt_id,
+                "candidate_id": candidate_id_of(prompt.prompt_id, response.text),
+                "sample": sample,
+                "response": response.text,
+                "policy": response.writer or policy,
+                "finish_reason": response.finish_reason,
+                "prompt_token_ids": response.prompt_token_ids,
+                "response_token_ids": response.token_ids,
+                "logps": response.logps,
+                "template": response.template,
+            }
+            for sample, response in enumerate(responses)
+        ]
+    return pl.DataFrame(rows, schema=TABLES["candidates"].columns)

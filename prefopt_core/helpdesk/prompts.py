@@ -1,0 +1,28 @@
+"""Prompts of the help desk: as many distinct customers' messages as a run needs."""
+
+from random import Random
+
+from prefopt_core.errors import ConfigError
+from prefopt_core.helpdesk.grammar import draw_facts, write_prompt
+from prefopt_core.randomness import seed_for
+
+MOST_PROMPTS = 1_000_000
+"""A fifth of what the grammar can write; beyond it, drawing distinct prompts gets slow."""
+
+
+def prompts(count: int, seed: int) -> list[str]:
+    """Write `count` distinct prompts; a shorter list is the start of a longer one.
+
+    >>> prompts(3, seed=0) == prompts(5, seed=0)[:3]
+    True
+    """
+    if not 0 <= count <= MOST_PROMPTS:
+        raise ConfigError(
+            f"Cannot write {count} help desk prompts: their number must lie between 0 and "
+            f"{MOST_PROMPTS}. Ask for fewer, or read prompts from a file."
+        )
+    rng = Random(seed_for("helpdesk", "prompts", str(seed)))
+    distinct: dict[str, None] = {}  # in the order of their first appearance
+    while len(distinct) < count:
+        distinct[write_prompt(draw_facts(rng), rng)] = None
+    return list(distinct)

@@ -1,0 +1,21 @@
+"""What users bring: prompts from files, hubs or a generator. One line each in `PROMPT_SOURCES`."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from prefopt_core.registry import Registry
+
+PromptSource = Callable[..., pl.DataFrame]
+"""`(seed, *, **params) -> the prompts table`."""
+
+PROMPT_SOURCES: Registry[PromptSource] = Registry(
+    "prompt source",
+    {
+        "file": "prefopt_core.inputs.prompts:from_file",
+        "helpdesk": "prefopt_core.inputs.prompts:from_helpdesk",
+        "hub": "prefopt_core.inputs.prompts:from_hub",
+    },
+)
+
+__all__ = ["PROMPT_SOURCES", "PromptSource"]

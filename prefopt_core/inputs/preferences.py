@@ -1,0 +1,60 @@
+"""A labelled seed: preference pairs from a file, in TRL's columns."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import Field
+
+from prefopt_core.errors import DataError
+from prefopt_core.files import content_digest
+from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
+from prefopt_core.sections import Config
+from prefopt_core.tables import TABLES, Message, candidate_id_of, prompt_id_of
+
+
+class SeedConfig(Config):
+    """Pairs that somebody judged before: columns prompt, chosen, rejected."""
+
+    path: str = Field(description=".jsonl, .csv or .parquet, for instance of `prefopt export`.")
+    column: str | None = Field(None, description="The prompt's column, if not `prompt`.")
+
+    def key_part(self) -> Any:
+        """The file counts by what is in it."""
+        return self.model_dump() | {"path": content_digest(Path(self.path)) or self.path}
+
+
+def read_preferences(config: SeedConfig) -> pl.DataFrame:
+    """Read pairs; chosen and rejected are texts or lists with one assistant message."""
+    rows = []
+    seen: dict[tuple[str, ...], str] = {}
+    for row in read_rows(Path(config.path)):
+        prompt = messages_of(row, prompt_column(row, config.column))
+        prompt_id = prompt_id_of(prompt)
+        chosen, rejected = (_response(row, side) for side in ("chosen", "rejected"))
+        ids = [candidate_id_of(prompt_id, r[-1]["content"]) for r in (chosen, rejected)]
+        if ids[0] == ids[1]:
+            raise DataError(f"{row.where}: chosen and rejected are the same text. Remove the row.")
+        pair = (prompt_id, *ids)
+        if pair in seen:
+            raise DataError(f"{row.where} repeats the pair of {seen[pair]}. Remove one of them.")
+        seen[pair] = row.where
+        rows.append((prompt_id, prompt, chosen, rejected, *ids, "file", "gold", 1.0, 1.0, 0))
+    return pl.DataFrame(rows, schema=TABLES["preferences"].columns, orient="row")
+
+
+def _response(row: Row, side: str) -> list[Message]:
+    value = row.values.get(side)
+    if isinstance(value, str) and value.strip():
+        value = [{"role": "assistant", "content": value}]
+    if (
+        not isinstance(value, list)
+        or len(value) != 1
+        or not isinstance(value[0].get("content"), str)
+        or not value[0]["content"].strip()
+    ):
+        raise DataError(
+            f"{row.where}: {side!r} is {str(value)[:60]!r}; expected a text or a list with one "
+            "message of the assistant. Fill it in or remove the row."
+        )
+    return [{"role": "assistant", "content": value[0]["content"]}]

@@ -1,0 +1,119 @@
+"""Labels are money: each is on disk the moment it arrives, and none is ever bought twice.
+
+A label is one verdict of one annotator under one version of the guidelines: a score of one
+response, or a comparison of several. It belongs to no run: every run and config that asks for the
+same verdict gets it from here.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefopt_core.artifacts import canonical_json
+from prefopt_core.files import explained
+from prefopt_core.locks import locked
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS labels (
+    annotator TEXT NOT NULL,   -- name and settings, canonical JSON
+    guidelines TEXT NOT NULL,  -- version of what the annotator was told
+    prompt_id TEXT NOT NULL,
+    responses TEXT NOT NULL,   -- canonical JSON list of candidate ids, in the order shown
+    score REAL,                -- NULL: the annotator gave no verdict
+    bought_at REAL NOT NULL,   -- seconds since 1970
+    PRIMARY KEY (annotator, guidelines, prompt_id, responses)
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Who gives the verdicts, as far as it changes what they mean."""
+
+    name: str
+    guidelines: str
+
+
+class LabelStore:
+    """The labels of one store, in SQLite with a write-ahead log."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / "labels.sqlite"
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(_SCHEMA)
+                yield connection
+            finally:
+                connection.close()
+
+    @contextmanager
+    def buying(self, annotator: Annotator) -> Iterator["Purchase"]:
+        """The right to buy from one annotator; whoever else wants to waits, then finds the labels.
+
+        Without it two runs could pay for the same verdict at the same time.
+        """
+        lock = self.root / "locks" / "labels"
+        with locked(lock, f"labels of {annotator.name}"), self._connection() as connection:
+            yield Purchase(connection, annotator)
+
+    def known(self, annotator: Annotator) -> dict[tuple[str, tuple[str, ...]], float | None]:
+        """(prompt_id, response ids) → score of every label bought from `annotator`."""
+        if not self.path.exists():
+            return {}
+        with self._connection() as connection:
+            return Purchase(connection, annotator).known()
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """(annotator, guidelines, labels) of everything ever bought."""
+        if not self.path.exists():
+            return []
+        with self._connection() as connection:
+            return connection.execute(
+                "SELECT annotator, guidelines, COUNT(*) FROM labels GROUP BY 1, 2 ORDER BY 1, 2"
+            ).fetchall()
+
+
+class Purchase:
+    """Labels of one annotator, open for buying."""
+
+    def __init__(self, connection: sqlite3.Connection, annotator: Annotator) -> None:
+        self._connection = connection
+        self._annotator = annotator
+
+    def known(self) -> dict[tuple[str, tuple[str, ...]], float | None]:
+        """(prompt_id, response ids) → score."""
+        rows: Iterable[tuple[str, str, float | None]] = self._connection.execute(
+            "SELECT prompt_id, responses, score FROM labels WHERE annotator = ? AND guidelines = ?",
+            (self._annotator.name, self._annotator.guidelines),
+        )
+        return {(prompt, _ids(responses)): score for prompt, responses, score in rows}
+
+    def commit(self, prompt_id: str, responses: Sequence[str], score: float | None) -> None:
+        """Put a label on disk; it is there when this returns."""
+        self._connection.execute(
+            "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                self._annotator.name,
+                self._annotator.guidelines,
+                prompt_id,
+                canonical_json(list(responses)),
+                score,
+                time.time(),
+            ),
+        )
+
+
+def _ids(responses: str) -> tuple[str, ...]:
+    return tuple(json.loads(responses))

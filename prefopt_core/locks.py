@@ -1,0 +1,59 @@
+"""Locks that die with their holder: flock, which the kernel drops on SIGKILL."""
+
+import errno
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_held: set[int] = set()
+
+
+def _close_in_child() -> None:
+    # A forked child shares its parent's locks; if it outlived a killed parent they would stay.
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+@contextmanager
+def locked(path: Path, purpose: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock file `path` for the block; wait for whoever holds it.
+
+    Args:
+        path: Lock file; made if absent and never removed, so that all agree on one inode.
+        purpose: What is being done, for the message to those who wait.
+        shared: Any number may hold it like this, but none while somebody holds it alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _held.add(descriptor)
+    try:
+        _wait_for(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, purpose)
+        yield
+    finally:
+        if descriptor in _held:  # not in a forked child, where it is closed already
+            _held.discard(descriptor)
+            os.close(descriptor)
+
+
+def _wait_for(descriptor: int, kind: int, purpose: str) -> None:
+    told = False
+    while True:
+        try:
+            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        if not told:
+            log.warning("%s: another process is at it; waiting for it to finish", purpose)
+            told = True
+        time.sleep(0.1)

@@ -1,0 +1,183 @@
+"""Losses of direct preference optimisation, one value per pair.
+
+Notation: B pairs; π the policy, π_ref the reference; y_w the chosen, y_l the rejected response;
+Δ = [log π(y_w) - log π_ref(y_w)] - [log π(y_l) - log π_ref(y_l)] in nats; σ the logistic function.
+Every argument is a (B,) array of log-probabilities, summed over the tokens of a response and its
+end of sequence unless said otherwise.
+
+NumPy in, NumPy out; tensors in, tensors out. Lower is better; the loss of a batch is the mean.
+Smoothed losses are computed as εr - log σ(r), which is -(1 - ε)·log σ(r) - ε·log σ(-r) since
+log σ(r) - log σ(-r) = r.
+"""
+
+from prefopt_core.arrays import Array, log_sigmoid
+
+
+def dpo(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    *,
+    beta: float,
+) -> Array:
+    """Direct preference optimisation, arXiv:2305.18290, Eq. 7.
+
+        -log σ(β·Δ)
+
+    Args:
+        policy_chosen_logps: (B,).
+        policy_rejected_logps: (B,).
+        reference_chosen_logps: (B,).
+        reference_rejected_logps: (B,).
+        beta: β > 0, how close to the reference the policy stays.
+
+    Returns:
+        (B,) losses; log 2 where the policy equals the reference.
+    """
+    margins = _margins(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    return -log_sigmoid(beta * margins)
+
+
+def cdpo(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    *,
+    beta: float,
+    label_smoothing: float,
+) -> Array:
+    """Conservative DPO: every label is wrong with probability ε (ericmitchell.ai/cdpo.pdf).
+
+        -(1 - ε)·log σ(β·Δ) - ε·log σ(-β·Δ),    ε = label_smoothing in [0, 0.5]
+
+    Minimal where σ(β·Δ) = 1 - ε: unlike DPO it stops pushing. Arguments and result as in `dpo`.
+    """
+    rewards = beta * _margins(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    return label_smoothing * rewards - log_sigmoid(rewards)
+
+
+def noise_aware_dpo(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    flagged: Array,
+    *,
+    beta: float,
+    alpha: float,
+) -> Array:
+    """SPA's self-refinement: conservative on the pairs whose label looks wrong, arXiv:2406.04412.
+
+        -(1 - α·z)·log σ(β·Δ) - α·z·log σ(-β·Δ)
+
+    Args:
+        policy_chosen_logps: (B,).
+        policy_rejected_logps: (B,).
+        reference_chosen_logps: (B,).
+        reference_rejected_logps: (B,).
+        flagged: (B,), z = 1 where the label is held to be wrong, else 0 (see `noise.py`). A
+            constant: no gradient flows through the detection.
+        beta: β > 0.
+        alpha: α in [0, 1], the share of a flagged pair's label that is turned round; at 0 the
+            loss is `dpo`, at 0.5 a flagged pair is a draw.
+
+    Returns:
+        (B,) losses.
+    """
+    rewards = beta * _margins(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    return alpha * (flagged * rewards) - log_sigmoid(rewards)
+
+
+def rdpo(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    *,
+    beta: float,
+    label_smoothing: float,
+) -> Array:
+    """Robust DPO: unbiased when labels are flipped with probability ε, arXiv:2403.00409.
+
+        [-(1 - ε)·log σ(β·Δ) + ε·log σ(-β·Δ)] / (1 - 2ε),    ε = label_smoothing in [0, 0.5)
+
+    Averaged over flips its expectation is the DPO loss of the true labels, so it may be negative.
+    TRL calls it `robust`. Arguments and result as in `dpo`.
+    """
+    rewards = beta * _margins(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    return -label_smoothing / (1 - 2 * label_smoothing) * rewards - log_sigmoid(rewards)
+
+
+def ipo(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    *,
+    beta: float,
+) -> Array:
+    """Identity preference optimisation: regression to a finite margin, arXiv:2310.12036, Eq. 17.
+
+        (Δ - 1/(2β))²
+
+    The paper writes sums; its authors report results with, and TRL 1.16 uses, the *mean* over a
+    response's tokens, so that β does not depend on length. Training does so too: here all four
+    arguments are taken as they come, and `training/objectives.py` passes means.
+
+    Returns:
+        (B,) losses; 0 where the margin is 1/(2β).
+    """
+    margins = _margins(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    return (margins - 1 / (2 * beta)) ** 2
+
+
+def simpo(
+    policy_chosen_logps: Array, policy_rejected_logps: Array, *, beta: float, target_margin: float
+) -> Array:
+    """Simple preference optimisation: no reference, arXiv:2405.14734.
+
+        -log σ(β·(log π(y_w)/|y_w| - log π(y_l)/|y_l| - target_margin))
+
+    Args:
+        policy_chosen_logps: (B,), *mean* over the tokens of a response.
+        policy_rejected_logps: (B,), likewise.
+        beta: β > 0; 2 to 10 in the paper, since means are small.
+        target_margin: γ/β of the paper, in nats per token.
+
+    Returns:
+        (B,) losses.
+    """
+    return -log_sigmoid(beta * (policy_chosen_logps - policy_rejected_logps - target_margin))
+
+
+def _margins(
+    policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array
+) -> Array:
+    return (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)

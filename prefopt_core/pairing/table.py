@@ -1,0 +1,110 @@
+"""Pairing, table in, table out: verdicts to preference pairs in TRL's columns."""
+
+import polars as pl
+
+from prefopt_core.config import PairingConfig
+from prefopt_core.errors import DataError
+from prefopt_core.implicit_reward import preference_probability
+from prefopt_core.pairing import PAIRINGS
+from prefopt_core.randomness import rng_for
+from prefopt_core.tables import TABLES
+
+
+def pair_responses(
+    annotations: pl.DataFrame | None,
+    judgments: pl.DataFrame | None,
+    candidates: pl.DataFrame,
+    prompts: pl.DataFrame,
+    logps: pl.DataFrame | None,
+    config: PairingConfig,
+    *,
+    round_number: int,
+    seed: int,
+) -> pl.DataFrame:
+    """Make the pairs of one round; a prompt with paid labels uses those, the others judgments.
+
+    Args:
+        annotations: Paid verdicts; their pairs are of source `gold`.
+        judgments: The policy's own verdicts; their pairs are of source `self`, of which the
+            `config.keep` most confident are kept.
+        candidates: The responses, with token ids if they were generated here.
+        prompts: Their prompts.
+        logps: Log-probabilities under the policy to be trained, which is DPO's reference.
+        config: Which rule.
+        round_number: Counted from 1; 0 for pairs that were brought along.
+        seed: Root of the draws of rules that draw.
+    """
+    parts = []
+    if annotations is not None:
+        parts.append(_pairs(annotations, "gold", config, seed))
+    if judgments is not None:
+        paid = set() if annotations is None else set(annotations["prompt_id"])
+        free = judgments.filter(~pl.col("prompt_id").is_in(paid))
+        parts.append(_most_confident(_pairs(free, "self", config, seed), config.keep))
+    pairs = pl.concat(parts)
+    if pairs.is_empty():
+        verdicts = sum(table.height for table in (annotations, judgments) if table is not None)
+        raise DataError(
+            f"No pair can be made: all {verdicts} verdicts tie or were skipped, so nothing says "
+            "which response is better. Look at the annotator (`prefopt show annotations`)."
+        )
+    return _with_texts(pairs, candidates, prompts, logps, round_number)
+
+
+def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int) -> pl.DataFrame:
+    rule, rows = PAIRINGS[config.rule], []
+    scored = verdicts.filter(pl.col("state") == "scored")
+    for group in scored.partition_by("prompt_id", maintain_order=True):
+        prompt_id, ids = group["prompt_id"][0], group["candidate_id"].to_list()
+        scores = group["score"].to_list()
+        rng = rng_for(seed, "pairing", prompt_id)
+        for chosen, rejected in rule(scores, rng, **config.params):
+            margin = scores[chosen] - scores[rejected]
+            # A paid label is believed; the judge's score is an implicit reward, so σ(margin) is p.
+            sure = 1.0 if source == "gold" else float(preference_probability(margin, 0.0))
+            rows.append(
+                (prompt_id, ids[chosen], ids[rejected], group["annotator"][0], source, sure, margin)
+            )
+    columns = TABLES["preferences"].columns
+    names = ("prompt_id", "chosen_id", "rejected_id", "annotator", "source", "confidence", "margin")
+    return pl.DataFrame(rows, schema={name: columns[name] for name in names}, orient="row")
+
+
+def _most_confident(pairs: pl.DataFrame, keep: float) -> pl.DataFrame:
+    kept = pairs.with_row_index("position").sort("confidence", "position", descending=[True, False])
+    return kept.head(round(keep * pairs.height)).sort("position").drop("position")
+
+
+def _with_texts(
+    pairs: pl.DataFrame,
+    candidates: pl.DataFrame,
+    prompts: pl.DataFrame,
+    logps: pl.DataFrame | None,
+    round_number: int,
+) -> pl.DataFrame:
+    written = candidates.unique("candidate_id", keep="first", maintain_order=True)
+    known = written.select(
+        "candidate_id",
+        pl.concat_list(pl.struct(role=pl.lit("assistant"), content="response")).alias("messages"),
+    )
+    if written["response_token_ids"].null_count() == 0:
+        known = known.with_columns(
+            written["response_token_ids"].alias("token_ids"),
+            written["prompt_token_ids"],
+            written["template"],
+        )
+    if logps is not None:
+        known = known.join(logps, "candidate_id", how="left", maintain_order="left")
+    names = {"messages": "{}", "token_ids": "{}_token_ids", "logps": "ref_{}_logps"}
+    for side in ("chosen", "rejected"):
+        columns = {
+            column: name.format(side) for column, name in names.items() if column in known.columns
+        }
+        shared = {"prompt_token_ids", "template"} & set(known.columns if side == "chosen" else [])
+        facts = known.select("candidate_id", *columns, *sorted(shared)).rename(
+            {"candidate_id": f"{side}_id"} | columns
+        )
+        pairs = pairs.join(facts, f"{side}_id", how="left", maintain_order="left")
+    return pairs.join(prompts, "prompt_id", maintain_order="left").with_columns(
+        round=pl.lit(round_number, pl.Int32)
+    )

@@ -1,0 +1,80 @@
+"""Where the policy starts: a model folder, a hub id, or the help desk's own tiny model."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from prefopt_core.errors import ConfigError
+from prefopt_core.registry import InputPath, Registry
+from prefopt_core.tokens import PLAIN_TEMPLATE, load_tokenizer
+
+PolicySource = Callable[..., None]
+"""`(output, work, seed, *, **params) -> None`; fills the folder `output`."""
+
+POLICIES: Registry[PolicySource] = Registry(
+    "policy source",
+    {
+        "helpdesk": "prefopt_core.helpdesk.pretraining:pretrain",
+        "pretrained": "prefopt_core.policies:import_model",
+    },
+)
+
+_NOT_MODEL = ("*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx", "original/*", ".*")
+
+
+def import_model(
+    output: Path,
+    work: Path,
+    seed: int,
+    *,
+    path: InputPath,
+    revision: str | None = None,
+    chat_template: InputPath | None = None,
+) -> None:
+    """Take a model from a folder or a hub id; `chat_template`: 'plain' or a Jinja file.
+
+    The files are linked, not copied; only safetensors weights are taken, never pickled ones.
+    """
+    source = Path(path).resolve() if Path(path).is_dir() else _download(path, revision)
+    if not (source / "config.json").is_file() or not any(source.glob("*.safetensors")):
+        raise ConfigError(
+            f"{path} is not a model folder: it needs config.json and *.safetensors. Give "
+            "`policy.params.path` a folder made by `save_pretrained`, or a hub id."
+        )
+    for file in sorted(p for p in source.rglob("*") if p.is_file()):
+        name = file.relative_to(source)
+        if not any(name.match(pattern) for pattern in _NOT_MODEL):
+            (output / name).parent.mkdir(parents=True, exist_ok=True)
+            (output / name).symlink_to(file.resolve())
+    if chat_template is not None:
+        _set_template(output, chat_template)
+    load_tokenizer(output)  # a model that cannot be prompted should fail now, not an hour later
+    load_tokenizer.cache_clear()  # the folder is about to move into the store
+
+
+def _download(repository: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(
+            snapshot_download(repository, revision=revision, ignore_patterns=list(_NOT_MODEL))
+        )
+    except (OSError, HFValidationError) as error:
+        raise ConfigError(
+            f"There is no folder {repository!r}, and the hub does not give a model of that name "
+            f"({error}). Check `policy.params.path`, the network and your access."
+        ) from error
+
+
+def _set_template(folder: Path, chat_template: str) -> None:
+    if chat_template == "plain":
+        text = PLAIN_TEMPLATE
+    elif Path(chat_template).is_file():
+        text = Path(chat_template).read_text()
+    else:
+        raise ConfigError(
+            f"policy.params.chat_template is {chat_template!r}: neither 'plain' nor a file."
+        )
+    template = folder / "chat_template.jinja"
+    template.unlink(missing_ok=True)
+    template.write_text(text)

@@ -1,0 +1,56 @@
+"""What every section of a config is made of: closed, frozen, and ready to be part of a key."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from prefopt_core.errors import ConfigError
+from prefopt_core.files import content_digest
+from prefopt_core.registry import Registry, did_you_mean
+
+
+class Config(BaseModel):
+    """Frozen, so it can be a cache key; closed, so a misspelt setting is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_settings(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name in sorted(data.keys() - cls.model_fields.keys()):
+                raise ConfigError(
+                    f"There is no setting {name!r}.{did_you_mean(name, cls.model_fields)}"
+                )
+        return data
+
+    def key_part(self) -> Any:
+        """What of this config enters a stage's key."""
+        return self.model_dump(mode="json")
+
+
+class Backend(Config):
+    """A section that names a member of a registry and gives its settings in `params`."""
+
+    registry: ClassVar[Registry[Any]]
+    choice: ClassVar[str]
+
+    params: dict[str, Any] = Field({}, description="Settings of what is chosen here.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_params(cls, data: Any) -> Any:
+        # Defaults are written out, so that changing one in the code changes the cache key.
+        if not isinstance(data, dict):
+            return data
+        name = data.get(cls.choice, cls.model_fields[cls.choice].default)
+        return data | {"params": cls.registry.complete_params(name, data.get("params") or {})}
+
+    def key_part(self) -> Any:
+        """Files count by what is in them, not by where they lie."""
+        params = dict(self.params)
+        for name in self.registry.paths(getattr(self, self.choice)):
+            if params[name] is not None:
+                params[name] = content_digest(Path(params[name])) or params[name]
+        return {**self.model_dump(mode="json"), "params": params}

@@ -1,0 +1,24 @@
+"""Selection strategies: which responses are worth paying to annotate.
+
+To add one, write `prefopt_core/selection/<name>.py` with a function of the `Strategy` type and
+add its line to `STRATEGIES`. Nothing else changes.
+"""
+
+from prefopt_core.registry import Registry
+from prefopt_core.selection.candidates import Candidates, Strategy
+
+STRATEGIES: Registry[Strategy] = Registry(
+    "selection strategy",
+    {
+        "aepo": "prefopt_core.selection.aepo:select",
+        "coreset": "prefopt_core.selection.coreset:select",
+        "diverse": "prefopt_core.selection.diverse:select",
+        "k_medoids": "prefopt_core.selection.k_medoids:select",
+        "perplexity": "prefopt_core.selection.perplexity:select",
+        "random": "prefopt_core.selection.uniform:select",
+        "representative": "prefopt_core.selection.representative:select",
+        "west_of_n": "prefopt_core.selection.west_of_n:select",
+    },
+)
+
+__all__ = ["STRATEGIES", "Candidates", "Strategy"]

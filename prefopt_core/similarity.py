@@ -1,0 +1,41 @@
+"""Similarities between texts, as matrices: the u(y, y') of the selection strategies.
+
+Notation: N texts, d dimensions of an embedding, e_i the embedding of text i.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from prefopt_core.errors import DataError
+
+
+def cosine(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Compare every pair of embeddings by the angle between them.
+
+        u_ij = e_i·e_j / (|e_i| |e_j|)
+
+    Args:
+        embeddings: (N, d), any length and any float type; computed with in float64. A row of
+            zeros points nowhere: it has similarity 0 to everything.
+
+    Returns:
+        (N, N), symmetric, within [-1, 1].
+
+    >>> cosine(np.array([[3.0, 0.0], [4.0, 4.0]])).round(3).tolist()
+    [[1.0, 0.707], [0.707, 1.0]]
+    """
+    rows = np.asarray(embeddings, dtype=np.float64)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"Embedding {finite.argmin()} of {len(rows)} holds a value that is not finite. "
+            "Embed the responses again, or use another embedder."
+        )
+    # The largest entry goes first: the square of a very large or very small one has no float64.
+    rows = rows / _one_for_zero(np.abs(rows).max(axis=1, keepdims=True, initial=0.0))
+    rows = rows / _one_for_zero(np.linalg.norm(rows, axis=1, keepdims=True))
+    return np.clip(rows @ rows.T, -1.0, 1.0)
+
+
+def _one_for_zero(divisors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(divisors == 0.0, 1.0, divisors)

@@ -1,0 +1,281 @@
+"""A stage: a function of artifacts and settings whose result is made once and then found.
+
+    key = sha256 of {stage, version, settings minus an ignore list, digests of the inputs}
+
+Everything here works without an orchestrator; `tasks/stage.py` shows it to Prefect.
+"""
+
+import importlib.metadata
+import inspect
+import logging
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
+
+from prefopt_core.artifacts import Artifact, Model, sha256_of
+from prefopt_core.differences import differences
+from prefopt_core.locks import locked
+from prefopt_core.store import Manifest, Store
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("numpy", "polars", "pyarrow", "torch", "transformers", "trl", "peft")
+
+_workspace: ContextVar[Path] = ContextVar("workspace")
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A config that says what of it enters a key."""
+
+    def key_part(self) -> Any:
+        """JSON values."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage returned and how it came by it."""
+
+    value: Artifact | Model
+    hits: int
+    parts: int
+    reasons: tuple[str, ...]  # of the parts that were computed
+    seconds: float
+
+    @property
+    def cached(self) -> bool:
+        """Whether nothing had to be computed."""
+        return self.hits == self.parts
+
+    def __str__(self) -> str:
+        size = f"{self.value.rows:,} rows" if isinstance(self.value, Artifact) else "model"
+        made = "hit" if self.cached else f"computed in {self.seconds:.1f} s: {self.reasons[0]}"
+        if not self.cached and self.parts > 1:
+            made = f"{self.parts - self.hits} of {self.parts} shards {made}"
+        return f"{made} · {size} · {self.value.digest[:12]}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named, versioned function whose results live in the store.
+
+    Attributes:
+        name: What users see, and the folder of its manifests.
+        function: Returns a frame, a list of frames (the shards of one table), or the path of a
+            model folder inside `workspace()`.
+        version: Raised by hand, in the commit that changes what the function returns.
+        table: The contract of the frame; None if the function returns a model.
+        ignore: Dotted settings that change how fast it runs, not what it returns.
+        by_shard: Call the function once per shard of its inputs instead of once.
+        labels: For a stage that buys labels: the number it would buy, from the same arguments.
+    """
+
+    name: str
+    function: Callable[..., pl.DataFrame | list[pl.DataFrame] | Path]
+    version: int
+    table: str | None
+    ignore: tuple[str, ...] = ()
+    by_shard: bool = False
+    labels: Callable[..., int] | None = None
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """All arguments by name, defaults written out."""
+        bound = inspect.signature(self.function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as they enter the key."""
+        plain: dict[str, Any] = {name: _plain(value) for name, value in arguments.items()}
+        for path in self.ignore:
+            _drop(plain, path.split("."))
+        return plain
+
+    def key(self, inputs: Mapping[str, Any]) -> str:
+        """Digest of everything the result depends on."""
+        return sha256_of({"stage": self.name, "version": self.version, "inputs": inputs})
+
+    def parts(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The arguments of each call: one, or one per shard of the inputs."""
+        if not self.by_shard:
+            return [dict(arguments)]
+        tables = {n: a for n, a in arguments.items() if isinstance(a, Artifact)}
+        counts = {len(table.shards) for table in tables.values()}
+        assert len(counts) == 1, f"{self.name}: inputs of {sorted(counts)} shards do not match"
+        return [
+            {
+                **arguments,
+                **{n: Artifact(table=a.table, shards=(a.shards[i],)) for n, a in tables.items()},
+            }
+            for i in range(counts.pop())
+        ]
+
+    def find(self, store: Store, arguments: Mapping[str, Any]) -> Outcome | str:
+        """What is in the store already, or why the stage would have to run."""
+        outputs, missing = [], ""
+        for part in self.parts(arguments):
+            inputs = self.inputs(part)
+            manifest, reason = store.lookup(self.name, self.key(inputs))
+            outputs.append(manifest and manifest.output)
+            if not manifest:
+                missing = missing or self._why(store, inputs, reason)
+        if missing:
+            count = f"{outputs.count(None)} of {len(outputs)} shards: " * (len(outputs) > 1)
+            return count + missing
+        return Outcome(self._join([o for o in outputs if o]), len(outputs), len(outputs), (), 0.0)
+
+    def run(
+        self,
+        store: Store,
+        arguments: Mapping[str, Any],
+        *,
+        refresh: bool = False,
+        on_part: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Outcome:
+        """Find the result, or compute and commit it, one shard at a time.
+
+        Args:
+            store: Where results live.
+            arguments: By name, from `bind`.
+            refresh: Compute even what is there.
+            on_part: Called with (shards finished, shards) before each shard and at the end.
+        """
+        outputs: list[Artifact | Model] = []
+        reasons: list[str] = []
+        started = time.perf_counter()
+        parts = self.parts(arguments)
+        for number, part in enumerate(parts):
+            on_part(number, len(parts))
+            output, reason = self._run_part(store, part, refresh, explain=not reasons)
+            outputs.append(output)
+            reasons += [reason] if reason else []
+        on_part(len(parts), len(parts))
+        seconds = time.perf_counter() - started
+        hits = len(parts) - len(reasons)
+        return Outcome(self._join(outputs), hits, len(parts), tuple(reasons), seconds)
+
+    def _join(self, outputs: list[Artifact | Model]) -> Artifact | Model:
+        if self.table is None:
+            return outputs[0]
+        shards = tuple(shard for o in outputs if isinstance(o, Artifact) for shard in o.shards)
+        return Artifact(table=self.table, shards=shards)
+
+    def _put(
+        self, store: Store, made: pl.DataFrame | list[pl.DataFrame] | Path
+    ) -> Artifact | Model:
+        if isinstance(made, Path):
+            return store.put_model(made)
+        assert self.table is not None, f"{self.name} returned a table, not a model"
+        frames = made if isinstance(made, list) else [made]
+        shards = tuple(store.put_table(self.table, frame) for frame in frames)
+        return Artifact(table=self.table, shards=shards)
+
+    def _run_part(
+        self, store: Store, arguments: dict[str, Any], refresh: bool, explain: bool
+    ) -> tuple[Artifact | Model, str]:
+        inputs = self.inputs(arguments)
+        key = self.key(inputs)
+        lock = store.root / "locks" / f"{self.name}-{key[:32]}"
+        with store.in_use(), locked(lock, self.name):
+            manifest, reason = store.lookup(self.name, key)
+            if manifest and not refresh:
+                return manifest.output, ""
+            if refresh:
+                reason = "refresh asked for"
+            elif explain:  # reading earlier manifests costs more than a small shard
+                reason = self._why(store, inputs, reason)
+            started = time.perf_counter()
+            with _work_folder(store.root / "work" / f"{self.name}-{key[:16]}") as work:
+                output = self._put(store, self.function(**arguments))
+                store.put_manifest(
+                    Manifest(
+                        stage=self.name,
+                        version=self.version,
+                        key=key,
+                        inputs=inputs,
+                        output=output,
+                        made_with=_versions(),
+                        created=time.time(),
+                        seconds=time.perf_counter() - started,
+                        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                    )
+                )
+            # Only now, with the result committed, is unfinished work of no more use.
+            shutil.rmtree(work, ignore_errors=True)
+            return output, reason
+
+    def _why(self, store: Store, inputs: dict[str, Any], reason: str) -> str:
+        """The reason for a miss in the user's terms: what differs from the nearest earlier run."""
+        if reason != "not made yet":
+            return reason
+        changes = [
+            [f"version {m.version} → {self.version}"] * (m.version != self.version)
+            + differences(m.inputs, inputs)
+            for m in islice(store.manifests(self.name), 200)
+        ]
+        if not changes:
+            return "first run"
+        nearest = min(changes, key=len)
+        more = f" and {len(nearest) - 3} more" if len(nearest) > 3 else ""
+        return ", ".join(nearest[:3]) + more
+
+
+def workspace() -> Path:
+    """The running stage's folder for unfinished work; it outlives a crash and is resumed from."""
+    return _workspace.get()
+
+
+def fresh_folder(name: str) -> Path:
+    """An empty folder in the workspace; what a killed run left there is gone."""
+    folder = workspace() / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@contextmanager
+def _work_folder(path: Path) -> Iterator[Path]:
+    path.mkdir(parents=True, exist_ok=True)
+    token = _workspace.set(path)
+    try:
+        yield path
+    finally:
+        _workspace.reset(token)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Artifact):
+        return {"table": value.table, "digest": value.digest}
+    if isinstance(value, Model):
+        return {"model": value.digest}
+    if isinstance(value, Keyed):
+        return value.key_part()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(
+        f"A {type(value).__name__} cannot be part of a stage's key. Pass plain values, a config "
+        "or an artifact."
+    )
+
+
+def _drop(inputs: dict[str, Any], path: list[str]) -> None:
+    for name in path[:-1]:
+        inputs = inputs.get(name) or {}
+    inputs.pop(path[-1], None)
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}

@@ -1,0 +1,188 @@
+"""The content-addressed store: complete or absent, checked when used, no pickle.
+
+objects/ab/<sha256>.parquet   a shard of a table
+objects/ab/<sha256>/          a model folder
+manifests/<stage>/<key>.json  what a stage made of which inputs; written last: it is the commit
+quarantine/                   objects that were not what their name says
+locks/  work/  labels.sqlite  one lock per key; unfinished work; labels that were paid for
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from prefopt_core.artifacts import Artifact, Model, ModelFile, Record, Shard
+from prefopt_core.errors import StoreError
+from prefopt_core.files import explained, file_digest, publish, sync, temporary
+from prefopt_core.locks import locked
+from prefopt_core.tables import check_table
+
+
+class Manifest(Record):
+    """What one stage made, of what, and how."""
+
+    format: Literal[1] = 1
+    stage: str
+    version: int
+    key: str
+    inputs: dict[str, Any]
+    output: Artifact | Model
+    made_with: dict[str, str]  # versions of the libraries whose results can differ
+    created: float  # seconds since 1970
+    seconds: float
+    peak_memory_mb: int
+
+
+class Store:
+    """One folder of objects and manifests; any number of processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    @staticmethod
+    def open() -> "Store":
+        """The store at `$PREFOPT_STORE`, by default `data/store` under the current folder."""
+        return Store(Path(os.environ.get("PREFOPT_STORE", "data/store")))
+
+    # --- where things are ---------------------------------------------------------------------
+
+    def shard_path(self, shard: Shard) -> Path:
+        """The Parquet file of a shard."""
+        return self.root / "objects" / shard.sha256[:2] / f"{shard.sha256}.parquet"
+
+    def model_path(self, model: Model) -> Path:
+        """The folder of a model."""
+        return self.root / "objects" / model.digest[:2] / model.digest
+
+    def manifest_path(self, stage: str, key: str) -> Path:
+        """The manifest of one stage run."""
+        return self.root / "manifests" / stage / f"{key}.json"
+
+    def manifests(self, stage: str = "*") -> Iterator[Manifest]:
+        """Every readable manifest, newest first."""
+        paths = [(p.stat().st_mtime, p) for p in (self.root / "manifests").glob(f"{stage}/*.json")]
+        for _, path in sorted(paths, reverse=True):
+            if isinstance(manifest := _read_manifest(path), Manifest):
+                yield manifest
+
+    def in_use(self, *, alone: bool = False) -> AbstractContextManager[None]:
+        """Held by everyone who writes, so that nothing is deleted under them; `alone` to delete."""
+        return locked(self.root / "locks" / "store", "the store", shared=not alone)
+
+    # --- looking up ---------------------------------------------------------------------------
+
+    def lookup(self, stage: str, key: str) -> tuple[Manifest | None, str]:
+        """Find what `stage` made under `key`: (manifest, "") or (None, why it must be made)."""
+        manifest = _read_manifest(self.manifest_path(stage, key))
+        if isinstance(manifest, str):
+            return None, manifest
+        if (manifest.stage, manifest.key) != (stage, key):
+            return None, "its manifest belongs to another stage"
+        problem = self.check(manifest.output)
+        return (None, problem) if problem else (manifest, "")
+
+    def check(self, output: Artifact | Model) -> str:
+        """Compare objects with their digests; quarantine what differs. "" means intact."""
+        if isinstance(output, Model):
+            folder = self.model_path(output)
+            return self._check_object(folder, {file.name: file for file in output.files})
+        problems = (self._check_object(self.shard_path(s), {".": s}) for s in output.shards)
+        return next(filter(None, problems), "")
+
+    def _check_object(self, path: Path, parts: dict[str, Shard] | dict[str, ModelFile]) -> str:
+        for name, expected in parts.items():
+            try:
+                intact = file_digest(path / name) == (expected.sha256, expected.size)
+            except FileNotFoundError:
+                return f"{path.name[:12]} is gone from the store"
+            if not intact:
+                quarantine = self.root / "quarantine" / f"{path.name}.{time.time_ns()}"
+                quarantine.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(quarantine)
+                return f"{path.name[:12]} was damaged and is now in quarantine/"
+        return ""
+
+    def read(self, artifact: Artifact) -> pl.DataFrame:
+        """Load a table."""
+        self._must_be_intact(artifact)
+        return pl.concat([pl.read_parquet(self.shard_path(s)) for s in artifact.shards])
+
+    def scan(self, artifact: Artifact) -> pl.LazyFrame:
+        """A table as a lazy frame, for tables larger than memory."""
+        self._must_be_intact(artifact)
+        return pl.scan_parquet([self.shard_path(shard) for shard in artifact.shards])
+
+    def open_model(self, model: Model) -> Path:
+        """The folder of a model, after checking that it is intact."""
+        self._must_be_intact(model)
+        return self.model_path(model)
+
+    def _must_be_intact(self, output: Artifact | Model) -> None:
+        if problem := self.check(output):
+            raise StoreError(
+                f"In the store {self.root}, {problem}. Run the same command again to rebuild it, "
+                "or point PREFOPT_STORE at the store that holds it."
+            )
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def put_table(self, table: str, frame: pl.DataFrame) -> Shard:
+        """Write a shard; it becomes visible whole or not at all."""
+        arrow = _to_arrow(check_table(table, frame))
+        with explained(self.root), temporary(self.root / "objects") as path:
+            pq.write_table(arrow, path, compression="zstd")
+            sync(path)
+            sha256, size = file_digest(path)
+            shard = Shard(sha256=sha256, size=size, rows=frame.height)
+            publish(path, self.shard_path(shard))
+        return shard
+
+    def put_model(self, folder: Path) -> Model:
+        """Move a finished model folder into the store; links in it stay links."""
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        with explained(self.root):
+            files = []
+            for path in paths:
+                sync(path)
+                sha256, size = file_digest(path)
+                name = path.relative_to(folder).as_posix()
+                files.append(ModelFile(name=name, sha256=sha256, size=size))
+            model = Model(files=tuple(files))
+            if self.check(model):  # not there, or damaged and now out of the way
+                publish(folder, self.model_path(model))
+        return model
+
+    def put_manifest(self, manifest: Manifest) -> None:
+        """Commit: from now on the stage's output is found."""
+        with explained(self.root), temporary(self.root / "manifests") as path:
+            path.write_text(manifest.model_dump_json(indent=1))
+            sync(path)
+            publish(path, self.manifest_path(manifest.stage, manifest.key))
+
+
+def _read_manifest(path: Path) -> Manifest | str:
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return "not made yet"
+    except (ValidationError, OSError) as error:
+        return f"its manifest cannot be read ({type(error).__name__})"
+
+
+def _to_arrow(frame: pl.DataFrame) -> pa.Table:
+    """Arrow with plain types, whatever polars uses inside; vectors get their fixed width."""
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if "vector" not in frame.columns or frame.is_empty():
+        return table
+    index, width = table.schema.get_field_index("vector"), len(frame["vector"][0])
+    column = table.column(index).cast(pa.binary(width))
+    kind = pa.field("vector", column.type, metadata={"element": "float16", "d": str(width // 2)})
+    return table.set_column(index, kind, column)

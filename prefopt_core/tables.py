@@ -1,0 +1,183 @@
+"""The tables that stages exchange: one contract per table, checked on every write.
+
+Columns are only ever added by a new table keyed by the same ids, never by rewriting an old one.
+Ids are content digests, so the same text has the same id in every run and on every machine.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from prefopt_core.errors import DataError
+
+Message = dict[str, str]
+"""`{"role": "user" | "assistant" | "system", "content": text}`."""
+
+MESSAGES = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))
+TOKENS = pl.List(pl.Int32())
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a table must hold.
+
+    Attributes:
+        key: Columns whose values identify a row; they may not repeat or be null.
+        columns: Name → type of the columns that are always there.
+        optional: Name → type of columns that are there or not, as a whole.
+        nullable: Columns in which a value may be missing.
+    """
+
+    key: tuple[str, ...]
+    columns: Mapping[str, pl.DataType]
+    optional: Mapping[str, pl.DataType] = field(default_factory=dict)
+    nullable: frozenset[str] = frozenset()
+
+
+TABLES: dict[str, Contract] = {
+    # one prompt
+    "prompts": Contract(("prompt_id",), {"prompt_id": pl.String(), "prompt": MESSAGES}),
+    # one sampled response; the same text sampled twice is two rows with one candidate_id
+    "candidates": Contract(
+        ("prompt_id", "sample"),
+        {
+            "prompt_id": pl.String(),
+            "candidate_id": pl.String(),
+            "sample": pl.Int32(),
+            "response": pl.String(),
+            "policy": pl.String(),  # digest of the model that wrote it, or a name from the file
+            "finish_reason": pl.String(),  # stop, length (cut off), given (from a file)
+            "prompt_token_ids": TOKENS,  # as the model saw it; null when the text came from a file
+            "response_token_ids": TOKENS,  # ends with the end-of-sequence token iff stop
+            "logps": pl.Float64(),  # sum over response_token_ids under `policy`, temperature 1
+            "template": pl.String(),  # digest of the chat template that made prompt_token_ids
+        },
+        nullable=frozenset({"prompt_token_ids", "response_token_ids", "logps", "template"}),
+    ),
+    # one distinct response, embedded: d float16, unit length (see vectors.py)
+    "embeddings": Contract(("candidate_id",), {"candidate_id": pl.String(), "vector": pl.Binary()}),
+    # one response worth a label; objective parts are the prompt's, repeated on its rows
+    "selections": Contract(
+        ("prompt_id", "candidate_id"),
+        {
+            "prompt_id": pl.String(),
+            "candidate_id": pl.String(),
+            "rank": pl.Int32(),  # order in which a label should be spent, from 0
+            "representativeness": pl.Float64(),
+            "redundancy": pl.Float64(),
+        },
+        nullable=frozenset({"representativeness", "redundancy"}),
+    ),
+    # one verdict; higher is better. state: scored or skipped (the annotator gave no verdict)
+    "annotations": Contract(
+        ("prompt_id", "candidate_id", "annotator"),
+        {
+            "prompt_id": pl.String(),
+            "candidate_id": pl.String(),
+            "annotator": pl.String(),
+            "score": pl.Float64(),
+            "state": pl.String(),
+        },
+        nullable=frozenset({"score"}),
+    ),
+    # summed log-probability of a response under one model
+    "logps": Contract(("candidate_id",), {"candidate_id": pl.String(), "logps": pl.Float64()}),
+    # one preference pair; prompt, chosen, rejected are TRL's columns
+    "preferences": Contract(
+        ("prompt_id", "chosen_id", "rejected_id"),
+        {
+            "prompt_id": pl.String(),
+            "prompt": MESSAGES,
+            "chosen": MESSAGES,
+            "rejected": MESSAGES,
+            "chosen_id": pl.String(),
+            "rejected_id": pl.String(),
+            "annotator": pl.String(),
+            "source": pl.String(),  # gold (a paid label) or self (the policy's own judgment)
+            "confidence": pl.Float64(),  # P(chosen better than rejected) of the judge; 1 for gold
+            "margin": pl.Float64(),  # score(chosen) - score(rejected) > 0
+            "round": pl.Int32(),
+        },
+        optional={
+            "prompt_token_ids": TOKENS,
+            "chosen_token_ids": TOKENS,
+            "rejected_token_ids": TOKENS,
+            "template": pl.String(),  # digest of the chat template behind the token ids
+            "ref_chosen_logps": pl.Float64(),
+            "ref_rejected_logps": pl.Float64(),
+        },
+    ),
+    # one figure of one round; low and high bound its 95 % interval
+    "metrics": Contract(
+        ("round", "metric"),
+        {
+            "round": pl.Int32(),
+            "metric": pl.String(),
+            "value": pl.Float64(),
+            "low": pl.Float64(),
+            "high": pl.Float64(),
+            "n": pl.Int64(),
+        },
+        nullable=frozenset({"low", "high"}),
+    ),
+}
+
+
+def check_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return `frame` with its columns in the contract's order, or say what breaks the contract."""
+    contract, actual = TABLES[name], dict(frame.schema)
+    expected = {**contract.columns, **{c: t for c, t in contract.optional.items() if c in actual}}
+    missing = sorted(expected.keys() - actual.keys())
+    extra = sorted(actual.keys() - expected.keys())
+    wrong = [f"{c} is {actual[c]}, not {t}" for c, t in expected.items() if actual.get(c, t) != t]
+    problems = (
+        [f"missing {missing}"] * bool(missing) + [f"unexpected {extra}"] * bool(extra) + wrong
+    )
+    if not problems:
+        problems = [
+            f"{frame[c].null_count()} missing values in {c}"
+            for c in contract.columns
+            if c not in contract.nullable and frame[c].null_count()
+        ]
+        if frame.select(contract.key).is_duplicated().any():
+            problems.append(f"rows that share their key {', '.join(contract.key)}")
+    if problems:
+        raise DataError(
+            f"Table '{name}' breaks its contract: {'; '.join(problems)}. "
+            "Fix the stage that writes it; the contract is in prefopt_core/tables.py."
+        )
+    return frame.select(list(expected))
+
+
+def empty(name: str) -> pl.DataFrame:
+    """A table of that contract without rows."""
+    return pl.DataFrame(schema=TABLES[name].columns)
+
+
+def in_shards(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
+    """Cut a table into shards of `size` rows; an empty one is one empty shard."""
+    return [frame[start : start + size] for start in range(0, max(1, frame.height), size)]
+
+
+def digest_of(*parts: str) -> str:
+    """A 24-digit hexadecimal digest of texts; where one ends and the next begins counts.
+
+    >>> digest_of("ab", "c") == digest_of("a", "bc")
+    False
+    """
+    text = json.dumps(parts, ensure_ascii=False)
+    # surrogatepass: a lone surrogate is a legal Python string and must still have an id
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def prompt_id_of(prompt: Sequence[Message]) -> str:
+    """The id of a prompt: a digest of the roles and texts of its messages."""
+    return digest_of("prompt", *(part for m in prompt for part in (m["role"], m["content"])))
+
+
+def candidate_id_of(prompt_id: str, response: str) -> str:
+    """The id of a response to one prompt."""
+    return digest_of("candidate", prompt_id, response)

@@ -1,0 +1,163 @@
+"""SPA's noise detection inside a training run: where margins come from, and what τ remembers.
+
+The mathematics is in `noise.py`. Notation: B pairs as 2B sequences of T tokens, chosen ones first;
+H the width of the model; R the number of response tokens among all of them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from prefopt_core.errors import ConfigError
+from prefopt_core.implicit_reward import implicit_reward
+from prefopt_core.noise import extrapolated_logps, quantile_threshold, running_threshold
+
+Inputs = dict[str, torch.Tensor]
+"""A collated batch: input_ids, attention_mask, completion_mask (2B, T); all other fields (B,)."""
+
+TILE = 1024
+"""Response tokens whose logits exist at once: bounds memory, changes nothing."""
+
+SCALED_LOGITS = (
+    "final_logit_softcapping",
+    "lm_head_multiplier",
+    "logit_scale",
+    "logits_scaling",
+    "output_multiplier",
+)
+"""Settings of models that change logits behind the output layer, from which they are taken here."""
+
+
+class Threshold(TrainerCallback, ExportableState):
+    """τ and what it is computed from; part of every checkpoint, so that a resumed run keeps it.
+
+    Attributes:
+        margins: The last reward margins β·Δ̃ of self-labelled pairs, over all processes.
+        value: τ.
+        epoch: The epoch for which an exact τ was measured; -1 before the first.
+    """
+
+    def __init__(self) -> None:
+        self.margins: list[float] = []
+        self.value = 0.0
+        self.epoch = -1
+
+    def state(self) -> dict[str, Any]:
+        """What `Trainer` writes to trainer_state.json, and restores on resuming."""
+        return {"args": {}, "attributes": dict(vars(self))}
+
+    def move(self, margins: list[float], *, window: int, noise_share: float) -> None:
+        """Take the margins of one more batch into the running window."""
+        self.margins = [*self.margins, *margins][-window:]
+        self.value = running_threshold(self.margins, window=window, noise_share=noise_share)
+
+    def measure(self, margins: list[float], *, epoch: int, noise_share: float) -> None:
+        """Set τ to the exact quantile of the margins of all self-labelled pairs."""
+        self.value = quantile_threshold(np.array(margins), noise_share=noise_share)
+        self.epoch = epoch
+
+
+class Reference:
+    """The model that training started from: the policy without its adapters, or its first weights.
+
+    The latter are read when first needed; log-probabilities under the reference are given, so only
+    detection with λ > 0 ever does.
+    """
+
+    def __init__(self, policy: Any, start: Path) -> None:
+        self.policy, self.start = policy, start
+
+    @cached_property
+    def model(self) -> Any:
+        """A model whose output layer is the reference's."""
+        if isinstance(self.policy, PeftModel):
+            return self.policy
+        model = AutoModelForCausalLM.from_pretrained(self.start, dtype="auto")
+        return model.to(self.policy.device).eval().requires_grad_(False)
+
+    def hidden(self, inputs: Inputs) -> torch.Tensor:
+        """Its last hidden states, (2B, T, H)."""
+        adapted = isinstance(self.policy, PeftModel)
+        with self.policy.disable_adapter() if adapted else nullcontext():
+            return last_hidden(self.model, inputs)
+
+
+class Detector:
+    """Reward margins under the model extrapolated from the reference through the policy."""
+
+    def __init__(self, policy: Any, start: Path, *, beta: float, extrapolation: float) -> None:
+        scaled = [s for s in SCALED_LOGITS if getattr(policy.config, s, None) not in (None, 1.0)]
+        if scaled:
+            raise ConfigError(
+                f"The model in {start} sets {', '.join(scaled)}, which noise detection cannot "
+                "follow. Set `training.loss` to 'dpo' or 'cdpo'."
+            )
+        self.policy, self.reference = policy, Reference(policy, start)
+        self.beta, self.extrapolation = beta, extrapolation
+
+    @torch.no_grad()
+    def margins(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
+        """β·Δ̃ of B pairs, (B,) in double precision.
+
+        Args:
+            inputs: The pairs, with their reference log-probabilities.
+            hidden: (2B, T, H), the policy's last hidden states.
+        """
+        responses = inputs["completion_mask"][:, 1:].bool()  # position t predicts token t + 1
+        token_logps = torch.zeros(responses.shape, dtype=torch.float64, device=hidden.device)
+        token_logps[responses] = self._token_logps(inputs, hidden, responses)
+        chosen, rejected = token_logps.sum(dim=1).chunk(2)
+        return implicit_reward(
+            chosen - rejected,
+            inputs["ref_chosen_logps"].double() - inputs["ref_rejected_logps"].double(),
+            beta=self.beta,
+        )
+
+    def _token_logps(
+        self, inputs: Inputs, hidden: torch.Tensor, responses: torch.Tensor
+    ) -> torch.Tensor:
+        labels = inputs["input_ids"][:, 1:][responses]  # (R,)
+        policy = reference = hidden[:, :-1][responses]  # (R, H)
+        head = reference_head = self.policy.get_output_embeddings()
+        if self.extrapolation:
+            reference = self.reference.hidden(inputs)[:, :-1][responses]
+            reference_head = self.reference.model.get_output_embeddings()
+        tiles = zip(*(torch.split(x, TILE) for x in (policy, reference, labels)), strict=True)
+        logps = [
+            extrapolated_logps(head(p).float(), reference_head(r).float(), y, self.extrapolation)
+            for p, r, y in tiles
+        ]
+        return torch.cat(logps).double()
+
+
+@contextmanager
+def watching(model: Any) -> Iterator[list[torch.Tensor]]:
+    """Collect the last hidden states, (2B, T, H), of every forward pass in the block."""
+    seen: list[torch.Tensor] = []
+    hook = _backbone(model).register_forward_hook(
+        lambda _module, _inputs, outputs: seen.append(outputs.last_hidden_state.detach())
+    )
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+@torch.no_grad()
+def last_hidden(model: Any, inputs: Inputs) -> torch.Tensor:
+    """The hidden states behind the logits, (2B, T, H)."""
+    return _backbone(model)(
+        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+    ).last_hidden_state
+
+
+def _backbone(model: Any) -> Any:
+    return (model.get_base_model() if isinstance(model, PeftModel) else model).base_model

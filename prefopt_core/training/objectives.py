@@ -1,0 +1,157 @@
+"""The losses a config can name: `losses.py` with their settings, under one calling convention.
+
+An objective is made from β and its own settings, `NoiseAware(0.1, alpha=0.1)`, and called with what
+is known about B pairs. What follows `_: KW_ONLY` is what a config may set.
+"""
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any, Generic, Literal
+
+from pydantic import Field
+
+from prefopt_core import losses
+from prefopt_core.arrays import Array
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Smoothing = Annotated[float, Field(ge=0, lt=0.5)]
+
+
+@dataclass(frozen=True)
+class PairLogps(Generic[Array]):
+    """What a loss may know about B pairs; every field is (B,).
+
+    Attributes:
+        policy_chosen: log π(y_w|x), summed over the tokens of the response, in nats.
+        policy_rejected: log π(y_l|x).
+        reference_chosen: log π_ref(y_w|x).
+        reference_rejected: log π_ref(y_l|x).
+        chosen_lengths: Number of tokens of y_w, end of sequence included.
+        rejected_lengths: Number of tokens of y_l.
+        flagged: True where the label is held to be wrong.
+    """
+
+    policy_chosen: Array
+    policy_rejected: Array
+    reference_chosen: Array
+    reference_rejected: Array
+    chosen_lengths: Array
+    rejected_lengths: Array
+    flagged: Array
+
+    @property
+    def sums(self) -> tuple[Array, Array, Array, Array]:
+        """Log-probabilities of whole responses, in the order in which `losses.py` takes them."""
+        return (
+            self.policy_chosen,
+            self.policy_rejected,
+            self.reference_chosen,
+            self.reference_rejected,
+        )
+
+    @property
+    def means(self) -> tuple[Array, Array, Array, Array]:
+        """The same per token."""
+        return (
+            self.policy_chosen / self.chosen_lengths,
+            self.policy_rejected / self.rejected_lengths,
+            self.reference_chosen / self.chosen_lengths,
+            self.reference_rejected / self.rejected_lengths,
+        )
+
+
+Objective = Callable[[PairLogps[Any]], Any]
+"""(B,) pairs in, (B,) losses out."""
+
+
+@dataclass(frozen=True)
+class Dpo:
+    """Direct preference optimisation: every label counts in full (arXiv:2305.18290)."""
+
+    beta: float
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        return losses.dpo(*pairs.sums, beta=self.beta)
+
+
+@dataclass(frozen=True)
+class Cdpo:
+    """Conservative DPO: every label is wrong with the same probability."""
+
+    beta: float
+    _: KW_ONLY
+    label_smoothing: Smoothing = 0.1
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        return losses.cdpo(*pairs.sums, beta=self.beta, label_smoothing=self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class Rdpo:
+    """Robust DPO: unbiased under labels flipped at random (arXiv:2403.00409)."""
+
+    beta: float
+    _: KW_ONLY
+    label_smoothing: Smoothing = 0.1
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        return losses.rdpo(*pairs.sums, beta=self.beta, label_smoothing=self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class Ipo:
+    """Identity preference optimisation: a finite margin per token (arXiv:2310.12036)."""
+
+    beta: float
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        return losses.ipo(*pairs.means, beta=self.beta)
+
+
+@dataclass(frozen=True)
+class Simpo:
+    """Simple preference optimisation: without a reference (arXiv:2405.14734)."""
+
+    beta: float
+    _: KW_ONLY
+    target_margin: float = 0.5
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        chosen, rejected, *_ = pairs.means
+        return losses.simpo(chosen, rejected, beta=self.beta, target_margin=self.target_margin)
+
+
+@dataclass(frozen=True)
+class NoiseAware:
+    """SPA's self-refinement: milder on self-made labels that look wrong (arXiv:2406.04412).
+
+    Attributes:
+        beta: β of DPO.
+        alpha: α, the share of a flagged label that is turned round; 0.1 in the paper.
+        noise_share: K, the share of self-labelled pairs to flag; 0.1 in the paper.
+        extrapolation: λ of de-coupled detection; 0.5, 0.25, 0.125 in the paper's rounds. Above 0
+            each step costs a forward pass of the reference; at 0 the policy's margins decide.
+        warm_up: The share of steps at the start without flags; 0.2 in the paper.
+        threshold: "running": from the last `window` margins of self-labelled pairs, over all
+            processes. "quantile": from all of them, measured when the warm-up ends and at the start
+            of each later epoch, at the price of a pass over the data.
+        window: Pairs in the running window; 50 in the paper's code.
+    """
+
+    beta: float
+    _: KW_ONLY
+    alpha: Share = 0.1
+    noise_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    extrapolation: Annotated[float, Field(ge=0)] = 0.5
+    warm_up: Share = 0.2
+    threshold: Literal["running", "quantile"] = "running"
+    window: Annotated[int, Field(ge=2)] = 50
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        return losses.noise_aware_dpo(*pairs.sums, pairs.flagged, beta=self.beta, alpha=self.alpha)

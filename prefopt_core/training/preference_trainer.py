@@ -1,0 +1,174 @@
+"""TRL's DPO trainer, fed with token ids and any loss of `LOSSES`.
+
+Overridden are the preparation of data (nothing is left to prepare) and the loss of a batch.
+Everything else, from the optimiser to distributed training, is TRL's and Hugging Face's.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from datasets import Dataset
+from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
+
+from prefopt_core.implicit_reward import implicit_reward
+from prefopt_core.noise import flag_noisy
+from prefopt_core.training.detection import Detector, Inputs, Threshold, last_hidden, watching
+from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
+
+
+def collate(examples: Sequence[Mapping[str, Any]], *, pad_token_id: int) -> Inputs:
+    """Pad B pairs to 2B sequences, chosen ones first."""
+    inputs: Inputs = DataCollatorForPreference(pad_token_id)(examples)
+    inputs["self_labelled"] = torch.tensor([e["self_labelled"] for e in examples])
+    return inputs
+
+
+class PreferenceTrainer(DPOTrainer):
+    """Minimises an objective over pairs whose reference log-probabilities are known.
+
+    Args:
+        objective: From pairs to losses.
+        beta: β, the unit of the reported rewards.
+        start: Folder of the weights that training starts from.
+        pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
+            ref_rejected_logps, self_labelled.
+        settings: Everything else that `DPOTrainer` takes.
+    """
+
+    def __init__(
+        self, objective: Objective, beta: float, start: Path, pairs: Dataset, **settings: Any
+    ) -> None:
+        super().__init__(train_dataset=pairs, **settings)
+        self.objective: Objective = objective
+        self.beta, self.pairs = beta, pairs
+        self.noise: NoiseAware | None = None
+        if isinstance(objective, NoiseAware) and any(pairs["self_labelled"]):
+            self.noise = objective
+            self.detector = Detector(
+                self.model, start, beta=beta, extrapolation=objective.extrapolation
+            )
+            self.add_callback(Threshold())
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Inputs,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The mean loss of a batch of pairs."""
+        responses = inputs["completion_mask"]
+        with watching(self.model) as hidden:
+            outputs = model(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                labels=inputs["input_ids"].masked_fill(responses == 0, -100),
+                use_cache=False,
+                fused_lm_head=True,  # TRL's: log-probabilities without the (2B, T, V) logits
+            )
+        chosen_logps, rejected_logps = outputs.log_probs.sum(dim=1).chunk(2)
+        chosen_lengths, rejected_lengths = responses.sum(dim=1).chunk(2)
+        pairs = PairLogps(
+            policy_chosen=chosen_logps,
+            policy_rejected=rejected_logps,
+            reference_chosen=inputs["ref_chosen_logps"],
+            reference_rejected=inputs["ref_rejected_logps"],
+            chosen_lengths=chosen_lengths,
+            rejected_lengths=rejected_lengths,
+            flagged=self._flag(inputs, hidden[0]),
+        )
+        self._record(pairs, inputs["self_labelled"])
+        loss = self.objective(pairs).mean()
+        return (loss, outputs) if return_outputs else loss
+
+    def _flag(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
+        """Which self-labelled pairs look wrong, (B,); labels that were paid for are trusted."""
+        own = inputs["self_labelled"]
+        if self.noise is None:
+            return torch.zeros_like(own)
+        noise, threshold = self.noise, self._threshold()
+        if noise.threshold == "quantile":
+            self._measure(noise, threshold)
+            if threshold.epoch < 0:  # still warming up: no margins are needed yet
+                return torch.zeros_like(own)
+        margins = self._margins(inputs, hidden)
+        flagged = flag_noisy(
+            margins,
+            threshold.value,
+            step=self.state.global_step,
+            max_steps=self.state.max_steps,
+            warm_up=noise.warm_up,
+        )
+        self._metrics["train"]["threshold"].append(threshold.value)
+        if noise.threshold == "running":
+            seen = self.accelerator.gather(margins)
+            threshold.move(
+                seen[seen.isfinite()].tolist(), window=noise.window, noise_share=noise.noise_share
+            )
+        return flagged
+
+    def _margins(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
+        """β·Δ̃, (B,); infinite, so never flagged, for pairs that are not self-labelled."""
+        own = inputs["self_labelled"]
+        margins = torch.full(own.shape, torch.inf, dtype=torch.float64, device=own.device)
+        if own.any():
+            both = own.repeat(2)  # chosen and rejected
+            pairs = {k: v[own if len(v) == len(own) else both] for k, v in inputs.items()}
+            with self.accelerator.autocast():
+                margins[own] = self.detector.margins(pairs, hidden[both])
+        return margins
+
+    def _measure(self, noise: NoiseAware, threshold: Threshold) -> None:
+        """Measure the exact τ over the data set: once the warm-up is over, then every epoch."""
+        warm = self.state.global_step >= noise.warm_up * self.state.max_steps
+        epoch = int(self.state.epoch)
+        if not warm or threshold.epoch >= epoch:
+            return
+        own = [i for i, is_own in enumerate(self.pairs["self_labelled"]) if is_own]
+        mine = own[self.accelerator.process_index :: self.accelerator.num_processes]
+        size, margins = self.args.per_device_train_batch_size, []
+        model: Any = self.model
+        model.eval()
+        for start in range(0, len(mine), size):
+            rows = [self.pairs[i] for i in mine[start : start + size]]
+            inputs = self._prepare_inputs(self.data_collator(rows))
+            with self.accelerator.autocast():
+                margins += self._margins(inputs, last_hidden(model, inputs)).tolist()
+        model.train()
+        threshold.measure(gather_object(margins), epoch=epoch, noise_share=noise.noise_share)
+
+    def _threshold(self) -> Threshold:
+        """Looked up each time: resuming replaces the callback by the one of the checkpoint."""
+        return next(c for c in self.callback_handler.callbacks if isinstance(c, Threshold))
+
+    @torch.no_grad()
+    def _record(self, pairs: PairLogps[torch.Tensor], own: torch.Tensor) -> None:
+        """Add a batch to the figures that TRL averages over an optimiser step and logs."""
+        chosen = implicit_reward(pairs.policy_chosen, pairs.reference_chosen, beta=self.beta)
+        rejected = implicit_reward(pairs.policy_rejected, pairs.reference_rejected, beta=self.beta)
+        figures = {
+            "reward_margin": chosen - rejected,
+            "accuracy": chosen > rejected,
+            "chosen_logps": pairs.policy_chosen,
+            "rejected_logps": pairs.policy_rejected,
+            "self_labelled": own,
+            "flagged": pairs.flagged,
+        }
+        table = torch.stack([f.double() for f in figures.values()], dim=1)
+        means = self.accelerator.gather(table).mean(dim=0).tolist()
+        for name, mean in zip(figures, means, strict=True):
+            self._metrics["train"][name].append(mean)
+
+    # Seams of TRL that are left without work -----------------------------------------------------
+
+    def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+        return dataset  # token ids are given: there is one way from messages to tokens, not two
+
+    def _precompute_ref_logps(self, dataset: Any, *_: Any) -> Any:
+        return dataset  # given
+
+    def _send_telemetry(self) -> None:
+        """Training talks to nobody."""

@@ -1,0 +1,66 @@
+"""How a policy is trained: every setting, its default and where the default comes from."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from prefopt_core.registry import Registry
+from prefopt_core.sections import Backend, Config
+from prefopt_core.training import LOSSES
+
+
+class LoraConfig(Config):
+    """Low-rank adapters, arXiv:2106.09685: little memory, merged into the weights at the end."""
+
+    r: int = Field(64, ge=1, description="Rank; 64 in AEPO.")
+    alpha: int = Field(16, ge=1, description="Adapters are scaled by alpha / r; 16 in AEPO.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in front of the adapters.")
+    target_modules: str | tuple[str, ...] = Field(
+        "all-linear", description="Names of adapted layers; all but the output layer by default."
+    )
+
+
+class TrainingConfig(Backend):
+    """How a policy learns from preference pairs. Defaults are SPA's (arXiv:2406.04412)."""
+
+    registry: ClassVar[Registry[Any]] = LOSSES
+    choice: ClassVar[str] = "loss"
+
+    loss: str = Field("dpo", description="A name from `prefopt list losses`.")
+    beta: float = Field(0.1, gt=0, description="How close to its start the policy stays.")
+    learning_rate: float = Field(5e-7, gt=0, description="Peak; 1e-6 with LoRA in AEPO.")
+    scheduler: Literal["cosine", "linear", "constant_with_warmup"] = Field(
+        "cosine", description="How the learning rate falls after its warm-up."
+    )
+    learning_rate_warm_up: float = Field(
+        0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
+    )
+    epochs: float = Field(1.0, gt=0, description="Passes over the pairs; 3 on the seed in SPA.")
+    steps: int | None = Field(None, ge=1, description="Optimiser steps, in place of `epochs`.")
+    batch_size: int = Field(32, ge=1, description="Pairs per optimiser step, all GPUs together.")
+    micro_batch_size: int = Field(
+        4, ge=1, description="Pairs per forward pass and GPU: less memory against less speed."
+    )
+    max_length: int = Field(
+        2048, ge=2, description="Tokens of prompt and response; longer pairs stop the run."
+    )
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "rmsprop", "adafactor", "sgd"] = Field(
+        "adamw_torch", description="AdamW in SPA, RMSprop in AEPO; adafactor needs least memory."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    lora: LoraConfig | None = Field(None, description="Train adapters in place of all weights.")
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute activations: much less memory, a third slower."
+    )
+    save_every: int = Field(100, ge=1, description="Steps between checkpoints to resume from.")
+    processes: int = Field(1, ge=1, description="GPUs to train on, by `accelerate launch`.")
+
+    def for_round(self, number: int) -> "TrainingConfig":
+        """These settings in self-labelled round `number`, from 1: schedules become their value.
+
+        A schedule that is shorter than the run keeps its last value.
+        """
+        schedules = {name: v for name, v in self.params.items() if isinstance(v, list | tuple)}
+        now = {name: values[min(number, len(values)) - 1] for name, values in schedules.items()}
+        return self.model_copy(update={"params": self.params | now})

@@ -1,0 +1,51 @@
+"""Training, tables in, model folder out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from prefopt_core.errors import DataError
+from prefopt_core.scoring import with_token_ids
+from prefopt_core.tokens import load_tokenizer, template_digest
+from prefopt_core.training.settings import TrainingConfig
+from prefopt_core.training.worker import train
+
+LOG = "training_log.jsonl"
+"""The figures of every step, beside the weights they led to."""
+
+
+def train_on(
+    preferences: Sequence[pl.DataFrame],
+    start: Path,
+    output: Path,
+    work: Path,
+    config: TrainingConfig,
+    *,
+    seed: int,
+) -> None:
+    """Train the policy in `start` on `preferences` tables, with itself as the reference.
+
+    Args:
+        preferences: Pairs with reference log-probabilities under `start`.
+        start: Model folder.
+        output: Folder that gets the new policy and its training log.
+        work: Folder of checkpoints; a killed run goes on from the last one.
+        config: How to train.
+        seed: Root of the order of pairs and of whatever the training draws.
+    """
+    pairs = pl.concat([with_token_ids(table, start) for table in preferences], how="diagonal")
+    _check_template(pairs, start)
+    log = train(pairs, start, output, work / "checkpoints", config, seed=seed)
+    log.write_ndjson(output / LOG)
+
+
+def _check_template(pairs: pl.DataFrame, start: Path) -> None:
+    expected = template_digest(load_tokenizer(start))
+    foreign = pairs.filter(pl.col("template") != expected).height
+    if foreign:
+        raise DataError(
+            f"{foreign} of {pairs.height} pairs were tokenised with another chat template than that "
+            f"of the policy in {start}: it would learn from prompts it never sees. Generate the "
+            "responses again with this policy, or give it the template they were made with."
+        )

@@ -1,0 +1,201 @@
+"""Direct preference optimisation through TRL, from token ids and given reference log-probabilities.
+
+The policy starts from a model folder and learns from pairs; the reference is the same folder. Its
+log-probabilities come with the pairs, so the reference is in memory only where noise detection
+compares logits.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from peft import LoraConfig, PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, set_seed
+from transformers.utils import logging
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.utils import disable_dropout_in_model
+
+from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.models import release_models
+from prefopt_core.tokens import load_tokenizer
+from prefopt_core.training import LOSSES
+from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
+from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
+from prefopt_core.training.settings import TrainingConfig
+
+IDS = ("prompt_token_ids", "chosen_token_ids", "rejected_token_ids")
+LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
+FIGURES = (
+    "loss",
+    "learning_rate",
+    "grad_norm",
+    "reward_margin",
+    "accuracy",
+    "chosen_logps",
+    "rejected_logps",
+    "threshold",
+    "flagged",
+)
+
+
+def train(
+    pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
+) -> pl.DataFrame:
+    """Train a policy on preference pairs and save it as a plain model folder.
+
+    A run that was killed goes on from its last checkpoint when it is called again with the same
+    arguments, and ends with the same weights as one that was not.
+
+    Args:
+        pairs: One pair per row: prompt_token_ids, chosen_token_ids, rejected_token_ids, their
+            ref_chosen_logps and ref_rejected_logps (summed over response tokens, under `start`),
+            source ("self" for labels that noise detection may doubt).
+        start: Model folder: the policy's first weights and the reference.
+        output: Folder to write: safetensors in the dtype of `start`, its tokenizer and settings.
+        work: Folder of checkpoints, of this run alone; delete it once `output` is safe.
+        config: How to train.
+        seed: Order of pairs, dropout, and the adapters' first weights.
+
+    Returns:
+        One row per optimiser step: the step and `FIGURES`. Rewards are β times log-ratios, logps
+        are means over pairs, `flagged` is the share of self-labelled pairs in the step that were
+        held to be wrong and `threshold` the τ that decided.
+    """
+    _check(pairs, config)
+    release_models()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    set_seed(seed)  # before adapters are drawn
+    model: Any = AutoModelForCausalLM.from_pretrained(start, dtype="auto")
+    dtype = model.dtype
+    if config.lora is None:
+        model.float()  # a step of 5e-7 is lost in bfloat16 weights
+    trainer = attach(_trainer(model, pairs, start, work, config, seed))
+    trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    if trainer.is_world_process_zero():
+        _save(trainer.model, start, output, dtype)
+    trainer.accelerator.wait_for_everyone()
+    return _diagnostics(trainer.state.log_history)
+
+
+def _check(pairs: pl.DataFrame, config: TrainingConfig) -> None:
+    columns = [*IDS, *LOGPS, "source"]
+    if pairs.is_empty():
+        raise DataError("There are no preference pairs to train on. Label or generate some first.")
+    incomplete = pairs.select(pl.any_horizontal(pl.col(columns).is_null()).sum()).item()
+    infinite = pairs.select((~pl.all_horizontal(pl.col(LOGPS).is_finite())).sum()).item()
+    if incomplete or infinite:
+        raise DataError(
+            f"Of {len(pairs)} pairs, {incomplete} lack a value in one of {', '.join(columns)} and "
+            f"{infinite} have a reference log-probability that is not finite. Score the responses "
+            "under the policy that training starts from."
+        )
+    lengths = pairs.select(
+        pl.col(IDS[0]).list.len() + pl.max_horizontal(pl.col(IDS[1:]).list.len())
+    ).to_series()
+    longest, too_long = max(lengths.to_list()), int((lengths > config.max_length).sum())
+    if too_long:
+        raise DataError(
+            f"{too_long} of {len(pairs)} pairs are longer than training.max_length="
+            f"{config.max_length} tokens; the longest has {longest}. Raise training.max_length "
+            f"to {longest}, or lower generation.params.max_new_tokens."
+        )
+
+
+def _trainer(
+    model: Any, pairs: pl.DataFrame, start: Path, work: Path, config: TrainingConfig, seed: int
+) -> PreferenceTrainer:
+    tokenizer = load_tokenizer(start)
+    disable_dropout_in_model(model)  # of the model; that of the adapters stays
+    columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
+    rows = pairs.select(
+        *(pl.col(c).alias(name) for c, name in columns.items()),
+        (pl.col("source") == "self").alias("self_labelled"),
+    )
+    return PreferenceTrainer(
+        LOSSES[config.loss](config.beta, **config.params),
+        config.beta,
+        start,
+        Dataset.from_dict(rows.to_dict(as_series=False)),
+        model=model,
+        args=_arguments(work, config, seed),
+        processing_class=tokenizer,
+        data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
+        peft_config=_adapters(config),
+    )
+
+
+def _adapters(config: TrainingConfig) -> LoraConfig | None:
+    lora = config.lora
+    if lora is None:
+        return None
+    modules = (
+        lora.target_modules if isinstance(lora.target_modules, str) else [*lora.target_modules]
+    )
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=modules,
+    )
+
+
+def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
+    processes, gpu = PartialState().num_processes, torch.cuda.is_available()
+    micro = min(config.micro_batch_size, max(1, config.batch_size // processes))
+    if config.batch_size % (micro * processes):
+        raise ConfigError(
+            f"training.batch_size={config.batch_size} cannot be split over {processes} processes "
+            f"with training.micro_batch_size={micro}. Make it a multiple of {micro * processes}."
+        )
+    return DPOConfig(
+        output_dir=str(work),
+        seed=seed,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.scheduler,
+        warmup_steps=config.learning_rate_warm_up,
+        num_train_epochs=config.epochs,
+        max_steps=config.steps or -1,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=config.batch_size // (micro * processes),
+        optim=config.optimizer,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        activation_checkpointing=config.gradient_checkpointing,
+        bf16=gpu and torch.cuda.is_bf16_supported(),
+        dataloader_pin_memory=gpu,
+        save_steps=config.save_every,
+        logging_steps=1,  # a figure averaged over steps would be lost with the steps
+        logging_nan_inf_filter=False,
+        max_length=None,  # checked, not cut
+        remove_unused_columns=False,
+        disable_dropout=False,  # done for the model, and not meant for the adapters
+        precompute_ref_log_probs=True,  # they are given
+        **RESUMABLE,
+    )
+
+
+def _save(model: Any, start: Path, output: Path, dtype: torch.dtype) -> None:
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    model.config = AutoConfig.from_pretrained(start)  # TRL has written a padding token into it
+    if (start / "generation_config.json").exists():
+        model.generation_config = GenerationConfig.from_pretrained(start)
+    model.to(dtype).save_pretrained(output)
+    load_tokenizer(start).save_pretrained(output)
+
+
+def _diagnostics(history: Sequence[Mapping[str, float]]) -> pl.DataFrame:
+    steps = [entry for entry in history if "loss" in entry]
+    schema = {"step": pl.Int64(), **dict.fromkeys((*FIGURES, "self_labelled"), pl.Float64())}
+    share = pl.col("flagged") / pl.col("self_labelled")
+    return pl.DataFrame(
+        [{name: entry.get(name) for name in schema} for entry in steps], schema=schema
+    ).select(
+        "step", *FIGURES[:-1], pl.when(pl.col("self_labelled") > 0).then(share).alias("flagged")
+    )

@@ -1,0 +1,78 @@
+"""One training, in this process or in several that `accelerate launch` starts.
+
+    python -m prefopt_core.training.worker JOB.json
+
+Only training in this process reports progress.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from prefopt_core.training.settings import TrainingConfig
+
+
+class Job(BaseModel):
+    """A training on disk, the way processes hand it to each other; pairs are in `work`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: Path
+    output: Path
+    work: Path
+    config: TrainingConfig
+    seed: int
+
+
+def train(
+    pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
+) -> pl.DataFrame:
+    """Do what `trl_dpo.train` does, on `config.processes` processes; same arguments and result."""
+    if config.processes == 1:
+        from prefopt_core.training import trl_dpo
+
+        return trl_dpo.train(pairs, start, output, work, config, seed=seed)
+    launch(write_job(pairs, start, output, work, config, seed=seed), config.processes)
+    return pl.read_parquet(work / "diagnostics.parquet")
+
+
+def write_job(
+    pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
+) -> Path:
+    """Write a training down for other processes; returns the file that `main` takes."""
+    work.mkdir(parents=True, exist_ok=True)
+    job = Job(start=start, output=output, work=work, config=config, seed=seed)
+    (work / "job.json").write_text(job.model_dump_json())
+    pairs.write_parquet(work / "pairs.parquet")
+    return work / "job.json"
+
+
+def launch(job: Path, processes: int) -> None:
+    """Start `processes` workers on one job and wait for them."""
+    import torch
+
+    devices = [] if torch.cuda.is_available() else ["--cpu"]
+    command = ["accelerate.commands.launch", "--num_processes", str(processes), *devices]
+    subprocess.run(
+        [sys.executable, "-m", *command, "-m", "prefopt_core.training.worker", str(job)], check=True
+    )
+
+
+def main(path: str) -> None:
+    """Be one of the processes that work on a job; the first one writes the results."""
+    from accelerate import PartialState
+
+    from prefopt_core.training import trl_dpo
+
+    job = Job.model_validate_json(Path(path).read_text())
+    pairs = pl.read_parquet(job.work / "pairs.parquet")
+    figures = trl_dpo.train(pairs, job.start, job.output, job.work, job.config, seed=job.seed)
+    if PartialState().is_main_process:
+        figures.write_parquet(job.work / "diagnostics.parquet")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""Stages: thin, cached tasks around `prefopt_core`. One file per stage."""

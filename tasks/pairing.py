@@ -1,0 +1,34 @@
+"""Pairing stage: verdicts to preference pairs."""
+
+import polars as pl
+
+from prefopt_core.artifacts import Artifact
+from prefopt_core.config import PairingConfig
+from prefopt_core.pairing.table import pair_responses as pair
+from prefopt_core.store import Store
+from tasks.stage import stage
+
+
+@stage("pair", table="preferences", version=1)
+def pair_responses(
+    annotations: Artifact | None,
+    judgments: Artifact | None,
+    candidates: Artifact,
+    prompts: Artifact,
+    logps: Artifact | None,
+    config: PairingConfig,
+    round_number: int,
+    seed: int,
+) -> pl.DataFrame:
+    """Pair by paid labels where there are any, by the policy's own judgment elsewhere."""
+    read = Store.open().read
+    return pair(
+        read(annotations) if annotations else None,
+        read(judgments) if judgments else None,
+        read(candidates),
+        read(prompts),
+        read(logps) if logps else None,
+        config,
+        round_number=round_number,
+        seed=seed,
+    )

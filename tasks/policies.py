@@ -1,0 +1,16 @@
+"""The start policy, as a model in the store."""
+
+from pathlib import Path
+
+from prefopt_core.config import PolicyConfig
+from prefopt_core.policies import POLICIES
+from prefopt_core.stages import fresh_folder, workspace
+from tasks.stage import model_stage
+
+
+@model_stage("load_policy", version=1)
+def load_policy(config: PolicyConfig, seed: int) -> Path:
+    """Link the user's model, or train the help desk's tiny one."""
+    output = fresh_folder("model")
+    POLICIES[config.source](output, workspace(), seed, **config.params)
+    return output

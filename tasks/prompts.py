@@ -1,0 +1,34 @@
+"""Input stages: prompts, their division into rounds, and a labelled seed."""
+
+import polars as pl
+
+from prefopt_core.artifacts import Artifact
+from prefopt_core.config import PromptsConfig
+from prefopt_core.inputs import PROMPT_SOURCES
+from prefopt_core.inputs.drawing import draw
+from prefopt_core.inputs.preferences import SeedConfig, read_preferences
+from prefopt_core.store import Store
+from prefopt_core.tables import in_shards
+from tasks.stage import stage
+
+
+@stage("load_prompts", table="prompts", version=1)
+def load_prompts(config: PromptsConfig, seed: int) -> list[pl.DataFrame]:
+    """Read or make the prompts."""
+    prompts = PROMPT_SOURCES[config.source](seed, **config.params)
+    return in_shards(prompts, config.shard_size)
+
+
+@stage("draw_prompts", table="prompts", version=1)
+def draw_prompts(
+    prompts: Artifact, first: int, count: int | None, purpose: str, shard_size: int, seed: int
+) -> list[pl.DataFrame]:
+    """Take `count` prompts (None: the rest) from place `first` of an order drawn from `seed`."""
+    drawn = draw(Store.open().read(prompts), first, count, purpose, seed=seed)
+    return in_shards(drawn, shard_size)
+
+
+@stage("load_preferences", table="preferences", version=1)
+def load_preferences(config: SeedConfig) -> pl.DataFrame:
+    """Read a labelled seed: pairs that somebody judged before."""
+    return read_preferences(config)

@@ -1,0 +1,246 @@
+"""How stages run: through the store, and, inside a flow run, as Prefect tasks.
+
+The only module that knows how prefopt uses Prefect's tasks. Prefect retries, schedules and shows;
+it keeps no results, so there is nothing of them that could be stale, locked or unpickled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from uuid import UUID
+
+import polars as pl
+
+from prefopt_core import progress
+from prefopt_core.artifacts import Artifact, Model
+from prefopt_core.stages import Outcome, Stage
+from prefopt_core.store import Store
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Artifact | Model)
+
+_LONG_S = 5.0
+"""A stage that runs longer than this gets a progress artifact in Prefect."""
+
+
+class Observer(Protocol):
+    """Whoever wants to see stages come and go."""
+
+    def started(self, stage: str) -> None:
+        """A stage begins."""
+
+    def progressed(self, stage: str, done: int, total: int) -> None:
+        """A stage has done so much."""
+
+    def finished(self, stage: str, outcome: Outcome) -> None:
+        """A stage has its result."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a stage would do; stands in for its result while planning.
+
+    Attributes:
+        stage: Its name.
+        state: "hit" or "miss".
+        reason: Why it would run.
+        labels: How many labels it would buy, at most.
+        price: Of one label.
+    """
+
+    stage: str
+    state: str
+    reason: str
+    labels: int = 0
+    price: float = 0.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """How the stages of this process run, beyond what their configs say.
+
+    Attributes:
+        refresh: Stages that compute even what is in the store.
+        observer: Is told what happens.
+        plan: When given, nothing runs; what would run is appended here.
+    """
+
+    refresh: frozenset[str] = frozenset()
+    observer: Observer | None = None
+    plan: list[Planned] | None = None
+
+
+_session: ContextVar[Session] = ContextVar("session", default=Session())  # noqa: B039, frozen
+
+
+@contextmanager
+def session(session: Session) -> Iterator[None]:
+    """Run the stages of the block in that session."""
+    token = _session.set(session)
+    try:
+        yield
+    finally:
+        _session.reset(token)
+
+
+@dataclass(frozen=True)
+class StageTask(Generic[P, R]):
+    """A stage as flows call it: artifacts in, one artifact or model out."""
+
+    spec: Stage
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Plan it, run it as a Prefect task inside a flow run, or just run it."""
+        arguments = self.spec.bind(*args, **kwargs)
+        current = _session.get()
+        if current.plan is not None:
+            return cast(R, self._plan(arguments, current.plan))
+        # Read here: Prefect may run the task in another thread, which has another context.
+        run = _prefect_run if inside_flow_run() else _run
+        return cast(R, run(self.spec, arguments, current).value)
+
+    def _plan(self, arguments: Mapping[str, Any], plan: list[Planned]) -> Any:
+        waiting = [a.stage for a in _flat(arguments.values()) if isinstance(a, Planned)]
+        store = Store.open()
+        found = f"waits for {waiting[0]}" if waiting else self.spec.find(store, arguments)
+        if isinstance(found, Outcome):
+            plan.append(Planned(self.spec.name, "hit", ""))
+            return found.value
+        labels = 0
+        if self.spec.labels:
+            labels = arguments["labels"] if waiting else self.spec.labels(**arguments)
+        price = getattr(arguments.get("config"), "price", 0.0)
+        plan.append(Planned(self.spec.name, "miss", found, labels, price))
+        return plan[-1]
+
+
+def stage(
+    name: str,
+    *,
+    table: str,
+    version: int,
+    ignore: tuple[str, ...] = (),
+    by_shard: bool = False,
+    labels: Callable[..., int] | None = None,
+) -> Callable[[Callable[P, pl.DataFrame | list[pl.DataFrame]]], StageTask[P, Artifact]]:
+    """Turn a function that returns a table into a cached stage; see `prefopt_core.stages.Stage`."""
+
+    def decorate(
+        function: Callable[P, pl.DataFrame | list[pl.DataFrame]],
+    ) -> StageTask[P, Artifact]:
+        return StageTask(Stage(name, function, version, table, ignore, by_shard, labels))
+
+    return decorate
+
+
+def model_stage(
+    name: str, *, version: int, ignore: tuple[str, ...] = ()
+) -> Callable[[Callable[P, Path]], StageTask[P, Model]]:
+    """Turn a function that returns a model folder into a cached stage."""
+
+    def decorate(function: Callable[P, Path]) -> StageTask[P, Model]:
+        return StageTask(Stage(name, function, version, None, ignore))
+
+    return decorate
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _run(
+    spec: Stage,
+    arguments: Mapping[str, Any],
+    session: Session,
+    also: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
+    """Run the stage here; `also` hears of its progress besides the session's observer."""
+    observer, shards = session.observer, [0, 1]
+
+    def heard(done: int, total: int) -> None:
+        # One scale for the whole stage: finished shards, and the fraction of the running one.
+        units = 1000
+        overall = shards[0] * units + units * done // max(total, 1)
+        also(overall, shards[1] * units)
+        if observer:
+            observer.progressed(spec.name, overall, shards[1] * units)
+
+    def on_part(done: int, total: int) -> None:
+        shards[:] = [done, total]
+        heard(0, 1)
+
+    if observer:
+        observer.started(spec.name)
+    with progress.listening(heard):
+        outcome = spec.run(
+            Store.open(), arguments, refresh=spec.name in session.refresh, on_part=on_part
+        )
+    if observer:
+        observer.finished(spec.name, outcome)
+    return outcome
+
+
+def planning() -> bool:
+    """Whether stages only say what they would do."""
+    return _session.get().plan is not None
+
+
+def inside_flow_run() -> bool:
+    """Whether a Prefect flow run is going on, to which stages belong as tasks."""
+    import sys
+
+    if "prefect" not in sys.modules:  # a second of imports, of no use without a flow
+        return False
+    from prefect.context import FlowRunContext
+
+    return FlowRunContext.get() is not None
+
+
+def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) -> Outcome:
+    from prefect import get_run_logger, task
+    from prefect.cache_policies import NO_CACHE
+    from prefect.states import Completed
+
+    # Artifacts are parameters of their own, so that Prefect draws the arrows between stages.
+    def run(**given: Any) -> Any:
+        outcome = _run(spec, given, session, _ProgressArtifact(spec.name))
+        get_run_logger().info("%s: %s", spec.name, outcome)
+        name = "Cached" if outcome.cached else None
+        return Completed(name=name, message=str(outcome), data=outcome)
+
+    prefect_task = task(name=spec.name, cache_policy=NO_CACHE, persist_result=False)(run)
+    return cast(Outcome, prefect_task(**arguments, return_state=True).result())
+
+
+@dataclass
+class _ProgressArtifact:
+    """Shows a long stage's progress in Prefect, at most once a second."""
+
+    stage: str
+    started: float = field(default_factory=time.monotonic)
+    shown: float = 0.0
+    artifact: UUID | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+        now = time.monotonic()
+        finished = done == total and self.artifact is not None
+        if now - self.started < _LONG_S or (now - self.shown < 1.0 and not finished):
+            return
+        percent, self.shown = 100 * done / total, now
+        if self.artifact is None:
+            made = create_progress_artifact(progress=percent, description=self.stage)
+            self.artifact = cast(UUID, made)
+        else:
+            update_progress_artifact(artifact_id=self.artifact, progress=percent)

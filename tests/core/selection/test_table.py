@@ -1,0 +1,197 @@
+"""Selection over a whole table: one row per kept response, whatever the samples look like."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from prefopt_core.config import SelectionConfig
+from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.selection.aepo import aepo, redundancy, representativeness
+from prefopt_core.selection.table import select_responses
+from prefopt_core.similarity import cosine
+from prefopt_core.tables import TABLES, candidate_id_of, check_table
+from prefopt_core.vectors import pack, unpack
+
+
+def sampled(**prompts):
+    """Table `candidates`: prompt_id → the texts sampled for it."""
+    rows = [
+        {
+            "prompt_id": prompt_id,
+            "candidate_id": candidate_id_of(prompt_id, text),
+            "sample": sample,
+            "response": text,
+            "policy": "test",
+            "finish_reason": "given",
+            "logps": -float(len(text)),
+        }
+        for prompt_id, texts in prompts.items()
+        for sample, text in enumerate(texts)
+    ]
+    empty = pl.DataFrame(schema=TABLES["candidates"].columns)
+    return pl.concat(
+        [empty, pl.DataFrame(rows, schema_overrides={"sample": pl.Int32})], how="diagonal"
+    )
+
+
+def embedded(candidates):
+    """Table `embeddings`: a random direction for each distinct response."""
+    ids = candidates["candidate_id"].unique(maintain_order=True)
+    seeds = [int(candidate_id[:8], 16) for candidate_id in ids]
+    vectors = np.array([np.random.default_rng(seed).normal(size=6) for seed in seeds])
+    vectors = vectors.reshape(len(ids), 6) / np.linalg.norm(vectors.reshape(-1, 6), axis=1)[:, None]
+    return pl.DataFrame({"candidate_id": ids, "vector": pack(vectors)})
+
+
+def config(strategy="aepo", k=2, **params):
+    return SelectionConfig(strategy=strategy, k=k, params=params)
+
+
+def texts(selections, candidates):
+    """prompt_id → selected texts, in the order of their rank."""
+    distinct = candidates.unique("candidate_id").select("candidate_id", "response")
+    rows = selections.join(distinct, on="candidate_id", how="left", maintain_order="left")
+    groups = rows.group_by("prompt_id", maintain_order=True).agg("response")
+    return dict(groups.iter_rows())
+
+
+THREE = sampled(
+    b=["red", "green", "blue", "yellow"],
+    a=["one", "two", "one", "three", "two", "one"],
+    c=["north", "south", "east", "west", "up"],
+)
+
+
+def test_table_keeps_its_contract_and_the_order_of_the_prompts():
+    selections = select_responses(THREE, embedded(THREE), config(), seed=0)
+    assert check_table("selections", selections).equals(selections)
+    assert selections["prompt_id"].to_list() == ["b", "b", "a", "a", "c", "c"]
+    assert selections["rank"].to_list() == [0, 1] * 3
+
+
+@pytest.mark.parametrize("weight", [0.0, 5.0])
+def test_rows_are_what_the_array_function_says_of_the_distinct_responses(weight):
+    embeddings = embedded(THREE)
+    selections = select_responses(THREE, embeddings, config(diversity_weight=weight), seed=0)
+    distinct, counts = ["one", "two", "three"], np.array([3, 2, 1])
+    ids = pl.DataFrame({"candidate_id": [candidate_id_of("a", text) for text in distinct]})
+    vectors = unpack(ids.join(embeddings, on="candidate_id", maintain_order="left")["vector"])
+    similarity = cosine(vectors)
+    expected = aepo(similarity, 2, diversity_weight=weight, counts=counts)
+    rows = selections.filter(prompt_id="a")
+    assert texts(rows, THREE)["a"] == [distinct[i] for i in expected]
+    rep = representativeness(similarity, counts)[expected].mean()
+    red = redundancy(similarity, [expected])[0]
+    assert rows["representativeness"].to_list() == pytest.approx([rep, rep], abs=1e-12)
+    assert rows["redundancy"].to_list() == pytest.approx([red, red], abs=1e-12)
+
+
+def test_order_of_the_rows_within_a_prompt_does_not_matter():
+    embeddings = embedded(THREE)
+    expected = select_responses(THREE, embeddings, config(k=3), seed=0)
+    for seed in range(3):
+        mixed = THREE.sample(fraction=1.0, shuffle=True, seed=seed)
+        selections = select_responses(mixed, embeddings, config(k=3), seed=0)
+        first = mixed["prompt_id"].unique(maintain_order=True).to_list()
+        assert selections["prompt_id"].unique(maintain_order=True).to_list() == first
+        order = ["prompt_id", "rank"]
+        assert selections.sort(order).equals(expected.sort(order))
+
+
+@pytest.mark.parametrize("strategy", ["aepo", "random"])
+def test_other_prompts_change_nothing(strategy):
+    embeddings = embedded(THREE)
+    together = select_responses(THREE, embeddings, config(strategy), seed=4)
+    for prompt_id in "abc":
+        alone = THREE.filter(prompt_id=prompt_id)
+        rows = select_responses(alone, embeddings, config(strategy), seed=4)
+        assert rows.equals(together.filter(prompt_id=prompt_id))
+
+
+def test_seed_and_prompt_decide_a_random_draw():
+    many = sampled(**{f"p{i}": list("abcdefgh") for i in range(20)})
+    first = select_responses(many, None, config("random"), seed=0)
+    assert first.equals(select_responses(many, None, config("random"), seed=0))
+    assert not first.equals(select_responses(many, None, config("random"), seed=1))
+    assert len({tuple(drawn) for drawn in texts(first, many).values()}) > 5
+
+
+def test_without_embeddings_the_parts_of_the_objective_are_null():
+    selections = select_responses(THREE, None, config("random"), seed=0)
+    assert selections["representativeness"].null_count() == len(selections) == 6
+    assert selections["redundancy"].null_count() == 6
+
+
+def test_with_embeddings_every_strategy_reports_the_parts():
+    selections = select_responses(THREE, embedded(THREE), config("random"), seed=0)
+    assert selections.null_count().sum_horizontal().item() == 0
+
+
+def test_west_of_n_keeps_every_distinct_response_in_sample_order():
+    selections = select_responses(THREE, None, config("west_of_n"), seed=0)
+    assert texts(selections, THREE) == {
+        "b": ["red", "green", "blue", "yellow"],
+        "a": ["one", "two", "three"],
+        "c": ["north", "south", "east", "west", "up"],
+    }
+
+
+@pytest.mark.parametrize("strategy", ["aepo", "coreset", "k_medoids", "perplexity", "random"])
+def test_prompt_that_repeats_itself_keeps_what_it_has(strategy):
+    candidates = sampled(
+        few=["yes", "no", "yes", "yes"], same=["yes"] * 4, many=["a", "bb", "ccc", "dddd"]
+    )
+    selections = select_responses(candidates, embedded(candidates), config(strategy, 3), seed=0)
+    selected = texts(selections, candidates)
+    assert selected["few"] == ["yes", "no"]
+    assert "same" not in selected
+    assert len(selected["many"]) == 3
+
+
+def test_perplexity_reads_the_log_probabilities():
+    candidates = sampled(p=["ccc", "a", "bb", "dddd"])
+    selections = select_responses(candidates, None, config("perplexity"), seed=0)
+    assert texts(selections, candidates) == {"p": ["a", "dddd"]}
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_one_missing_log_probability_is_enough_to_refuse_perplexity(missing):
+    logps = pl.when(pl.col("sample") == 2).then(missing).otherwise(pl.col("logps"))
+    candidates = THREE.with_columns(logps.cast(pl.Float64).alias("logps"))
+    with pytest.raises(ConfigError, match="'perplexity'"):
+        select_responses(candidates, None, config("perplexity"), seed=0)
+
+
+def test_too_few_samples_name_the_prompt_and_both_numbers():
+    candidates = sampled(dull=["yes"] * 4, rich=list("abcde"), poor=["x" * 100, "y", "x" * 100])
+    message = rf"k=4 of N=3 responses to prompt poor .*'{'x' * 60}'.*`selection\.k`"
+    with pytest.raises(ConfigError, match=message):
+        select_responses(candidates, None, config("random", 4), seed=0)
+
+
+def test_candidate_without_embedding_is_named():
+    embeddings = embedded(THREE).filter(pl.col("candidate_id") != candidate_id_of("c", "east"))
+    with pytest.raises(DataError, match=r"1 of 12 candidates have no embedding.*'east'"):
+        select_responses(THREE, embeddings, config(), seed=0)
+
+
+def test_strategy_that_needs_embeddings_and_has_none_says_so():
+    with pytest.raises(ConfigError, match="'aepo' compares responses by their embeddings"):
+        select_responses(THREE, None, config(), seed=0)
+
+
+@pytest.mark.parametrize("with_embeddings", [True, False])
+def test_no_prompts_give_an_empty_table(with_embeddings):
+    nothing = THREE.head(0)
+    embeddings = embedded(THREE) if with_embeddings else None
+    selections = select_responses(nothing, embeddings, config(), seed=0)
+    assert len(selections) == 0
+    assert dict(selections.schema) == TABLES["selections"].columns
+
+
+def test_inputs_are_left_alone():
+    candidates, embeddings = THREE.clone(), embedded(THREE)
+    before = embeddings.clone()
+    select_responses(candidates, embeddings, config(), seed=0)
+    assert candidates.equals(THREE)
+    assert embeddings.equals(before)

@@ -1,0 +1,77 @@
+import inspect
+
+import numpy as np
+import pytest
+
+from prefopt_core import losses
+from prefopt_core.errors import ConfigError
+from prefopt_core.training import LOSSES
+from prefopt_core.training.objectives import PairLogps
+from prefopt_core.training.settings import LoraConfig, TrainingConfig
+
+
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(0)
+    logps = rng.uniform(-50, 0, size=(4, 5))
+    lengths = rng.integers(1, 9, size=(2, 5))
+    return PairLogps(*logps, *lengths, flagged=np.array([True, False, True, False, False]))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_keeps_the_calling_convention(name, pairs):
+    found = LOSSES[name](0.1, **LOSSES.complete_params(name, {}))(pairs)
+    assert found.shape == (5,)
+    assert np.isfinite(found).all()
+    assert LOSSES.summary(name)
+    assert next(iter(inspect.signature(LOSSES[name]).parameters)) == "beta"
+    assert all(default is not ... for _, default in LOSSES.settings(name).values())
+
+
+def test_ipo_and_simpo_see_means_and_the_others_sums(pairs):
+    chosen = pairs.policy_chosen / pairs.chosen_lengths
+    rejected = pairs.policy_rejected / pairs.rejected_lengths
+    simpo = losses.simpo(chosen, rejected, beta=2.0, target_margin=0.5)
+    assert np.array_equal(LOSSES["simpo"](2.0)(pairs), simpo)
+    reference_chosen = pairs.reference_chosen / pairs.chosen_lengths
+    reference_rejected = pairs.reference_rejected / pairs.rejected_lengths
+    ipo = losses.ipo(chosen, rejected, reference_chosen, reference_rejected, beta=0.2)
+    assert np.array_equal(LOSSES["ipo"](0.2)(pairs), ipo)
+    assert np.array_equal(LOSSES["dpo"](0.2)(pairs), losses.dpo(*pairs.sums, beta=0.2))
+
+
+def test_noise_aware_spares_the_flagged_pairs_only(pairs):
+    plain, spared = LOSSES["dpo"](0.1)(pairs), LOSSES["noise_aware"](0.1, alpha=0.3)(pairs)
+    assert np.array_equal(plain != spared, pairs.flagged)
+
+
+def test_a_config_holds_all_settings_of_its_loss():
+    config = TrainingConfig(loss="noise_aware", params={"alpha": 0.2})
+    assert config.params == {
+        "alpha": 0.2,
+        "noise_share": 0.1,
+        "extrapolation": 0.5,
+        "warm_up": 0.2,
+        "threshold": "running",
+        "window": 50,
+    }
+    assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
+    lora = TrainingConfig(lora=LoraConfig(target_modules=("q_proj",)))
+    assert TrainingConfig.model_validate_json(lora.model_dump_json()) == lora
+
+
+@pytest.mark.parametrize(
+    ("loss", "params", "message"),
+    [
+        ("dpoo", {}, "Did you mean 'dpo'"),
+        ("noise_aware", {"alfa": 1}, "Did you mean 'alpha'"),
+        ("noise_aware", {"noise_share": 0}, "greater than 0"),
+        ("rdpo", {"label_smoothing": 0.5}, r"less than 0\.5"),
+        ("dpo", {"label_smoothing": 0.1}, "no setting 'label_smoothing'"),
+    ],
+)
+def test_a_wrong_setting_is_named(loss, params, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(loss=loss, params=params)
+    with pytest.raises(ConfigError, match=message):
+        LOSSES.complete_params(loss, params)

@@ -1,0 +1,198 @@
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from datasets import Dataset
+from transformers import LlamaForCausalLM
+from trl import DPOConfig, DPOTrainer
+
+from prefopt_core import losses
+from prefopt_core.noise import quantile_threshold
+from prefopt_core.tokens import load_tokenizer
+from prefopt_core.training import trl_dpo
+from prefopt_core.training.settings import LoraConfig, TrainingConfig
+
+LAM, ALPHA, BETA = 0.5, 0.3, 0.2
+
+
+def perturb(model, scale=0.05):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(scale * torch.randn_like(parameter))
+
+
+def extrapolated(policy, reference, oracle, row, side):
+    prompt, response = row["prompt_token_ids"], row[f"{side}_token_ids"]
+    logits = (1 + LAM) * oracle.logits(policy, prompt, response)
+    return oracle.logps(logits - LAM * oracle.logits(reference, prompt, response), response)
+
+
+def by_hand(policy, reference, oracle, frame):
+    """The losses and detection margins of a batch, from single passes over single sequences."""
+    rows = frame.to_dicts()
+
+    def policy_logps(side):
+        return np.array(
+            [
+                oracle.logps(oracle.logits(policy, r["prompt_token_ids"], ids), ids)
+                for r in rows
+                for ids in [r[f"{side}_token_ids"]]
+            ]
+        )
+
+    chosen, rejected = policy_logps("chosen"), policy_logps("rejected")
+    references = frame["ref_chosen_logps"].to_numpy(), frame["ref_rejected_logps"].to_numpy()
+    mixed = [
+        extrapolated(policy, reference, oracle, r, "chosen")
+        - extrapolated(policy, reference, oracle, r, "rejected")
+        for r in rows
+    ]
+    margins = BETA * (np.array(mixed) - references[0] + references[1])
+    return (chosen, rejected, *references), margins
+
+
+@pytest.fixture
+def make_trainer(start, tmp_path):
+    def make(frame, **settings):
+        config = TrainingConfig(
+            **{"batch_size": 6, "micro_batch_size": 6, "beta": BETA, **settings}
+        )
+        model = LlamaForCausalLM.from_pretrained(start)
+        trainer = trl_dpo._trainer(model, frame, start, tmp_path, config, seed=0)
+        trainer.state.max_steps = 10
+        trainer.state.global_step = 5
+        trainer.state.epoch = 0.5
+        trainer.model.train()
+        return trainer
+
+    return make
+
+
+def batch_of(trainer):
+    return trainer.data_collator([trainer.pairs[i] for i in range(len(trainer.pairs))])
+
+
+@pytest.mark.parametrize("lora", [None, LoraConfig(r=4)])
+@pytest.mark.parametrize("threshold", ["running", "quantile"])
+def test_the_loss_of_a_batch_is_the_one_computed_by_hand(
+    make_trainer, make_pairs, oracle, start, lora, threshold
+):
+    frame = pl.concat([make_pairs(4, seed=1), make_pairs(2, seed=2, source="gold")])
+    noise = {"alpha": ALPHA, "extrapolation": LAM, "threshold": threshold, "noise_share": 0.5}
+    trainer = make_trainer(frame, loss="noise_aware", params=noise, lora=lora)
+    perturb(trainer.model)
+    policy = trainer.model
+    logps, margins = by_hand(policy, LlamaForCausalLM.from_pretrained(start), oracle, frame)
+    own = margins[:4]
+    tau = quantile_threshold(own, noise_share=0.5)
+    if threshold == "running":
+        tau = float(np.median(own))
+        trainer._threshold().value = tau
+    flagged = np.append(own <= tau + 1e-9, [False, False])  # gold labels are trusted
+    assert flagged.sum() == 2
+    expected = losses.noise_aware_dpo(*logps, flagged, beta=BETA, alpha=ALPHA).mean()
+    trainer.model.train()
+    found = trainer.compute_loss(trainer.model, batch_of(trainer))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert trainer._metrics["train"]["threshold"] == [pytest.approx(tau, abs=1e-5)]
+    if threshold == "running":  # the window has moved on by the self-labelled pairs
+        assert trainer._threshold().margins == pytest.approx(own, abs=1e-4)
+    found.backward()
+    gradients = [p.grad for p in trainer.model.parameters() if p.requires_grad]
+    assert all(g is not None and g.isfinite().all() for g in gradients)
+
+
+def test_detection_without_extrapolation_needs_no_reference(make_trainer, make_pairs, oracle):
+    frame = make_pairs(6)
+    trainer = make_trainer(frame, loss="noise_aware", params={"extrapolation": 0.0})
+    perturb(trainer.model)
+    chosen, rejected, *references = by_hand(trainer.model, trainer.model, oracle, frame)[0]
+    trainer.compute_loss(trainer.model, batch_of(trainer))
+    expected = BETA * (chosen - references[0] - rejected + references[1])
+    assert trainer._threshold().margins == pytest.approx(expected, abs=1e-4)
+    assert "model" not in vars(trainer.detector.reference)
+
+
+def test_noise_aware_without_self_made_labels_is_dpo(make_trainer, make_pairs):
+    frame = make_pairs(6, source="gold")
+    found = []
+    for loss in ("noise_aware", "dpo"):
+        trainer = make_trainer(frame, loss=loss)
+        perturb(trainer.model)
+        found.append(trainer.compute_loss(trainer.model, batch_of(trainer)).item())
+    assert found[0] == found[1]
+
+
+def test_nothing_is_flagged_before_the_warm_up_ends(make_trainer, make_pairs):
+    trainer = make_trainer(make_pairs(6), loss="noise_aware", params={"threshold": "quantile"})
+    trainer.state.global_step = 1
+    trainer.compute_loss(trainer.model, batch_of(trainer))
+    assert trainer._metrics["train"]["flagged"] == [0.0]
+    assert trainer._threshold().epoch == -1
+
+
+def test_the_exact_threshold_is_measured_once_an_epoch(make_trainer, make_pairs):
+    trainer = make_trainer(make_pairs(6), loss="noise_aware", params={"threshold": "quantile"})
+    seen = []
+    for epoch in (0.5, 0.9, 1.0, 1.9):
+        perturb(trainer.model)
+        trainer.state.epoch = epoch
+        trainer.compute_loss(trainer.model, batch_of(trainer))
+        seen.append(trainer._threshold().value)
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+
+
+def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_pairs):
+    frame = make_pairs(12, source="gold", finished=True)
+    config = TrainingConfig(learning_rate=1e-2, batch_size=4, epochs=2.0)
+    ours = trl_dpo.train(frame, start, tmp_path / "out", tmp_path / "work", config, seed=0)
+
+    tokenizer = load_tokenizer(start)
+    texts = [
+        {
+            "prompt": tokenizer.decode(r["prompt_token_ids"]),
+            "chosen": " " + tokenizer.decode(r["chosen_token_ids"]),
+            "rejected": " " + tokenizer.decode(r["rejected_token_ids"]),
+        }
+        for r in frame.to_dicts()
+    ]
+    arguments = trl_dpo._arguments(tmp_path / "trl", config, 0).to_dict()
+    kept = (
+        "seed",
+        "learning_rate",
+        "lr_scheduler_type",
+        "warmup_steps",
+        "num_train_epochs",
+        "optim",
+    )
+    theirs = DPOTrainer(
+        model=LlamaForCausalLM.from_pretrained(start),
+        args=DPOConfig(
+            output_dir=str(tmp_path / "trl"),
+            per_device_train_batch_size=4,
+            logging_steps=1,
+            bf16=False,
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="no",
+            beta=config.beta,
+            **{k: arguments[k] for k in kept},
+        ),
+        train_dataset=Dataset.from_list(texts),
+        processing_class=tokenizer,
+    )
+    theirs.train()
+    steps = [entry for entry in theirs.state.log_history if "loss" in entry]
+    assert len(steps) == len(ours) == 6
+    for name, figure in (
+        ("loss", "loss"),
+        ("rewards/margins", "reward_margin"),
+        ("logps/chosen", "chosen_logps"),
+    ):
+        expected = pytest.approx([entry[name] for entry in steps], abs=1e-5, rel=1e-5)
+        assert ours[figure].to_list() == expected
+    accuracies = [entry["rewards/accuracies"] for entry in steps]
+    assert ours["accuracy"].to_list()[2:] == accuracies[2:]  # before, margins are noise around 0
+    assert ours["loss"][-1] < 0.6  # not log 2 all along

@@ -1,0 +1,239 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.progress import listening
+from prefopt_core.training import trl_dpo, worker
+from prefopt_core.training.settings import LoraConfig, TrainingConfig
+
+NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
+DIES = """
+import os, signal, sys
+import torch
+from prefopt_core.progress import listening
+from prefopt_core.training import resume, worker
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+moment, number = sys.argv[2], int(sys.argv[3])
+if moment == "save":
+    resume._mark = lambda folder, mark=resume._mark: (
+        die() if folder.name == f"checkpoint-{number}" else mark(folder)
+    )
+torch.set_num_threads(1)
+with listening(lambda done, _: die() if (moment, number) == ("step", done) else None):
+    worker.main(sys.argv[1])
+"""
+
+
+def config_of(**settings):
+    common = {"learning_rate": 1e-2, "batch_size": 4, "micro_batch_size": 2, "save_every": 4}
+    return TrainingConfig(**{**common, "epochs": 3.0, **settings})
+
+
+@pytest.fixture
+def run(start, tmp_path):
+    def train(pairs, name="run", start=start, **settings):
+        folder = tmp_path / name
+        figures = trl_dpo.train(
+            pairs, start, folder / "out", folder / "work", config_of(**settings), seed=3
+        )
+        return folder / "out", figures
+
+    return train
+
+
+def test_training_prefers_the_chosen_responses(run, make_pairs):
+    seen = []
+    with listening(lambda *progress: seen.append(progress)):
+        out, figures = run(make_pairs(12))
+    assert figures["step"].to_list() == list(range(1, 10))
+    assert figures["loss"][0] == pytest.approx(np.log(2), abs=1e-4)
+    assert figures["loss"][-1] < figures["loss"][0]
+    assert figures["reward_margin"][-1] > 0
+    assert figures["flagged"].to_list() == [0.0] * 9
+    assert seen == [(step, 9) for step in range(10)]
+    assert {p.suffix for p in out.iterdir()} <= {".json", ".safetensors", ".jinja"}  # no pickle
+
+
+def test_the_result_is_a_model_folder_like_the_one_it_started_from(run, start, make_pairs):
+    out, _ = run(make_pairs(4), epochs=1.0)
+    model, before = (AutoModelForCausalLM.from_pretrained(f, dtype="auto") for f in (out, start))
+    assert (out / "config.json").read_bytes() == (start / "config.json").read_bytes()
+    assert model.generation_config.to_dict() == before.generation_config.to_dict()
+    tokenizer, old = (AutoTokenizer.from_pretrained(f) for f in (out, start))
+    assert tokenizer.get_vocab() == old.get_vocab()
+    assert tokenizer.chat_template == old.chat_template
+
+
+def test_weights_are_trained_in_full_and_saved_in_their_own_precision(
+    run, start, tmp_path, make_pairs
+):
+    half = tmp_path / "half"
+    AutoModelForCausalLM.from_pretrained(start, dtype=torch.bfloat16).save_pretrained(half)
+    AutoTokenizer.from_pretrained(start).save_pretrained(half)
+    out, _ = run(make_pairs(12), start=half, learning_rate=1e-3)
+    weights, before = load_file(out / "model.safetensors"), load_file(half / "model.safetensors")
+    assert {w.dtype for w in weights.values()} == {torch.bfloat16}
+    assert any(not torch.equal(weights[k], before[k]) for k in weights)
+
+
+def test_adapters_are_merged_into_a_plain_model(run, start, make_pairs):
+    lora = LoraConfig(r=4, dropout=0.1)
+    out, _ = run(make_pairs(12), **NOISE, lora=lora)
+    again, _ = run(make_pairs(12), name="again", **NOISE, lora=lora)
+    weights, before = load_file(out / "model.safetensors"), load_file(start / "model.safetensors")
+    assert weights.keys() == before.keys()
+    changed = {k for k in weights if not torch.equal(weights[k], before[k])}
+    assert changed == {k for k in weights if "_proj" in k}
+    assert not (out / "adapter_config.json").exists()
+    assert (again / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
+
+
+def test_only_self_made_labels_are_doubted(run, make_pairs):
+    gold, own = make_pairs(8, seed=1, source="gold"), make_pairs(8, seed=2)
+    mild = {"params": {**NOISE["params"], "alpha": 0.4}}
+    _, mixed = run(pl.concat([gold, own]), "mixed", **{**NOISE, **mild})
+    assert mixed["flagged"].is_between(0, 1).all()
+    assert mixed["flagged"].max() > 0
+    assert mixed["threshold"].null_count() == 0
+    out, _ = run(gold, "gold", **{**NOISE, **mild})
+    plain, figures = run(gold, "plain")
+    assert (out / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+    assert figures["flagged"].null_count() == len(figures)  # nothing could be flagged
+
+
+def test_a_finished_training_is_not_repeated(run, make_pairs):
+    out, figures = run(make_pairs(8))
+    weights = (out / "model.safetensors").read_bytes()
+    seen = []
+    with listening(lambda *progress: seen.append(progress)):
+        _, again = run(make_pairs(8))
+    assert seen == [(6, 6)]
+    assert again.equals(figures)
+    assert (out / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "settings"),
+    [
+        ("step", {**NOISE, "lora": LoraConfig(r=4, dropout=0.1)}),
+        ("save", {"loss": "noise_aware", "params": {"threshold": "quantile"}}),
+    ],
+)
+def test_a_killed_training_ends_with_the_same_bits(
+    run, start, make_pairs, tmp_path, moment, settings
+):
+    pairs = make_pairs(26)
+    expected, figures = run(pairs, "undisturbed", **settings)
+    folder = tmp_path / "killed"
+    number = int(np.random.default_rng().integers(5, 21)) if moment == "step" else 12
+    job = worker.write_job(
+        pairs, start, folder / "out", folder / "work", config_of(**settings), seed=3
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", DIES, str(job), moment, str(number)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    assert not (folder / "out").exists()
+    seen = []
+    with listening(lambda done, _: seen.append(done)):
+        out, resumed = run(pairs, "killed", **settings)
+    assert seen[0] == (number - 1) // 4 * 4, f"killed at {moment} {number}"
+    assert (out / "model.safetensors").read_bytes() == (
+        expected / "model.safetensors"
+    ).read_bytes(), f"killed at {moment} {number}"
+    assert resumed.equals(figures)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(start, tmp_path, make_pairs, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    pairs = make_pairs(8)
+    figures, weights = [], []
+    for processes in (1, 2):
+        out, work = tmp_path / f"out-{processes}", tmp_path / f"work-{processes}"
+        config = config_of(**NOISE, processes=processes, epochs=2.0)
+        figures.append(worker.train(pairs, start, out, work, config, seed=3))
+        weights.append(load_file(out / "model.safetensors"))
+    assert figures[0].columns == figures[1].columns
+    for name in ("loss", "reward_margin", "chosen_logps"):
+        assert figures[1][name].to_list() == pytest.approx(figures[0][name].to_list(), abs=1e-3)
+    for name, weight in weights[0].items():
+        assert torch.allclose(weight, weights[1][name], atol=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ref_chosen_logps": pl.lit(None, pl.Float64)}, r"Of 4 pairs, 4 lack a value"),
+        ({"ref_rejected_logps": pl.lit(float("nan"))}, r"4 have a reference log-probability"),
+    ],
+)
+def test_incomplete_pairs_are_named(run, make_pairs, change, message):
+    with pytest.raises(DataError, match=message):
+        run(make_pairs(4).with_columns(**change))
+
+
+def test_long_pairs_stop_the_run_and_say_what_to_set(run, make_pairs):
+    pairs = make_pairs(10)
+    prompts, chosen, rejected = ([len(ids) for ids in pairs[c]] for c in trl_dpo.IDS)
+    lengths = np.array(prompts) + np.maximum(chosen, rejected)
+    longest = lengths.max()
+    n = (lengths == longest).sum()
+    message = (
+        rf"{n} of 10 pairs .*max_length={longest - 1} .*Raise training.max_length to {longest}"
+    )
+    with pytest.raises(DataError, match=message):
+        run(pairs, max_length=longest - 1)
+    run(pairs, max_length=longest, steps=1)
+
+
+def test_no_pairs_and_uneven_batches_are_errors(run, make_pairs):
+    with pytest.raises(DataError, match="no preference pairs"):
+        run(make_pairs(2).clear())
+    with pytest.raises(ConfigError, match=r"batch_size=6 .*micro_batch_size=4.*multiple of 4"):
+        run(make_pairs(2), batch_size=6, micro_batch_size=4)
+
+
+def test_batches_may_be_split_for_memory(run, make_pairs):
+    _, whole = run(make_pairs(8), "whole", micro_batch_size=4)
+    _, split = run(make_pairs(8), "split", micro_batch_size=1, gradient_checkpointing=True)
+    assert split["loss"].to_list() == pytest.approx(whole["loss"].to_list(), abs=1e-4)
+    assert split["grad_norm"].to_list() == pytest.approx(whole["grad_norm"].to_list(), rel=1e-2)
+
+
+def test_training_talks_to_nobody(run, make_pairs, monkeypatch, capfd):
+    def refuse(*_, **__):
+        raise AssertionError("telemetry")
+
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", refuse)
+    run(make_pairs(4), steps=1)
+    assert "it/s" not in "".join(capfd.readouterr())
+
+
+def test_detection_refuses_models_that_scale_their_logits(run, start, tmp_path, make_pairs):
+    scaled = tmp_path / "scaled"
+    AutoModelForCausalLM.from_pretrained(start).save_pretrained(scaled)
+    AutoTokenizer.from_pretrained(start).save_pretrained(scaled)
+    settings = json.loads((scaled / "config.json").read_text())
+    (scaled / "config.json").write_text(json.dumps({**settings, "final_logit_softcapping": 30.0}))
+    with pytest.raises(ConfigError, match=r"final_logit_softcapping.*training\.loss"):
+        run(make_pairs(4), start=scaled, **NOISE)
