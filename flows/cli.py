@@ -14,6 +14,7 @@ VERBS = {
     "show": "flows.verbs.show:show",
     "export": "flows.verbs.show:export",
     "ui": "flows.verbs.run:ui",
+    "deploy": "flows.verbs.deploy:deploy",
     "cache": "flows.verbs.cache:cache",
 }
 """Verb → its function, imported when used: `prefopt --help` must not wait for torch or Prefect."""
@@ -99,6 +100,8 @@ def parser() -> argparse.ArgumentParser:
 
     ui = verbs.add_parser("ui", help="open Prefect's pages on the runs of this store")
     ui.add_argument("--port", type=int, default=4200)
+
+    verbs.add_parser("deploy", help="publish the runs of prefect.yaml to a Prefect server")
 
     cache = verbs.add_parser("cache", help="look after the store")
     actions = cache.add_subparsers(required=True, metavar="ACTION", dest="action")

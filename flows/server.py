@@ -22,9 +22,7 @@ _PATIENCE_S = 120
 @contextmanager
 def prefect_server() -> Iterator[str]:
     """Yield the API's URL: `$PREFECT_API_URL`, a server on the usual port, or a new one."""
-    url = os.environ.get("PREFECT_API_URL") or (USUAL_URL if _answers(USUAL_URL) else None)
-    if url:
-        os.environ["PREFECT_API_URL"] = url
+    if url := usual_server():
         yield url
         return
     port = _free_port()
@@ -33,7 +31,16 @@ def prefect_server() -> Iterator[str]:
         try:
             yield url
         finally:
+            _send_the_rest()
             del os.environ["PREFECT_API_URL"]
+
+
+def usual_server() -> str | None:
+    """The API of a server that is there already; this process talks to it from now on."""
+    url = os.environ.get("PREFECT_API_URL") or (USUAL_URL if _answers(USUAL_URL) else None)
+    if url:
+        os.environ["PREFECT_API_URL"] = url
+    return url
 
 
 @contextmanager
@@ -102,6 +109,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _send_the_rest() -> None:
+    # Prefect sends logs and events in the background; its server must not be gone before.
+    if "prefect" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+
+        APILogWorker.drain_all(timeout=10)
+        EventsWorker.drain_all(timeout=10)
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

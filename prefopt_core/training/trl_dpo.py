@@ -84,6 +84,11 @@ def train(
 
 def _check(pairs: pl.DataFrame, config: TrainingConfig) -> None:
     columns = [*IDS, *LOGPS, "source"]
+    if missing := sorted({*columns} - {*pairs.columns}):
+        raise DataError(
+            f"The pairs have no {', '.join(missing)}. Score the responses under the policy that "
+            "training starts from."
+        )
     if pairs.is_empty():
         raise DataError("There are no preference pairs to train on. Label or generate some first.")
     incomplete = pairs.select(pl.any_horizontal(pl.col(columns).is_null()).sum()).item()

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from prefopt_core.errors import PrefoptError
 from prefopt_core.training.settings import TrainingConfig
 
 
@@ -54,11 +55,22 @@ def launch(job: Path, processes: int) -> None:
     """Start `processes` workers on one job and wait for them."""
     import torch
 
-    devices = [] if torch.cuda.is_available() else ["--cpu"]
-    command = ["accelerate.commands.launch", "--num_processes", str(processes), *devices]
-    subprocess.run(
-        [sys.executable, "-m", *command, "-m", "prefopt_core.training.worker", str(job)], check=True
-    )
+    options = {  # all of them, or a file in the user's home decides
+        "num_processes": processes,
+        "num_machines": 1,
+        "mixed_precision": "no",  # `trl_dpo` decides
+        "dynamo_backend": "no",
+        "main_process_port": 0,  # any free one
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    devices = "--multi_gpu" if torch.cuda.is_available() else "--cpu"
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", devices, *flags]
+    done = subprocess.run([*launcher, "-m", "prefopt_core.training.worker", str(job)], check=False)
+    if done.returncode:
+        raise PrefoptError(
+            f"Training on {processes} processes ended with exit code {done.returncode}; their "
+            "output says why. The same command goes on from the last checkpoint."
+        )
 
 
 def main(path: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.errors import ConfigError, DataError, PrefoptError
 from prefopt_core.progress import listening
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
@@ -189,6 +189,9 @@ def test_two_processes_train_as_one_does(start, tmp_path, make_pairs, monkeypatc
 def test_incomplete_pairs_are_named(run, make_pairs, change, message):
     with pytest.raises(DataError, match=message):
         run(make_pairs(4).with_columns(**change))
+    column = next(iter(change))
+    with pytest.raises(DataError, match=rf"have no {column}\. Score the responses"):
+        run(make_pairs(4).drop(column))
 
 
 def test_long_pairs_stop_the_run_and_say_what_to_set(run, make_pairs):
@@ -237,3 +240,9 @@ def test_detection_refuses_models_that_scale_their_logits(run, start, tmp_path, 
     (scaled / "config.json").write_text(json.dumps({**settings, "final_logit_softcapping": 30.0}))
     with pytest.raises(ConfigError, match=r"final_logit_softcapping.*training\.loss"):
         run(make_pairs(4), start=scaled, **NOISE)
+
+
+@pytest.mark.slow
+def test_a_launch_that_fails_says_where_to_look(tmp_path):
+    with pytest.raises(PrefoptError, match=r"2 processes ended with exit code 1.*output says why"):
+        worker.launch(tmp_path / "missing.json", processes=2)

@@ -1,0 +1,77 @@
+"""`deploy`: publish the runs of prefect.yaml to a Prefect server."""
+
+import argparse
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from flows.server import usual_server
+from prefopt_core.errors import PrefoptError
+
+POOL = "prefopt"
+ZOMBIES = "prefopt: a run without a heartbeat has crashed"
+_SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s, as set in prefect.yaml
+
+
+def deploy(arguments: argparse.Namespace) -> None:
+    """Make the work pool and the watch for dead runs, then deploy what prefect.yaml lists."""
+    if not Path("prefect.yaml").is_file():
+        raise PrefoptError("There is no prefect.yaml here. Run this where yours lies.")
+    url = usual_server()
+    if url is None:
+        raise PrefoptError(
+            "No Prefect server answers. Start one with `prefopt ui`, or set PREFECT_API_URL."
+        )
+    _make_pool()
+    _watch_for_zombies()
+    subprocess.run([sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"], check=True)
+    print(
+        f"Deployed to {url.removesuffix('/api')}. Now a worker has to run here:\n"
+        f"  PREFECT_API_URL={url} prefect worker start --pool {POOL}\n"
+        f"  PREFECT_API_URL={url} prefect deployment run align/quickstart"
+    )
+
+
+def _make_pool() -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        except ObjectAlreadyExists:
+            return
+
+
+def _watch_for_zombies() -> None:
+    """Mark runs as crashed whose process is gone; else they run for ever and hold their slot."""
+    from prefect.automations import Automation
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    try:
+        Automation.read(name=ZOMBIES)
+    except ValueError:  # there is none of that name
+        ended = {f"prefect.flow-run.{s}" for s in ("Completed", "Failed", "Cancelled", "Crashed")}
+        beat = "prefect.flow-run.heartbeat"
+        Automation(
+            name=ZOMBIES,
+            trigger=EventTrigger(
+                after={beat},
+                expect={beat, *ended},
+                match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+                for_each={"prefect.resource.id"},
+                posture=Posture.Proactive,
+                threshold=1,
+                within=_SILENCE,
+            ),
+            actions=[
+                ChangeFlowRunState(
+                    state=StateType.CRASHED, message="No heartbeat for 90 s: the process is gone."
+                )
+            ],
+        ).create()
