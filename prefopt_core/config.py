@@ -2,10 +2,11 @@
 
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.embedding import EMBEDDERS
+from prefopt_core.errors import ConfigError
 from prefopt_core.generation import GENERATORS
 from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.pairing import PAIRINGS
@@ -76,7 +77,21 @@ class AnnotatorConfig(Backend):
     annotator: str = Field(description="A name from `prefopt list annotators`.")
 
 
-class AnnotationConfig(AnnotatorConfig):
+class OutsideAnnotatorConfig(AnnotatorConfig):
+    """Who says so from the texts alone."""
+
+    @field_validator("annotator")
+    @classmethod
+    def _not_the_policy(cls, annotator: str) -> str:
+        if annotator == "policy":
+            raise ConfigError(
+                "'policy' judges by log-probabilities, which only `judge` has. Ask someone else "
+                "here: replay, reward-model or function."
+            )
+        return annotator
+
+
+class AnnotationConfig(OutsideAnnotatorConfig):
     """Who is paid for labels. One label is one response scored."""
 
     guidelines: str = Field(
@@ -106,7 +121,7 @@ class PairingConfig(Backend):
     )
 
 
-class EvaluationConfig(AnnotatorConfig):
+class EvaluationConfig(OutsideAnnotatorConfig):
     """How good the policy is on prompts it never saw, by an annotator that costs nothing."""
 
     prompts: int = Field(

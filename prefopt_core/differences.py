@@ -1,7 +1,12 @@
 """What differs between two sets of settings, in the words a user typed."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from prefopt_core.artifacts import DIGEST
+
+_UNSET = object()
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -11,10 +16,11 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     ['params.weight 0.5 → 1.0']
     """
     old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))
+    pairs = {n: (old.get(n, _UNSET), new.get(n, _UNSET)) for n in sorted(old.keys() | new.keys())}
     changes = [
-        _change(name, old.get(name), new.get(name))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        _change(name, was, now)
+        for name, (was, now) in pairs.items()
+        if (type(was), was) != (type(now), now)  # as in a key: 1 is not 1.0
     ]
     return sorted(changes, key=lambda change: change.startswith("other "))  # settings say more
 
@@ -30,18 +36,23 @@ def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def _is_input(value: Any) -> bool:
-    """Whether this stands for an artifact or a model, or for several."""
+    """Whether this stands for an artifact, a model or a file, or for several of them."""
     if isinstance(value, list):
         return any(map(_is_input, value))
-    return isinstance(value, Mapping) and bool({"digest", "model"} & value.keys())
+    if isinstance(value, Mapping):
+        return value.keys() in ({"table", "digest"}, {"model"}) and any(
+            map(_is_input, value.values())
+        )
+    return isinstance(value, str) and re.fullmatch(DIGEST, value) is not None
 
 
 def _change(name: str, before: Any, after: Any) -> str:
+    name = name.removeprefix("config.")
     if _is_input(before) or _is_input(after):
         return f"other {name}"
-    return f"{name.removeprefix('config.')} {_short(before)} → {_short(after)}"
+    return f"{name} {_short(before)} → {_short(after)}"
 
 
 def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
+    text = "unset" if value is _UNSET else "none" if value is None else str(value)
     return text if len(text) <= 40 else text[:39] + "…"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.config import (
     AnnotationConfig,
@@ -21,6 +21,7 @@ from prefopt_core.config import (
 )
 from prefopt_core.errors import ConfigError
 from prefopt_core.inputs.preferences import SeedConfig
+from prefopt_core.registry import did_you_mean
 from prefopt_core.sections import Config
 from prefopt_core.training.settings import TrainingConfig
 
@@ -47,12 +48,20 @@ class Iterated(Experiment):
     """What flows of several rounds have in common."""
 
     policy: PolicyConfig
-    rounds: tuple[Round, ...] = Field(min_length=1, description="One entry per turn of the loop.")
+    rounds: tuple[Round, ...] = Field(description="One entry per turn of the loop.")
     judge: AnnotatorConfig = Field(
         default_factory=lambda: AnnotatorConfig(annotator="policy"),
         description="Who judges what no label was bought for; the policy itself in SPA.",
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+    @field_validator("rounds")
+    @classmethod
+    def _at_least_one(cls, rounds: tuple[Round, ...]) -> tuple[Round, ...]:
+        # min_length would also complain whenever something within a round is wrong
+        if not rounds:
+            raise ConfigError("There are none. List at least one, with its `prompts`.")
+        return rounds
 
     def first_prompt(self, round_number: int) -> int:
         """Place of the first prompt of a round; those before belong to the test set and others."""
@@ -71,18 +80,26 @@ class AlignConfig(Iterated):
     def _consistent(self) -> "AlignConfig":
         check_budget(self.budget, self.selection.k)
         check_k(self.generation, self.selection)
-        wanted = sum(r.labels for r in self.rounds)
-        if wanted > self.budget:
+        self._check_labels([r.labels for r in self.rounds])
+        return self
+
+    def _check_labels(self, labels: list[int]) -> None:
+        if sum(labels) > self.budget:
             raise ConfigError(
-                f"The rounds want {wanted} labels and budget is {self.budget}. Raise `budget` or "
-                "lower `labels` of the rounds."
+                f"The rounds want {sum(labels)} labels and budget is {self.budget}. Raise `budget` "
+                "or lower `labels` of the rounds."
             )
-        if self.rounds[0].labels == 0:
+        if labels[0] == 0:
             raise ConfigError(
                 "rounds.0.labels is 0: in the first round the policy cannot judge itself, since it "
                 "has learned nothing yet. Buy labels there."
             )
-        return self
+        for number, count in enumerate(labels):
+            if 0 < count < self.selection.k:
+                raise ConfigError(
+                    f"rounds.{number}.labels is {count}: it cannot pay for the {self.selection.k} "
+                    f"labels of one prompt. Set it to 0 or to at least {self.selection.k}."
+                )
 
 
 class AepoConfig(Experiment):
@@ -103,7 +120,8 @@ class AepoConfig(Experiment):
         # A file of candidates holds its prompts; naming it twice would only invite a difference.
         generation = data.get("generation") if isinstance(data, dict) else None
         if isinstance(generation, dict) and generation.get("generator") == "file":
-            params = generation.get("params") or {}
+            params = generation.get("params")
+            params = params if isinstance(params, dict) else {}
             source = {name: params[name] for name in ("path", "column") if name in params}
             return {"prompts": {"source": "file", "params": source}} | data
         return data
@@ -142,8 +160,7 @@ class SpaConfig(Iterated):
                 f"The rounds want {labels} labels; flow `spa` buys none. Set them to 0 "
                 "or use `align`."
             )
-        if self.generation.n < 2:
-            raise ConfigError("generation.n is 1; SPA compares at least 2 responses per prompt.")
+        check_k(self.generation, self.selection)
         return self
 
 
@@ -186,44 +203,59 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
     settings = _read(source)
     for path, value in changes.items():
         _set(settings, path.split("."), value)
-    flow = settings.pop("flow", "align")
+    flow = str(settings.pop("flow", "align"))
     if flow not in FLOWS:
-        raise ConfigError(f"{source}: there is no flow {flow!r}. Choose from {', '.join(FLOWS)}.")
+        raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, FLOWS)}")
     return flow, FLOWS[flow][1].model_validate(settings)
 
 
 def _read(source: str) -> dict[str, Any]:
-    path = Path(source)
+    return _yaml(Path(source)) if Path(source).is_file() else _deployment(source)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(path.read_text()) if path.is_file() else _deployment(source)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not YAML: {error}") from error
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{source} holds no settings. The README has an example to start from.")
+        raise ConfigError(f"{path} holds no settings. The README has an example to start from.")
     return settings
 
 
 def _deployment(name: str) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    if Path("prefect.yaml").is_file():
-        entries = yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
-        known = {entry["name"]: entry for entry in entries}
+    path = Path("prefect.yaml")
+    entries = _yaml(path).get("deployments") if path.is_file() else None
+    known = {entry["name"]: entry for entry in entries or []}
     if name not in known:
         raise ConfigError(
-            f"There is no file {name!r} and no such deployment in prefect.yaml here "
-            f"({', '.join(known) or 'none'}). Give the path of a YAML file."
+            f"There is no file {name!r} and no such deployment in prefect.yaml here."
+            f"{did_you_mean(name, known)} Give one of them or the path of a YAML file."
         )
-    flow = known[name]["entrypoint"].rpartition(".")[2]
-    return {"flow": flow, **known[name]["parameters"]["config"]}
+    config = (known[name].get("parameters") or {}).get("config")
+    if not isinstance(config, dict):
+        raise ConfigError(f"Deployment {name!r} in prefect.yaml has no `parameters.config`.")
+    return {"flow": str(known[name].get("entrypoint")).rpartition(".")[2], **config}
 
 
-def _set(settings: dict[str, Any], path: list[str], value: Any) -> None:
-    for name in path[:-1]:
-        if isinstance(settings, list):
-            settings = settings[int(name)]
-        else:
-            settings = settings.setdefault(name, {})
-    if isinstance(settings, list):
-        settings[int(path[-1])] = value
-    else:
-        settings[path[-1]] = value
+def _set(settings: Any, path: list[str], value: Any) -> None:
+    *parents, last = path
+    for name in parents:
+        key = _key(settings, name, path)
+        if isinstance(settings, dict) and settings.get(key) is None:
+            settings[key] = {}
+        settings = settings[key]
+    settings[_key(settings, last, path)] = value
+
+
+def _key(settings: Any, name: str, path: list[str]) -> str | int:
+    """What finds `name` in a section or a list, or the news that it is in neither."""
+    if isinstance(settings, dict):
+        return name
+    if isinstance(settings, list) and name in map(str, range(len(settings))):
+        return int(name)
+    what = f"a list of {len(settings)}" if isinstance(settings, list) else repr(settings)
+    raise ConfigError(
+        f"There is no setting {'.'.join(path)!r}: what should hold {name!r} is {what}. "
+        "Places in a list count from 0."
+    )

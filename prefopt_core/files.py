@@ -20,6 +20,8 @@ _REMEDIES = {
     errno.EDQUOT: "the disk quota is used up. Free some space (`prefopt cache gc`)",
     errno.EROFS: "the disk is read-only. Make it writable",
     errno.EACCES: "this user may not write there. Change its permissions",
+    errno.ENOTDIR: "a file is where a folder should be. Move it away",
+    errno.EEXIST: "a file is where a folder should be. Move it away",
 }
 
 
@@ -85,7 +87,8 @@ def explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REMEDIES:
             raise
-        free = shutil.disk_usage(folder if folder.exists() else "/").free // 2**20
+        there = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
+        free = shutil.disk_usage(there).free // 2**20
         raise StoreError(
             f"Cannot write to {folder} ({free} MiB free): {_REMEDIES[error.errno]}, or point "
             "PREFOPT_STORE elsewhere. Nothing half-written is kept; the same command goes on "

@@ -9,11 +9,12 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.artifacts import canonical_json
+from prefopt_core.errors import StoreError
 from prefopt_core.files import explained
 from prefopt_core.locks import locked
 
@@ -49,14 +50,23 @@ class LabelStore:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(_SCHEMA)
-                yield connection
-            finally:
-                connection.close()
+        with self._explained(), closing(sqlite3.connect(self.path, timeout=60)) as connection:
+            connection.isolation_level = None  # every statement is a transaction of its own
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(_SCHEMA)
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"Cannot use the labels in {self.path}: {error}. Free some space, make the file "
+                "writable, or put back a copy if it is damaged; then run the same command again. "
+                "Labels bought so far are kept."
+            ) from error
 
     @contextmanager
     def buying(self, annotator: Annotator) -> Iterator["Purchase"]:

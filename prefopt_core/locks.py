@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prefopt_core.files import explained
+
 log = logging.getLogger(__name__)
 
 _held: set[int] = set()
@@ -33,8 +35,9 @@ def locked(path: Path, purpose: str, *, shared: bool = False) -> Iterator[None]:
         purpose: What is being done, for the message to those who wait.
         shared: Any number may hold it like this, but none while somebody holds it alone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     _held.add(descriptor)
     try:
         _wait_for(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, purpose)

@@ -19,10 +19,12 @@ class Config(BaseModel):
     @classmethod
     def _name_unknown_settings(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            for name in sorted(data.keys() - cls.model_fields.keys()):
-                raise ConfigError(
-                    f"There is no setting {name!r}.{did_you_mean(name, cls.model_fields)}"
-                )
+            problems = [
+                f"There is no setting {name!r}.{did_you_mean(name, cls.model_fields)}"
+                for name in sorted(map(str, data.keys() - cls.model_fields.keys()))
+            ]
+            if problems:
+                raise ConfigError(" ".join(problems))
         return data
 
     def key_part(self) -> Any:
@@ -45,7 +47,10 @@ class Backend(Config):
         if not isinstance(data, dict):
             return data
         name = data.get(cls.choice, cls.model_fields[cls.choice].default)
-        return data | {"params": cls.registry.complete_params(name, data.get("params") or {})}
+        params = data.get("params") or {}
+        if not isinstance(name, str) or not isinstance(params, dict):
+            return data  # the fields say what is wrong
+        return data | {"params": cls.registry.complete_params(name, params)}
 
     def key_part(self) -> Any:
         """Files count by what is in them, not by where they lie."""

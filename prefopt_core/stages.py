@@ -23,6 +23,7 @@ import polars as pl
 
 from prefopt_core.artifacts import Artifact, Model, sha256_of
 from prefopt_core.differences import differences
+from prefopt_core.files import explained
 from prefopt_core.locks import locked
 from prefopt_core.store import Manifest, Store
 
@@ -226,7 +227,7 @@ class Stage:
             return "first run"
         nearest = min(changes, key=len)
         more = f" and {len(nearest) - 3} more" if len(nearest) > 3 else ""
-        return ", ".join(nearest[:3]) + more
+        return ", ".join(nearest[:3]) + more or "inputs that look the same and are not"
 
 
 def workspace() -> Path:
@@ -244,7 +245,8 @@ def fresh_folder(name: str) -> Path:
 
 @contextmanager
 def _work_folder(path: Path) -> Iterator[Path]:
-    path.mkdir(parents=True, exist_ok=True)
+    with explained(path.parent):
+        path.mkdir(parents=True, exist_ok=True)
     token = _workspace.set(path)
     try:
         yield path

@@ -10,7 +10,7 @@ locks/  work/  labels.sqlite  one lock per key; unfinished work; labels that wer
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,8 +68,8 @@ class Store:
 
     def manifests(self, stage: str = "*") -> Iterator[Manifest]:
         """Every readable manifest, newest first."""
-        paths = [(p.stat().st_mtime, p) for p in (self.root / "manifests").glob(f"{stage}/*.json")]
-        for _, path in sorted(paths, reverse=True):
+        paths = (self.root / "manifests").glob(f"{stage}/*.json")
+        for path in sorted(paths, key=_modified, reverse=True):
             if isinstance(manifest := _read_manifest(path), Manifest):
                 yield manifest
 
@@ -84,8 +84,6 @@ class Store:
         manifest = _read_manifest(self.manifest_path(stage, key))
         if isinstance(manifest, str):
             return None, manifest
-        if (manifest.stage, manifest.key) != (stage, key):
-            return None, "its manifest belongs to another stage"
         problem = self.check(manifest.output)
         return (None, problem) if problem else (manifest, "")
 
@@ -98,17 +96,15 @@ class Store:
         return next(filter(None, problems), "")
 
     def _check_object(self, path: Path, parts: dict[str, Shard] | dict[str, ModelFile]) -> str:
-        for name, expected in parts.items():
-            try:
-                intact = file_digest(path / name) == (expected.sha256, expected.size)
-            except FileNotFoundError:
-                return f"{path.name[:12]} is gone from the store"
-            if not intact:
-                quarantine = self.root / "quarantine" / f"{path.name}.{time.time_ns()}"
-                quarantine.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(quarantine)
-                return f"{path.name[:12]} was damaged and is now in quarantine/"
-        return ""
+        if not path.exists():
+            return f"{path.name[:12]} is gone from the store"
+        if all(_is_intact(path / name, part) for name, part in parts.items()):
+            return ""
+        quarantine = self.root / "quarantine" / f"{path.name}.{time.time_ns()}"
+        with explained(self.root), suppress(FileNotFoundError):  # another process was faster
+            quarantine.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(quarantine)
+        return f"{path.name[:12]} was damaged and is now in quarantine/"
 
     def read(self, artifact: Artifact) -> pl.DataFrame:
         """Load a table."""
@@ -156,8 +152,10 @@ class Store:
                 name = path.relative_to(folder).as_posix()
                 files.append(ModelFile(name=name, sha256=sha256, size=size))
             model = Model(files=tuple(files))
-            if self.check(model):  # not there, or damaged and now out of the way
-                publish(folder, self.model_path(model))
+            # Unlike a file, a folder cannot replace one that another stage made meanwhile.
+            with locked(self.root / "locks" / f"model-{model.digest[:32]}", "storing a model"):
+                if self.check(model):  # not there, or damaged and now out of the way
+                    publish(folder, self.model_path(model))
         return model
 
     def put_manifest(self, manifest: Manifest) -> None:
@@ -170,11 +168,28 @@ class Store:
 
 def _read_manifest(path: Path) -> Manifest | str:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return "not made yet"
     except (ValidationError, OSError) as error:
         return f"its manifest cannot be read ({type(error).__name__})"
+    if (manifest.stage, manifest.key) != (path.parent.name, path.stem):
+        return "its manifest belongs to another result"
+    return manifest
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # forgotten by somebody else since it was listed
+        return 0.0
+
+
+def _is_intact(path: Path, expected: Shard | ModelFile) -> bool:
+    try:
+        return file_digest(path) == (expected.sha256, expected.size)
+    except FileNotFoundError:  # one file of a model folder
+        return False
 
 
 def _to_arrow(frame: pl.DataFrame) -> pa.Table:

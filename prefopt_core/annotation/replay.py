@@ -49,9 +49,12 @@ def _read(path: Path, column: str, prompt: str | None, missing: str) -> dict[str
                     "Recorded judgments need a prompt, a response and a score in every row."
                 )
         value = _number(row, column)
+        response: Any = row.values["response"]
+        if not isinstance(response, str | None):
+            raise DataError(f"{row.where}: the response {response!r} is not a text. Make it one.")
         if value is not None:
             prompt_id = prompt_id_of(messages_of(row, prompt_column(row, prompt)))
-            recorded[candidate_id_of(prompt_id, row.values["response"] or "")].append(value)
+            recorded[candidate_id_of(prompt_id, response or "")].append(value)
         elif missing == "error":
             raise DataError(
                 f"{row.where}: {column!r} is {row.values[column]!r}, not a finite number. Fill it "

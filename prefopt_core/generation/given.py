@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from prefopt_core.errors import DataError
 from prefopt_core.generation import Prompt, Response
@@ -18,7 +20,7 @@ def generate(
     *,
     path: InputPath,
     column: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Field(ge=2)] | None = None,
     empty: Literal["error", "drop", "keep"] = "error",
 ) -> list[list[Response]]:
     """Read responses from a .jsonl, .csv or .parquet: all of a prompt's, or its first `limit`."""

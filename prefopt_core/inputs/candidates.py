@@ -44,7 +44,11 @@ def read_candidates(path: Path, column: str | None, empty: str) -> dict[str, lis
         responses = given.setdefault(prompt_id_of(messages_of(row, name)), [])
         for writer, value in _responses_of(row, name):
             if not isinstance(value, str | None):
-                raise DataError(f"{row.where}: the response {value!r} is not a text.")
+                raise DataError(
+                    f"{row.where}: the response {value!r} of {writer!r} is not a text. Make it "
+                    "one; or, if it is none, leave it out (without a column `response` or "
+                    "`responses`, every column but the prompt's is a response)."
+                )
             text = value or ""
             if not text.strip() and empty == "error":
                 raise DataError(
@@ -60,7 +64,12 @@ def _responses_of(row: Row, prompt: str) -> Iterator[tuple[str, object]]:
     values = row.values
     if "response" in values:
         yield str(values.get("model") or "file"), values["response"]
-    elif isinstance(values.get("responses"), list):
+    elif "responses" in values:
+        if not isinstance(values["responses"], list):
+            raise DataError(
+                f"{row.where}: 'responses' is {str(values['responses'])[:60]!r}, not a list of "
+                "texts. Write a list, or one row a response with a column `response`."
+            )
         yield from (("file", value) for value in values["responses"])
     else:
         ids = {prompt, "prompt_id", *PROMPT_COLUMNS}

@@ -1,6 +1,8 @@
 """Reading JSONL, CSV and Parquet row by row, so that an error can name file and row."""
 
+import csv
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from prefopt_core.tables import Message
 
 PROMPT_COLUMNS = ("prompt", "instruction")
 _ROLES = ("system", "user", "assistant")
+
+csv.field_size_limit(sys.maxsize)  # a prompt may be a whole document
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,14 @@ def read_rows(path: Path) -> Iterator[Row]:
     if not path.is_file():
         raise DataError(f"There is no file {path}. Give the path of a .jsonl, .csv or .parquet.")
     readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
-    if path.suffix not in readers:
+    if (ending := path.suffix.lower()) not in readers:
         raise DataError(
             f"{path} ends in {path.suffix!r}; prefopt reads {', '.join(readers)}. Convert it."
         )
-    rows = list(readers[path.suffix](path))
+    try:
+        rows = list(readers[ending](path))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     if not rows:
         raise DataError(f"{path} has no rows.")
     yield from rows
@@ -51,7 +58,13 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
                 continue
             try:
                 values = json.loads(line)
-            except ValueError as error:
+                # half of a surrogate pair is JSON, but nothing after this could store it
+                json.dumps(values, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{where}: half of a character ({error}). Remove it or complete the text."
+                ) from error
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{where}: not JSON ({error}). Write one object a line.") from error
             if not isinstance(values, dict):
                 raise DataError(f"{where}: a {type(values).__name__}, not an object with columns.")
@@ -59,15 +72,27 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
-    try:
-        # Every cell as text: a response "NA", "null" or "1.0" is that text, not a missing value.
-        frame = pl.read_csv(path, infer_schema=False, encoding="utf8", null_values=None)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as CSV: {error}. It needs a header line, commas, and double "
-            "quotes around cells that hold commas or line breaks."
-        ) from error
-    yield from _rows_of(frame, path)
+    # Not through a data frame: every cell is text ("NA", "null" or "1.0" is that text, not a
+    # missing value), and what is wrong can be told by its row.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, strict=True)
+        try:
+            header, *records = [cells for cells in lines if cells] or [[]]
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, line {lines.line_num}: not CSV ({error}). Put double quotes around cells "
+                'that hold commas, quotes or line breaks, and double the quotes inside: "a ""b""".'
+            ) from error
+    if repeated := [name for i, name in enumerate(header) if name in header[:i]]:
+        raise DataError(f"{path}: {repeated[0]!r} names several columns. Rename all but one.")
+    for number, cells in enumerate(records, 1):
+        where = f"{path}, row {number}"
+        if len(cells) != len(header):
+            raise DataError(
+                f"{where} has {len(cells)} cells; the header has {len(header)}. Put double quotes "
+                "around cells that hold commas or line breaks."
+            )
+        yield Row(where, dict(zip(header, cells, strict=True)))
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -77,10 +102,6 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         raise DataError(
             f"{path} cannot be read as Parquet: {error}. It may be cut off; write it again."
         ) from error
-    yield from _rows_of(frame, path)
-
-
-def _rows_of(frame: pl.DataFrame, path: Path) -> Iterator[Row]:
     for number, values in enumerate(frame.iter_rows(named=True), 1):
         yield Row(f"{path}, row {number}", values)
 
@@ -93,16 +114,16 @@ def prompt_column(row: Row, column: str | None) -> str:
             return name
     raise DataError(
         f"{row.where}: no column {' or '.join(map(repr, wanted))} among "
-        f"{', '.join(map(repr, row.values))}. Set `params.column` to the column with the prompt."
+        f"{', '.join(map(repr, row.values))}. Set `column`, beside `path`, to the one with the prompt."
     )
 
 
 def messages_of(row: Row, column: str) -> list[Message]:
     """The prompt of a row as messages; a plain text becomes one message of the user."""
     value = row.values[column]
-    if isinstance(value, str):
-        value = [{"role": "user", "content": value}]
-    if not isinstance(value, Sequence) or not all(map(_is_message, value)) or not value:
+    if value is None or isinstance(value, str):
+        value = [{"role": "user", "content": value or ""}]
+    if not isinstance(value, Sequence) or not all(map(is_message, value)) or not value:
         raise DataError(
             f"{row.where}: {column!r} is {str(value)[:60]!r}; expected a text or a list of "
             f"{{role: {' | '.join(_ROLES)}, content: text}}."
@@ -118,7 +139,8 @@ def messages_of(row: Row, column: str) -> list[Message]:
     return messages
 
 
-def _is_message(value: Any) -> bool:
+def is_message(value: Any) -> bool:
+    """Whether a value is `{role: …, content: text}`."""
     return (
         isinstance(value, dict)
         and value.get("role") in _ROLES

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from prefopt_core.errors import DataError
 from prefopt_core.files import content_digest
-from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
+from prefopt_core.inputs.files import Row, is_message, messages_of, prompt_column, read_rows
 from prefopt_core.sections import Config
 from prefopt_core.tables import TABLES, Message, candidate_id_of, prompt_id_of
 
@@ -50,7 +50,8 @@ def _response(row: Row, side: str) -> list[Message]:
     if (
         not isinstance(value, list)
         or len(value) != 1
-        or not isinstance(value[0].get("content"), str)
+        or not is_message(value[0])
+        or value[0]["role"] != "assistant"
         or not value[0]["content"].strip()
     ):
         raise DataError(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import PositiveInt
 
 from prefopt_core.errors import DataError
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
@@ -13,7 +14,7 @@ from prefopt_core.tables import TABLES, Message, prompt_id_of
 
 
 def from_file(
-    seed: int, *, path: InputPath, column: str | None = None, limit: int | None = None
+    seed: int, *, path: InputPath, column: str | None = None, limit: PositiveInt | None = None
 ) -> pl.DataFrame:
     """Read a .jsonl, .csv or .parquet with a column `prompt` or `instruction`."""
     return _prompts(read_rows(Path(path)), column, limit)
@@ -27,7 +28,7 @@ def from_hub(
     config: str | None = None,
     revision: str | None = None,
     column: str | None = None,
-    limit: int | None = None,
+    limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
     """Read a data set of the Hugging Face hub, or a folder that `datasets` can load."""
     from datasets import load_dataset
@@ -45,7 +46,7 @@ def from_hub(
     return _prompts(named, column, limit)
 
 
-def from_helpdesk(seed: int, *, count: int) -> pl.DataFrame:
+def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
     """Write prompts of the embedded help-desk world."""
     from prefopt_core.helpdesk.prompts import prompts
 
@@ -59,13 +60,13 @@ def _prompts(rows: Iterable[Row], column: str | None, limit: int | None) -> pl.D
     prompts = []
     for row in rows:
         name = prompt_column(row, column)
+        messages = messages_of(row, name)
         kinds.setdefault(type(row.values[name]), row.where)
         if len(kinds) > 1:
             raise DataError(
                 f"Prompts are of several kinds: {' and '.join(_kinds(kinds))}. Make them all "
                 "texts, or all lists of messages."
             )
-        messages = messages_of(row, name)
         prompt_id = prompt_id_of(messages)
         if prompt_id not in seen:
             prompts.append((prompt_id, messages))
@@ -82,8 +83,10 @@ def _prompts(rows: Iterable[Row], column: str | None, limit: int | None) -> pl.D
 
 
 def _kinds(kinds: dict[type, str]) -> list[str]:
-    names: dict[type, str] = {str: "a text", list: "a list of messages", type(None): "nothing"}
-    return [f"{names.get(kind, kind.__name__)} ({where})" for kind, where in kinds.items()]
+    return [
+        f"{'a text' if kind is str else 'a list of messages'} ({where})"
+        for kind, where in kinds.items()
+    ]
 
 
 def _table(prompts: Iterable[tuple[str, list[Message]]]) -> pl.DataFrame:

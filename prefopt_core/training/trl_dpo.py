@@ -15,7 +15,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
@@ -69,7 +69,6 @@ def train(
     _check(pairs, config)
     release_models()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    set_seed(seed)  # before adapters are drawn
     model: Any = AutoModelForCausalLM.from_pretrained(start, dtype="auto")
     dtype = model.dtype
     if config.lora is None:

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 import torch
 from datasets import Dataset
-from transformers import LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 from trl import DPOConfig, DPOTrainer
 
 from prefopt_core import losses
@@ -196,3 +196,15 @@ def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_
     accuracies = [entry["rewards/accuracies"] for entry in steps]
     assert ours["accuracy"].to_list()[2:] == accuracies[2:]  # before, margins are noise around 0
     assert ours["loss"][-1] < 0.6  # not log 2 all along
+
+
+def test_dropout_of_the_model_is_off_in_any_architecture(start, tmp_path, make_pairs, oracle):
+    model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=40))
+    frame = make_pairs(4)
+    config = TrainingConfig(loss="noise_aware", params={"extrapolation": 0.0})
+    trainer = trl_dpo._trainer(model, frame, start, tmp_path, config, seed=0)
+    trainer.state.max_steps = 1
+    trainer.model.train()
+    found = trainer.compute_loss(trainer.model, batch_of(trainer)).item()
+    logps = by_hand(model.eval(), model, oracle, frame)[0]
+    assert found == pytest.approx(losses.dpo(*logps, beta=config.beta).mean(), rel=1e-5)

@@ -86,6 +86,8 @@ def test_weights_are_trained_in_full_and_saved_in_their_own_precision(
     out, _ = run(make_pairs(12), start=half, learning_rate=1e-3)
     weights, before = load_file(out / "model.safetensors"), load_file(half / "model.safetensors")
     assert {w.dtype for w in weights.values()} == {torch.bfloat16}
+    inside = load_file(out.parent / "work" / "checkpoint-9" / "model.safetensors")
+    assert {w.dtype for w in inside.values()} == {torch.float32}
     assert any(not torch.equal(weights[k], before[k]) for k in weights)
 
 
@@ -99,6 +101,8 @@ def test_adapters_are_merged_into_a_plain_model(run, start, make_pairs):
     assert changed == {k for k in weights if "_proj" in k}
     assert not (out / "adapter_config.json").exists()
     assert (again / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
+    out, _ = run(make_pairs(12), name="whole", **NOISE, lora=LoraConfig(r=4, dropout=0.0))
+    assert (again / "model.safetensors").read_bytes() != (out / "model.safetensors").read_bytes()
 
 
 def test_only_self_made_labels_are_doubted(run, make_pairs):
