@@ -45,6 +45,8 @@ def evaluate(tables: RoundTables, *, round_number: int, seed: int) -> pl.DataFra
     """
     rows: list[tuple[int, str, float, float | None, float | None, int]] = []
     for name, values in _samples(tables):
+        if not len(values):  # the annotator skipped them all, or they tie
+            continue
         low, high = bootstrap_interval(values, seed=seed_for(str(seed), name))
         rows.append((round_number, name, float(values.mean()), low, high, len(values)))
     for name, count in _counts(tables):
@@ -56,7 +58,7 @@ def _samples(tables: RoundTables) -> Iterator[tuple[str, Values]]:
     """(metric, one value per unit that is resampled)."""
     if tables.grades is not None:
         own = _per_prompt(tables.grades)
-        yield "gold_score", own
+        yield "gold_score", own["score"].to_numpy()
         if tables.start_grades is not None:
             yield "win_rate", _wins(own, _per_prompt(tables.start_grades))
         if tables.previous_grades is not None:
@@ -64,9 +66,8 @@ def _samples(tables: RoundTables) -> Iterator[tuple[str, Values]]:
     if tables.responses is not None:
         yield from _shapes(tables.responses)
     if tables.preferences is not None and tables.truth is not None:
-        correct = _agreement(tables.preferences.filter(pl.col("source") == "self"), tables.truth)
-        if len(correct):
-            yield "self_label_agreement", correct
+        own_labels = tables.preferences.filter(pl.col("source") == "self")
+        yield "self_label_agreement", _agreement(own_labels, tables.truth)
 
 
 def _counts(tables: RoundTables) -> Iterator[tuple[str, int]]:
@@ -77,20 +78,21 @@ def _counts(tables: RoundTables) -> Iterator[tuple[str, int]]:
 
 
 def _shapes(responses: pl.DataFrame) -> Iterator[tuple[str, Values]]:
-    words = responses["response"].str.split(" ").list.len()
+    words = responses["response"].str.count_matches(r"\S+")
     yield "response_words", words.cast(pl.Float64).to_numpy()
     yield "unfinished", (responses["finish_reason"] == "length").cast(pl.Float64).to_numpy()
 
 
-def _per_prompt(grades: pl.DataFrame) -> Values:
-    """Mean gold score of each prompt, in the order of their ids."""
-    means = grades.group_by("prompt_id").agg(pl.col("score").mean()).sort("prompt_id")
-    return means["score"].to_numpy()
+def _per_prompt(grades: pl.DataFrame) -> pl.DataFrame:
+    """Mean gold score of each prompt that has one, in the order of their ids."""
+    scored = grades.drop_nulls("score")
+    return scored.group_by("prompt_id").agg(pl.col("score").mean()).sort("prompt_id")
 
 
-def _wins(own: Values, other: Values) -> Values:
-    """1 where `own` is higher, 0 where lower, ½ where equal."""
-    return (np.sign(own - other) + 1) / 2
+def _wins(own: pl.DataFrame, other: pl.DataFrame) -> Values:
+    """1 where `own` is higher, 0 where lower, ½ where equal; prompts that only one has are out."""
+    both = own.join(other, "prompt_id", suffix="_of_other", maintain_order="left")
+    return (np.sign((both["score"] - both["score_of_other"]).to_numpy()) + 1) / 2
 
 
 def _agreement(pairs: pl.DataFrame, truth: pl.DataFrame) -> Values:

@@ -254,8 +254,9 @@ def _key(settings: Any, name: str, path: list[str]) -> str | int:
         return name
     if isinstance(settings, list) and name in map(str, range(len(settings))):
         return int(name)
-    what = f"a list of {len(settings)}" if isinstance(settings, list) else repr(settings)
+    what = repr(settings)
+    if isinstance(settings, list):
+        what = f"a list of {len(settings)}, counted from 0"
     raise ConfigError(
-        f"There is no setting {'.'.join(path)!r}: what should hold {name!r} is {what}. "
-        "Places in a list count from 0."
+        f"There is no setting {'.'.join(path)!r}: what should hold {name!r} is {what}."
     )

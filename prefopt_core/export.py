@@ -26,7 +26,7 @@ def export_preferences(
 
     Args:
         preferences: The `preferences` table.
-        folder: Made if absent; an earlier export in it is replaced.
+        folder: Made if absent; an earlier export in it is replaced, whatever its form.
         form: Parquet or JSONL.
         as_text: Prompts and responses as plain texts (TRL's standard format) instead of messages.
     """
@@ -48,4 +48,6 @@ def export_preferences(
         rows.write_parquet(path) if form == "parquet" else rows.write_ndjson(path)
         path.chmod(0o644)
         publish(path, folder / f"train.{form}")
+        other = "jsonl" if form == "parquet" else "parquet"
+        (folder / f"train.{other}").unlink(missing_ok=True)  # `datasets` reads one of two
     return folder / f"train.{form}"

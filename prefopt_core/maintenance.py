@@ -47,7 +47,7 @@ def size_of(output: Artifact | Model) -> int:
 
 def find(store: Store, name: str) -> list[Manifest]:
     """Manifests by table, by stage, or by the start of a key or digest; newest first."""
-    manifests = list(store.manifests())
+    manifests = sorted(store.manifests(), key=lambda m: m.created, reverse=True)
     for found in (
         [m for m in manifests if name == table_of(m)],
         [m for m in manifests if name == m.stage],

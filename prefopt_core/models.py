@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefopt_core.errors import ConfigError
 
@@ -19,20 +19,38 @@ def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
         device: "cpu", "cuda", …; "auto" spreads it over the GPUs there are, else the CPU.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
     place = device
     if device == "auto":
         place = "auto" if torch.cuda.is_available() else "cpu"
-    try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", device_map=place)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"Cannot load a causal language model from {folder}: {error} The folder must hold "
-            "config.json and safetensors weights."
-        ) from error
-    model.eval()  # type: ignore[no-untyped-call]
+    model: PreTrainedModel = load_weights(AutoModelForCausalLM, folder, device_map=place)
+    # How to sample is a setting of the run; of the author's advice (repetition penalties, beams)
+    # only what ends a response stays, or it would be mixed with ours in silence.
+    ends = model.generation_config.eos_token_id if model.generation_config else None
+    model.generation_config = GenerationConfig(eos_token_id=ends)  # type: ignore[no-untyped-call]
     return model
+
+
+def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
+    """Load a model of an auto class, in its own dtype, for inference, complete or not at all."""
+    from safetensors import SafetensorError
+
+    try:
+        model, found = kind.from_pretrained(
+            source, dtype="auto", output_loading_info=True, **options
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ConfigError(
+            f"Cannot load {source} by {kind.__name__}: {error} It must be a folder or hub id of "
+            "such a model, with config.json and weights that fit it."
+        ) from error
+    if missing := sorted(found["missing_keys"]):
+        raise ConfigError(
+            f"{source} lacks {len(missing)} weights of a model for {kind.__name__}, such as "
+            f"{missing[0]}; they would be drawn at random. Give a model that was trained for this."
+        )
+    return model.eval()
 
 
 def release_models() -> None:

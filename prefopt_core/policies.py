@@ -36,8 +36,11 @@ def import_model(
     """
     source = Path(path).resolve() if Path(path).is_dir() else _download(path, revision)
     if not (source / "config.json").is_file() or not any(source.glob("*.safetensors")):
+        pickled = "; pickled weights (*.bin) could run code and are not read" * any(
+            source.glob("*.bin")
+        )
         raise ConfigError(
-            f"{path} is not a model folder: it needs config.json and *.safetensors. Give "
+            f"{path} is not a model folder: it needs config.json and *.safetensors{pickled}. Give "
             "`policy.params.path` a folder made by `save_pretrained`, or a hub id."
         )
     for file in sorted(p for p in source.rglob("*") if p.is_file()):
@@ -47,7 +50,8 @@ def import_model(
             (output / name).symlink_to(file.resolve())
     if chat_template is not None:
         _set_template(output, chat_template)
-    load_tokenizer(output)  # a model that cannot be prompted should fail now, not an hour later
+    # A model that cannot be prompted should fail now, not an hour later, and by the user's name.
+    load_tokenizer(output if chat_template else source)
     load_tokenizer.cache_clear()  # the folder is about to move into the store
 
 

@@ -67,7 +67,7 @@ class Registry(Mapping[str, F]):
         settings = self.settings(name)
         problems = [
             f"The {self.kind} {name!r} has no setting {unknown!r}.{did_you_mean(unknown, settings)}"
-            for unknown in sorted(params.keys() - settings.keys())
+            for unknown in sorted(map(str, params.keys() - settings.keys()))
         ]
         known = {key: value for key, value in params.items() if key in settings}
         config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())

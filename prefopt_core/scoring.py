@@ -11,6 +11,7 @@ from prefopt_core.config import ScoringConfig
 from prefopt_core.models import load_model
 from prefopt_core.progress import report
 from prefopt_core.tables import Message
+from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer, prompt_ids, response_ids, template_digest
 
 Tokens = Sequence[int]
@@ -55,7 +56,7 @@ def _batch_logps(network, batch: Sequence[tuple[Tokens, Tokens]]) -> npt.NDArray
         input_ids[row, :end] = torch.tensor([*prompt, *response])
         attention_mask[row, :end] = 1
         is_response[row, len(prompt) : end] = True
-    with torch.inference_mode():
+    with torch.inference_mode(), threads_for(network):
         input_ids = input_ids.to(network.device)
         logits = network(
             input_ids=input_ids, attention_mask=attention_mask.to(network.device), use_cache=False

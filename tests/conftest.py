@@ -1,9 +1,11 @@
 """One offline environment and one tiny random model for every test."""
 
+import json
 import os
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
 
+import polars as pl
 import pytest
 
 # As many merges as these sentences give: small, and every text that can be sampled decodes.
@@ -73,3 +75,20 @@ def tiny_model(tiny_tokenizer, tmp_path_factory):
     LlamaForCausalLM(config).save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a user's file: text or bytes as they are, rows by the file's ending."""
+
+    def write(name, content):
+        path = tmp_path / name
+        if isinstance(content, list):
+            if path.suffix == ".parquet":
+                pl.DataFrame(content).write_parquet(path)
+                return path
+            content = "".join(json.dumps(row) + "\n" for row in content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write

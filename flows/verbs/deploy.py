@@ -54,7 +54,7 @@ def _watch_for_zombies() -> None:
     from prefect.events.schemas.events import ResourceSpecification
 
     try:
-        Automation.read(name=ZOMBIES)
+        _ = Automation.read(name=ZOMBIES)
     except ValueError:  # there is none of that name
         ended = {f"prefect.flow-run.{s}" for s in ("Completed", "Failed", "Cancelled", "Crashed")}
         beat = "prefect.flow-run.heartbeat"

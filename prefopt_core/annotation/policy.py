@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from pydantic import PositiveFloat
+
 from prefopt_core.annotation import Request
 from prefopt_core.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
 
 
-def annotate(requests: Sequence[Request], *, beta: float = 0.1) -> Iterator[float | None]:
+def annotate(requests: Sequence[Request], *, beta: PositiveFloat = 0.1) -> Iterator[float | None]:
     """Score by β·(log π(y|x) - log π_init(y|x)), summed over tokens (arXiv:2406.04412)."""
     for request in requests:
         if request.policy_logps is None or request.reference_logps is None:

@@ -1,19 +1,27 @@
 """Score with a reward model: any Hugging Face sequence classifier."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import NonNegativeInt, PositiveInt
 
 from prefopt_core.annotation import Request
 from prefopt_core.errors import ConfigError
+from prefopt_core.models import load_weights
 from prefopt_core.registry import InputPath
+from prefopt_core.tokens import any_tokenizer, encoded, rendered
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def annotate(
     requests: Sequence[Request],
     *,
     model: InputPath,
-    batch_size: int = 8,
-    max_length: int = 2048,
-    label: int = 0,
+    batch_size: PositiveInt = 8,
+    max_length: PositiveInt = 2048,
+    label: NonNegativeInt = 0,
     device: str = "auto",
 ) -> Iterator[float | None]:
     """Score with a sequence classifier from a folder or hub id; `label` is the logit that counts.
@@ -22,45 +30,30 @@ def annotate(
     (prompt, response), which is how OASST's reward models were trained.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     place = "cuda" if device == "auto" and torch.cuda.is_available() else device
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        network = AutoModelForSequenceClassification.from_pretrained(model, dtype="auto").eval()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot load the reward model {model!r}: {error}") from error
+    tokenizer = any_tokenizer(model)
+    network = load_weights(AutoModelForSequenceClassification, model)
     network = network.to("cpu" if place == "auto" else place)
-    if not 0 <= label < network.config.num_labels:
+    if label >= network.config.num_labels:
         raise ConfigError(
-            f"The reward model has {network.config.num_labels} outputs; there is no output {label}."
+            f"The reward model has {network.config.num_labels} outputs, counted from 0; there is "
+            f"no output {label}. Lower `label`."
         )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     network.config.pad_token_id = tokenizer.pad_token_id
     for start in range(0, len(requests), batch_size):
-        batch = requests[start : start + batch_size]
-        encoded = tokenizer(
-            *_texts(tokenizer, batch),
-            padding=True,
-            truncation=True,
-            max_length=max_length,
-            return_tensors="pt",
-        ).to(network.device)
+        batch = [_features(tokenizer, r, max_length) for r in requests[start : start + batch_size]]
         with torch.inference_mode():
-            scores = network(**encoded).logits[:, label].float()
+            inputs = tokenizer.pad(batch, return_tensors="pt").to(network.device)
+            scores = network(**inputs).logits[:, label].float()
         yield from scores.tolist()
 
 
-def _texts(tokenizer, batch: Sequence[Request]) -> tuple[list[str], ...]:  # type: ignore[no-untyped-def]
-    if not tokenizer.chat_template:
-        return [r.prompt[-1]["content"] for r in batch], [r.response for r in batch]
-    return (
-        [
-            tokenizer.apply_chat_template(
-                [*map(dict, r.prompt), {"role": "assistant", "content": r.response}],
-                tokenize=False,
-            )
-            for r in batch
-        ],
-    )
+def _features(tokenizer: "PreTrainedTokenizerBase", request: Request, max_length: int) -> Any:
+    if tokenizer.chat_template:
+        response = {"role": "assistant", "content": request.response}
+        text = rendered(tokenizer, [*request.prompt, response])
+        return {"input_ids": encoded(tokenizer, text)[:max_length]}
+    prompt = "\n\n".join(message["content"] for message in request.prompt)
+    return tokenizer(prompt, request.response, truncation=True, max_length=max_length)

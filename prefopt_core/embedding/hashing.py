@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import PositiveInt
 
 
-def embed(texts: Sequence[str], *, dimensions: int = 512) -> npt.NDArray[np.float32]:
+def embed(texts: Sequence[str], *, dimensions: PositiveInt = 512) -> npt.NDArray[np.float32]:
     """Count hashed character 3- to 5-grams; finds shared wording, knows no meaning."""
     from sklearn.feature_extraction.text import HashingVectorizer
 

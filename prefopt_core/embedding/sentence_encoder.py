@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import PositiveInt
 
 from prefopt_core.errors import ConfigError
 from prefopt_core.extras import import_extra
@@ -24,7 +25,7 @@ def embed(
     texts: Sequence[str],
     *,
     model: InputPath = PACKAGED,
-    batch_size: int = 64,
+    batch_size: PositiveInt = 64,
     device: str = "auto",
 ) -> npt.NDArray[np.float32]:
     """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id."""

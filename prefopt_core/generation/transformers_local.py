@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.errors import ConfigError
 from prefopt_core.generation import Prompt, Response
 from prefopt_core.models import load_model
 from prefopt_core.progress import report
 from prefopt_core.randomness import rng_for
+from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer, prompt_ids, template_digest
 
 if TYPE_CHECKING:
@@ -44,19 +46,17 @@ def generate(
     n: int,
     seed: int,
     *,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    top_k: int = 0,
-    min_p: float = 0.0,
-    max_new_tokens: int = 256,
-    batch_size: int = 64,
+    temperature: PositiveFloat = 1.0,
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    top_k: NonNegativeInt = 0,
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0,
+    max_new_tokens: PositiveInt = 256,
+    batch_size: PositiveInt = 64,
     device: str = "auto",
 ) -> list[list[Response]]:
     """Sample with transformers in this process; a prompt's draws depend on the prompt alone."""
     if model is None:
         raise ConfigError("Generator 'transformers' needs a model: set `policy`.")
-    if temperature <= 0:
-        raise ConfigError(f"generation.params.temperature is {temperature}; it must be above 0.")
     tokenizer, network = load_tokenizer(model), load_model(model, device)
     sampling = _Sampling(temperature, top_p, top_k, min_p, max_new_tokens)
     encoded = [prompt_ids(tokenizer, p.messages) for p in prompts]
@@ -101,7 +101,7 @@ def _sample(
         attention_mask[row, width - len(ids) :] = 1
     eos = _end_tokens(network, tokenizer)
     processors, sampler = _processors(sampling, uniforms, width)
-    with torch.inference_mode():
+    with torch.inference_mode(), threads_for(network):
         written = network.generate(  # type: ignore[operator]
             input_ids=input_ids.to(network.device),
             attention_mask=attention_mask.to(network.device),

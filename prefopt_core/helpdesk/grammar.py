@@ -14,9 +14,11 @@ from random import Random
 
 # fmt: off
 NAMES = ("Ann", "Ben", "Carl", "Dora", "Eva", "Finn", "Gina", "Hugo", "Ivy", "Jack", "Kim", "Leo",
-         "Mia", "Nora", "Otto", "Paul", "Quinn", "Rosa", "Sam", "Tina", "Uma", "Vera", "Will", "Zoe")
+         "Mia", "Nora", "Otto", "Paul", "Quinn", "Rosa", "Sam", "Tina", "Uma", "Vera", "Will",
+         "Zoe")
 ITEMS = ("lamp", "kettle", "chair", "clock", "jacket", "mug", "backpack", "tent", "bike", "helmet",
-         "radio", "mirror", "blanket", "toaster", "umbrella", "camera", "guitar", "sofa", "desk", "rug")
+         "radio", "mirror", "blanket", "toaster", "umbrella", "camera", "guitar", "sofa", "desk",
+         "rug")
 # fmt: on
 COLOURS = ("red", "blue", "green", "black", "white", "yellow")
 AMOUNTS = ("12", "15", "18", "24", "29", "35", "42", "48", "56", "63", "75", "89")  # euros

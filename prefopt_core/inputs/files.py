@@ -114,7 +114,8 @@ def prompt_column(row: Row, column: str | None) -> str:
             return name
     raise DataError(
         f"{row.where}: no column {' or '.join(map(repr, wanted))} among "
-        f"{', '.join(map(repr, row.values))}. Set `column`, beside `path`, to the one with the prompt."
+        f"{', '.join(map(repr, row.values))}. Set `column`, beside `path`, to the "
+        "one with the prompt."
     )
 
 

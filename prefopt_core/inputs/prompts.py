@@ -32,15 +32,16 @@ def from_hub(
 ) -> pl.DataFrame:
     """Read a data set of the Hugging Face hub, or a folder that `datasets` can load."""
     from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
 
     try:
         rows: Iterable[dict[str, Any]] = load_dataset(
             dataset, config, split=split, revision=revision
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, DatasetsError) as error:
         raise DataError(
-            f"Cannot load split {split!r} of the data set {dataset!r}: {error} Check the id and "
-            "the network, or download it and use `prompts.source: file`."
+            f"Cannot load split {split!r} of the data set {dataset!r}: {error.__cause__ or error} "
+            "Check the id and the network, or download it and use `prompts.source: file`."
         ) from error
     named = (Row(f"{dataset}[{split}], row {i}", row) for i, row in enumerate(rows, 1))
     return _prompts(named, column, limit)

@@ -71,8 +71,9 @@ def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int
 
 
 def _most_confident(pairs: pl.DataFrame, keep: float) -> pl.DataFrame:
+    wanted = max(1, round(keep * pairs.height))  # of a few pairs at least one
     kept = pairs.with_row_index("position").sort("confidence", "position", descending=[True, False])
-    return kept.head(round(keep * pairs.height)).sort("position").drop("position")
+    return kept.head(wanted).sort("position").drop("position")
 
 
 def _with_texts(

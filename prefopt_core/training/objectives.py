@@ -14,6 +14,7 @@ from prefopt_core import losses
 from prefopt_core.arrays import Array
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 Smoothing = Annotated[float, Field(ge=0, lt=0.5)]
 
 
@@ -134,7 +135,8 @@ class NoiseAware:
         beta: β of DPO.
         alpha: α, the share of a flagged label that is turned round; 0.1 in the paper.
         noise_share: K, the share of self-labelled pairs to flag; 0.1 in the paper.
-        extrapolation: λ of de-coupled detection; 0.5, 0.25, 0.125 in the paper's rounds. Above 0
+        extrapolation: λ of de-coupled detection, or its schedule over the rounds of self-labelling
+            (`TrainingConfig.for_round`); 0.5, 0.25, 0.125 in the paper. Above 0
             each step costs a forward pass of the reference; at 0 the policy's margins decide.
         warm_up: The share of steps at the start without flags; 0.2 in the paper.
         threshold: "running": from the last `window` margins of self-labelled pairs, over all
@@ -147,7 +149,7 @@ class NoiseAware:
     _: KW_ONLY
     alpha: Share = 0.1
     noise_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    extrapolation: Annotated[float, Field(ge=0)] = 0.5
+    extrapolation: Weight | tuple[Weight, ...] = (0.5, 0.25, 0.125)
     warm_up: Share = 0.2
     threshold: Literal["running", "quantile"] = "running"
     window: Annotated[int, Field(ge=2)] = 50

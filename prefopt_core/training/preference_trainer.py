@@ -46,10 +46,9 @@ class PreferenceTrainer(DPOTrainer):
         self.beta, self.pairs = beta, pairs
         self.noise: NoiseAware | None = None
         if isinstance(objective, NoiseAware) and any(pairs["self_labelled"]):
-            self.noise = objective
-            self.detector = Detector(
-                self.model, start, beta=beta, extrapolation=objective.extrapolation
-            )
+            self.noise, weight = objective, objective.extrapolation
+            assert not isinstance(weight, tuple), "a schedule has one value per round"
+            self.detector = Detector(self.model, start, beta=beta, extrapolation=weight)
             self.add_callback(Threshold())
 
     def compute_loss(

@@ -59,7 +59,8 @@ class TrainingConfig(Backend):
     def for_round(self, number: int) -> "TrainingConfig":
         """These settings in self-labelled round `number`, from 1: schedules become their value.
 
-        A schedule that is shorter than the run keeps its last value.
+        A schedule that is shorter than the run keeps its last value; what has no schedule any more
+        stays as it is.
         """
         schedules = {name: v for name, v in self.params.items() if isinstance(v, list | tuple)}
         now = {name: values[min(number, len(values)) - 1] for name, values in schedules.items()}

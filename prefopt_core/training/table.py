@@ -45,7 +45,7 @@ def _check_template(pairs: pl.DataFrame, start: Path) -> None:
     foreign = pairs.filter(pl.col("template") != expected).height
     if foreign:
         raise DataError(
-            f"{foreign} of {pairs.height} pairs were tokenised with another chat template than that "
-            f"of the policy in {start}: it would learn from prompts it never sees. Generate the "
+            f"{foreign} of {pairs.height} pairs were tokenised with another chat template than "
+            f"that of the policy in {start}: it would learn from prompts it never sees. Generate the "
             "responses again with this policy, or give it the template they were made with."
         )

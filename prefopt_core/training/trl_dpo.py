@@ -22,6 +22,7 @@ from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.models import release_models
+from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import LOSSES
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
@@ -74,7 +75,8 @@ def train(
     if config.lora is None:
         model.float()  # a step of 5e-7 is lost in bfloat16 weights
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
-    trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    with threads_for(model):
+        trainer.train(resume_from_checkpoint=latest_checkpoint(work))
     if trainer.is_world_process_zero():
         _save(trainer.model, start, output, dtype)
     trainer.accelerator.wait_for_everyone()
@@ -121,7 +123,7 @@ def _trainer(
         (pl.col("source") == "self").alias("self_labelled"),
     )
     return PreferenceTrainer(
-        LOSSES[config.loss](config.beta, **config.params),
+        LOSSES[config.loss](config.beta, **config.for_round(1).params),
         config.beta,
         start,
         Dataset.from_dict(rows.to_dict(as_series=False)),

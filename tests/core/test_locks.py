@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ with locked(Path(sys.argv[1]), "holding"):
     time.sleep(60)
 """
 CHILD_THAT_LEAVES = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from prefopt_core.locks import locked
 
@@ -48,7 +47,7 @@ with locked(Path(sys.argv[1]), "holding"):
     child = os.fork()
     if child:
         print(os.waitpid(child, 0)[1], flush=True)
-        sys.stdin.read()
+        time.sleep(60)
 """
 
 
@@ -68,20 +67,16 @@ def is_alive(pid):
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-@contextmanager
-def waiting(lock, **kind):
-    """A thread that wants the lock; yields the event that it has got it."""
+def enter(lock, **kind):
+    """Want the lock in another thread; returns the event that it was given."""
     entered = threading.Event()
 
-    def enter():
-        with locked(lock, "waiting", **kind):
+    def work():
+        with locked(lock, "embed", **kind):
             entered.set()
 
-    thread = threading.Thread(target=enter)
-    thread.start()
-    yield entered
-    thread.join(10)
-    assert entered.is_set()
+    threading.Thread(target=work).start()
+    return entered
 
 
 def test_processes_take_turns(tmp_path, start):
@@ -93,29 +88,26 @@ def test_processes_take_turns(tmp_path, start):
 
 
 def test_threads_take_turns(tmp_path):
-    with waiting(tmp_path / "lock") as entered, locked(tmp_path / "lock", "first"):
-        entered.clear()  # it may have been first
+    with locked(tmp_path / "lock", "first"):
+        entered = enter(tmp_path / "lock")
         assert not entered.wait(0.3)
+    assert entered.wait(5)
 
 
 def test_many_share_a_lock_but_nobody_has_it_alone_meanwhile(tmp_path):
     lock = tmp_path / "lock"
     with locked(lock, "one", shared=True), locked(lock, "two", shared=True):
-        with waiting(lock, shared=True) as third:
-            assert third.wait(5)
-        assert is_held(lock)
-    assert not is_held(lock)
+        assert enter(lock, shared=True).wait(5)
+        alone = enter(lock)
+        assert not alone.wait(0.3)
+    assert alone.wait(5)
 
 
 def test_nobody_shares_a_lock_that_one_has_alone(tmp_path):
-    lock = tmp_path / "lock"
-    with locked(lock, "alone"):
-        pass
-    with waiting(lock, shared=True) as entered:
-        entered.wait(5)
-    with locked(lock, "alone"), pytest.raises(BlockingIOError):
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with locked(tmp_path / "lock", "alone"):
+        shared = enter(tmp_path / "lock", shared=True)
+        assert not shared.wait(0.3)
+    assert shared.wait(5)
 
 
 def test_error_in_the_block_releases_the_lock_and_the_file_stays(tmp_path):
@@ -128,10 +120,9 @@ def test_error_in_the_block_releases_the_lock_and_the_file_stays(tmp_path):
 
 def test_who_waits_is_told_once_for_what(tmp_path, caplog):
     with locked(tmp_path / "lock", "first"):
-        thread = threading.Thread(target=lambda: locked(tmp_path / "lock", "embed").__enter__())
-        thread.start()
+        entered = enter(tmp_path / "lock")
         time.sleep(0.35)  # several attempts
-    thread.join(5)
+    assert entered.wait(5)
     assert [record.getMessage() for record in caplog.records] == [
         "embed: another process is at it; waiting for it to finish"
     ]

@@ -50,7 +50,7 @@ def test_a_config_holds_all_settings_of_its_loss():
     assert config.params == {
         "alpha": 0.2,
         "noise_share": 0.1,
-        "extrapolation": 0.5,
+        "extrapolation": (0.5, 0.25, 0.125),
         "warm_up": 0.2,
         "threshold": "running",
         "window": 50,

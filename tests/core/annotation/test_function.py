@@ -1,0 +1,79 @@
+"""A function of the user's: found by module or file, and told apart from what is none."""
+
+import sys
+
+import pytest
+
+from prefopt_core.annotation.function import annotate, load_function
+from prefopt_core.errors import ConfigError
+
+SCORER = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Verdict:
+    points: "int"
+
+LIMIT = 3
+
+def score(prompt, response):
+    return Verdict(len(prompt) * len(response)).points
+
+def roles(prompt, response):
+    return [message["role"] for message in prompt]
+"""
+
+
+def test_function_of_a_file_gets_texts_or_messages(write, request_for):
+    path = write("scorer.py", SCORER)
+    requests = [request_for("hi", "ho"), request_for("hi", "hooo")]
+    assert list(annotate(requests, function=f"{path}:score")) == [4, 8]
+    turns = [{"role": role, "content": "x"} for role in ("system", "user")]
+    assert list(annotate([request_for(turns, "y")], function=f"{path}:roles")) == [
+        ["system", "user"]
+    ]
+
+
+def test_function_of_a_module_is_imported(write, monkeypatch, tmp_path, request_for):
+    write("my_scorers_of_test_function.py", SCORER)
+    monkeypatch.syspath_prepend(tmp_path)
+    function = "my_scorers_of_test_function:score"
+    assert list(annotate([request_for("hi", "ho")], function=function)) == [4]
+    del sys.modules["my_scorers_of_test_function"]
+
+
+def test_file_may_have_the_name_of_a_module(write):
+    assert load_function(f"{write('json.py', SCORER)}:score")("ab", "c") == 2
+    assert sys.modules["json"].loads("1") == 1
+
+
+BAD = {
+    "no function": ("scorer.py", r"'scorer\.py' names no function\. Write 'module:function' or"),
+    "no file": ("none.py:score", r"There is no file none\.py"),
+    "no module": ("scorer:score", r"'scorer:score': .*For a file of yours write 'file\.py:score'"),
+    "path for a module": ("./scorer:score", r"neither a module nor a file that ends in \.py"),
+    "misspelt": ("scorer.py:scor", r"has no function 'scor'\. Did you mean 'score'\?"),
+    "misspelt in a module": ("json:lods", r"json has no function 'lods'\. Did you mean 'loads'\?"),
+    "no callable": ("scorer.py:LIMIT", r"has no function 'LIMIT'.*Available: .*score"),
+    "needs a library": ("needs.py:score", r"needs\.py:score.*No module named 'absent_thing'\.$"),
+    "needs a name": ("lacks.py:score", r"ImportError: cannot import name 'absent' from 'json'"),
+    "no Python": ("broken.py:score", r"SyntaxError: .*line 1"),
+}
+
+
+@pytest.mark.parametrize(("function", "message"), BAD.values(), ids=BAD)
+def test_what_cannot_be_loaded_is_told(write, monkeypatch, tmp_path, function, message):
+    monkeypatch.chdir(tmp_path)
+    write("scorer.py", SCORER)
+    write("needs.py", "import absent_thing\n")
+    write("lacks.py", "from json import absent\n")
+    write("broken.py", "def score(:\n")
+    with pytest.raises(ConfigError, match=message):
+        load_function(function)
+
+
+def test_errors_of_the_function_itself_are_its_own(write, request_for):
+    path = write("scorer.py", "def score(prompt, response):\n    return {}[response]\n")
+    with pytest.raises(KeyError, match="ho"):
+        list(annotate([request_for("hi", "ho")], function=f"{path}:score"))

@@ -1,0 +1,241 @@
+"""Settings: whatever is wrong is said before anything runs, in the words the user typed."""
+
+import re
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from prefopt_core.config import GenerationConfig, PromptsConfig, SelectionConfig
+from prefopt_core.errors import ConfigError
+from prefopt_core.experiments import load_run
+from prefopt_core.registry import Registry
+from prefopt_core.selection import STRATEGIES
+
+COMMON = {
+    "policy": {"params": {"path": "model"}},
+    "prompts": {"params": {"path": "p.jsonl"}},
+    "rounds": [{"prompts": 3, "labels": 4}],
+}
+BOUGHT = {"annotation": {"annotator": "replay", "params": {"path": "r.csv"}}, "budget": 10}
+FLOWS = {
+    "align": COMMON | BOUGHT,
+    "aepo": BOUGHT | {"generation": {"generator": "file", "params": {"path": "c.csv"}}},
+    "spa": COMMON | {"rounds": [{"prompts": 3}], "seed_preferences": {"path": "s.jsonl"}},
+}
+GRADER = {"annotator": "function", "params": {"function": "m:f"}}
+
+
+@pytest.fixture
+def load(write, monkeypatch, tmp_path):
+    """Load a flow's smallest config with some settings changed."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(flow="align", changes=None, **settings):
+        write("run.yaml", yaml.safe_dump({"flow": flow} | FLOWS[flow] | settings))
+        return load_run("run.yaml", changes or {})[1]
+
+    return load
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_smallest_config_of_every_flow_is_accepted(load, flow):
+    assert load(flow).seed == 0
+
+
+def rounds(*labels):
+    return [{"prompts": 9, "labels": count} for count in labels]
+
+
+def params(**settings):
+    return {"generation": {"params": settings}}
+
+
+MISSPELT = {
+    "setting": ({"budgt": 3}, r"'budgt'\. Did you mean 'budget'\? Available: annotation, budget"),
+    "two settings": ({"budgt": 3, "sed": 1}, r"'budgt'.*'budget'.*'sed'\. Did you mean 'seed'"),
+    "number": ({"selection": {7: 3}}, r"selection: .*no setting '7'\. Available: k, params"),
+    "nested": ({"selection": {"strateg": "aepo"}}, r"selection: .*Did you mean 'strategy'"),
+    "in a list": ({"rounds": [{"promts": 3}]}, r"^rounds\.0: .*'promts'.*'prompts'[^\n]*$"),
+    "deeper": ({"training": {"lora": {"alfa": 3}}}, r"training\.lora: .*Did you mean 'alpha'"),
+    "required": ({"annotation": {"anotator": "replay"}}, r"'anotator'\. Did .*'annotator'"),
+    "in params": (
+        {"selection": {"params": {"diversity_wieght": 1}}},
+        r"selection: .*'aepo' has no setting 'diversity_wieght'\. Did .*'diversity_weight'",
+    ),
+    "strategy": ({"selection": {"strategy": "aepoo"}}, r"selection strategy 'aepoo'\. .*'aepo'\?"),
+    "annotator": ({"annotation": {"annotator": "replya"}}, r"annotation: .*'replya'\. .*'replay'"),
+    "generator": ({"generation": {"generator": "fiel"}}, r"generator 'fiel'\. .*'file'\?"),
+    "embedder": ({"embedding": {"embedder": "hash"}}, r"embedder 'hash'\. .*'hashing'\?"),
+    "pairing": ({"pairing": {"rule": "all"}}, r"pairing rule 'all'\. .*'all_pairs'\?"),
+    "loss": ({"training": {"loss": "dop"}}, r"'dop'\. Did you mean 'dpo'\?"),
+    "prompt source": ({"prompts": {"source": "csv"}}, r"prompt source 'csv'\. Available: file"),
+    "policy source": ({"policy": {"source": "pretraind"}}, r"'pretraind'\. .*'pretrained'\?"),
+}
+OUT_OF_RANGE = {
+    "no annotator": ({"annotation": {}}, r"annotation\.annotator: Field required"),
+    "no path": ({"annotation": {"annotator": "replay"}}, r"'replay', setting 'path': Field req"),
+    "name a list": ({"selection": {"strategy": ["aepo"]}}, r"selection\.strategy: .*valid string"),
+    "name null": ({"selection": {"strategy": None}}, r"selection\.strategy: .*valid string"),
+    "params a list": ({"selection": {"params": [1]}}, r"selection\.params: .*valid dictionary"),
+    "section a text": ({"selection": "aepo"}, r"selection: .*valid dictionary"),
+    "k of one": ({"selection": {"k": 1}}, r"selection\.k: .*greater than or equal to 2"),
+    "k > N": ({"selection": {"k": 9}}, r"k=9 of N=8 .*`selection\.k` or raise `generation\.n`"),
+    "temperature": (params(temperature=0), r"generation: .*'temperature': .*greater than 0"),
+    "top_p": (params(top_p=1.5), r"'top_p': .*less than or equal to 1"),
+    "batch size": (params(batch_size=0), r"'batch_size': .*greater than 0"),
+    "wrong type": (params(top_k="few"), r"'top_k': .*valid integer"),
+    "no rounds": ({"rounds": []}, r"rounds: .*none\. List at least one"),
+    "budget 0": ({"budget": 0}, r"budget is 0: .*2 labels of one prompt\. Set `budget` to at lea"),
+    "budget below a prompt": ({"budget": 3, "selection": {"k": 4}}, r"budget is 3: .*the 4 labels"),
+    "rounds above budget": ({"rounds": rounds(8, 4)}, r"want 12 labels and budget is 10\. Raise"),
+    "round below a prompt": ({"rounds": rounds(8, 1)}, r"rounds\.1\.labels is 1: .*0 or to at lea"),
+    "first round without": ({"rounds": rounds(0, 4)}, r"rounds\.0\.labels is 0.*Buy labels there"),
+    "policy sells labels": (
+        {"annotation": {"annotator": "policy"}},
+        r"annotation\.annotator: .*only `judge` has.*replay, reward-model or function",
+    ),
+    "policy grades": ({"evaluation": {"annotator": "policy"}}, r"evaluation\.annotator: .*`judge`"),
+    "spa buys": ({"flow": "spa", "rounds": rounds(2)}, r"flow `spa` buys none\..* use `align`"),
+    "spa, one response": ({"flow": "spa", "generation": {"n": 1}}, r"k=2 of N=1 responses"),
+    "aepo, no model": ({"flow": "aepo", "training": {}}, r"need a model: set `policy`"),
+    "aepo, no training": (
+        {"flow": "aepo", "policy": {"params": {"path": "m"}}, "evaluation": GRADER},
+        r"`evaluation` compares a trained policy: set `training` too",
+    ),
+    "aepo, params a text": (
+        {"flow": "aepo", "generation": {"generator": "file", "params": "path"}},
+        r"generation\.params: .*valid dictionary",
+    ),
+}
+BAD = MISSPELT | OUT_OF_RANGE
+
+
+@pytest.mark.parametrize(("settings", "message"), BAD.values(), ids=BAD)
+def test_bad_setting_is_told_with_its_place_and_what_to_do(load, settings, message):
+    with pytest.raises(ValidationError) as caught:
+        load(**settings)
+    problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in caught.value.errors()]
+    assert any(re.search(message, problem) for problem in problems), problems
+
+
+def test_mistake_in_a_round_is_one_problem(load):
+    with pytest.raises(ValidationError) as caught:
+        load(rounds=[{"prompts": 3, "lables": 4}])
+    assert caught.value.error_count() == 1
+
+
+def test_prompts_of_given_candidates_are_those_of_their_file(load):
+    assert load("aepo").prompts.params["path"] == "c.csv"
+    elsewhere = load("aepo", prompts={"params": {"path": "p.csv"}})
+    assert elsewhere.prompts.params["path"] == "p.csv"
+
+
+def test_k_of_given_candidates_is_not_compared_with_n(load):
+    assert load("aepo", selection={"k": 20}, budget=20).selection.k == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("selection.k", 3), ("rounds.0.labels", 6), ("pairing.keep", 0.5), ("embedding.params", {})],
+)
+def test_dotted_change_reaches_its_setting(load, path, value):
+    found = load(changes={path: value}, embedding={"embedder": "hashing"}).model_dump()
+    for name in path.split("."):
+        found = found[int(name) if name.isdigit() else name]
+    assert found == (value or {"dimensions": 512})
+
+
+def test_dotted_change_fills_a_section_that_was_left_empty(load):
+    assert load(changes={"selection.k": 3}, selection=None).selection.k == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("rounds.5.labels", r"'rounds\.5\.labels': what should hold '5' is a list of 1, counted"),
+        ("rounds.one.labels", r"what should hold 'one' is a list of 1"),
+        ("budget.total", r"'budget\.total': what should hold 'total' is 10\."),
+        ("seed.x.y", r"'seed\.x\.y': what should hold 'x' is 0"),
+        ("selektion.k", r"no setting 'selektion'\. Did you mean 'selection'\?"),
+    ],
+)
+def test_dotted_change_that_leads_nowhere_is_told(load, path, message):
+    with pytest.raises(ValueError, match=message):
+        load(changes={path: 3}, seed=0)
+
+
+FILES = {
+    "open list": (b"a: [", r"run\.yaml is not YAML: .*line 1"),
+    "two colons": (b"a: b: c", r"run\.yaml is not YAML: .*line 1"),
+    "tab": (b"\tx: 1", r"run\.yaml is not YAML"),
+    "binary": (b"\xff\xfe\x00", r"run\.yaml is not YAML: .*utf-8"),
+    "empty": (b"", r"run\.yaml holds no settings\. The README has an example"),
+    "list": (b"- policy\n", r"run\.yaml holds no settings"),
+    "unknown flow": (b"flow: alin", r"run\.yaml: there is no flow 'alin'\. Did you mean 'align'\?"),
+    "flow a list": (b"flow: [spa]", r"run\.yaml: there is no flow"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
+def test_file_that_is_no_config_is_told(write, content, message):
+    path = write("run.yaml", content)
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
+        load_run(str(path), {})
+
+
+ENTRY = {"name": "quickstart", "entrypoint": "flows.spa.spa"}
+DEPLOYMENTS = {
+    "no file": (None, r"no file 'quickstrat' and no such deployment .*here\. Available: none"),
+    "misspelt": ({"deployments": [ENTRY]}, r"Did you mean 'quickstart'\?.*path of a YAML file"),
+    "none": ({"name": "prefopt"}, r"no such deployment in prefect\.yaml"),
+    "no YAML": ("deployments: [", r"prefect\.yaml is not YAML"),
+    "no config": (
+        {"deployments": [ENTRY | {"name": "quickstrat"}]},
+        r"'quickstrat' in prefect\.yaml has no `parameters\.config`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), DEPLOYMENTS.values(), ids=DEPLOYMENTS)
+def test_deployment_that_cannot_be_found_is_told(write, monkeypatch, tmp_path, content, message):
+    monkeypatch.chdir(tmp_path)
+    if content:
+        write("prefect.yaml", content if isinstance(content, str) else yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=message):
+        load_run("quickstrat", {})
+
+
+def test_deployment_is_a_flow_and_its_config(write, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    entry = ENTRY | {"parameters": {"config": FLOWS["spa"]}}
+    write("prefect.yaml", yaml.safe_dump({"deployments": [entry]}))
+    flow, config = load_run("quickstart", {"seed": 3})
+    assert (flow, config.seed) == ("spa", 3)
+
+
+def test_defaults_are_part_of_a_key_and_files_count_by_what_is_in_them(write):
+    assert SelectionConfig().key_part()["params"] == {"diversity_weight": 1.0}
+    one, other = (
+        PromptsConfig(params={"path": str(write(name, "prompt\nhi\n"))}).key_part()
+        for name in ("one.csv", "other.csv")
+    )
+    changed = PromptsConfig(params={"path": str(write("one.csv", "prompt\nho\n"))}).key_part()
+    assert one == other != changed
+
+
+def test_config_cannot_be_changed_once_it_is_made():
+    with pytest.raises(ValidationError, match="frozen"):
+        GenerationConfig().n = 3
+
+
+def test_registry_imports_nothing_until_a_name_is_used():
+    registry = Registry("thing", {"absent": "no.such.module:function"})
+    assert list(registry) == ["absent"]
+    with pytest.raises(ModuleNotFoundError):
+        registry["absent"]
+
+
+def test_registry_reports_every_problem_at_once():
+    with pytest.raises(ConfigError, match=r"'diversity_wight'.*'diversity_weight'.*setting 'x'"):
+        STRATEGIES.complete_params("aepo", {"diversity_wight": 1, "x": 2})

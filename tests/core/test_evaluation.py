@@ -1,0 +1,122 @@
+"""The figures of a round: ties count half, what was not judged does not count."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefopt_core.evaluation import RoundTables, evaluate
+from prefopt_core.statistics import bootstrap_interval
+from prefopt_core.tables import TABLES, check_table
+
+
+def grades(**scores):
+    """prompt → score, or scores of several responses."""
+    rows = [
+        (p, f"{p}{i}", "gold", score, "skipped" if score is None else "scored")
+        for p, own in scores.items()
+        for i, score in enumerate(own if isinstance(own, list) else [own])
+    ]
+    return pl.DataFrame(rows, schema=TABLES["annotations"].columns, orient="row")
+
+
+def pairs(*ids, source="self"):
+    """(chosen, rejected) ids; the first letter is the prompt."""
+    rows = [
+        {"prompt_id": chosen[0], "chosen_id": chosen, "rejected_id": rejected, "source": source}
+        for chosen, rejected in ids
+    ]
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("chosen_id",), pl.String))
+
+
+def responses(*texts, cut=0):
+    reasons = ["length"] * cut + ["stop"] * (len(texts) - cut)
+    return pl.DataFrame({"response": texts, "finish_reason": reasons})
+
+
+def measure(number=1, **tables):
+    """metric → row."""
+    table = evaluate(RoundTables(**tables), round_number=number, seed=0)
+    assert check_table("metrics", table)["round"].to_list() == [number] * table.height
+    return {row["metric"]: row for row in table.iter_rows(named=True)}
+
+
+def test_win_rate_counts_a_tie_as_half_a_win():
+    found = measure(
+        grades=grades(a=2.0, b=1.0, c=3.0, d=0.0),
+        start_grades=grades(d=0.0, c=1.0, b=2.0, a=1.0),  # in another order
+        previous_grades=grades(a=3.0, b=3.0, c=3.0, d=3.0),
+    )
+    assert found["gold_score"]["value"] == 1.5
+    assert found["win_rate"]["value"] == (1 + 0 + 1 + 0.5) / 4
+    assert found["win_rate_over_previous"]["value"] == 0.5 / 4
+    assert found["win_rate"]["n"] == 4
+
+
+def test_several_responses_to_a_prompt_count_as_their_mean():
+    found = measure(grades=grades(a=[0.0, 4.0], b=1.0), start_grades=grades(a=1.5, b=1.0))
+    assert found["gold_score"]["value"] == 1.5
+    assert found["win_rate"]["value"] == 0.75
+
+
+def test_prompts_that_one_side_was_not_judged_on_are_left_out():
+    found = measure(grades=grades(a=1.0, b=None, c=5.0), start_grades=grades(a=0.0, b=9.0, c=None))
+    assert (found["gold_score"]["value"], found["gold_score"]["n"]) == (3.0, 2)
+    assert (found["win_rate"]["value"], found["win_rate"]["n"]) == (1.0, 1)
+
+
+def test_figures_of_nothing_are_left_out():
+    found = measure(
+        grades=grades(a=None), start_grades=grades(a=1.0),
+        preferences=pairs(("a0", "a1")), truth=grades(a=[1.0, 1.0]),
+    )  # fmt: skip
+    assert set(found) == {"labels", "gold_pairs", "self_pairs"}
+
+
+def test_agreement_leaves_out_gold_ties_unjudged_pairs_and_paid_labels():
+    truth = grades(a=[1.0, 0.0], b=[0.0, 1.0], c=[2.0, 2.0], d=[None, 1.0], e=[0.0, 5.0])
+    own = pairs(("a0", "a1"), ("b0", "b1"), ("c0", "c1"), ("d0", "d1"))
+    paid = pairs(("e0", "e1"), source="gold")
+    found = measure(preferences=pl.concat([own, paid]), truth=truth)
+    agreement = found["self_label_agreement"]
+    assert (agreement["value"], agreement["n"]) == (0.5, 2)
+    assert (found["self_pairs"]["value"], found["gold_pairs"]["value"]) == (4, 1)
+
+
+def test_start_policy_is_round_zero_and_has_nobody_to_win_against():
+    found = measure(0, grades=grades(a=1.0, b=2.0), responses=responses("one", "two words"))
+    assert set(found) == {"gold_score", "response_words", "unfinished", "labels"}
+    assert found["labels"]["value"] == 0
+
+
+def test_words_are_what_white_space_divides():
+    texts = ("", "one", "two\nwords", "  and \t three words ")
+    found = measure(responses=responses(*texts, cut=1))
+    assert found["response_words"]["value"] == (0 + 1 + 2 + 3) / 4
+    assert found["unfinished"]["value"] == 0.25
+
+
+def test_labels_are_those_that_were_paid_for():
+    found = measure(annotations=grades(a=[1.0, None], b=2.0))
+    assert (found["labels"]["value"], found["labels"]["low"]) == (3, None)
+
+
+def test_same_tables_and_seed_give_the_same_intervals():
+    tables = {"grades": grades(**{f"p{i}": float(i % 7) for i in range(30)})}
+    assert measure(**tables) == measure(**tables)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=40), st.integers(0, 5))
+def test_interval_contains_the_value(values, seed):
+    low, high = bootstrap_interval(np.array(values), seed=seed, resamples=200)
+    slack = 1e-9 * (1 + max(map(abs, values)))
+    assert low - slack <= np.mean(values) <= high + slack
+
+
+def test_interval_of_a_real_figure_is_about_two_standard_errors():
+    wins = np.repeat([0.0, 0.5, 1.0], [60, 20, 120])
+    found = measure(grades=grades(**{f"p{i:03}": w for i, w in enumerate(wins)}))["gold_score"]
+    error = wins.std() / np.sqrt(200)
+    assert found["low"] == pytest.approx(wins.mean() - 1.96 * error, abs=0.01)
+    assert found["high"] == pytest.approx(wins.mean() + 1.96 * error, abs=0.01)

@@ -1,0 +1,377 @@
+"""Labels are money: each is kept the moment it arrives, none is bought twice, none too many."""
+
+import signal
+import sqlite3
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefopt_core.annotation.table import (
+    buy_labels,
+    identity,
+    labels_to_buy,
+    within_budget,
+)
+from prefopt_core.config import AnnotationConfig
+from prefopt_core.errors import ConfigError, DataError, StoreError
+from prefopt_core.labels import Annotator, LabelStore
+from prefopt_core.tables import check_table
+
+ANNOTATOR = '''
+import time
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+def score(prompt, response):
+    """Cost something, which is written down before the answer is given."""
+    with (FOLDER / "asked").open("a") as file:
+        file.write(f"{prompt} {response}\\n")
+    time.sleep(0.004)
+    special = FOLDER / "special"  # the answer to one response, as an expression
+    if special.exists() and special.read_text().startswith(response + " "):
+        return eval(special.read_text().partition(" ")[2])
+    return len(response) + int(response[-1])
+'''
+BUY = """
+import sys
+from pathlib import Path
+import polars as pl
+from prefopt_core.annotation.table import buy_labels
+from prefopt_core.config import AnnotationConfig
+from prefopt_core.labels import LabelStore
+
+root, annotator, tables, labels = *map(Path, sys.argv[1:4]), int(sys.argv[4])
+read = [pl.read_parquet(tables / name) for name in ("selections", "candidates", "prompts")]
+config = AnnotationConfig(annotator="function", params={"function": f"{annotator}:score"})
+print("ready", flush=True)
+bought = buy_labels(*read, config, labels, LabelStore(root), seed=0)
+print(sorted(bought.select("candidate_id", "score").rows()))
+"""
+FILL_THE_DISK = """
+import sys
+from pathlib import Path
+from prefopt_core.errors import StoreError
+from prefopt_core.labels import Annotator, LabelStore
+
+store, me = LabelStore(Path(sys.argv[1]) / "store"), Annotator("me", "1")
+ballast, bought = Path(sys.argv[1]) / "ballast", 0
+with store.buying(me):
+    pass
+ballast.write_bytes(bytes(1_800_000))
+def buy():
+    global bought
+    with store.buying(me) as purchase:
+        while bought < 100:
+            purchase.commit(f"prompt {bought}", ["x" * 20], 0.5)
+            bought += 1
+try:
+    buy()
+except StoreError as error:
+    print(error)
+print(len(store.known(me)) == bought < 100)
+ballast.unlink()
+buy()
+print(len(store.known(me)))
+"""
+READ_ONLY = """
+import subprocess, sys
+from pathlib import Path
+from prefopt_core.errors import StoreError
+from prefopt_core.labels import Annotator, LabelStore
+
+store, me = LabelStore(Path(sys.argv[1])), Annotator("me", "1")
+with store.buying(me) as purchase:
+    purchase.commit("p", ["r"], 0.5)
+subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
+try:
+    with store.buying(me):
+        print("bought")
+except StoreError as error:
+    print(error)
+"""
+
+
+class Market:
+    """Responses to label, two to a prompt, and somebody who writes down what was asked."""
+
+    def __init__(self, folder, prompts):
+        self.folder = folder
+        (folder / "annotator.py").write_text(ANNOTATOR)
+        rows = [(f"p{p}", f"p{p} r{r}", r) for p in range(prompts) for r in range(2)]
+        self.selections = pl.DataFrame(rows, ["prompt_id", "candidate_id", "rank"], orient="row")
+        self.candidates = self.selections.with_columns(
+            response=pl.col("candidate_id").str.split(" ").list.last()
+        )
+        self.prompts = pl.DataFrame(
+            {
+                "prompt_id": [f"p{p}" for p in range(prompts)],
+                "prompt": [[{"role": "user", "content": f"p{p}"}] for p in range(prompts)],
+            }
+        )
+        for name in ("selections", "candidates", "prompts"):
+            getattr(self, name).write_parquet(folder / name)
+        self.labels = LabelStore(folder / "store")
+
+    def config(self, **changes):
+        params = {"function": f"{self.folder / 'annotator.py'}:score"}
+        return AnnotationConfig(annotator="function", params=params, **changes)
+
+    def buy(self, labels, seed=0, **changes):
+        tables = (self.selections, self.candidates, self.prompts)
+        return buy_labels(*tables, self.config(**changes), labels, self.labels, seed=seed)
+
+    def to_buy(self, labels, **changes):
+        config = self.config(**changes)
+        return labels_to_buy(self.selections, config, labels, self.labels, seed=0)
+
+    def answer(self, response, expression):
+        (self.folder / "special").write_text(f"{response} {expression}")
+
+    @property
+    def asked(self):
+        asked = self.folder / "asked"
+        return asked.read_text().splitlines() if asked.exists() else []
+
+    @property
+    def known(self):
+        return {
+            ids[0]: score for (_, ids), score in self.labels.known(identity(self.config())).items()
+        }
+
+
+@pytest.fixture
+def market(tmp_path):
+    return Market(tmp_path, 20)
+
+
+# --- bought once --------------------------------------------------------------------------------
+
+
+def test_labels_are_bought_once_and_then_known(market):
+    first = market.buy(40)
+    assert check_table("annotations", first).height == 40
+    assert set(first["state"]) == {"scored"}
+    assert market.buy(40).equals(first)
+    assert sorted(market.asked) == sorted(market.selections["candidate_id"])
+
+
+def test_larger_budget_buys_only_what_is_missing(market):
+    few = market.buy(10)
+    assert market.to_buy(16) == 6
+    more = market.buy(16)
+    assert more.head(10).equals(few)
+    assert len(market.asked) == 16
+    assert market.to_buy(10) == market.to_buy(16) == 0
+
+
+def test_planning_buys_nothing(market):
+    assert market.to_buy(40) == 40
+    assert market.labels.counts() == []
+    assert not market.labels.root.exists()
+    assert market.asked == []
+
+
+def test_what_one_response_costs_does_not_depend_on_other_prompts(market):
+    market.buy(40)
+    market.selections = market.selections.filter(pl.col("prompt_id") > "p5")
+    market.buy(len(market.selections))
+    assert len(market.asked) == 40
+
+
+def test_no_verdict_is_bought_too_and_not_asked_for_again(market):
+    market.answer("r1", None)
+    bought = market.buy(40)
+    skipped = bought.filter(state="skipped")
+    assert skipped["candidate_id"].str.ends_with("r1").all()
+    assert (skipped.height, skipped["score"].null_count()) == (20, 20)
+    market.answer("r1", 5)
+    assert market.to_buy(40) == 0
+    assert market.buy(40).equals(bought)
+    assert len(market.asked) == 40
+
+
+def test_other_guidelines_are_bought_again(market):
+    market.buy(4)
+    assert market.to_buy(4, guidelines="2") == 4
+    market.buy(4, guidelines="2")
+    assert len(market.asked) == 8
+    assert [(guidelines, n) for _, guidelines, n in market.labels.counts()] == [("1", 4), ("2", 4)]
+
+
+def test_price_is_not_part_of_who_judges(market):
+    market.buy(4)
+    assert market.to_buy(4, price=2.5) == 0
+
+
+# --- who judges ---------------------------------------------------------------------------------
+
+
+def judge(guidelines="1", **params):
+    params = {"model": "some/hub-id", "batch_size": 8} | params
+    return identity(
+        AnnotationConfig(annotator="reward-model", params=params, guidelines=guidelines)
+    )
+
+
+@pytest.mark.parametrize("setting", [{"batch_size": 9}, {"device": "cuda"}])
+def test_speed_is_not_part_of_who_judges(setting):
+    assert judge(**setting) == judge()
+
+
+@pytest.mark.parametrize(
+    "setting", [{"model": "other/hub-id"}, {"label": 1}, {"max_length": 9}, {"guidelines": "2"}]
+)
+def test_settings_that_change_the_verdict_are_part_of_who_judges(setting):
+    assert judge(**setting) != judge()
+
+
+def test_file_of_judgments_is_known_by_its_content(tmp_path):
+    def who(path):
+        return identity(AnnotationConfig(annotator="replay", params={"path": str(path)}))
+
+    (tmp_path / "a").write_text("{}")
+    before = who(tmp_path / "a")
+    assert who((tmp_path / "a").rename(tmp_path / "b")) == before
+    (tmp_path / "b").write_text("{ }")
+    assert who(tmp_path / "b") != before
+
+
+# --- budget -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.integers(0, 30), st.integers(0, 3))
+def test_whole_prompts_are_bought_in_one_order_and_never_beyond_the_budget(sizes, labels, seed):
+    rows = [(f"p{p}", f"{p} {r}", r) for p, size in enumerate(sizes) for r in range(size)]
+    selections = pl.DataFrame(rows, ["prompt_id", "candidate_id", "rank"], orient="row")
+
+    def bought(labels):
+        try:
+            return within_budget(selections, labels, seed=seed)
+        except ConfigError:
+            return selections.clear()
+
+    affordable, more = bought(labels), bought(labels + 1)
+    assert affordable.height <= labels
+    counts = dict(affordable.group_by("prompt_id").len().rows())
+    assert all(count == sizes[int(prompt_id[1:])] for prompt_id, count in counts.items())
+    assert more.head(affordable.height).equals(affordable)
+    assert affordable.equals(bought(labels))
+    if labels >= len(rows):
+        assert affordable.height == len(rows)
+
+
+@pytest.mark.parametrize("labels", [2, 3, 17])
+def test_budget_is_never_exceeded(market, labels):
+    assert market.buy(labels).height == len(market.asked) == labels // 2 * 2
+
+
+def test_budget_that_pays_for_no_prompt_says_what_to_change(market):
+    with pytest.raises(ConfigError, match=r"1 labels .*: 2 of its responses.*`selection\.k`"):
+        market.buy(1)
+    assert market.asked == []
+
+
+def test_nothing_selected_costs_nothing(market):
+    market.selections = market.selections.clear()
+    assert market.buy(10).height == 0
+
+
+# --- what goes wrong ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["float('nan')", "float('inf')", "'good'", "[1]"])
+def test_answer_that_is_no_number_is_an_error_and_earlier_labels_are_kept(market, answer):
+    market.answer("r1", answer)
+    with pytest.raises(DataError, match=r"'function' gave .* for the response 'r1'.*are kept"):
+        market.buy(40)
+    (label,) = market.known
+    assert label.endswith("r0")
+    market.answer("r1", "1.5")
+    assert market.buy(40).height == 40
+    assert len(market.asked) == 41
+
+
+def test_error_of_the_annotator_is_not_blamed_on_the_store(market):
+    market.answer("r1", "open('/dev/null/secret')")
+    with pytest.raises(NotADirectoryError, match="secret"):
+        market.buy(40)
+    assert len(market.known) == 1
+
+
+def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run):
+    arguments = (market.labels.root, market.folder / "annotator.py", market.folder, 40)
+    kills = 0
+    for delay in np.random.default_rng(0).uniform(0.0, 0.1, size=6):
+        paid, before = market.known, len(market.asked)
+        process = start(BUY, *arguments)
+        process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        kills += process.wait(10) == -signal.SIGKILL
+        now, asked = market.known, market.asked[before:]
+        assert paid.items() <= now.items()
+        assert not paid.keys() & set(asked)
+        assert set(now) - set(paid) <= set(asked)
+        assert len(asked) - (len(now) - len(paid)) <= 1  # at most the one in flight is lost
+    printed = run(BUY, *arguments).splitlines()[1]
+    assert kills > 2
+    assert 40 <= len(market.asked) <= 40 + kills
+    assert len(set(market.asked)) == len(market.known) == 40
+    assert printed == str(sorted(market.buy(40).select("candidate_id", "score").rows()))
+
+
+def test_two_processes_that_want_the_same_labels_buy_each_once(market, start):
+    arguments = (market.labels.root, market.folder / "annotator.py", market.folder, 40)
+    processes = [start(BUY, *arguments) for _ in range(2)]
+    printed = [process.communicate(timeout=60)[0] for process in processes]
+    assert printed[0] == printed[1]
+    assert sorted(market.asked) == sorted(market.selections["candidate_id"])
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def test_label_is_on_disk_when_commit_returns(tmp_path):
+    store = LabelStore(tmp_path)
+    with store.buying(Annotator("me", "1")) as purchase:
+        purchase.commit("p", ["a", "b"], 0.25)
+        other = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)
+        rows = other.execute("SELECT prompt_id, responses, score FROM labels").fetchall()
+        other.close()
+    assert rows == [("p", '["a","b"]', 0.25)]
+    assert sqlite3.connect(store.path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store.known(Annotator("me", "1")) == {("p", ("a", "b")): 0.25}
+    assert store.known(Annotator("you", "1")) == {}
+
+
+def test_label_cannot_be_bought_twice_by_mistake(tmp_path):
+    with LabelStore(tmp_path).buying(Annotator("me", "1")) as purchase:
+        purchase.commit("p", ["a"], 0.25)
+        with pytest.raises(sqlite3.IntegrityError):
+            purchase.commit("p", ["a"], 0.5)
+        purchase.commit("p", ["b", "a"], 0.5)
+        purchase.commit("p", ["a", "b"], 0.5)  # the order shown counts
+
+
+def test_damaged_file_is_named_and_left_alone(tmp_path):
+    store = LabelStore(tmp_path)
+    store.path.write_text("This is not a database, " * 100)
+    before = store.path.read_bytes()
+    with pytest.raises(StoreError, match=rf"{store.path}: file is not a database.*put back a copy"):
+        store.known(Annotator("me", "1"))
+    assert store.path.read_bytes() == before
+
+
+def test_full_disk_loses_no_label_that_was_committed(small_disk):
+    message, kept, all_of_them = small_disk(FILL_THE_DISK, kilobytes=2048).splitlines()
+    assert "labels.sqlite: database or disk is full. Free some space" in message
+    assert (kept, all_of_them) == ("True", "100")
+
+
+def test_labels_on_a_read_only_disk_say_what_to_do(small_disk):
+    assert "Make it writable, or point PREFOPT_STORE elsewhere" in small_disk(READ_ONLY)

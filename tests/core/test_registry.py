@@ -1,0 +1,68 @@
+"""Registries: every line leads to a function, and its signature is its config."""
+
+import inspect
+
+import pytest
+
+from prefopt_core import config
+from prefopt_core.errors import ConfigError
+from prefopt_core.registry import Registry, did_you_mean
+
+SECTIONS = [s for s in vars(config).values() if getattr(s, "registry", None) is not None]
+LINES = {f"{s.__name__} {name}": (s.registry, name) for s in SECTIONS for name in s.registry}
+
+
+def parameters(function, kinds):
+    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+
+
+@pytest.mark.parametrize(("registry", "name"), LINES.values(), ids=LINES)
+def test_every_line_leads_to_a_function_that_says_what_it_does(registry, name):
+    assert callable(registry[name])
+    assert registry.summary(name).endswith((".", ";", ":"))
+    for kind, _ in registry.settings(name).values():
+        assert kind is not inspect.Parameter.empty  # a setting without a type is not checked
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_members_of_a_family_are_called_alike(section):
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    members = [section.registry[name] for name in section.registry]
+    assert len({tuple(p.name for p in parameters(member, kinds)) for member in members}) == 1
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_misspelt_name_is_met_with_the_nearest_one(section):
+    name = next(iter(section.registry))
+    message = f"Unknown {section.registry.kind} '{name}x'. Did you mean .*Available: .*{name}"
+    with pytest.raises(ConfigError, match=message):
+        section.registry[f"{name}x"]
+
+
+def test_settings_are_completed_checked_and_converted():
+    members = config.ANNOTATORS
+    assert members.complete_params("policy", {}) == {"beta": 0.1}
+    assert members.complete_params("policy", {"beta": "0.5"}) == {"beta": 0.5}
+    assert members.paths("reward-model") == ["model"]
+    with pytest.raises(ConfigError, match="'function', setting 'function': Field required"):
+        members.complete_params("function", {})
+
+
+def test_setting_that_is_no_text_is_named_like_any_other():
+    with pytest.raises(ConfigError, match=r"'policy' has no setting '1'.*Available: beta"):
+        config.ANNOTATORS.complete_params("policy", {1: 2})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"annotator": ["function"]}, {"annotator": "function", "params": 3}, {"params": [1]}],
+    ids=str,
+)
+def test_section_of_the_wrong_shape_is_told_by_its_fields(settings):
+    with pytest.raises(ValueError, match=r"Field required|Input should be a valid"):
+        config.AnnotatorConfig.model_validate(settings)
+
+
+def test_nothing_near_is_only_met_with_what_there_is():
+    assert did_you_mean("zzz", ["beta", "alpha"]) == " Available: alpha, beta."
+    assert did_you_mean("x", Registry("thing", {})) == " Available: none."

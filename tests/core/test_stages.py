@@ -1,0 +1,485 @@
+"""Stages: what a key depends on, what is computed and what is found, and why."""
+
+import hashlib
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from prefopt_core.artifacts import Artifact, Model, ModelFile, Shard
+from prefopt_core.config import AnnotationConfig, SelectionConfig
+from prefopt_core.errors import StoreError
+from prefopt_core.randomness import rng_for
+from prefopt_core.selection.table import select_responses
+from prefopt_core.stages import Stage, fresh_folder, workspace
+from prefopt_core.tables import in_shards
+
+KEY_PROGRAM = """
+from prefopt_core.artifacts import Artifact, Shard
+from prefopt_core.config import SelectionConfig
+from prefopt_core.stages import Stage
+
+stage = Stage("select", lambda candidates, config, seed: None, 3, "selections")
+shards = (Shard(sha256="0" * 64, size=1, rows=1),)
+config = SelectionConfig(params={"diversity_weight": 0.5})
+arguments = stage.bind(Artifact(table="candidates", shards=shards), config, seed=7)
+print(stage.key(stage.inputs(arguments)))
+"""
+
+
+def logps(*values, first=0):
+    ids = [f"c{first + i}" for i in range(len(values))]
+    return pl.DataFrame({"candidate_id": ids, "logps": pl.Series(values, dtype=pl.Float64)})
+
+
+def stage(function, name="score", version=1, table="logps", **options):
+    return Stage(name, function, version, table, **options)
+
+
+def keyed(name="select", version=3, ignore=(), **arguments):
+    made = Stage(name, lambda **arguments: None, version, "selections", ignore)
+    return made.key(made.inputs(arguments))
+
+
+def source(digit="0", table="candidates"):
+    return Artifact(table=table, shards=(Shard(sha256=digit * 64, size=1, rows=1),))
+
+
+@pytest.fixture
+def counted(store):
+    """A stage of one number, and the list of the numbers it was called with."""
+    calls = []
+
+    def score(number, batch_size=8):
+        calls.append(number)
+        return logps(float(number))
+
+    return stage(score, ignore=("batch_size",)), calls
+
+
+@pytest.fixture
+def outcome(store, counted):
+    """Run the counted stage."""
+
+    def outcome(*arguments, **options):
+        spec, _ = counted
+        return spec.run(store, spec.bind(*arguments), **options)
+
+    return outcome
+
+
+def damage(store, what):
+    """Harm the only object in the store, or its manifest."""
+    (path,) = (store.root / ("manifests" if "manifest" in what else "objects")).glob("*/*")
+    if what in ("no object", "no manifest"):
+        path.unlink()
+    else:
+        harm = {"flipped": lambda d: d[:20] + bytes([d[20] ^ 1]) + d[21:], "cut": lambda d: d[:-9]}
+        path.write_bytes(harm.get(what, lambda d: b'{"a": ')(path.read_bytes()))
+
+
+# --- keys -------------------------------------------------------------------------------------
+
+
+def test_key_is_the_digest_of_stage_version_and_inputs():
+    prompts = hashlib.sha256(f'["{"0" * 64}"]'.encode()).hexdigest()
+    inputs = f'"path":"\\u03bb","policy":null,"prompts":{{"digest":"{prompts}","table":"prompts"}}'
+    inputs += ',"settings":{"on":true,"weights":[0.1,1e-30]}'
+    written = f'{{"inputs":{{{inputs}}},"stage":"select","version":3}}'
+    settings = {"weights": [0.1, 1e-30], "on": True}
+    key = keyed(prompts=source(table="prompts"), policy=None, settings=settings, path="λ")
+    assert key == hashlib.sha256(written.encode()).hexdigest()
+    # A change here makes every result in every store unfindable.
+    assert key == "cce7d34796a38822f12c7f5b6ed8452f6380495ea4f48d08513921507a07cfd8"
+
+
+def test_key_is_the_same_in_every_process(run):
+    keys = {run(KEY_PROGRAM, PYTHONHASHSEED=seed).strip() for seed in ("1", "2")}
+    config = SelectionConfig(params={"diversity_weight": 0.5})
+    assert keys == {keyed(candidates=source(), config=config, seed=7)}
+
+
+ARGUMENTS = {
+    "candidates": source(),
+    "policy": Model(files=()),
+    "embeddings": [source(), source("1")],
+    "config": {"k": 2, "params": {"batch_size": 8, "weight": 1.0}},
+    "seed": 0,
+    "batch_size": 8,
+}
+IGNORED = ("batch_size", "config.params.batch_size", "config.params.device", "price.of.one")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "embed"},
+        {"version": 4},
+        {"candidates": source("1")},
+        {"candidates": source(table="prompts")},
+        {"candidates": None},
+        {"policy": Model(files=(ModelFile(name="w", sha256="0" * 64, size=1),))},
+        {"embeddings": [source("1"), source()]},
+        {"embeddings": [source()]},
+        {"config": {"k": 3, "params": {"weight": 1.0}}},
+        {"config": {"k": 2, "params": {"weight": 1}}},
+        {"config": {"k": 2, "params": {"weight": "1.0"}}},
+        {"config": {"k": 2, "params": {"weight": None}}},
+        {"seed": 1},
+        {"seed": False},
+        {"more": None},
+    ],
+    ids=str,
+)
+def test_every_argument_that_is_not_ignored_changes_the_key(change):
+    assert keyed(ignore=IGNORED, **ARGUMENTS) != keyed(ignore=IGNORED, **ARGUMENTS | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 9},
+        {"config": {"k": 2, "params": {"batch_size": 1, "weight": 1.0, "device": "cuda"}}},
+        {"config": {"params": {"weight": 1.0}, "k": 2}},
+        {"embeddings": (source(), source("1"))},
+    ],
+    ids=str,
+)
+def test_ignored_arguments_and_order_do_not_change_the_key(change):
+    assert keyed(ignore=IGNORED, **ARGUMENTS) == keyed(ignore=IGNORED, **ARGUMENTS | change)
+
+
+def test_ignored_setting_stays_in_the_config_itself():
+    config = SelectionConfig(params={"diversity_weight": 0.5})
+    keyed(ignore=("config.params.diversity_weight",), config=config)
+    assert config.params["diversity_weight"] == 0.5
+
+
+def test_defaults_are_part_of_the_key():
+    spec = stage(lambda number, weight=1.0: None)
+    assert spec.bind(3) == spec.bind(number=3, weight=1.0) == {"number": 3, "weight": 1.0}
+
+
+def test_file_counts_by_what_is_in_it(tmp_path):
+    def key(path):
+        config = AnnotationConfig(annotator="replay", params={"path": str(path)})
+        return keyed(config=config)
+
+    recorded = tmp_path / "scores.jsonl"
+    recorded.write_text("{}")
+    before = key(recorded)
+    moved = recorded.rename(tmp_path / "moved.jsonl")
+    assert key(moved) == before
+    moved.write_text("{} ")
+    assert key(moved) != before
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, 2},
+        frozenset("a"),
+        pl.DataFrame(),
+        pl.LazyFrame(),
+        np.zeros(2),
+        lambda: 0,
+        len,
+        b"",
+        Path("x"),
+        object(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("place", [lambda v: v, lambda v: {"a": [v]}], ids=["alone", "nested"])
+def test_what_has_no_one_text_is_refused_and_never_guessed(value, place):
+    with pytest.raises(
+        TypeError, match=f"A {type(value).__name__} cannot be part of a stage's key"
+    ):
+        keyed(given=place(value))
+
+
+def test_not_a_number_is_refused():
+    with pytest.raises(ValueError, match="not JSON"):
+        keyed(weight=float("nan"))
+
+
+# --- found or computed --------------------------------------------------------------------------
+
+
+def test_result_is_computed_once_and_then_found(store, counted, outcome):
+    first, again = outcome(1), outcome(1, 99)
+    assert again.value == first.value
+    assert (first.cached, again.cached) == (False, True)
+    assert store.read(again.value).equals(logps(1.0))
+    assert counted[1] == [1]
+    outcome(2)
+    assert counted[1] == [1, 2]
+
+
+def test_refresh_computes_what_is_there(counted, outcome):
+    outcome(1)
+    refreshed = outcome(1, refresh=True)
+    assert refreshed.reasons == ("refresh asked for",)
+    assert counted[1] == [1, 1]
+    assert outcome(1).value == refreshed.value
+
+
+DAMAGES = {
+    "no object": "is gone from the store",
+    "flipped": "was damaged and is now in quarantine/",
+    "cut": "was damaged and is now in quarantine/",
+    "no manifest": "first run",
+    "broken manifest": "its manifest cannot be read (ValidationError)",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_what_is_damaged_is_computed_again_in_the_same_run(store, counted, outcome, what):
+    before = outcome(1).value
+    damage(store, what)
+    healed = outcome(1)
+    assert DAMAGES[what] in healed.reasons[0]
+    assert healed.value == before
+    assert store.read(healed.value).equals(logps(1.0))
+    assert outcome(1).cached
+    assert counted[1] == [1, 1]
+
+
+def test_error_in_a_stage_is_its_own_and_commits_nothing(store):
+    def refuse(seed):
+        (workspace() / "checkpoint").write_text("half")
+        raise PermissionError(13, "not your file")
+
+    spec = stage(refuse)
+    with pytest.raises(PermissionError, match="not your file"):
+        spec.run(store, spec.bind(0))
+    assert spec.find(store, spec.bind(0)) == "first run"
+    assert [path.name for path in (store.root / "work").glob("*/*")] == ["checkpoint"]
+    with store.in_use(alone=True):  # no lock is left
+        pass
+
+
+def test_manifest_tells_what_was_made_of_what_and_how(store):
+    def slow(number, config):
+        time.sleep(0.05)
+        return logps(number)
+
+    spec = stage(slow, version=4)
+    outcome = spec.run(store, spec.bind(0.5, {"k": 2}))
+    (manifest,) = store.manifests("score")
+    assert (manifest.version, manifest.inputs) == (4, {"number": 0.5, "config": {"k": 2}})
+    assert manifest.output == outcome.value
+    assert manifest.key == store.manifest_path("score", manifest.key).stem
+    assert manifest.made_with["polars"] == pl.__version__
+    assert manifest.made_with.keys() >= {"numpy", "pyarrow", "torch", "transformers", "trl"}
+    assert 0.05 <= manifest.seconds <= outcome.seconds < 5
+    assert 10 < manifest.peak_memory_mb < 100_000
+    assert abs(manifest.created - time.time()) < 60
+
+
+def test_list_of_frames_becomes_the_shards_of_one_table(store):
+    frames = in_shards(logps(*range(5)), 2)
+    spec = stage(lambda: frames)
+    made = spec.run(store, {}).value
+    assert [shard.rows for shard in made.shards] == [2, 2, 1]
+    assert store.read(made).equals(pl.concat(frames))
+
+
+def test_store_that_cannot_be_made_is_named(store, outcome):
+    store.root.write_text("a file")
+    with pytest.raises(StoreError, match=f"Cannot write to {store.root}.*PREFOPT_STORE"):
+        outcome(1)
+
+
+# --- reasons ----------------------------------------------------------------------------------
+
+
+def reason(store, *runs):
+    """Why the last of the runs, each (version, arguments), was computed."""
+    for version, arguments in runs:
+        spec = stage(lambda **arguments: logps(1.0), version=version)
+        outcome = spec.run(store, arguments)
+    assert not outcome.cached
+    return outcome.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([(1, {})], "first run"),
+        ([(1, {"seed": 0}), (1, {"seed": 1})], "seed 0 → 1"),
+        ([(1, {"seed": 0}), (2, {"seed": 0})], "version 1 → 2"),
+        ([(1, {"seed": 0}), (2, {"seed": 1})], "version 1 → 2, seed 0 → 1"),
+        ([(1, {"a": source()}), (1, {"a": source("1")})], "other a"),
+        ([(1, {}), (1, {"policy": None})], "policy unset → none"),
+        ([(1, {"k": 1}), (1, {"k": 1.0})], "k 1 → 1.0"),
+        ([(1, {"k": [1]}), (1, {"k": [1.0]})], "inputs that look the same and are not"),
+        ([(1, dict.fromkeys("abcde", 0)), (1, dict.fromkeys("abcde", 1))], "c 0 → 1 and 2 more"),
+        ([(1, {"a": 0, "b": 0}), (1, {"a": 9, "b": 9}), (1, {"a": 1, "b": 0})], "a 0 → 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_miss_is_explained_by_the_nearest_earlier_run(store, runs, expected):
+    assert reason(store, *runs).endswith(expected)
+
+
+def test_changed_setting_is_named_in_the_words_of_the_config(store):
+    configs = [SelectionConfig(params={"diversity_weight": weight}) for weight in (0.5, 1.0)]
+    runs = [(1, {"config": config}) for config in configs]
+    assert "diversity_weight 0.5 → 1.0" in reason(store, *runs)
+
+
+def test_finding_says_what_a_run_would_do_and_computes_nothing(store, counted, outcome):
+    spec, calls = counted
+    assert spec.find(store, spec.bind(1)) == "first run"
+    made = outcome(1)
+    found = spec.find(store, spec.bind(1))
+    assert (found.value, found.cached) == (made.value, True)
+    assert spec.find(store, spec.bind(2)) == "number 1 → 2"
+    assert calls == [1]
+
+
+def test_outcome_reads_like_a_line_of_a_log(outcome):
+    first, again = str(outcome(1)), str(outcome(1))
+    digest = again.rpartition(" ")[2]
+    assert again == f"hit · 1 rows · {digest}"
+    assert first.startswith("computed in 0.")
+    assert first.endswith(f" s: first run · 1 rows · {digest}")
+
+
+# --- shards -----------------------------------------------------------------------------------
+
+
+def candidates(store, prompts, size, first=0):
+    """A table of four candidates for each prompt, in shards of `size` prompts."""
+    rows = {"prompt_id": [], "candidate_id": [], "sample": [], "response": []}
+    for number in range(first, first + prompts):
+        for sample in range(4):
+            text = f"{number} {sample}"
+            for name, value in zip(rows, (f"p{number}", text, sample, text), strict=True):
+                rows[name].append(value)
+    frame = pl.DataFrame(rows).with_columns(
+        pl.col("sample").cast(pl.Int32),
+        *(pl.lit(None, pl.List(pl.Int32)).alias(f"{n}_token_ids") for n in ("prompt", "response")),
+        policy=pl.lit("given"),
+        finish_reason=pl.lit("given"),
+        logps=pl.lit(None, pl.Float64),
+        template=pl.lit(None, pl.String),
+    )
+    shards = [store.put_table("candidates", part) for part in in_shards(frame, 4 * size)]
+    return Artifact(table="candidates", shards=tuple(shards))
+
+
+@pytest.fixture
+def select(store):
+    """A stage that selects at random, and the prompts it was called for."""
+    calls = []
+
+    def select(candidates, embeddings, seed):
+        frame = store.read(candidates)
+        calls.append(frame["prompt_id"].unique(maintain_order=True).to_list())
+        config = SelectionConfig(strategy="random")
+        return select_responses(frame, None, config, seed=seed)
+
+    return stage(select, "select", table="selections", by_shard=True), calls
+
+
+def test_stage_by_shard_is_called_once_for_each(store, select):
+    spec, calls = select
+    told = []
+    arguments = spec.bind(candidates(store, 5, 2), None, 0)
+    outcome = spec.run(store, arguments, on_part=lambda done, total: told.append((done, total)))
+    assert calls == [["p0", "p1"], ["p2", "p3"], ["p4"]]
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert [shard.rows for shard in outcome.value.shards] == [4, 4, 2]
+    assert str(outcome).startswith("3 of 3 shards computed in")
+
+
+def test_appended_prompts_leave_finished_shards_and_every_other_row_alone(store, select):
+    spec, calls = select
+    few = spec.run(store, spec.bind(candidates(store, 5, 2), None, 0)).value
+    del calls[:]
+    outcome = spec.run(store, spec.bind(candidates(store, 9, 2), None, 0))
+    assert outcome.value.shards[:2] == few.shards[:2]
+    assert calls == [["p4", "p5"], ["p6", "p7"], ["p8"]]
+    assert (outcome.hits, outcome.parts) == (2, 5)
+    assert store.read(outcome.value).head(few.rows).equals(store.read(few))
+
+
+def test_draws_of_a_prompt_do_not_depend_on_the_size_of_shards(store, select):
+    spec, _ = select
+    tables = [
+        store.read(spec.run(store, spec.bind(candidates(store, 6, size), None, 0)).value)
+        for size in (1, 4, 6)
+    ]
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_finding_counts_the_shards_that_are_missing(store, select):
+    spec, _ = select
+    spec.run(store, spec.bind(candidates(store, 2, 1), None, 0))
+    assert spec.find(store, spec.bind(candidates(store, 3, 1), None, 0)) == (
+        "1 of 3 shards: other candidates"
+    )
+
+
+def test_inputs_cut_differently_do_not_go_together(store):
+    spec = stage(lambda a, b: None, by_shard=True)
+    with pytest.raises(AssertionError, match=r"score: inputs of \[1, 2\] shards do not match"):
+        spec.run(store, spec.bind(candidates(store, 2, 1), candidates(store, 2, 2)))
+
+
+# --- models and unfinished work -----------------------------------------------------------------
+
+
+def make_model(seed, weights):
+    folder = fresh_folder("model")
+    (folder / "config.json").write_text("{}")
+    (folder / "own").write_bytes(rng_for(seed, "weights").bytes(1000))
+    (folder / "model.safetensors").symlink_to(weights)
+    return folder
+
+
+def test_model_is_made_once_keeps_its_links_and_heals(store, tmp_path):
+    weights = tmp_path / "weights"
+    weights.write_text("w" * 1000)
+    spec = stage(make_model, "load_policy", table=None)
+    run = partial(spec.run, store, spec.bind(0, str(weights)))
+    model = run().value
+    assert run().cached
+    folder = store.open_model(model)
+    assert os.readlink(folder / "model.safetensors") == str(weights)
+    for harm in (lambda p: p.write_text("x"), Path.unlink):
+        harm(folder / "own")
+        healed = run()
+        assert healed.value == model
+        assert "was damaged" in healed.reasons[0]
+        assert store.open_model(model) == folder
+    weights.write_text("v" * 1000)  # other weights behind the link are another model
+    assert run().value != model
+    assert list((store.root / "work").iterdir()) == []
+
+
+def test_workspace_outlives_an_error_and_goes_with_success(store):
+    found = []
+
+    def train(seed):
+        found.append(sorted(path.name for path in workspace().iterdir()))
+        (workspace() / f"checkpoint-{len(found)}").touch()
+        fresh_folder("model")
+        if len(found) < 3:
+            raise InterruptedError
+        return make_model(seed, "/dev/null")
+
+    spec = stage(train, "train", table=None)
+    for _ in range(2):
+        with pytest.raises(InterruptedError):
+            spec.run(store, spec.bind(0))
+    spec.run(store, spec.bind(0))
+    assert found == [[], ["checkpoint-1", "model"], ["checkpoint-1", "checkpoint-2", "model"]]
+    assert list((store.root / "work").iterdir()) == []
