@@ -22,7 +22,7 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; errors a user can cause end in one line, not a traceback."""
-    arguments = parser().parse_args(argv)
+    arguments = parse(argv)
     module, _, function = VERBS[arguments.verb].partition(":")
 
     from pydantic import ValidationError
@@ -47,6 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _problem(place: tuple[int | str, ...], message: str) -> str:
     setting = ".".join(map(str, place))
     return f"{setting}: {message}".removeprefix(": ").replace("Value error, ", "")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; settings such as selection.k=4 may stand before or behind options."""
+    arguments, rest = parser().parse_known_args(argv)
+    if rest and not (hasattr(arguments, "changes") and all(r[0] != "-" and "=" in r for r in rest)):
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.changes += rest
+    return arguments
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefopt_core.artifacts import canonical_json
+from prefopt_core.artifacts import canonical_json, sha256_of
 from prefopt_core.errors import StoreError
 from prefopt_core.files import explained
 from prefopt_core.locks import locked
@@ -74,7 +74,8 @@ class LabelStore:
 
         Without it two runs could pay for the same verdict at the same time.
         """
-        lock = self.root / "locks" / "labels"
+        who = sha256_of([annotator.name, annotator.guidelines])
+        lock = self.root / "locks" / f"labels-{who[:32]}"
         with locked(lock, f"labels of {annotator.name}"), self._connection() as connection:
             yield Purchase(connection, annotator)
 

@@ -1,23 +1,32 @@
 """Model folders: loaded for generation and scoring, one at a time."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefopt_core.errors import ConfigError
+from prefopt_core.progress import silence_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-@lru_cache(maxsize=2)  # scoring alternates between the policy and its reference
+_loaded: dict[tuple[Path, str], "PreTrainedModel"] = {}  # at most one
+
+
 def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
-    """Load a causal language model in its own dtype, ready for inference.
+    """A causal language model in its own dtype, ready for inference; the last one is kept.
 
     Args:
         folder: Weights, config and tokenizer.
         device: "cpu", "cuda", …; "auto" spreads it over the GPUs there are, else the CPU.
     """
+    if (folder, device) not in _loaded:
+        release_models()  # before the next one is there: two may not fit
+        _loaded[folder, device] = _load(folder, device)
+    return _loaded[folder, device]
+
+
+def _load(folder: Path, device: str) -> "PreTrainedModel":
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -36,6 +45,7 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
     """Load a model of an auto class, in its own dtype, for inference, complete or not at all."""
     from safetensors import SafetensorError
 
+    silence_libraries()
     try:
         model, found = kind.from_pretrained(
             source, dtype="auto", output_loading_info=True, **options
@@ -59,7 +69,7 @@ def release_models() -> None:
 
     import torch
 
-    load_model.cache_clear()
+    _loaded.clear()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

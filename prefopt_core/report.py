@@ -83,7 +83,7 @@ def plot_rounds(metrics: pl.DataFrame) -> str:
     panels = (
         ("win_rate", "win rate over the start policy", _BLUE),
         ("gold_score", "mean gold score", _ORANGE),
-        ("response_words", "words", _GREY),
+        ("response_words", "words per response", _GREY),
     )
     figure, axes = pyplot.subplots(1, 3, figsize=(9.5, 2.7), layout="constrained")
     for axis, (metric, title, colour) in zip(axes, panels, strict=True):
@@ -126,7 +126,7 @@ pre {{ background: #f6f8fa; padding: 1rem; overflow-x: auto; font-size: 13px }}
 
 
 def html_report(
-    metrics: pl.DataFrame, preferences: pl.DataFrame, config: str, title: str, examples: int = 8
+    metrics: pl.DataFrame, preferences: pl.DataFrame, config: str, title: str, examples: int = 5
 ) -> str:
     """One self-contained page: rounds, plots, examples of pairs, the config that made them."""
     header, rows = table_of_rounds(metrics)
@@ -145,14 +145,17 @@ def html_report(
 
 
 def _examples(preferences: pl.DataFrame, count: int) -> list[list[str]]:
+    """Some of each source, so that the policy's own labels can be looked at beside paid ones."""
     rows = []
-    for row in preferences.head(count).iter_rows(named=True):
+    some = preferences.group_by("source", maintain_order=True).head(count)
+    for row in some.iter_rows(named=True):
         prompt, chosen, rejected = (
             html.escape(shortened(row[side][-1]["content"], 400))
             for side in ("prompt", "chosen", "rejected")
         )
         pair = f'<p class="chosen">{chosen}</p><p class="rejected">{rejected}</p>'
-        rows.append([f"{row['source']}, {row['confidence']:.2f}", prompt, pair])
+        sure = f", {row['confidence']:.2f} sure" if row["source"] == "self" else ""
+        rows.append([f"{row['source']}{sure}", prompt, pair])
     return rows
 
 

@@ -89,26 +89,40 @@ def session(session: Session) -> Iterator[None]:
         _session.reset(token)
 
 
+STAGES: dict[str, Stage] = {}
+"""Every stage by its name, once its module is imported."""
+
+
 @dataclass(frozen=True)
 class StageTask(Generic[P, R]):
     """A stage as flows call it: artifacts in, one artifact or model out."""
 
     spec: Stage
 
+    def __post_init__(self) -> None:
+        assert self.spec.name not in STAGES, f"two stages are called {self.spec.name}"
+        STAGES[self.spec.name] = self.spec
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Plan it, run it as a Prefect task inside a flow run, or just run it."""
         arguments = self.spec.bind(*args, **kwargs)
         current = _session.get()
         if current.plan is not None:
-            return cast(R, self._plan(arguments, current.plan))
+            return cast(R, self._plan(arguments, current.plan, current.refresh))
         # Read here: Prefect may run the task in another thread, which has another context.
         run = _prefect_run if inside_flow_run() else _run
         return cast(R, run(self.spec, arguments, current).value)
 
-    def _plan(self, arguments: Mapping[str, Any], plan: list[Planned]) -> Any:
+    def _plan(
+        self, arguments: Mapping[str, Any], plan: list[Planned], refresh: frozenset[str]
+    ) -> Any:
         waiting = [a.stage for a in _flat(arguments.values()) if isinstance(a, Planned)]
-        store = Store.open()
-        found = f"waits for {waiting[0]}" if waiting else self.spec.find(store, arguments)
+        if waiting:
+            found: Outcome | str = f"waits for {waiting[0]}"
+        elif self.spec.name in refresh:
+            found = "refresh asked for"
+        else:
+            found = self.spec.find(Store.open(), arguments)
         if isinstance(found, Outcome):
             plan.append(Planned(self.spec.name, "hit", ""))
             return found.value

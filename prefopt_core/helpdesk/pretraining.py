@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from prefopt_core.helpdesk.grammar import draw_facts, write_prompt, write_response
+from prefopt_core.progress import silence_libraries
 from prefopt_core.randomness import seed_for
 from prefopt_core.threads import threads_for
 
@@ -60,6 +61,7 @@ def pretrain(
     """
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, set_seed
 
+    silence_libraries()
     rng = Random(seed_for("helpdesk", "pretraining", str(seed)))
     pairs = [_dialogue(rng) for _ in range(steps * batch_size)]
     tokenizer = _train_tokenizer(pairs[:_TOKENIZER_SAMPLE], vocabulary)

@@ -46,6 +46,6 @@ def _check_template(pairs: pl.DataFrame, start: Path) -> None:
     if foreign:
         raise DataError(
             f"{foreign} of {pairs.height} pairs were tokenised with another chat template than "
-            f"that of the policy in {start}: it would learn from prompts it never sees. Generate the "
-            "responses again with this policy, or give it the template they were made with."
+            f"that of the policy in {start}: it would learn from prompts it never sees. Generate "
+            "the responses again with this policy, or give it the template they were made with."
         )

@@ -16,12 +16,12 @@ from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
-from transformers.utils import logging
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.models import release_models
+from prefopt_core.progress import silence_libraries
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import LOSSES
@@ -69,7 +69,7 @@ def train(
     """
     _check(pairs, config)
     release_models()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    silence_libraries()
     model: Any = AutoModelForCausalLM.from_pretrained(start, dtype="auto")
     dtype = model.dtype
     if config.lora is None:

@@ -66,6 +66,11 @@ def test_setting_called_model_is_not_taken_for_an_input():
     assert differences({"params": {"model": "small"}}, {"params": {"model": "large"}}) == [
         "params.model small → large"
     ]
+    from_folder = {"params": {"model": ONE, "label": 0}}
+    assert differences(from_folder, {"params": {"model": TWO, "label": 1}}) == [
+        "params.label 0 → 1",
+        "other params.model",
+    ]
 
 
 def test_settings_come_before_inputs():

@@ -93,8 +93,7 @@ def test_trl_trains_on_it_without_conversion(
     before = model.lm_head.weight.detach().clone()
     arguments = DPOConfig(
         output_dir=str(tmp_path / "work"), max_steps=1, per_device_train_batch_size=2, use_cpu=True,
-        bf16=False, gradient_checkpointing=False, report_to=[], learning_rate=1e-3, save_strategy="no",
-        logging_steps=1, warmup_steps=0,
+        bf16=False, report_to=[], learning_rate=1e-3, save_strategy="no", warmup_steps=0,
     )  # fmt: skip
     trainer = DPOTrainer(
         model, args=arguments, train_dataset=load(tmp_path / "out"), processing_class=tokenizer

@@ -75,7 +75,7 @@ def enter(lock, **kind):
         with locked(lock, "embed", **kind):
             entered.set()
 
-    threading.Thread(target=work).start()
+    threading.Thread(target=work, daemon=True).start()
     return entered
 
 
@@ -96,7 +96,7 @@ def test_threads_take_turns(tmp_path):
 
 def test_many_share_a_lock_but_nobody_has_it_alone_meanwhile(tmp_path):
     lock = tmp_path / "lock"
-    with locked(lock, "one", shared=True), locked(lock, "two", shared=True):
+    with locked(lock, "one", shared=True):
         assert enter(lock, shared=True).wait(5)
         alone = enter(lock)
         assert not alone.wait(0.3)

@@ -159,7 +159,11 @@ def test_collecting_waits_for_a_running_stage_and_takes_nothing_of_it(store, sta
     process = start(RUNNING, store.root, tmp_path / "go on")
     assert process.stdout.readline() == "ready\n"
     collected = []
-    thread = threading.Thread(target=lambda: collected.append(maintenance.collect(store)))
+
+    def collect():
+        collected.append(maintenance.collect(store))
+
+    thread = threading.Thread(target=collect, daemon=True)
     thread.start()
     thread.join(0.4)
     assert thread.is_alive()

@@ -74,9 +74,9 @@ def test_same_figures_give_the_same_picture():
 
 
 def test_page_shows_texts_of_others_as_text(preferences):
-    page = html_report(metrics(2), preferences, f"prompts: {EVIL}", f"align {EVIL}")
+    page = html_report(metrics(2), preferences, f"prompts: {EVIL}", f"align {EVIL}", examples=4)
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") == 3 * 8 + 1 + 2
+    assert page.count("&lt;script&gt;") == 3 * 4 + 1 + 2  # examples, config, title twice
     assert "&amp; {braces}" in page
 
 

@@ -15,7 +15,7 @@ from prefopt_core.maintenance import collect
 from prefopt_core.stages import Stage
 from prefopt_core.store import Store
 
-# Scores 8 shards of 20,000 rows; every call leaves the number of its shard in `calls`.
+# Scores 8 shards of 5,000 rows; every call leaves the number of its shard in `calls`.
 SCORE = """
 import sys, time
 from pathlib import Path
@@ -37,7 +37,7 @@ def score(responses):
     return frame.with_columns(logps=pl.Series(drawn))
 
 def shard(number):
-    ids = [f"{number} {row}" for row in range(20_000)]
+    ids = [f"{number} {row}" for row in range(5_000)]
     return store.put_table("logps", pl.DataFrame({"candidate_id": ids, "logps": 0.0}))
 
 responses = Artifact(table="logps", shards=tuple(map(shard, range(8))))
@@ -168,7 +168,7 @@ def test_run_killed_at_any_moment_goes_on_from_what_is_finished(
 ):
     store, calls = Store(tmp_path / "store"), tmp_path / "calls"
     kills = 0
-    for delay in np.random.default_rng(seed).uniform(0.0, 0.2, size=4):
+    for delay in np.random.default_rng(seed).uniform(0.0, 0.15, size=4):
         done, before = finished(store), len(started(calls))
         process = start(SCORE, store.root, calls, 0.0)
         process.stdout.readline()

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import pickle
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from prefopt_core import store as store_module
 from prefopt_core.artifacts import Artifact
 from prefopt_core.errors import DataError, StoreError
 from prefopt_core.store import Manifest, Store
@@ -37,6 +38,18 @@ except StoreError as error:
     rows = store.read(Artifact(table="logps", shards=tuple(shards))).height
     files = [str(path) for path in store.root.rglob("*") if path.is_file()]
     print(json.dumps({"message": str(error), "rows": rows, "files": files}))
+"""
+WRITE_MUCH = """
+import sys
+from pathlib import Path
+import numpy as np, polars as pl
+from prefopt_core.store import Store
+
+store, rows = Store(Path(sys.argv[1])), 400_000
+for seed in range(4):
+    logps = pl.Series(np.random.default_rng(seed).normal(size=rows))
+    frame = pl.DataFrame({"logps": logps}).with_row_index("candidate_id")
+    store.put_table("logps", frame.cast({"candidate_id": pl.String}))
 """
 READ_ONLY = """
 import subprocess, sys
@@ -145,6 +158,18 @@ def test_equal_tables_are_one_file_however_they_lie_in_memory(store):
     assert len(list((store.root / "objects").glob("*/*"))) == 1
 
 
+def test_table_can_be_seen_only_when_it_is_whole(store, start):
+    process, seen, running = start(WRITE_MUCH, store.root), {}, True
+    while running:
+        running = process.poll() is None  # and look once more after the end
+        for path in store.root.glob("objects/*/*"):
+            if path.name not in seen:
+                seen[path.name] = path.read_bytes()
+    assert len(seen) == 4
+    for name, data in seen.items():
+        assert hashlib.sha256(data).hexdigest() + ".parquet" == name
+
+
 def test_table_that_breaks_its_contract_is_not_written(store):
     with pytest.raises(DataError, match="'logps' breaks its contract"):
         store.put_table("logps", pl.DataFrame({"candidate_id": ["a"]}))
@@ -164,9 +189,21 @@ def test_damaged_table_is_put_away_and_never_read(store, damage):
         store.scan(stored)
 
 
-def test_many_threads_that_find_the_same_damage_all_report_it(store):
+def slowly(function):
+    """The function, so slow that threads meet in it."""
+
+    def slow(*arguments):
+        result = function(*arguments)
+        time.sleep(0.05)
+        return result
+
+    return slow
+
+
+def test_many_threads_that_find_the_same_damage_all_report_it(store, monkeypatch):
     stored = artifact(store.put_table("logps", logps(*range(1000))))
     flip(store.shard_path(stored.shards[0]))
+    monkeypatch.setattr(store_module, "_is_intact", slowly(store_module._is_intact))
     with ThreadPoolExecutor(8) as pool:
         problems = list(pool.map(store.check, [stored] * 8))
     assert all("was damaged" in problem or "is gone" in problem for problem in problems)
@@ -228,16 +265,11 @@ def test_link_whose_target_changed_is_damage(store, tmp_path):
     assert (tmp_path / "weights").read_text() == "new"  # what a link points to is not ours
 
 
-def test_same_model_can_be_stored_by_many_at_once(store, tmp_path):
+def test_same_model_can_be_stored_by_many_at_once(store, tmp_path, monkeypatch):
     folders = [model_folder(tmp_path / str(i), config="{}", weights="w" * 9_999) for i in range(8)]
-    barrier = threading.Barrier(8)
-
-    def put(folder):
-        barrier.wait()
-        return store.put_model(folder)
-
+    monkeypatch.setattr(store, "check", slowly(store.check))
     with ThreadPoolExecutor(8) as pool:
-        models = set(pool.map(put, folders))
+        models = set(pool.map(store.put_model, folders))
     assert store.check(models.pop()) == ""
     assert not models
 

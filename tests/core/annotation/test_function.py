@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Verdict:
-    points: "int"
+    points: int
 
 LIMIT = 3
 

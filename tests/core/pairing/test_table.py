@@ -66,7 +66,7 @@ def test_pair_has_the_texts_tokens_and_reference_logps_of_its_sides():
     (row,) = pair(verdicts(a=[0.5, 3.0, -1.0])).iter_rows(named=True)
     assert row["prompt"] == MESSAGES["a"]
     assert row["chosen"] == [{"role": "assistant", "content": "yy"}]
-    assert row["rejected"] == [{"role": "assistant", "content": "x" if False else "zzz"}]
+    assert row["rejected"] == [{"role": "assistant", "content": "zzz"}]
     assert (row["chosen_id"], row["rejected_id"]) == tuple(
         candidate_id_of("a", text) for text in ("yy", "zzz")
     )

@@ -1,0 +1,221 @@
+"""Small runs of the real flows: a store, a config and a Prefect server for tests."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from flows.server import own_server
+from prefopt_core.experiments import FLOWS
+from prefopt_core.registry import import_function
+from prefopt_core.store import Store
+
+REPOSITORY = Path(__file__).parents[2]
+
+_SCORER = '''
+import os
+import time
+
+def gold(prompt, response):
+    return float(sum(map(ord, response)) % 17)
+
+def score(prompt, response):
+    """Costs money: counted in a file, if one is named, after a while to think."""
+    if path := os.environ.get("CALLS"):
+        time.sleep(0.05)
+        with open(path, "a") as file:
+            print(repr((prompt, response)), file=file)
+    return gold(prompt, response)
+'''
+
+
+@pytest.fixture(scope="session")
+def scorer(tmp_path_factory):
+    """A file of the user's with two functions: `score` is paid for, `gold` costs nothing."""
+    path = tmp_path_factory.mktemp("scorer") / "score.py"
+    path.write_text(_SCORER)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prompts_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("prompts") / "prompts.csv"
+    path.write_text("prompt\n" + "".join(f"How do I mend number {i}?\n" for i in range(24)))
+    return path
+
+
+@pytest.fixture
+def settings(tiny_model, prompts_file, scorer):
+    """Settings of a run of two rounds that takes seconds; a fresh copy for each test."""
+    sampling = {"max_new_tokens": 8, "temperature": 0.9}
+    paid, free = (
+        {"annotator": "function", "params": {"function": f"{scorer}:{name}"}}
+        for name in ("score", "gold")
+    )
+    return {
+        "flow": "align",
+        "policy": {"source": "pretrained", "params": {"path": str(tiny_model)}},
+        "prompts": {"source": "file", "shard_size": 4, "params": {"path": str(prompts_file)}},
+        "generation": {"n": 4, "params": sampling},
+        "embedding": {"embedder": "hashing"},
+        "annotation": paid,
+        "budget": 13,
+        "rounds": [{"prompts": 6, "labels": 9}, {"prompts": 8, "labels": 4}],
+        "training": {
+            "learning_rate": 1e-3,
+            "steps": 3,
+            "batch_size": 4,
+            "micro_batch_size": 4,
+            "max_length": 128,
+            "save_every": 1,
+        },
+        "evaluation": free | {"prompts": 6, "generation": {"n": 1, "params": sampling}},
+    }
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store for one test, which the environment names."""
+    return _use(tmp_path / "store", monkeypatch)
+
+
+@pytest.fixture
+def other_store(tmp_path, monkeypatch):
+    """Make a second store the one that is used, and return it."""
+    return lambda: _use(tmp_path / "other_store", monkeypatch)
+
+
+def _use(folder, monkeypatch):
+    monkeypatch.setenv("PREFOPT_STORE", str(folder))
+    return Store(folder)
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    """Write settings as the YAML file that a user would have."""
+
+    def config_file(settings, name="run.yaml"):
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(settings))
+        return path
+
+    return config_file
+
+
+@pytest.fixture
+def contents():
+    """Every object of a store: relative path → digest of its bytes."""
+
+    def contents(store):
+        objects = store.root / "objects"
+        return {
+            path.relative_to(objects).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(objects.rglob("*"))
+            if path.is_file()
+        }
+
+    return contents
+
+
+@pytest.fixture
+def run():
+    """Run a flow as a function, without Prefect."""
+
+    def run(settings):
+        flow, config = parsed(settings)
+        return flow.fn(config)
+
+    return run
+
+
+def parsed(settings):
+    """(flow, config) of settings with a key `flow`."""
+    settings = dict(settings)
+    path, kind = FLOWS[settings.pop("flow")]
+    return import_function(path), kind.model_validate(settings)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The API's URL of a Prefect server for all tests, with a store of its own."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PREFOPT_STORE", str(tmp_path_factory.mktemp("server")))
+            url = stack.enter_context(own_server(free_port()))
+        yield url
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def prefect(server):
+    """This process talks to the server, as a flow run by hand would, but for its heartbeats."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    # A flow that sends heartbeats waits a second for the last one.
+    with temporary_settings({PREFECT_API_URL: server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield server
+
+
+@pytest.fixture
+def command():
+    """Start `prefopt` as a process in a group of its own; what still runs at the end is killed."""
+    started = []
+
+    def command(*arguments, program=("-m", "flows.cli"), cwd=REPOSITORY, **environment):
+        process = subprocess.Popen(
+            [sys.executable, *program, *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield command
+    for process in started:
+        kill(process)
+        process.communicate()
+
+
+def kill(process):
+    """SIGKILL to a process and all it started in its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def until(condition, seconds=60, every=0.1):
+    """Wait for a condition; returns what it returned."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{condition} did not come true in {seconds} s"
+        time.sleep(every)
+    return found
+
+
+@pytest.fixture
+def tools():
+    """`kill`, `until`, `free_port` and the others of this file that need no fixture."""
+    return SimpleNamespace(
+        kill=kill, until=until, free_port=free_port, parsed=parsed, repository=REPOSITORY
+    )

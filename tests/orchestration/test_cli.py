@@ -1,0 +1,268 @@
+"""The command `prefopt`: every verb on a small run, and what it leaves behind."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from prefopt_core.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def prefopt(capsys):
+    """Run a command line in this process; returns (exit code, output, error output)."""
+
+    def prefopt(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return prefopt
+
+
+@pytest.fixture
+def config(settings, config_file):
+    return config_file(settings)
+
+
+def test_help_waits_for_no_heavy_library(tools):
+    code = """
+import sys
+from flows.cli import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert end.code == 0
+assert not {"torch", "prefect", "polars", "numpy", "pydantic", "rich"} & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tools.repository, check=True, capture_output=True
+    )
+    assert b"align" in done.stdout.lower()
+
+
+def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
+    code, output, _ = prefopt("plan", config)
+    assert code == 0
+    assert "first run" in output
+    assert "waits for load_prompts" in output
+    assert "buy at most 13 labels" in output
+    assert not (store.root / "objects").exists()
+
+    code, output, _ = prefopt("run", config, "--no-server")
+    assert code == 0
+    assert "○ train" in output
+    assert "win rate" in output
+    assert Path(re.search(r"report +(.+)", output)[1]).is_file()
+    assert Path(re.search(r"policy +(.+)", output)[1], "model.safetensors").is_file()
+    shown = re.search(r"preferences +prefopt (show) (\w+)", output).groups()
+
+    code, output, _ = prefopt("plan", config)
+    assert "miss" not in output
+    assert "0 of" in output
+    assert "buy at most 0 labels" in output
+
+    assert "preferences" in prefopt(*shown)[1]
+
+    # the same labels again would be free; only new ones are counted
+    code, output, _ = prefopt("plan", config, "selection.strategy=uniform")
+    misses = [line for line in output.splitlines() if "miss" in line]
+    assert "select" in misses[0]
+    assert "'aepo' → 'uniform'" in misses[0] or "aepo → uniform" in misses[0]
+
+    code, output, _ = prefopt("plan", config, "--refresh", "embed")
+    assert re.search(r"embed .*miss .*refresh", output)
+
+    code, output, _ = prefopt("run", config, "--no-server", "--quiet")
+    assert "● train" not in output
+    assert "win rate" in output
+
+    code, output, _ = prefopt("export", tmp_path / "out", "--format", "jsonl")
+    assert code == 0
+    rows = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").open()]
+    assert {"prompt", "chosen", "rejected"} <= set(rows[0])
+
+
+def test_looking_after_the_store(prefopt, config, store):
+    prefopt("run", config, "--no-server", "--quiet")
+    code, output, _ = prefopt("cache", "ls")
+    assert re.search(r"train +│ +2 ", output)
+    assert "12 labels of" in output
+
+    code, output, _ = prefopt("cache", "explain", "preferences")
+    assert '"stage": "pair"' in output
+    assert "intact: yes" in output
+
+    code, output, _ = prefopt("cache", "verify")
+    assert code == 0
+    count = len(list(store.manifests()))
+    assert f"{count} of {count} results intact" in output
+
+    for name in ("candidates", "embeddings", "metrics", "model"):
+        code, output, _ = prefopt("show", name)
+        assert (code, "│" in output) == (0, True)
+
+    code, output, _ = prefopt("cache", "rm", "train")
+    assert output.startswith("2 results forgotten")
+    code, output, _ = prefopt("cache", "gc", "--dry-run")
+    assert "would be freed" in output
+    before = len(list((store.root / "objects").glob("*/*")))
+    code, output, _ = prefopt("cache", "gc")
+    assert "MB freed" in output
+    assert len(list((store.root / "objects").glob("*/*"))) == before - 2  # two policies
+
+    code, output, _ = prefopt("plan", config)
+    assert re.search(r"1 of \d+ stages|\d+ of \d+ stages would run", output)
+    assert "buy at most 0 labels" in output  # those of round 1; round 2 waits for its policy
+
+
+def test_damage_is_found_and_mended(prefopt, config, store):
+    prefopt("run", config, "--no-server", "--quiet")
+    victim = next((store.root / "objects").glob("*/*.parquet"))
+    victim.write_bytes(b"broken")
+    code, output, error = prefopt("cache", "verify")
+    assert code == 2
+    assert "quarantine" in output
+    assert "computed again" in error
+    assert prefopt("run", config, "--no-server")[0] == 0
+    assert prefopt("cache", "verify")[0] == 0
+
+
+def test_select_writes_the_chosen_rows(prefopt, store, tmp_path, write):
+    rows = "".join(f"Question {i},Answer {j} to it\n" for i in range(3) for j in range(5))
+    file = write("candidates.csv", "prompt,response\n" + rows)
+    chosen = tmp_path / "chosen.jsonl"
+    code, output, _ = prefopt(
+        "select", file, "--k", 2, "--embedder", "hashing", "--output", chosen
+    )
+    assert code == 0
+    assert "6 of 15 responses to 3 prompts" in output
+    assert len(chosen.read_text().splitlines()) == 6
+
+
+def test_list_names_what_a_config_can_say(prefopt):
+    code, output, _ = prefopt("list", "strategies")
+    assert code == 0
+    assert "aepo" in output
+    assert "diversity_weight: default" in output
+    everything = prefopt("list")[1]
+    assert output in everything
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["selection.strategy=aepp"], "Did you mean 'aepo'?"),
+        (["selection.kk=3"], "selection.kk"),
+        (["selection.k=9"], "Cannot select k=9 of N=4"),
+        (["budget=3"], "budget is 3"),
+        (["flow=alighn"], "Did you mean 'align'?"),
+        (["nonsense"], "is not a change"),
+        (["prompts.params.path=/nowhere.csv"], "/nowhere.csv"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_a_bad_config_ends_in_one_line(prefopt, config, store, verb, changes, said):
+    if verb == "plan" and "nowhere" in said:
+        pytest.skip("a plan reads no prompts")
+    options = ["--no-server"] if verb == "run" else []
+    code, output, error = prefopt(verb, config, *changes, *options)
+    assert code == 2
+    assert said in error
+    assert error.startswith("prefopt: ")
+    assert error.count("\n") == 1
+    assert "Traceback" not in error + output
+
+
+def test_an_unknown_run_or_artifact_ends_in_one_line(prefopt, store):
+    for arguments in (["run", "no-such-run"], ["show", "nothing"], ["list", "nothing"]):
+        code, _, error = prefopt(*arguments)
+        assert (code, error.count("\n")) == (2, 1)
+
+
+# --- with a server ----------------------------------------------------------------------------
+
+# As `prefopt`, but deaf to a server that happens to run on the usual port of this machine.
+_ALONE = """
+import sys
+import flows.server
+flows.server.USUAL_URL = "http://127.0.0.1:9/api"
+from flows.cli import main
+sys.exit(main())
+"""
+
+
+def _of_the_server(store: Store):
+    """Processes that have the server's home in their environment."""
+    home = f"PREFECT_HOME={store.root / 'prefect'}".encode()
+    return [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if _has(path, home)]
+
+
+def _has(path: Path, variable: bytes) -> bool:
+    try:
+        return variable in path.read_bytes().split(b"\0")
+    except OSError:  # gone, or somebody else's
+        return False
+
+
+@pytest.mark.slow
+def test_a_run_brings_its_own_server_and_takes_it_away(config, store, command, tools, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    run = command("run", config, program=("-c", _ALONE))
+    lines = iter(run.stdout.readline, "")
+    url = next(lines)
+    assert re.match(r"Prefect: http://127.0.0.1:\d+\n", url)
+    assert _of_the_server(store)
+    printed = "".join(lines)
+    assert run.wait() == 0, printed
+    assert "win rate" in printed
+    assert "Traceback" not in printed
+    tools.until(lambda: not _of_the_server(store), seconds=5)
+
+
+@pytest.mark.slow
+def test_not_even_a_killed_run_leaves_its_server_behind(config, store, command, tools, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    run = command("run", config, program=("-c", _ALONE))
+    assert any("Prefect: " in line for line in iter(run.stdout.readline, ""))
+    assert _of_the_server(store)
+    run.kill()  # alone: its group, and the server's, get no signal
+    run.wait()
+    tools.until(lambda: not _of_the_server(store), seconds=30)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_there_is_used(config, store, command, server):
+    run = command("run", config, PREFECT_API_URL=server)
+    printed, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, printed
+    assert printed.startswith(f"Prefect: {server.removesuffix('/api')}\n")
+    assert not (store.root / "prefect").exists()
+
+
+@pytest.mark.slow
+def test_the_ui_answers_until_it_is_interrupted(store, command, tools):
+    import urllib.request
+
+    port = tools.free_port()
+    ui = command("ui", "--port", port)
+    assert f"http://127.0.0.1:{port}" in ui.stdout.readline()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+        assert b"<html" in page.read()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ui-settings") as answer:
+        assert json.load(answer)["api_url"].rstrip("/").endswith(f":{port}/api")
+    started = time.monotonic()
+    ui.send_signal(2)
+    assert ui.wait(timeout=30) == 130
+    assert time.monotonic() - started < 20
+    tools.until(lambda: not _of_the_server(store), seconds=5)

@@ -1,0 +1,249 @@
+"""The three flows, whole, on a model with random weights; as functions and in Prefect."""
+
+import copy
+import re
+
+import polars as pl
+import pytest
+
+from prefopt_core.labels import LabelStore
+from tasks.stage import Session, session
+
+
+@pytest.fixture
+def figures():
+    """(round, metric) → value, of a result."""
+
+    def figures(store, result):
+        rows = pl.concat([store.read(table) for table in result.metrics]).iter_rows(named=True)
+        return {(row["round"], row["metric"]): row["value"] for row in rows}
+
+    return figures
+
+
+@pytest.fixture
+def hits():
+    """Stages of a call that were found and that were computed."""
+
+    class Heard(Session):
+        def __init__(self):
+            super().__init__(observer=self)
+            object.__setattr__(self, "outcomes", [])
+
+        def started(self, stage): ...
+
+        def progressed(self, stage, done, total):
+            assert 0 <= done <= total
+
+        def finished(self, stage, outcome):
+            self.outcomes.append((stage, outcome.cached))
+
+    def hits(function, *arguments):
+        heard = Heard()
+        with session(heard):
+            function(*arguments)
+        return heard.outcomes
+
+    return hits
+
+
+@pytest.fixture
+def aepo(settings):
+    """Settings of AEPO on a model, with training and evaluation."""
+    return {name: s for name, s in settings.items() if name != "rounds"} | {"flow": "aepo"}
+
+
+@pytest.fixture
+def spa(settings, write):
+    """Settings of SPA, with a labelled seed of six pairs."""
+    seed = [
+        {"prompt": f"How do I open number {i}?", "chosen": "Turn it.", "rejected": "Kick it!"}
+        for i in range(6)
+    ]
+    left_out = ("annotation", "budget", "embedding")
+    rounds = [{"prompts": 5}, {"prompts": 6}]
+    own = {"flow": "spa", "rounds": rounds, "replay": True}
+    own["seed_preferences"] = {"path": str(write("seed.jsonl", seed))}
+    return {name: s for name, s in settings.items() if name not in left_out} | own
+
+
+def test_align_goes_from_the_start_policy_through_every_round(run, settings, store, figures):
+    result = run(settings)
+    found = figures(store, result)
+    assert {round_number for round_number, _ in found} == {0, 1, 2}
+    assert found[1, "self_pairs"] == 0  # π_init has no opinion yet
+    assert found[2, "self_pairs"] > 0
+    assert found[2, "gold_pairs"] == found[2, "labels"] / 2  # k = 2, and no two are equally good
+    assert (store.open_model(result.policy) / "model.safetensors").is_file()
+    assert "data:image/png" in result.report.read_text()
+
+
+def test_labels_in_the_metrics_are_those_that_were_asked_for(
+    run, settings, store, figures, tmp_path, monkeypatch
+):
+    calls = tmp_path / "calls"
+    monkeypatch.setenv("CALLS", str(calls))
+    found = figures(store, run(settings))
+    bought = [found[number, "labels"] for number in (1, 2)]
+    assert bought == [8, 4]  # whole prompts of 2 labels each, out of 9 and 4
+    assert sum(bought) <= settings["budget"]
+    asked = calls.read_text().splitlines()
+    assert len(asked) == len(set(asked)) == sum(bought)
+    assert sum(count for *_, count in LabelStore(store.root).counts()) == sum(bought)
+
+
+def test_a_second_run_computes_nothing(run, settings, store, hits, contents):
+    first = hits(run, settings)
+    before = contents(store)
+    second = hits(run, settings)
+    assert [stage for stage, _ in second] == [stage for stage, _ in first]
+    assert all(cached for _, cached in second)
+    assert contents(store) == before
+
+
+def test_a_config_gives_the_same_bytes_in_every_store(
+    run, settings, store, other_store, contents, hits
+):
+    run(settings)
+    first = contents(store)
+    other = other_store()
+    outcomes = hits(run, settings)
+    assert not any(cached for stage, cached in outcomes if stage == "train")
+    assert contents(other) == first
+    assert any(name.endswith("model.safetensors") for name in first)
+
+
+def test_another_seed_gives_another_policy_and_other_pairs(run, settings, store):
+    results = [run(settings | {"seed": seed}) for seed in (0, 1)]
+    assert len({result.policy.digest for result in results}) == 2
+    assert len({result.preferences.digest for result in results}) == 2
+
+
+def test_a_changed_setting_leaves_what_comes_before_it_alone(run, settings, store, hits):
+    run(settings)
+    changed = copy.deepcopy(settings)
+    changed["rounds"][1]["labels"] = 2
+    computed = [stage for stage, cached in hits(run, changed) if not cached]
+    assert computed[:2] == ["annotate", "pair"]
+    assert computed.count("train") == 1
+
+
+def test_aepo_trains_on_paid_labels_only(run, aepo, store, figures):
+    result = run(aepo)
+    found = figures(store, result)
+    assert found[1, "labels"] == 12  # 13 can pay for six prompts
+    assert (found[1, "gold_pairs"], found[1, "self_pairs"]) == (6, 0)
+    assert found[1, "win_rate"] is not None
+    assert set(store.read(result.preferences)["source"]) == {"gold"}
+
+
+def test_aepo_needs_no_model_for_a_data_set_of_given_candidates(run, store, write, scorer):
+    rows = [
+        {"prompt": f"Question {i}", "response": f"Answer {j} to {i}"}
+        for i in range(5)
+        for j in range(4)
+    ]
+    result = run(
+        {
+            "flow": "aepo",
+            "generation": {"generator": "file", "params": {"path": str(write("p.csv", _csv(rows)))}},
+            "embedding": {"embedder": "hashing"},
+            "annotation": {"annotator": "function", "params": {"function": f"{scorer}:gold"}},
+            "budget": 10,
+        }
+    )
+    assert result.policy is None
+    assert result.preferences.rows == 5
+    assert result.report.is_file()
+
+
+def _csv(rows):
+    return "prompt,response\n" + "".join(f"{r['prompt']},{r['response']}\n" for r in rows)
+
+
+def test_prompts_added_to_a_file_change_nothing_for_the_others(run, aepo, store, write, hits):
+    # The budget pays for all; with less, which prompts are labelled depends on all of them.
+    aepo = {name: s for name, s in aepo.items() if name not in ("training", "evaluation")}
+    lines = [f"How do I mend thing {i}?\n" for i in range(11)]
+
+    def on(file, lines):
+        path = str(write(file, "prompt\n" + "".join(lines)))
+        source = {"source": "file", "shard_size": 4, "params": {"path": path}}
+        return aepo | {"prompts": source, "budget": 100}
+
+    def pairs(settings):
+        rows = store.read(run(settings).preferences).iter_rows(named=True)
+        return {row["prompt_id"]: row for row in rows}
+
+    few = pairs(on("few.csv", lines[:8]))
+    many = pairs(on("many.csv", lines))
+    backwards = pairs(on("backwards.csv", lines[::-1]))
+    assert len(few) > 4
+    assert len(many) > len(few)
+    assert {prompt: many[prompt] for prompt in few} == few
+    assert backwards == many
+
+
+def test_finished_shards_are_not_computed_again_for_a_longer_file(run, aepo, store, write):
+    aepo = {name: s for name, s in aepo.items() if name not in ("training", "evaluation")}
+    lines = [f"How do I mend thing {i}?\n" for i in range(11)]
+    for count in (8, 11):
+        path = str(write(f"{count}.csv", "prompt\n" + "".join(lines[:count])))
+        run(aepo | {"prompts": {"source": "file", "shard_size": 4, "params": {"path": path}}})
+    assert len(list(store.manifests("generate"))) == 3  # not 2 + 3
+
+
+def test_spa_buys_nothing_and_learns_from_its_seed_and_itself(run, spa, store, figures, contents):
+    result = run(spa)
+    found = figures(store, result)
+    assert {found[number, "labels"] for number in range(4)} == {0}
+    assert found[1, "gold_pairs"] == 6  # the seed
+    assert found[2, "self_pairs"] > 0
+    assert not LabelStore(store.root).path.exists()
+    before = contents(store)
+    assert run(spa).policy == result.policy
+    assert contents(store) == before
+
+
+@pytest.mark.slow
+def test_in_prefect_stages_are_tasks_and_rounds_leave_reports(settings, store, prefect, tools):
+    flow, config = tools.parsed(settings)
+    first, second = (flow(config, return_state=True) for _ in range(2))
+    assert first.is_completed()
+    states, reports = _task_states(first), _markdown(first)
+    assert {state.name for _, state in states} == {"Completed"}
+    assert [stage for stage, _ in states].count("train") == 2
+    for state in (first, second):
+        reports = _markdown(state)
+        assert sorted(reports) == ["align-round-0", "align-round-1", "align-round-2"]
+        for text in reports.values():
+            assert "| round |" in text
+            assert "data:image/png;base64," in text
+            assert len(text) <= 100_000
+    again = _task_states(second)
+    assert [stage for stage, _ in again] == [stage for stage, _ in states]
+    assert {state.name for _, state in again} == {"Cached"}
+    assert all(re.match(r"hit · .+ · [0-9a-f]{12}", state.message) for _, state in again)
+    reasons = {stage: state.message for stage, state in states}
+    assert "first run" in reasons["load_policy"]
+
+
+def _task_states(flow_state):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        found = client.read_task_runs(flow_run_filter=run)
+    found.sort(key=lambda task_run: task_run.start_time)
+    return [(task_run.name.rpartition("-")[0], task_run.state) for task_run in found]
+
+
+def _markdown(flow_state):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(flow_run_filter=run)
+    return {a.key: a.data for a in artifacts if a.type == "markdown"}

@@ -1,0 +1,72 @@
+"""What is shipped is loaded: every deployment, every name that a config can say."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.verbs.listing import KINDS
+from prefopt_core.config import Config
+from prefopt_core.experiments import FLOWS, load_run
+from prefopt_core.registry import import_function
+
+ROOT = Path(__file__).parents[1]
+DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+MEMBERS = [(kind, name) for kind, registry in KINDS.items() for name in registry]
+
+
+@pytest.mark.parametrize("entry", DEPLOYMENTS, ids=lambda entry: entry["name"])
+def test_deployment_names_a_flow_that_takes_its_parameters(entry, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    name, config = load_run(entry["name"], {})
+    flow = import_function(FLOWS[name][0])
+    module, _, function = entry["entrypoint"].rpartition(".")
+    assert import_function(f"{module}:{function}") is flow
+    assert flow.validate_parameters(entry["parameters"]) == {"config": config}
+
+
+@pytest.mark.parametrize("entry", DEPLOYMENTS, ids=lambda entry: entry["name"])
+def test_deployment_sends_the_heartbeats_that_the_watch_for_dead_runs_expects(entry):
+    from flows.verbs.deploy import _SILENCE, POOL
+
+    environment = entry["work_pool"]["job_variables"]["env"]
+    assert entry["work_pool"]["name"] == POOL
+    assert 3 * int(environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) == _SILENCE.total_seconds()
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_flow_takes_one_config_of_its_own_kind(flow):
+    path, kind = FLOWS[flow]
+    (parameter,) = inspect.signature(import_function(path).fn, eval_str=True).parameters.values()
+    assert (parameter.name, parameter.annotation) == ("config", kind)
+    assert import_function(path).name == flow
+
+
+@pytest.mark.parametrize(("kind", "name"), MEMBERS, ids="-".join)
+def test_member_is_importable_and_says_what_it_does_and_takes(kind, name):
+    registry = KINDS[kind]
+    assert registry.summary(name).endswith((".", ")")), "needs a docstring that starts with a line"
+    for setting, (annotation, _) in registry.settings(name).items():
+        assert annotation is not inspect.Parameter.empty, f"{setting} has no type"
+    needed = {s for s, (_, default) in registry.settings(name).items() if default is ...}
+    if not needed:
+        assert set(registry.complete_params(name, {})) == set(registry.settings(name))
+
+
+def test_every_setting_of_a_config_describes_itself():
+    # Descriptions are the help in Prefect's form of a deployment.
+    def kinds(kind):
+        yield kind
+        for subclass in kind.__subclasses__():
+            yield from kinds(subclass)
+
+    plain = {"params", "policy", "prompts", "rounds", "training", "generation", "embedding"}
+    plain |= {"selection", "annotation", "scoring", "pairing", "seed_preferences"}
+    missing = [
+        f"{kind.__name__}.{name}"
+        for kind in kinds(Config)
+        for name, field in kind.model_fields.items()
+        if not field.description and name not in plain  # sections: their class says it
+    ]
+    assert not missing

@@ -1,0 +1,31 @@
+"""The wheel holds three packages and nothing else."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_exactly_the_three_packages(tmp_path):
+    pytest.importorskip("hatchling", reason="hatchling builds the wheel")
+    build = ["pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT]
+    subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (entry_points,) = (archive.read(n) for n in names if n.endswith("entry_points.txt"))
+    code = {name for name in names if ".dist-info/" not in name}
+    in_checkout = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("flows", "tasks", "prefopt_core")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert code == in_checkout
+    assert "flows/verbs/run.py" in code
+    assert b"prefopt = flows.cli:main" in entry_points
