@@ -1,5 +1,6 @@
 """Everything a run can be told. Defaults are the cited paper's unless said otherwise."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -7,6 +8,7 @@ from pydantic import Field, field_validator
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.errors import ConfigError
+from prefopt_core.files import content_digest
 from prefopt_core.generation import GENERATORS
 from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.pairing import PAIRINGS
@@ -76,6 +78,12 @@ class AnnotatorConfig(Backend):
 
     annotator: str = Field(description="A name from `prefopt list annotators`.")
 
+    def key_part(self) -> Any:
+        """A function in a file of the user's counts by what is in that file."""
+        file = Path(str(self.params.get("function", "")).partition(":")[0])
+        digest = content_digest(file) if file.suffix == ".py" else None
+        return super().key_part() | ({"function_file": digest} if digest else {})
+
 
 class OutsideAnnotatorConfig(AnnotatorConfig):
     """Who says so from the texts alone."""
@@ -100,6 +108,10 @@ class AnnotationConfig(OutsideAnnotatorConfig):
         "when old ones should not count any more, for instance after editing your function.",
     )
     price: float = Field(0.0, ge=0, description="Of one label, for `prefopt plan`; any currency.")
+
+    def key_part(self) -> Any:
+        """Labels are for good: `guidelines` says when they are outdated, not an edit of a file."""
+        return Backend.key_part(self)
 
 
 class ScoringConfig(Config):

@@ -1,5 +1,6 @@
 """Small runs of the real flows: a store, a config and a Prefect server for tests."""
 
+import copy
 import hashlib
 import os
 import signal
@@ -53,9 +54,9 @@ def prompts_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def settings(tiny_model, prompts_file, scorer):
-    """Settings of a run of two rounds that takes seconds; a fresh copy for each test."""
+@pytest.fixture(scope="session")
+def usual_settings(tiny_model, prompts_file, scorer):
+    """Settings of a run of two rounds that takes seconds."""
     sampling = {"max_new_tokens": 8, "temperature": 0.9}
     paid, free = (
         {"annotator": "function", "params": {"function": f"{scorer}:{name}"}}
@@ -72,14 +73,20 @@ def settings(tiny_model, prompts_file, scorer):
         "rounds": [{"prompts": 6, "labels": 9}, {"prompts": 8, "labels": 4}],
         "training": {
             "learning_rate": 1e-3,
-            "steps": 3,
+            "steps": 2,
             "batch_size": 4,
             "micro_batch_size": 4,
             "max_length": 128,
-            "save_every": 1,
+            "save_every": 2,
         },
         "evaluation": free | {"prompts": 6, "generation": {"n": 1, "params": sampling}},
     }
+
+
+@pytest.fixture
+def settings(usual_settings):
+    """The usual settings, to be changed at will."""
+    return copy.deepcopy(usual_settings)
 
 
 @pytest.fixture
@@ -126,7 +133,7 @@ def contents():
     return contents
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run():
     """Run a flow as a function, without Prefect."""
 

@@ -1,12 +1,14 @@
 """The three flows, whole, on a model with random weights; as functions and in Prefect."""
 
-import copy
 import re
+import shutil
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from prefopt_core.labels import LabelStore
+from prefopt_core.store import Store
 from tasks.stage import Session, session
 
 
@@ -21,30 +23,45 @@ def figures():
     return figures
 
 
+class Listener:
+    """Remembers which stages were found in the store and which were computed."""
+
+    def __init__(self):
+        self.outcomes = []
+
+    def started(self, stage): ...
+
+    def progressed(self, stage, done, total):
+        assert 0 <= done <= total
+
+    def finished(self, stage, outcome):
+        self.outcomes.append((stage, outcome.cached))
+
+
+def listened(run, settings):
+    """(result, [(stage, whether it was found)])."""
+    listener = Listener()
+    with session(Session(observer=listener)):
+        return run(settings), listener.outcomes
+
+
+@pytest.fixture(scope="module")
+def _aligned(usual_settings, run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("aligned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFOPT_STORE", str(folder / "store"))
+        patch.setenv("CALLS", str(folder / "calls"))
+        result, outcomes = listened(run, usual_settings)
+    return SimpleNamespace(
+        store=Store(folder / "store"), calls=folder / "calls", result=result, outcomes=outcomes
+    )
+
+
 @pytest.fixture
-def hits():
-    """Stages of a call that were found and that were computed."""
-
-    class Heard(Session):
-        def __init__(self):
-            super().__init__(observer=self)
-            object.__setattr__(self, "outcomes", [])
-
-        def started(self, stage): ...
-
-        def progressed(self, stage, done, total):
-            assert 0 <= done <= total
-
-        def finished(self, stage, outcome):
-            self.outcomes.append((stage, outcome.cached))
-
-    def hits(function, *arguments):
-        heard = Heard()
-        with session(heard):
-            function(*arguments)
-        return heard.outcomes
-
-    return hits
+def aligned(_aligned, monkeypatch):
+    """A finished run of `align`, with its store in use; later runs only add to it."""
+    monkeypatch.setenv("PREFOPT_STORE", str(_aligned.store.root))
+    return _aligned
 
 
 @pytest.fixture
@@ -67,63 +84,62 @@ def spa(settings, write):
     return {name: s for name, s in settings.items() if name not in left_out} | own
 
 
-def test_align_goes_from_the_start_policy_through_every_round(run, settings, store, figures):
-    result = run(settings)
-    found = figures(store, result)
+def test_align_goes_from_the_start_policy_through_every_round(aligned, figures):
+    found = figures(aligned.store, aligned.result)
     assert {round_number for round_number, _ in found} == {0, 1, 2}
     assert found[1, "self_pairs"] == 0  # π_init has no opinion yet
     assert found[2, "self_pairs"] > 0
     assert found[2, "gold_pairs"] == found[2, "labels"] / 2  # k = 2, and no two are equally good
-    assert (store.open_model(result.policy) / "model.safetensors").is_file()
-    assert "data:image/png" in result.report.read_text()
+    assert (aligned.store.open_model(aligned.result.policy) / "model.safetensors").is_file()
+    assert "data:image/png" in aligned.result.report.read_text()
 
 
-def test_labels_in_the_metrics_are_those_that_were_asked_for(
-    run, settings, store, figures, tmp_path, monkeypatch
-):
-    calls = tmp_path / "calls"
-    monkeypatch.setenv("CALLS", str(calls))
-    found = figures(store, run(settings))
+def test_labels_in_the_metrics_are_those_that_were_asked_for(aligned, figures, settings):
+    found = figures(aligned.store, aligned.result)
     bought = [found[number, "labels"] for number in (1, 2)]
     assert bought == [8, 4]  # whole prompts of 2 labels each, out of 9 and 4
     assert sum(bought) <= settings["budget"]
-    asked = calls.read_text().splitlines()
+    asked = aligned.calls.read_text().splitlines()
     assert len(asked) == len(set(asked)) == sum(bought)
-    assert sum(count for *_, count in LabelStore(store.root).counts()) == sum(bought)
+    assert sum(count for *_, count in LabelStore(aligned.store.root).counts()) == sum(bought)
 
 
-def test_a_second_run_computes_nothing(run, settings, store, hits, contents):
-    first = hits(run, settings)
-    before = contents(store)
-    second = hits(run, settings)
-    assert [stage for stage, _ in second] == [stage for stage, _ in first]
-    assert all(cached for _, cached in second)
-    assert contents(store) == before
+def test_a_second_run_computes_nothing(aligned, run, settings, contents):
+    before = contents(aligned.store)
+    result, outcomes = listened(run, settings)
+    assert [stage for stage, _ in outcomes] == [stage for stage, _ in aligned.outcomes]
+    assert all(cached for _, cached in outcomes)
+    assert contents(aligned.store) == before
+    assert result == aligned.result
 
 
 def test_a_config_gives_the_same_bytes_in_every_store(
-    run, settings, store, other_store, contents, hits
+    aligned, run, settings, other_store, contents
 ):
-    run(settings)
-    first = contents(store)
+    before = contents(aligned.store)
     other = other_store()
-    outcomes = hits(run, settings)
-    assert not any(cached for stage, cached in outcomes if stage == "train")
-    assert contents(other) == first
-    assert any(name.endswith("model.safetensors") for name in first)
+    result, outcomes = listened(run, settings)
+    assert outcomes == aligned.outcomes  # nothing came from elsewhere
+    assert contents(other) == before
+    assert any(name.endswith("model.safetensors") for name in before)
+    assert result.report.read_bytes() == aligned.result.report.read_bytes()
 
 
-def test_another_seed_gives_another_policy_and_other_pairs(run, settings, store):
-    results = [run(settings | {"seed": seed}) for seed in (0, 1)]
-    assert len({result.policy.digest for result in results}) == 2
-    assert len({result.preferences.digest for result in results}) == 2
+def test_another_seed_gives_another_policy_and_other_pairs(aligned, run, settings, other_store):
+    other_store()
+    result = run(settings | {"seed": 1})
+    assert result.policy != aligned.result.policy
+    assert result.preferences != aligned.result.preferences
 
 
-def test_a_changed_setting_leaves_what_comes_before_it_alone(run, settings, store, hits):
-    run(settings)
-    changed = copy.deepcopy(settings)
-    changed["rounds"][1]["labels"] = 2
-    computed = [stage for stage, cached in hits(run, changed) if not cached]
+def test_a_changed_setting_leaves_what_comes_before_it_alone(
+    aligned, run, settings, monkeypatch, tmp_path
+):
+    copied = shutil.copytree(aligned.store.root, tmp_path / "store")  # for tests in any order
+    monkeypatch.setenv("PREFOPT_STORE", str(copied))
+    settings["rounds"][1]["labels"] = 2
+    _, outcomes = listened(run, settings)
+    computed = [stage for stage, cached in outcomes if not cached]
     assert computed[:2] == ["annotate", "pair"]
     assert computed.count("train") == 1
 
@@ -143,10 +159,11 @@ def test_aepo_needs_no_model_for_a_data_set_of_given_candidates(run, store, writ
         for i in range(5)
         for j in range(4)
     ]
+    path = str(write("pool.csv", _csv(rows)))
     result = run(
         {
             "flow": "aepo",
-            "generation": {"generator": "file", "params": {"path": str(write("p.csv", _csv(rows)))}},
+            "generation": {"generator": "file", "params": {"path": path}},
             "embedding": {"embedder": "hashing"},
             "annotation": {"annotator": "function", "params": {"function": f"{scorer}:gold"}},
             "budget": 10,
@@ -161,7 +178,7 @@ def _csv(rows):
     return "prompt,response\n" + "".join(f"{r['prompt']},{r['response']}\n" for r in rows)
 
 
-def test_prompts_added_to_a_file_change_nothing_for_the_others(run, aepo, store, write, hits):
+def test_prompts_added_to_a_file_change_nothing_for_the_others(run, aepo, store, write):
     # The budget pays for all; with less, which prompts are labelled depends on all of them.
     aepo = {name: s for name, s in aepo.items() if name not in ("training", "evaluation")}
     lines = [f"How do I mend thing {i}?\n" for i in range(11)]

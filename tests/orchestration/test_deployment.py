@@ -1,0 +1,112 @@
+"""Deployments: a worker runs them, a killed run is retried and goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.cli import main
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def deployed(settings, store, prefect, tmp_path, monkeypatch, capfd):
+    """A project with one deployment, `align/tiny`, published twice; returns what was printed."""
+    del settings["flow"]
+    settings["training"] |= {"steps": 20, "save_every": 1}
+    environment = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "PREFOPT_STORE": str(store.root)}
+    deployment = {
+        "name": "tiny",
+        "entrypoint": "flows.align.align",
+        "work_pool": {"name": "prefopt", "job_variables": {"env": environment}},
+        "parameters": {"config": settings},
+    }
+    project = {"name": "test", "pull": [], "deployments": [deployment]}
+    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(project))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", prefect)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", "2")
+    assert main(["deploy"]) == 0
+    assert main(["deploy"]) == 0
+    return capfd.readouterr().out
+
+
+@pytest.fixture
+def worker(deployed, command, tools):
+    process = command("worker", "start", "--pool", "prefopt", program=("-m", "prefect"))
+    yield process
+    os.kill(process.pid, signal.SIGTERM)
+    with_patience = 20
+    try:
+        process.wait(with_patience)
+    except subprocess.TimeoutExpired:
+        tools.kill(process)
+
+
+def test_deploying_twice_leaves_one_of_everything(deployed, prefect):
+    from prefect.client.orchestration import get_client
+
+    from flows.verbs.deploy import POOL, ZOMBIES
+
+    with get_client(sync_client=True) as client:
+        deployments = client.read_deployments()
+        pools = [pool.name for pool in client.read_work_pools()]
+        automations = client.request("POST", "/automations/filter", json={}).json()
+    assert [d.name for d in deployments] == ["tiny"]
+    assert pools.count(POOL) == 1
+    assert [a["name"] for a in automations].count(ZOMBIES) == 1
+    assert "prefect worker start --pool prefopt" in deployed
+
+
+def test_a_killed_run_is_retried_and_goes_on(worker, store, prefect, tools):
+    from prefect.client.orchestration import get_client
+    from prefect.deployments import run_deployment
+
+    client = get_client(sync_client=True)
+    run_id = run_deployment("align/tiny", timeout=0, as_subprocess=False).id
+
+    def state_is(*names):
+        return lambda: client.read_flow_run(run_id).state_name in names
+
+    def in_training():
+        return list(store.root.glob("work/train-*/checkpoints/*/complete"))
+
+    tools.until(in_training, seconds=120, every=0.01)
+    os.kill(_process_of(run_id), signal.SIGKILL)
+    tools.until(state_is("Crashed"), seconds=60)
+    finished = len(list(store.manifests()))
+    time.sleep(3)  # a retry right away would be overwritten by the worker's report of the crash
+    retry = [sys.executable, "-m", "prefect", "flow-run", "retry", str(run_id)]
+    subprocess.run(retry, check=True, capture_output=True)
+    tools.until(state_is("Completed"), seconds=120)
+    again = _task_states(client, run_id, run_count=2)
+    assert finished > 5
+    assert [s for s in again if s == "Cached"]
+    assert "Completed" in again
+
+
+def _process_of(run_id):
+    wanted = f"PREFECT__FLOW_RUN_ID={run_id}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if wanted in path.read_bytes().split(b"\0"):
+                return int(path.parent.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no process runs {run_id}")
+
+
+def _task_states(client, run_id, run_count):
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    task_runs = client.read_task_runs(flow_run_filter=run)
+    return [t.state_name for t in task_runs if t.flow_run_run_count == run_count]
