@@ -90,11 +90,10 @@ def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
 
     assert "preferences" in prefopt(*shown)[1]
 
-    # the same labels again would be free; only new ones are counted
-    code, output, _ = prefopt("plan", config, "selection.strategy=uniform")
+    code, output, _ = prefopt("plan", config, "selection.strategy=random")
     misses = [line for line in output.splitlines() if "miss" in line]
     assert "select" in misses[0]
-    assert "'aepo' → 'uniform'" in misses[0] or "aepo → uniform" in misses[0]
+    assert "strategy aepo → random" in misses[0]
 
     code, output, _ = prefopt("plan", config, "--refresh", "embed")
     assert re.search(r"embed .*miss .*refresh", output)
@@ -109,8 +108,8 @@ def test_export_writes_the_pairs_of_the_last_round(prefopt, finished, tmp_path):
     assert code == 0
     rows = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").open()]
     assert {"prompt", "chosen", "rejected"} <= set(rows[0])
-    # 8 prompts, of which two were labelled; not the pairs of round 1, which were scored again later
-    assert len(rows) == 8
+    # not the pairs of round 1, all gold, which were stored again later with other log-probabilities
+    assert {row["source"] for row in rows} == {"gold", "self"}
     assert f"{len(rows)} pairs" in output
 
 
@@ -143,8 +142,8 @@ def test_looking_after_the_store(prefopt, config, finished):
     assert len(list((store.root / "objects").glob("*/*"))) == before - 2  # two policies
 
     code, output, _ = prefopt("plan", config)
-    assert re.search(r"1 of \d+ stages|\d+ of \d+ stages would run", output)
-    assert "buy at most 0 labels" in output  # those of round 1; round 2 waits for its policy
+    assert re.search(r"annotate +│ hit", output)
+    assert "buy at most 4 labels" in output  # of round 2, whose responses wait for the policy
 
 
 def test_damage_is_found_and_mended(prefopt, config, finished):
