@@ -71,7 +71,7 @@ def test_a_killed_run_is_retried_and_goes_on(worker, store, prefect, tools):
     from prefect.deployments import run_deployment
 
     client = get_client(sync_client=True)
-    run_id = run_deployment("align/tiny", timeout=0, as_subprocess=False).id
+    run_id = run_deployment("align/tiny", timeout=0).id
 
     def state_is(*names):
         return lambda: client.read_flow_run(run_id).state_name in names

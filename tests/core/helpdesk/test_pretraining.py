@@ -46,6 +46,17 @@ def test_the_model_loads_and_its_template_has_one_turn_each(model):
     assert not [p for p in model.iterdir() if p.suffix in (".bin", ".pt", ".pkl")]
 
 
+def test_a_dialogue_is_its_prompt_then_the_response_and_one_end(model):
+    tokenizer = load_tokenizer(model)
+    asked = [{"role": "user", "content": "my lamp is late."}]
+    answered = [*asked, {"role": "assistant", "content": "Please wait."}]
+    whole = tokenizer.apply_chat_template(answered, return_dict=False)
+    response = whole[len(prompt_ids(tokenizer, asked)) :]
+    assert whole[: -len(response)] == prompt_ids(tokenizer, asked)
+    assert tokenizer.decode(response) == "Please wait.<|end|>"
+    assert response.count(tokenizer.eos_token_id) == 1
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(model, tmp_path):
     pretrain(tmp_path / "again", tmp_path / "work", 0, **SMALL)
     pretrain(tmp_path / "other", tmp_path / "work-2", 1, **SMALL)
