@@ -221,14 +221,13 @@ def inside_flow_run() -> bool:
 
 
 def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) -> Outcome:
-    from prefect import get_run_logger, task
+    from prefect import task
     from prefect.cache_policies import NO_CACHE
     from prefect.states import Completed
 
     # Artifacts are parameters of their own, so that Prefect draws the arrows between stages.
     def run(**given: Any) -> Any:
         outcome = _run(spec, given, session, _ProgressArtifact(spec.name))
-        get_run_logger().info("%s: %s", spec.name, outcome)
         name = "Cached" if outcome.cached else None
         return Completed(name=name, message=str(outcome), data=outcome)
 

@@ -25,7 +25,7 @@ def embed(
     texts: Sequence[str],
     *,
     model: InputPath = PACKAGED,
-    batch_size: PositiveInt = 64,
+    batch_size: PositiveInt = 32,
     device: str = "auto",
 ) -> npt.NDArray[np.float32]:
     """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id."""

@@ -1,0 +1,74 @@
+"""What a person sees of a run in Prefect's pages, in a real browser."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# Without these it asks Google for updates; as root it cannot have a sandbox.
+_FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+--disable-background-networking --disable-component-update --disable-sync
+--virtual-time-budget=15000 --dump-dom""".split()
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not _CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture
+def page(server, tmp_path):
+    """The document of a page, once its scripts have filled it."""
+
+    def page(path):
+        url = server.removesuffix("/api") + path
+        browser = [_CHROMIUM, *_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", url]
+        return subprocess.run(
+            browser, check=True, capture_output=True, text=True, timeout=90
+        ).stdout
+
+    return page
+
+
+@pytest.fixture
+def runs(scorer, write, store, prefect, tools):
+    """A run of `aepo` on given candidates, and the same again from the store."""
+    rows = [f"Question {i},Answer {j} to {i}" for i in range(4) for j in range(3)]
+    path = str(write("pool.csv", "\n".join(["prompt,response", *rows])))
+    settings = {
+        "flow": "aepo",
+        "generation": {"generator": "file", "params": {"path": path}},
+        "embedding": {"embedder": "hashing"},
+        "annotation": {"annotator": "function", "params": {"function": f"{scorer}:gold"}},
+        "budget": 8,
+    }
+    flow, config = tools.parsed(settings)
+    return [flow(config, return_state=True).state_details.flow_run_id for _ in range(2)]
+
+
+def test_pages_of_a_run_show_what_was_cached_and_its_report(runs, page):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    again = FlowRunFilter(id=FlowRunFilterId(any_=runs[1:]))
+    with get_client(sync_client=True) as client:
+        task_run = client.read_task_runs(flow_run_filter=again)[0]
+        artifacts = client.read_artifacts(flow_run_filter=again)
+    (report,) = (a for a in artifacts if a.key == "aepo-round-1")
+    (pairs,) = (a for a in artifacts if a.key == "aepo-pairs-1")
+
+    stage = page(f"/runs/task-run/{task_run.id}")
+    badge = re.search(r"state-badge__icon.*?<span>(\w+)</span>", stage, re.DOTALL)
+    assert badge is not None
+    assert badge[1] == "Cached"
+    assert task_run.name in stage
+
+    figures = page(f"/artifacts/artifact/{report.id}")
+    assert "<table" in figures
+    assert "gold pairs" in figures
+
+    examples = page(f"/artifacts/artifact/{pairs.id}")
+    assert "Question 1" in examples
+    assert "4 of 4 pairs of round 1" in examples
