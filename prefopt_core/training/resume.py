@@ -51,6 +51,17 @@ class CompleteMarker(TrainerCallback):
             _mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
+class NoLastCheckpoint(TrainerCallback):
+    """Leaves out a last checkpoint within an epoch: resumed there, `Trainer` adds a step."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Called by the trainer after it has decided whether to save."""
+        if state.global_step == state.max_steps and state.epoch != int(state.epoch or 0):
+            control.should_save = False
+
+
 class ReportProgress(TrainerCallback):
     """Reports optimiser steps done and to do, in place of the progress bars of `Trainer`."""
 
@@ -73,7 +84,7 @@ def attach(trainer: T) -> T:
     callbacks: Any = trainer
     for printing in (PrinterCallback, ProgressCallback):
         callbacks.remove_callback(printing)
-    for callback in (CompleteMarker, ReportProgress):
+    for callback in (CompleteMarker, NoLastCheckpoint, ReportProgress):
         callbacks.add_callback(callback)
     return trainer
 

@@ -90,6 +90,20 @@ def settings(usual_settings):
 
 
 @pytest.fixture
+def given_candidates(scorer, write):
+    """Settings of a run without a model: 2 of 3 given responses to each of 4 prompts."""
+    rows = [f"Question {i},Answer {j} to {i}" for i in range(4) for j in range(3)]
+    path = str(write("pool.csv", "\n".join(["prompt,response", *rows])))
+    return {
+        "flow": "aepo",
+        "generation": {"generator": "file", "params": {"path": path}},
+        "embedding": {"embedder": "hashing"},
+        "annotation": {"annotator": "function", "params": {"function": f"{scorer}:gold"}},
+        "budget": 8,
+    }
+
+
+@pytest.fixture
 def store(tmp_path, monkeypatch):
     """A store for one test, which the environment names."""
     return _use(tmp_path / "store", monkeypatch)

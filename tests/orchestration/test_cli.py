@@ -233,25 +233,30 @@ def _has(path: Path, variable: bytes) -> bool:
         return False
 
 
+@pytest.fixture
+def small(given_candidates, config_file):
+    return config_file(given_candidates)
+
+
 @pytest.mark.slow
-def test_a_run_brings_its_own_server_and_takes_it_away(config, store, command, tools, monkeypatch):
+def test_a_run_brings_its_own_server_and_takes_it_away(small, store, command, tools, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    run = command("run", config, program=("-c", _ALONE))
+    run = command("run", small, program=("-c", _ALONE))
     lines = iter(run.stdout.readline, "")
     url = next(lines)
     assert re.match(r"Prefect: http://127.0.0.1:\d+\n", url)
     assert _of_the_server(store)
     printed = "".join(lines)
     assert run.wait() == 0, printed
-    assert "win rate" in printed
+    assert "gold pairs" in printed
     assert "Traceback" not in printed
     tools.until(lambda: not _of_the_server(store), seconds=5)
 
 
 @pytest.mark.slow
-def test_not_even_a_killed_run_leaves_its_server_behind(config, store, command, tools, monkeypatch):
+def test_not_even_a_killed_run_leaves_its_server_behind(small, store, command, tools, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    run = command("run", config, program=("-c", _ALONE))
+    run = command("run", small, program=("-c", _ALONE))
     assert any("Prefect: " in line for line in iter(run.stdout.readline, ""))
     assert _of_the_server(store)
     run.kill()  # alone: its group, and the server's, get no signal
@@ -260,8 +265,8 @@ def test_not_even_a_killed_run_leaves_its_server_behind(config, store, command, 
 
 
 @pytest.mark.slow
-def test_a_server_that_is_there_is_used(config, store, command, server):
-    run = command("run", config, PREFECT_API_URL=server)
+def test_a_server_that_is_there_is_used(small, store, command, server):
+    run = command("run", small, PREFECT_API_URL=server)
     printed, _ = run.communicate(timeout=120)
     assert run.returncode == 0, printed
     assert printed.startswith(f"Prefect: {server.removesuffix('/api')}\n")

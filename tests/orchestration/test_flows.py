@@ -153,29 +153,11 @@ def test_aepo_trains_on_paid_labels_only(run, aepo, store, figures):
     assert set(store.read(result.preferences)["source"]) == {"gold"}
 
 
-def test_aepo_needs_no_model_for_a_data_set_of_given_candidates(run, store, write, scorer):
-    rows = [
-        {"prompt": f"Question {i}", "response": f"Answer {j} to {i}"}
-        for i in range(5)
-        for j in range(4)
-    ]
-    path = str(write("pool.csv", _csv(rows)))
-    result = run(
-        {
-            "flow": "aepo",
-            "generation": {"generator": "file", "params": {"path": path}},
-            "embedding": {"embedder": "hashing"},
-            "annotation": {"annotator": "function", "params": {"function": f"{scorer}:gold"}},
-            "budget": 10,
-        }
-    )
+def test_aepo_needs_no_model_for_a_data_set_of_given_candidates(run, given_candidates, store):
+    result = run(given_candidates)
     assert result.policy is None
-    assert result.preferences.rows == 5
+    assert result.preferences.rows == 4
     assert result.report.is_file()
-
-
-def _csv(rows):
-    return "prompt,response\n" + "".join(f"{r['prompt']},{r['response']}\n" for r in rows)
 
 
 def test_prompts_added_to_a_file_change_nothing_for_the_others(run, aepo, store, write):

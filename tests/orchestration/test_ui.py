@@ -48,18 +48,9 @@ def page(server, tmp_path):
 
 
 @pytest.fixture
-def runs(scorer, write, store, prefect, tools):
+def runs(given_candidates, store, prefect, tools):
     """A run of `aepo` on given candidates, and the same again from the store."""
-    rows = [f"Question {i},Answer {j} to {i}" for i in range(4) for j in range(3)]
-    path = str(write("pool.csv", "\n".join(["prompt,response", *rows])))
-    settings = {
-        "flow": "aepo",
-        "generation": {"generator": "file", "params": {"path": path}},
-        "embedding": {"embedder": "hashing"},
-        "annotation": {"annotator": "function", "params": {"function": f"{scorer}:gold"}},
-        "budget": 8,
-    }
-    flow, config = tools.parsed(settings)
+    flow, config = tools.parsed(given_candidates)
     return [flow(config, return_state=True).state_details.flow_run_id for _ in range(2)]
 
 
