@@ -100,7 +100,7 @@ def plot_rounds(metrics: pl.DataFrame) -> str:
         axis.grid(axis="y", alpha=0.3)
         if metric == "win_rate":
             axis.axhline(0.5, color=_GREY, linestyle="--", linewidth=1)
-            axis.set_ylim(0, 1)
+            axis.set_ylim(0, 1.05)
     file = io.BytesIO()
     # No date in the file: the same figures give the same bytes.
     figure.savefig(file, format="png", dpi=110, metadata={"Software": None})

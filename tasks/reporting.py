@@ -25,7 +25,9 @@ def report_round(flow: str, metrics: Sequence[Artifact], preferences: Artifact |
     round_number = len(metrics) - 1
     figures = pl.concat([Store.open().read(table) for table in metrics])
     title = f"{flow}: round {round_number}" if round_number else f"{flow}: start policy"
-    create_markdown_artifact(markdown(figures, title), key=f"{flow}-round-{round_number}")
+    create_markdown_artifact(
+        markdown(figures, title), key=f"{flow}-round-{round_number}", description=title
+    )
     if preferences is not None:
         pairs = Store.open().read(preferences)
         create_table_artifact(
