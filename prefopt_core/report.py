@@ -29,12 +29,18 @@ COLUMNS = (
     Column("self_label_agreement", "self-labels right", "{:.0f}", " %"),
     Column("response_words", "words", "{:.1f}"),
 )
-NOTE = (
-    "Win rate: over the start policy, on held-out prompts, by the gold annotator; ties count half. "
-    "In brackets: 95 % bootstrap interval over those prompts. Self-labels right: share of the "
-    "policy's own preferences that the gold annotator shares."
-)
 _BLUE, _ORANGE, _GREY = "#1f6feb", "#d9730d", "#8b949e"
+
+
+def note(metrics: pl.DataFrame) -> str:
+    """What the table of rounds means; "" when nothing was graded."""
+    if "gold_score" not in metrics["metric"]:
+        return ""
+    return (
+        "Win rate: over the start policy, on held-out prompts, by the gold annotator; ties count "
+        "half. In brackets: 95 % bootstrap interval over those prompts. Self-labels right: share "
+        "of the policy's own preferences that the gold annotator shares."
+    )
 
 
 def table_of_rounds(metrics: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -68,7 +74,7 @@ def markdown(metrics: pl.DataFrame, title: str) -> str:
     lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
     plot = plot_rounds(metrics)
     image = f'\n\n<img src="{plot}" width="760" alt="figures by round">' if plot else ""
-    return f"## {title}\n\n" + "\n".join(lines) + f"\n\n{NOTE}{image}\n"
+    return f"## {title}\n\n" + "\n".join(lines) + f"\n\n{note(metrics)}{image}\n"
 
 
 def plot_rounds(metrics: pl.DataFrame) -> str:
@@ -131,7 +137,7 @@ def html_report(
     """One self-contained page: rounds, plots, examples of pairs, the config that made them."""
     header, rows = table_of_rounds(metrics)
     parts = [_html_table(header, rows)]
-    parts.append(f"<p>{NOTE}</p>")
+    parts.append(f"<p>{note(metrics)}</p>")
     if plot := plot_rounds(metrics):
         parts.append(f'<img src="{plot}" alt="figures by round">')
     parts.append(f"<h2>Pairs of the last round ({preferences.height:,})</h2>")

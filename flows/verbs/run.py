@@ -16,7 +16,7 @@ from flows.server import own_server, prefect_server
 from prefopt_core.errors import ConfigError
 from prefopt_core.experiments import FLOWS, Experiment, load_run
 from prefopt_core.registry import did_you_mean, import_function
-from prefopt_core.report import NOTE, table_of_rounds
+from prefopt_core.report import note, table_of_rounds
 from prefopt_core.store import Store
 
 
@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    console.print(NOTE, highlight=False)
+    if explained := note(figures):
+        console.print(explained, highlight=False)
     console.print(f"report       {result.report}", soft_wrap=True, highlight=False)
     console.print(f"preferences  prefopt show {result.preferences.digest[:12]}", highlight=False)
     if result.policy:
