@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PACKAGED = "all-MiniLM-L6-v2"
-_CHUNK = 2048  # texts between two progress reports
+_BATCHES = 4  # between two progress reports
 
 
 def embed(
@@ -33,14 +33,15 @@ def embed(
     vectors = []
     # Longest first, as the library sorts within a call: equal lengths share a batch, no padding.
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    for start in range(0, len(order), _CHUNK):
-        chunk = [texts[i] for i in order[start : start + _CHUNK]]
+    step = _BATCHES * batch_size
+    for start in range(0, len(order), step):
+        chunk = [texts[i] for i in order[start : start + step]]
         vectors.append(
             encoder.encode(
                 chunk, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
             )
         )
-        report(min(start + _CHUNK, len(order)), len(order))
+        report(min(start + step, len(order)), len(order))
     return np.concatenate(vectors)[np.argsort(order)].astype(np.float32)
 
 
