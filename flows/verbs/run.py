@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -42,11 +44,13 @@ def run(arguments: argparse.Namespace) -> None:
     if explained := note(figures):
         console.print(explained, highlight=False)
     console.print(f"report       {result.report}", soft_wrap=True, highlight=False)
-    console.print(f"preferences  prefopt show {result.preferences.digest[:12]}", highlight=False)
+    # As it was called: `make quickstart` does not put it on the PATH.
+    me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
+    console.print(f"preferences  {me} show {result.preferences.digest[:12]}", highlight=False)
     if result.policy:
         path = Store.open().model_path(result.policy)
         console.print(f"policy       {path}", soft_wrap=True, highlight=False)
-    console.print("Prefect UI   prefopt ui", highlight=False)
+    console.print(f"Prefect UI   {me} ui", highlight=False)
 
 
 def _run_flow(
