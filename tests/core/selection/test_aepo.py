@@ -272,8 +272,7 @@ def test_of_equal_candidates_the_first_is_taken(k, max_subsets):
     rng = np.random.default_rng(k)
     e = rng.normal(size=(6, 6))
     similarity = cosine(np.vstack([e, 3.0 * e[rng.permutation(6)]]))
-    selected = aepo(similarity, k, max_subsets=max_subsets)
-    ties = all_subsets(12, k)
+    selected, ties = aepo(similarity, k, max_subsets=max_subsets), all_subsets(12, k)
     values = objective(similarity, ties, 1.0)
     assert selected == ties[values >= values.max() - 1e-12][0].tolist()
 
@@ -289,8 +288,7 @@ def test_enumerating_in_small_blocks_changes_nothing(monkeypatch, block, k):
 
 def test_asymmetric_similarity_counts_for_the_column_that_is_selected():
     similarity = np.zeros((4, 4))
-    similarity[:, 2] = similarity[:, 3] = 1.0  # everybody resembles 2 and 3, and they nobody
-    similarity[2] = similarity[3] = 0.0
+    similarity[:2, 2:] = 1.0  # everybody resembles 2 and 3, and they nobody
     assert representativeness(similarity).round(3).tolist() == [0, 0, 0.667, 0.667]
     assert aepo(similarity, 2, diversity_weight=0.0) == [2, 3]
 
