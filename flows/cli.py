@@ -102,7 +102,9 @@ def parser() -> argparse.ArgumentParser:
 
     export = verbs.add_parser("export", help="write preferences in TRL's format")
     export.add_argument("folder", type=Path)
-    export.add_argument("--artifact", default="pair", help="default: the newest that a run made")
+    export.add_argument(
+        "--artifact", help="a stage or digest (default: all pairs that the last run learned from)"
+    )
     export.add_argument("--format", choices=("parquet", "jsonl"), default="parquet")
     export.add_argument(
         "--text", action="store_true", help="plain texts instead of messages, for base models"

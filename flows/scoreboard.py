@@ -25,8 +25,11 @@ class Result:
 class Scoreboard:
     """The figures of a run, round by round; without `evaluation` only what can be counted."""
 
-    def __init__(self, flow: str, config: Experiment, prompts: Artifact) -> None:
-        self.flow, self.config, self.prompts = flow, config, prompts
+    def __init__(
+        self, flow: str, config: Experiment, prompts: Artifact, used: Artifact | None = None
+    ) -> None:
+        self.flow, self.config, self.prompts, self.used = flow, config, prompts, used
+        self.learned: list[Artifact] = []
         self.metrics: list[Artifact] = []
         self.grades: list[Artifact] = []
         self.test = self.draw(0, config.test_prompts, "evaluation") if config.evaluation else None
@@ -34,7 +37,7 @@ class Scoreboard:
     def draw(self, first: int, count: int | None, purpose: str) -> Artifact:
         """Prompts for one purpose, disjoint from those of others."""
         shard_size, seed = self.config.prompts.shard_size, self.config.seed
-        return draw_prompts(self.prompts, first, count, purpose, shard_size, seed)
+        return draw_prompts(self.prompts, first, count, purpose, shard_size, seed, self.used)
 
     def measure(
         self,
@@ -72,9 +75,10 @@ class Scoreboard:
                 truth=truth,
             )
         )
+        self.learned += [preferences] if preferences else []
         report_round(self.flow, self.metrics, preferences)
 
     def result(self, preferences: Artifact, policy: Model | None) -> Result:
         """Close the run with its report."""
-        report = write_report(self.flow, self.config, self.metrics, preferences)
+        report = write_report(self.flow, self.config, self.metrics, self.learned)
         return Result(preferences, policy, tuple(self.metrics), report)

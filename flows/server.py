@@ -46,6 +46,11 @@ def usual_server() -> str | None:
 @contextmanager
 def own_server(port: int) -> Iterator[str]:
     """Run a server on `port` for the block; its data live in the store, so runs stay visible."""
+    if _answers(f"http://127.0.0.1:{port}/api"):
+        raise PrefoptError(
+            f"Port {port} has a Prefect server already, perhaps on the runs of another store: "
+            f"http://127.0.0.1:{port}. Use that one, or another `--port`."
+        )
     home = Store.open().root / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"

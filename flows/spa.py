@@ -19,9 +19,9 @@ def spa(config: SpaConfig) -> Result:
     """Train on a labelled seed, then in rounds on what the policy itself prefers."""
     seed = config.seed
     start = load_policy(config.policy, seed)  # π_init
-    board = Scoreboard("spa", config, load_prompts(config.prompts, seed))
-    board.measure(start)
     labelled = load_preferences(config.seed_preferences)  # D_0
+    board = Scoreboard("spa", config, load_prompts(config.prompts, seed), used=labelled)
+    board.measure(start)
     pairs = score_preferences([labelled], start, config.scoring)
     policy = train_policy([pairs], start, config.training.for_round(1), seed)  # π_0
     board.measure(policy, pairs)

@@ -110,8 +110,15 @@ class AnnotationConfig(OutsideAnnotatorConfig):
     price: float = Field(0.0, ge=0, description="Of one label, for `prefopt plan`; any currency.")
 
     def key_part(self) -> Any:
-        """Labels are for good: `guidelines` says when they are outdated, not an edit of a file."""
-        return Backend.key_part(self)
+        """Labels are for good: `guidelines` says when they are outdated, not an edit of a file.
+
+        A function in a file is known by where the file lies, however that was written.
+        """
+        part = Backend.key_part(self)
+        file, colon, name = str(self.params.get("function", "")).partition(":")
+        if file.endswith(".py"):
+            part["params"]["function"] = f"{Path(file).resolve()}{colon}{name}"
+        return part
 
 
 class ScoringConfig(Config):

@@ -123,7 +123,9 @@ class AepoConfig(Experiment):
             params = generation.get("params")
             params = params if isinstance(params, dict) else {}
             source = {name: params[name] for name in ("path", "column") if name in params}
-            return {"prompts": {"source": "file", "params": source}} | data
+            given = data.get("prompts", {})
+            if isinstance(given, dict):
+                return data | {"prompts": {"source": "file", "params": source} | given}
         return data
 
     @model_validator(mode="after")

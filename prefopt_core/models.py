@@ -1,5 +1,6 @@
 """Model folders: loaded for generation and scoring, one at a time."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-_loaded: dict[tuple[Path, str], "PreTrainedModel"] = {}  # at most one
+_loaded: dict[tuple[Path | str, str, str], Any] = {}  # at most one
 
 
 def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
@@ -20,10 +21,16 @@ def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
         folder: Weights, config and tokenizer.
         device: "cpu", "cuda", …; "auto" spreads it over the GPUs there are, else the CPU.
     """
-    if (folder, device) not in _loaded:
+    model: PreTrainedModel = kept((folder, device, "policy"), lambda: _load(folder, device))
+    return model
+
+
+def kept(key: tuple[Path | str, str, str], load: Callable[[], Any]) -> Any:
+    """The model of that (source, device, use): loaded once, until another is wanted."""
+    if key not in _loaded:
         release_models()  # before the next one is there: two may not fit
-        _loaded[folder, device] = _load(folder, device)
-    return _loaded[folder, device]
+        _loaded[key] = load()
+    return _loaded[key]
 
 
 def _load(folder: Path, device: str) -> "PreTrainedModel":

@@ -21,10 +21,18 @@ def load_prompts(config: PromptsConfig, seed: int) -> list[pl.DataFrame]:
 
 @stage("draw_prompts", table="prompts", version=1)
 def draw_prompts(
-    prompts: Artifact, first: int, count: int | None, purpose: str, shard_size: int, seed: int
+    prompts: Artifact,
+    first: int,
+    count: int | None,
+    purpose: str,
+    shard_size: int,
+    seed: int,
+    used: Artifact | None = None,
 ) -> list[pl.DataFrame]:
     """Take `count` prompts (None: the rest) from place `first` of an order drawn from `seed`."""
-    drawn = draw(Store.open().read(prompts), first, count, purpose, seed=seed)
+    read = Store.open().read
+    taken = read(used) if used else None
+    drawn = draw(read(prompts), first, count, purpose, seed=seed, used=taken)
     return in_shards(drawn, shard_size)
 
 

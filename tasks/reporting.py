@@ -9,6 +9,7 @@ import yaml
 from prefopt_core.artifacts import Artifact, sha256_of
 from prefopt_core.experiments import Experiment
 from prefopt_core.files import explained, publish, temporary
+from prefopt_core.latest import note_latest
 from prefopt_core.report import html_report, markdown, shortened
 from prefopt_core.store import Store
 from tasks.stage import inside_flow_run, planning
@@ -53,16 +54,19 @@ def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:
 
 
 def write_report(
-    flow: str, config: Experiment, metrics: Sequence[Artifact], preferences: Artifact
+    flow: str, config: Experiment, metrics: Sequence[Artifact], preferences: Sequence[Artifact]
 ) -> Path | None:
-    """Write the run's HTML page into the store; returns its path."""
+    """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
+
+    `preferences` are the pairs of every round.
+    """
     if planning():
         return None
     store = Store.open()
     settings = config.model_dump(mode="json")
     page = html_report(
         pl.concat([store.read(table) for table in metrics]),
-        store.read(preferences),
+        store.read(preferences[-1]),
         yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
         f"prefopt {flow}, seed {config.seed}",
     )
@@ -70,4 +74,5 @@ def write_report(
     with explained(store.root), temporary(store.root / "runs") as file:
         file.write_text(page, encoding="utf-8")
         publish(file, path)
+    note_latest(store, preferences)
     return path

@@ -10,6 +10,7 @@ from rich.table import Table
 from prefopt_core.artifacts import Artifact
 from prefopt_core.errors import StoreError
 from prefopt_core.export import export_preferences
+from prefopt_core.latest import latest_preferences
 from prefopt_core.maintenance import find
 from prefopt_core.report import shortened
 from prefopt_core.store import Store
@@ -53,17 +54,21 @@ def _cell(name: str, value: Any) -> str:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Write the newest preferences, or those named, for `datasets` and TRL."""
+    """Write the pairs of the last run, or those named, for `datasets` and TRL."""
     store = Store.open()
-    output = find(store, arguments.artifact)[0].output
-    if not isinstance(output, Artifact) or output.table != "preferences":
-        raise StoreError(
-            f"{arguments.artifact!r} is not a table of preferences. `prefopt cache ls` shows what "
-            "there is; the stage `pair` makes preferences."
-        )
-    path = export_preferences(
-        store.read(output), arguments.folder, arguments.format, as_text=arguments.text
-    )
+    chosen = _named(store, arguments.artifact) if arguments.artifact else latest_preferences(store)
+    pairs = pl.concat([store.read(table) for table in chosen], how="diagonal")
+    path = export_preferences(pairs, arguments.folder, arguments.format, as_text=arguments.text)
     print(
-        f"{output.rows} pairs in {path}; datasets.load_dataset({str(arguments.folder)!r}) reads it"
+        f"{pairs.height} pairs in {path}; datasets.load_dataset({str(arguments.folder)!r}) reads it"
+    )
+
+
+def _named(store: Store, artifact: str) -> list[Artifact]:
+    output = find(store, artifact)[0].output
+    if isinstance(output, Artifact) and output.table == "preferences":
+        return [output]
+    raise StoreError(
+        f"{artifact!r} is not a table of preferences. `prefopt cache ls` shows what there is; the "
+        "stage `pair` makes preferences."
     )

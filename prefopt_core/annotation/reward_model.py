@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import NonNegativeInt, PositiveInt
 
 from prefopt_core.annotation import Request
-from prefopt_core.errors import ConfigError
-from prefopt_core.models import load_weights
+from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.models import kept, load_weights
 from prefopt_core.registry import InputPath
 from prefopt_core.tokens import any_tokenizer, encoded, rendered
 
@@ -34,14 +34,21 @@ def annotate(
 
     place = "cuda" if device == "auto" and torch.cuda.is_available() else device
     tokenizer = any_tokenizer(model)
-    network = load_weights(AutoModelForSequenceClassification, model)
-    network = network.to("cpu" if place == "auto" else place)
+    network = kept(
+        (model, device, "reward"),
+        lambda: load_weights(AutoModelForSequenceClassification, model),
+    ).to("cpu" if place == "auto" else place)
     if label >= network.config.num_labels:
         raise ConfigError(
             f"The reward model has {network.config.num_labels} outputs, counted from 0; there is "
             f"no output {label}. Lower `label`."
         )
-    network.config.pad_token_id = tokenizer.pad_token_id
+    # The score is read at the last token that is no padding. Where padding is the end token, the
+    # end would be taken for padding: then one at a time, without any.
+    alone = tokenizer.pad_token_id == tokenizer.eos_token_id
+    network.config.pad_token_id = None if alone else tokenizer.pad_token_id
+    if alone:
+        batch_size = 1
     for start in range(0, len(requests), batch_size):
         batch = [_features(tokenizer, r, max_length) for r in requests[start : start + batch_size]]
         with torch.inference_mode():
@@ -54,6 +61,14 @@ def _features(tokenizer: "PreTrainedTokenizerBase", request: Request, max_length
     if tokenizer.chat_template:
         response = {"role": "assistant", "content": request.response}
         text = rendered(tokenizer, [*request.prompt, response])
-        return {"input_ids": encoded(tokenizer, text)[:max_length]}
-    prompt = "\n\n".join(message["content"] for message in request.prompt)
-    return tokenizer(prompt, request.response, truncation=True, max_length=max_length)
+        features: Any = {"input_ids": encoded(tokenizer, text)}
+    else:
+        prompt = "\n\n".join(message["content"] for message in request.prompt)
+        features = tokenizer(prompt, request.response)
+    if len(features["input_ids"]) > max_length:
+        raise DataError(
+            f"A conversation has {len(features['input_ids'])} tokens and the reward model is to "
+            f"read {max_length}: {request.prompt[-1]['content'][:60]!r}. Raise `max_length` of the "
+            "annotator if the model can read more, or lower `generation.params.max_new_tokens`."
+        )
+    return features

@@ -7,7 +7,13 @@ from prefopt_core.randomness import rng_for
 
 
 def draw(
-    prompts: pl.DataFrame, first: int, count: int | None, purpose: str, *, seed: int
+    prompts: pl.DataFrame,
+    first: int,
+    count: int | None,
+    purpose: str,
+    *,
+    seed: int,
+    used: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Take the prompts at places `first` … `first + count - 1` of an order drawn from `seed`.
 
@@ -17,7 +23,10 @@ def draw(
         count: Prompts wanted; None takes all that are left.
         purpose: What for, in the user's words, for the error.
         seed: Root of the order; a prompt's own draw depends on its id and nothing else.
+        used: A table whose prompts may not be drawn: the labelled seed was learned from.
     """
+    if used is not None:
+        prompts = prompts.filter(~pl.col("prompt_id").is_in(set(used["prompt_id"])))
     if count is None:
         count = max(1, prompts.height - first)
     if first + count > prompts.height:

@@ -8,7 +8,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
 from prefopt_core.annotation.reward_model import annotate
-from prefopt_core.errors import ConfigError
+from prefopt_core.errors import ConfigError, DataError
 
 ASKED = [
     ("How do I reset it?", "Press the button."),
@@ -96,11 +96,22 @@ def test_conversation_has_one_bos_though_template_and_tokenizer_ask_for_it(folde
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-def test_long_conversations_are_cut(reward_model, scores):
-    long = [("How do I reset it?", "paper " * 200)]
-    assert scores(reward_model, long, max_length=12) == scores(
-        reward_model, [("How do I reset it?", "paper " * 300)], max_length=12
-    )
+def test_a_conversation_longer_than_the_model_reads_is_refused_not_cut(reward_model, scores):
+    with pytest.raises(DataError, match=r"tokens and the reward model is to read 12.*max_length"):
+        scores(reward_model, [("How do I reset it?", "paper " * 200)], max_length=12)
+
+
+def test_a_model_that_pads_with_its_end_token_still_reads_the_end(reward_model, scores, tmp_path):
+    # Padding and end are one token there: in a batch the last "</s>" would be taken for padding.
+    folder = tmp_path / "pads-with-end"
+    shutil.copytree(reward_model, folder)
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(settings.read_text().replace('"<pad>"', '"</s>"'))
+    pairs = [
+        ("How do I reset it?", "Open the settings."),
+        ("Out of paper", "Load the tray, close it."),
+    ]
+    assert scores(folder, pairs) == pytest.approx(scores(reward_model, pairs), abs=1e-5)
 
 
 DAMAGE = {

@@ -1,0 +1,31 @@
+"""Which pairs the last run learned from: what `prefopt export` takes if nothing is named."""
+
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+
+from prefopt_core.artifacts import Artifact
+from prefopt_core.errors import StoreError
+from prefopt_core.files import explained, publish, temporary
+from prefopt_core.store import Store
+
+_FILE = "latest.json"
+_Artifacts = TypeAdapter(list[Artifact])
+
+
+def note_latest(store: Store, preferences: Sequence[Artifact]) -> None:
+    """Remember the pairs of every round of the run that has just ended."""
+    with explained(store.root), temporary(store.root / "runs") as file:
+        file.write_bytes(_Artifacts.dump_json(list(preferences)))
+        publish(file, store.root / "runs" / _FILE)
+
+
+def latest_preferences(store: Store) -> list[Artifact]:
+    """The pairs of every round of the last run."""
+    path = store.root / "runs" / _FILE
+    if not path.is_file():
+        raise StoreError(
+            f"No run has ended in the store {store.root}. Run one, or name an artifact with "
+            "`--artifact`; `prefopt cache ls` shows what there is."
+        )
+    return _Artifacts.validate_json(path.read_bytes())
