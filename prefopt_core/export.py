@@ -46,7 +46,6 @@ def export_preferences(
         )
     with explained(folder), temporary(folder) as path:
         rows.write_parquet(path) if form == "parquet" else rows.write_ndjson(path)
-        path.chmod(0o644)
         publish(path, folder / f"train.{form}")
         other = "jsonl" if form == "parquet" else "parquet"
         (folder / f"train.{other}").unlink(missing_ok=True)  # `datasets` reads one of two

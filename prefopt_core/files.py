@@ -30,6 +30,7 @@ def temporary(folder: Path) -> Iterator[Path]:
     """A new empty file in `folder`, gone after the block unless it was published."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY)
+    os.fchmod(descriptor, 0o644)  # others who may enter the folder may read what is published
     os.close(descriptor)
     try:
         yield Path(name)

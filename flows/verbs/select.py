@@ -45,7 +45,6 @@ def select(arguments: argparse.Namespace) -> None:
     rows = _readable(read(selected), responses, read(prompts))
     with explained(output.parent), temporary(output.parent) as file_path:
         _WRITERS[output.suffix](rows, file_path)
-        file_path.chmod(0o644)
         publish(file_path, output)
     console.print(
         f"{rows.height} of {responses.height} responses to {prompts.rows} prompts in {output}",
