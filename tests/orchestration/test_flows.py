@@ -113,6 +113,7 @@ def test_a_second_run_computes_nothing(aligned, run, settings, contents):
     assert result == aligned.result
 
 
+@pytest.mark.slow
 def test_a_config_gives_the_same_bytes_in_every_store(
     aligned, run, settings, other_store, contents
 ):
@@ -125,6 +126,7 @@ def test_a_config_gives_the_same_bytes_in_every_store(
     assert result.report.read_bytes() == aligned.result.report.read_bytes()
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_policy_and_other_pairs(aligned, run, settings, other_store):
     other_store()
     result = run(settings | {"seed": 1})
@@ -192,6 +194,7 @@ def test_finished_shards_are_not_computed_again_for_a_longer_file(run, aepo, sto
     assert len(list(store.manifests("generate"))) == 3  # not 2 + 3
 
 
+@pytest.mark.slow
 def test_spa_buys_nothing_and_learns_from_its_seed_and_itself(run, spa, store, figures, contents):
     result = run(spa)
     found = figures(store, result)
