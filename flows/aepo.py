@@ -35,5 +35,5 @@ def aepo(config: AepoConfig) -> Result:
     pairs = pair_responses(labels, None, candidates, prompts, logps, config.pairing, 1, seed)
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
-    board.measure(policy, pairs, labels)
+    board.measure(policy, pairs, labels, choice=(chosen, candidates, embeddings, prompts))
     return board.result(pairs, policy)

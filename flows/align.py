@@ -46,5 +46,6 @@ def align(config: AlignConfig) -> Result:
         training = config.training.for_round(len(learned) or 1)
         policy = train_policy([pairs, *replayed], policy, training, seed)  # π_t, reference π_{t-1}
         learned.append(pairs)
-        board.measure(policy, pairs, labels, judged)
+        choice = (selected, candidates, embeddings, prompts)
+        board.measure(policy, pairs, labels, judged, choice)
     return board.result(pairs, policy)

@@ -9,7 +9,7 @@ from tasks.annotation import grade_responses
 from tasks.evaluation import evaluate_round
 from tasks.generation import generate_candidates
 from tasks.prompts import draw_prompts
-from tasks.reporting import report_round, write_report
+from tasks.reporting import Choice, report_round, write_report
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Scoreboard:
         self.learned: list[Artifact] = []
         self.metrics: list[Artifact] = []
         self.grades: list[Artifact] = []
+        self.choice: Choice | None = None
         self.test = self.draw(0, config.test_prompts, "evaluation") if config.evaluation else None
 
     def draw(self, first: int, count: int | None, purpose: str) -> Artifact:
@@ -45,6 +46,7 @@ class Scoreboard:
         preferences: Artifact | None = None,
         annotations: Artifact | None = None,
         judged: tuple[Artifact, Artifact, Artifact] | None = None,
+        choice: Choice | None = None,
     ) -> None:
         """Add a round; the first call is the start policy's.
 
@@ -53,6 +55,7 @@ class Scoreboard:
             preferences: The pairs it learned from.
             annotations: The labels bought for them.
             judged: (selections, candidates, prompts) that the policy judged itself.
+            choice: (selections, candidates, embeddings, prompts): what was selected, for show.
         """
         evaluation, seed = self.config.evaluation, self.config.seed
         start, previous = (*self.grades[:1], None)[0], (None, *self.grades)[-1]
@@ -76,9 +79,10 @@ class Scoreboard:
             )
         )
         self.learned += [preferences] if preferences else []
-        report_round(self.flow, self.metrics, preferences)
+        self.choice = choice
+        report_round(self.flow, self.metrics, preferences, choice)
 
     def result(self, preferences: Artifact, policy: Model | None) -> Result:
         """Close the run with its report."""
-        report = write_report(self.flow, self.config, self.metrics, self.learned)
+        report = write_report(self.flow, self.config, self.metrics, self.learned, self.choice)
         return Result(preferences, policy, tuple(self.metrics), report)

@@ -8,7 +8,6 @@ from pydantic import Field, field_validator
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.errors import ConfigError
-from prefopt_core.files import content_digest
 from prefopt_core.generation import GENERATORS
 from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.pairing import PAIRINGS
@@ -16,6 +15,7 @@ from prefopt_core.policies import POLICIES
 from prefopt_core.registry import Registry
 from prefopt_core.sections import Backend, Config
 from prefopt_core.selection import STRATEGIES
+from prefopt_core.similarity import SIMILARITIES
 
 
 class PromptsConfig(Backend):
@@ -60,6 +60,15 @@ class EmbeddingConfig(Backend):
     )
 
 
+class SimilarityConfig(Backend):
+    """When two responses to a prompt are alike. AEPO's code knows embeddings, BLEU, BERTScore."""
+
+    registry: ClassVar[Registry[Any]] = SIMILARITIES
+    choice: ClassVar[str] = "measure"
+
+    measure: str = Field("cosine", description="A name from `prefopt list similarities`.")
+
+
 class SelectionConfig(Backend):
     """Which responses are worth a label (AEPO, arXiv:2405.13541)."""
 
@@ -68,6 +77,13 @@ class SelectionConfig(Backend):
 
     strategy: str = Field("aepo", description="A name from `prefopt list strategies`.")
     k: int = Field(2, ge=2, description="Responses labelled per prompt; 2 in the paper.")
+    similarity: SimilarityConfig = Field(
+        default_factory=SimilarityConfig, description="What the strategy compares responses by."
+    )
+
+    def key_part(self) -> Any:
+        """The part of the similarity is its own: it may name files."""
+        return super().key_part() | {"similarity": self.similarity.key_part()}
 
 
 class AnnotatorConfig(Backend):
@@ -77,12 +93,6 @@ class AnnotatorConfig(Backend):
     choice: ClassVar[str] = "annotator"
 
     annotator: str = Field(description="A name from `prefopt list annotators`.")
-
-    def key_part(self) -> Any:
-        """A function in a file of the user's counts by what is in that file."""
-        file = Path(str(self.params.get("function", "")).partition(":")[0])
-        digest = content_digest(file) if file.suffix == ".py" else None
-        return super().key_part() | ({"function_file": digest} if digest else {})
 
 
 class OutsideAnnotatorConfig(AnnotatorConfig):
@@ -114,7 +124,8 @@ class AnnotationConfig(OutsideAnnotatorConfig):
 
         A function in a file is known by where the file lies, however that was written.
         """
-        part = Backend.key_part(self)
+        part = super().key_part()
+        part.pop("function_file", None)
         file, colon, name = str(self.params.get("function", "")).partition(":")
         if file.endswith(".py"):
             part["params"]["function"] = f"{Path(file).resolve()}{colon}{name}"

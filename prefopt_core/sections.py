@@ -53,9 +53,12 @@ class Backend(Config):
         return data | {"params": cls.registry.complete_params(name, params)}
 
     def key_part(self) -> Any:
-        """Files count by what is in them, not by where they lie."""
+        """Files count by what is in them, not by where they lie; a function's file counts too."""
         params = dict(self.params)
         for name in self.registry.paths(getattr(self, self.choice)):
             if params[name] is not None:
                 params[name] = content_digest(Path(params[name])) or params[name]
-        return {**self.model_dump(mode="json"), "params": params}
+        part = {**self.model_dump(mode="json"), "params": params}
+        file = Path(str(params.get("function", "")).partition(":")[0])
+        digest = content_digest(file) if file.suffix == ".py" else None
+        return part | ({"function_file": digest} if digest else {})

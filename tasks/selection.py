@@ -4,16 +4,17 @@ import polars as pl
 
 from prefopt_core.artifacts import Artifact
 from prefopt_core.config import SelectionConfig
+from prefopt_core.selection.table import COLUMNS
 from prefopt_core.selection.table import select_responses as select
 from prefopt_core.store import Store
 from tasks.stage import stage
 
 
-@stage("select", table="selections", version=1, by_shard=True)
+@stage("select", table="selections", version=2, by_shard=True)
 def select_responses(
     candidates: Artifact, embeddings: Artifact | None, config: SelectionConfig, seed: int
 ) -> pl.DataFrame:
     """Keep `config.k` of the N responses to every prompt, before any of them is labelled."""
     store = Store.open()
     vectors = store.read(embeddings) if embeddings else None
-    return select(store.read(candidates), vectors, config, seed=seed)
+    return select(store.read(candidates, COLUMNS), vectors, config, seed=seed)

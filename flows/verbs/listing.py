@@ -12,6 +12,7 @@ from prefopt_core.pairing import PAIRINGS
 from prefopt_core.policies import POLICIES
 from prefopt_core.registry import Registry, did_you_mean
 from prefopt_core.selection import STRATEGIES
+from prefopt_core.similarity import SIMILARITIES
 from prefopt_core.training import LOSSES
 
 KINDS: dict[str, Registry[Any]] = {
@@ -22,6 +23,7 @@ KINDS: dict[str, Registry[Any]] = {
     "pairings": PAIRINGS,
     "policies": POLICIES,
     "prompts": PROMPT_SOURCES,
+    "similarities": SIMILARITIES,
     "strategies": STRATEGIES,
 }
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.selection.best_subset import best_subset
+from prefopt_core.selection.best_subset import Found, best_subset
 from prefopt_core.selection.candidates import Candidates, FloatArray
-from prefopt_core.selection.requirements import require_k, similarity_of
+from prefopt_core.selection.requirements import require_k
 
 TIE = 1e-12  # objectives that differ by less, relative to the similarities, are equal
 
@@ -96,20 +96,17 @@ def aepo(
     *,
     diversity_weight: float = 1.0,
     counts: npt.NDArray[np.integer] | None = None,
-    max_subsets: int = 1_000_000,
 ) -> list[int]:
     """Find the k candidates that maximise `objective`.
 
-    f(S) is the mean of f({i, j}) over the pairs of S, because each r_j is in k-1 of them: that
-    is what `best_subset` searches, exactly for k = 2 and while C(N, k) <= `max_subsets`. Ties go
-    to the lexicographically smallest indices, so the result depends on the arguments alone.
+    Ties go to the lexicographically smallest indices, so the result depends on the arguments
+    alone. `aepo_with_bound` also says how good it is.
 
     Args:
         similarity: (N, N), see `objective`; left unchanged.
         k: How many to select, 2 <= k <= N.
         diversity_weight: λ >= 0, see `objective`; the paper tries 0, 0.5, 1 and 2.
         counts: (N,) see `representativeness`.
-        max_subsets: Largest number of subsets to enumerate.
 
     Returns:
         k indices, ascending.
@@ -118,18 +115,40 @@ def aepo(
     >>> aepo(u, k=2)
     [0, 3]
     """
+    found = aepo_with_bound(similarity, k, diversity_weight=diversity_weight, counts=counts)
+    return found.members
+
+
+def aepo_with_bound(
+    similarity: FloatArray,
+    k: int,
+    *,
+    diversity_weight: float = 1.0,
+    counts: npt.NDArray[np.integer] | None = None,
+) -> Found:
+    """Find what `aepo` does, with its objective and a bound that no other set exceeds.
+
+    f(S) is the mean of f({i, j}) over the pairs of S, because each r_j is in k-1 of them: that
+    is what `best_subset` searches, exactly for k = 2, for C(N, k) up to a million, and wherever
+    else its proof ends in time.
+    """
     require_k(k, len(similarity))
-    if not (diversity_weight >= 0 and math.isfinite(diversity_weight)):
-        raise ConfigError(
-            f"The diversity weight is {diversity_weight}: it must be finite and at least 0. "
-            "Set `selection.params.diversity_weight`, for example to 1.0."
-        )
+    check_weight(diversity_weight)
     u, _ = _split(similarity)
     r = representativeness(similarity, counts)
     worth = (r[:, None] + r) / 2 - diversity_weight * (u + u.T) / 2
     largest = max(np.abs(u).max(), np.abs(r).max())
     tolerance = TIE * (1 + diversity_weight) * largest
-    return best_subset(worth, k, tolerance=tolerance, max_subsets=max_subsets)
+    return best_subset(worth, k, tolerance=tolerance)
+
+
+def check_weight(diversity_weight: float) -> None:
+    """Refuse a λ that is negative or not finite."""
+    if not (diversity_weight >= 0 and math.isfinite(diversity_weight)):
+        raise ConfigError(
+            f"The diversity weight is {diversity_weight}: it must be finite and at least 0. "
+            "Set `selection.params.diversity_weight`, for example to 1.0."
+        )
 
 
 def _split(similarity: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -152,5 +171,5 @@ def select(
     candidates: Candidates, k: int, rng: np.random.Generator, *, diversity_weight: float = 1.0
 ) -> list[int]:
     """Choose k responses that stand for all samples and differ from each other (AEPO)."""
-    similarity = similarity_of(candidates, "aepo")
-    return aepo(similarity, k, diversity_weight=diversity_weight, counts=candidates.counts)
+    similarity, counts = candidates.similarity, candidates.counts
+    return aepo(similarity, k, diversity_weight=diversity_weight, counts=counts)

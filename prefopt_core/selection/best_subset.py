@@ -6,53 +6,74 @@ Every objective of the family is a mean over the pairs inside the selected set S
 
 so the search sees one matrix and knows nothing of similarities.
 
-Notation: N candidates, k selected, w the (N, N) symmetric worth of pairs, M sets at once,
-A starts of the heuristic search.
+Notation: N candidates, k selected, w the (N, N) symmetric worth of pairs, M sets at once.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.selection.swaps import by_swaps, smallest_equal
+
 FloatArray = npt.NDArray[np.floating]
 IndexArray = npt.NDArray[np.intp]
 
-BLOCK = 2**18  # sets that exist at once while enumerating: some 20 MB at k = 4
-CLIMB = 2**20  # A·k·N, the numbers that the swap search holds at once: 8 MB
+BLOCK = 2**18  # M·N², the numbers at most made of M sets while branching: 2 MB
+ALWAYS = 1_000_000  # C(N, k) up to which the search is carried to its end
+EFFORT = 2**22  # numbers looked at while branching before a proof is given up: some 0.1 s
+FIRST, AGAIN = 2**15, 2**20  # numbers held at once by the swap search: before, and without proof
 
 
-def best_subset(
-    worth: FloatArray, k: int, *, tolerance: float, max_subsets: int = 1_000_000
-) -> list[int]:
+@dataclass(frozen=True)
+class Found:
+    """A set and what is known of how good it is.
+
+    Attributes:
+        members: k indices, ascending.
+        value: F of the set.
+        bound: No set has a larger F; equal to `value` when the set is known to be the best.
+    """
+
+    members: list[int]
+    value: float
+    bound: float
+
+
+def best_subset(worth: FloatArray, k: int, *, tolerance: float) -> Found:
     """Find the k indices of the largest F; of equally good sets, the lexicographically smallest.
 
-    Exact for k = 2 by a scan of w, and while C(N, k) <= `max_subsets` by enumeration. Beyond
-    that, sets grown greedily from each of the best pairs are improved by best swaps until no swap
-    helps, and the best of them is returned; ties are then sought one swap away. No step draws a
-    random number.
+    Exact for k = 2 by a scan of w. Otherwise sets grown greedily from the best pairs are improved
+    by best swaps, and the best of them prunes an exhaustive search, branch and bound: exact when
+    that ends, as it always may for C(N, k) <= `ALWAYS` and often does far beyond. When its effort
+    is spent, many more starts are swapped, ties are sought one swap away, and the bound says what
+    the search could not rule out. No step draws a random number.
 
     Args:
         worth: (N, N), symmetric; the diagonal is ignored.
         k: How many to select, 2 <= k <= N.
         tolerance: Values of F that differ by no more are a tie, so that rounding does not decide.
-        max_subsets: Largest number of sets to enumerate.
-
-    Returns:
-        k indices, ascending.
     """
     n = len(worth)
     shares = worth / comb(k, 2)  # F is the sum of the shares of S's pairs
     np.fill_diagonal(shares, 0.0)
     if k == n:
-        return list(range(n))
+        value = float(shares.sum() / 2)
+        return Found(list(range(n)), value, value)
     if k == 2:
         np.fill_diagonal(shares, -np.inf)  # row by row, (i, j) comes before (j, i)
-        return list(divmod(first_best(shares.ravel(), tolerance), n))
-    if comb(n, k) <= max_subsets:
-        return _by_enumeration(shares, k, tolerance)
-    return _by_swaps(shares, k, tolerance)
+        pair = list(divmod(first_best(shares.ravel(), tolerance), n))
+        return Found(pair, float(shares.max()), float(shares.max()))
+    _, known = by_swaps(shares, k, tolerance, FIRST)
+    effort = np.inf if comb(n, k) <= ALWAYS else EFFORT
+    found = _by_branches(shares, k, known, tolerance, effort)
+    if found.bound <= found.value and found.members:
+        return found
+    members, value = by_swaps(shares, k, tolerance, AGAIN)
+    if found.members and found.value > value:
+        members, value = found.members, found.value
+    return Found(smallest_equal(members, shares, tolerance), value, max(value, found.bound))
 
 
 def first_best(values: FloatArray, tolerance: float) -> int:
@@ -64,103 +85,78 @@ def first_best(values: FloatArray, tolerance: float) -> int:
     return int((values >= values.max() - tolerance).argmax())
 
 
-def _by_enumeration(shares: FloatArray, k: int, tolerance: float) -> list[int]:
-    """Look at every set, or at what every set leaves out if that is less.
+@dataclass(frozen=True)
+class _Nodes:
+    """M sets of t < k members that may grow into the best one, by larger members only.
 
-    With C the complement of S, and the sums over pairs i<j,
+    Attributes:
+        sets: (M, t).
+        values: (M,) of the pairs inside each set.
+        gain: (M, N) what each candidate would add; -inf where it may not.
+        bound: (M,) no set of k that begins so is worth more.
+    """
 
-        F(S) = F(all) - Σ_{i∈C} Σ_j shares_ij + Σ_{i<j∈C} shares_ij
+    sets: IndexArray
+    values: FloatArray
+    gain: FloatArray
+    bound: FloatArray
 
-    and the lexicographically smallest S leaves out the largest C, so C is walked backwards.
+    def part(self, keep: npt.NDArray[np.bool_] | slice) -> "_Nodes":
+        """Some of them."""
+        return _Nodes(self.sets[keep], self.values[keep], self.gain[keep], self.bound[keep])
+
+
+def _by_branches(
+    shares: FloatArray, k: int, known: float, tolerance: float, effort: float
+) -> Found:
+    """Look at every set of which the first members do not rule it out, in lexicographic order.
+
+    Returns:
+        The first set within `tolerance` of the best, and no bound above its value; if `effort`
+        was spent before, the best set so far, perhaps none, and a bound.
     """
     n = len(shares)
-    outside = n - k < k
-    alone = -shares.sum(axis=0) if outside else np.zeros(n)
-    best, best_value = np.arange(0), -np.inf
-    for sets, values in _blocks(alone, shares, n - k if outside else k, backwards=outside):
-        if values.max() > best_value + tolerance:
-            best, best_value = sets[first_best(values, tolerance)], values.max()
-    return (np.delete(np.arange(n), best) if outside else best).tolist()
-
-
-def _blocks(
-    alone: FloatArray, shares: FloatArray, k: int, *, backwards: bool
-) -> Iterator[tuple[IndexArray, FloatArray]]:
-    """Yield all k-sets in lexicographic order, (M, k), and their values (M,), block by block.
-
-    The value of a set is the sum of `alone` over its members and of `shares` over its pairs.
-    """
-    n = len(alone)
-    block = max(1, BLOCK // n)
-    waiting = [(np.arange(n - k + 1)[:, None], alone[: n - k + 1])]  # depth first: a stack
+    # A set grows by r members: each adds its pairs with the set, and half its pairs with the new.
+    mates = -np.sort(np.where(np.eye(n, dtype=bool), np.inf, -shares), axis=1)
+    half = np.column_stack([np.zeros(n), np.cumsum(mates[:, : k - 1], axis=1)]) / 2
+    root = _Nodes(np.zeros((1, 0), np.intp), np.zeros(1), np.zeros((1, n)), np.full(1, np.inf))
+    waiting, members, value = [root], [], -np.inf  # depth first: a stack
     while waiting:
-        sets, values = waiting.pop()
-        if sets.shape[1] == k:
-            yield (sets[::-1], values[::-1]) if backwards else (sets, values)
+        if effort <= 0:
+            open_bound = max(nodes.bound.max(initial=-np.inf) for nodes in waiting)
+            return Found(members, value, max(open_bound, value))
+        nodes = waiting.pop()
+        nodes = nodes.part(nodes.bound >= max(known, value) - tolerance)
+        few = slice(max(1, BLOCK // n**2))
+        if not len(nodes.sets):
             continue
-        sets, values = _grow(sets, values, alone, shares, k)
-        parts = [(sets[i : i + block], values[i : i + block]) for i in range(0, len(sets), block)]
-        waiting += parts if backwards else parts[::-1]
+        if nodes.sets.shape[1] < k - 1:
+            children = _children(nodes.part(few), shares, half, k, max(known, value) - tolerance)
+            effort -= children.gain.size
+            waiting += [nodes.part(slice(few.stop, None)), children]
+        else:
+            totals = nodes.values[:, None] + nodes.gain
+            effort -= totals.size
+            if totals.max() > value + tolerance:
+                row, last = divmod(first_best(totals.ravel(), tolerance), n)
+                members, value = [*nodes.sets[row].tolist(), last], float(totals[row, last])
+    return Found(members, value, value)
 
 
-def _grow(
-    sets: IndexArray, values: FloatArray, alone: FloatArray, shares: FloatArray, k: int
-) -> tuple[IndexArray, FloatArray]:
-    """Add one larger member to every set, in every way that leaves enough for k members."""
-    size, last = sets.shape[1], sets[:, -1]
-    ways = len(alone) - k + size - last
-    parents = np.repeat(np.arange(len(sets)), ways)
-    first = np.cumsum(ways) - ways  # where the children of each set begin
-    added = np.arange(len(parents)) - (first - last - 1)[parents]
-    grown = np.column_stack([sets[parents], added])
-    values = values[parents] + alone[added]
-    for member in range(size):
-        values += shares[grown[:, member], added]
-    return grown, values
+def _children(nodes: _Nodes, shares: FloatArray, half: FloatArray, k: int, least: float) -> _Nodes:
+    """Add one larger member to every set, in every way that may still be worth `least`."""
+    n, rest = len(shares), k - nodes.sets.shape[1] - 1  # members still missing afterwards
+    promise = nodes.gain + half[:, rest]
+    hope = nodes.values + _sum_of_largest(promise, rest)
+    parents, added = np.nonzero(promise + hope[:, None] >= least)
+    values = nodes.values[parents] + nodes.gain[parents, added]
+    gain = nodes.gain[parents] + shares[added]
+    gain[np.arange(n) <= added[:, None]] = -np.inf
+    bound = values + _sum_of_largest(gain + half[:, rest - 1], rest)
+    children = _Nodes(np.column_stack([nodes.sets[parents], added]), values, gain, bound)
+    return children.part(bound >= least)
 
 
-def _by_swaps(shares: FloatArray, k: int, tolerance: float) -> list[int]:
-    """Grow sets from the best pairs, climb from all of them at once, keep the best."""
-    n = len(shares)
-    pairs = np.column_stack(np.triu_indices(n, 1))
-    best_first = np.argsort(-shares[pairs[:, 0], pairs[:, 1]], kind="stable")
-    sets = pairs[best_first[: max(1, CLIMB // (k * n))]]
-    while sets.shape[1] < k:
-        gain = shares[sets].sum(axis=1)  # (A, N): what each candidate would add
-        np.put_along_axis(gain, sets, -np.inf, axis=1)
-        sets = np.column_stack([sets, gain.argmax(axis=1)])
-
-    climbing = np.arange(len(sets))
-    while len(climbing):
-        change = _changes(sets[climbing], shares).reshape(len(climbing), -1)
-        better = change.max(axis=1) > tolerance
-        climbing, change = climbing[better], change[better]
-        out, added = np.divmod(change.argmax(axis=1), n)
-        sets[climbing, out] = added
-
-    values = shares[sets[:, :, None], sets[:, None, :]].sum(axis=(1, 2)) / 2
-    best = np.sort(sets[values >= values.max() - tolerance])
-    return _smallest_equal(min(best.tolist()), shares, tolerance)
-
-
-def _changes(sets: IndexArray, shares: FloatArray) -> FloatArray:
-    """(A, k, N): what F changes by when member p of set a makes room for candidate i."""
-    held = shares[sets]
-    gain = held.sum(axis=1)  # (A, N)
-    loss = np.take_along_axis(gain, sets, axis=1)  # (A, k)
-    change: FloatArray = gain[:, None, :] - loss[:, :, None] - held
-    np.put_along_axis(
-        change, np.broadcast_to(sets[:, None, :], (*sets.shape, sets.shape[1])), -np.inf, axis=2
-    )
-    return change
-
-
-def _smallest_equal(selected: list[int], shares: FloatArray, tolerance: float) -> list[int]:
-    """Swap members for smaller indices as long as that costs nothing."""
-    while True:
-        change = _changes(np.array([selected]), shares)[0]
-        free = (change >= -tolerance) & (np.arange(len(shares)) < np.array(selected)[:, None])
-        if not free.any():
-            return selected
-        out, added = divmod(int(free.argmax()), len(shares))
-        selected = sorted([*selected[:out], *selected[out + 1 :], added])
+def _sum_of_largest(values: FloatArray, count: int) -> FloatArray:
+    """(M,) the sum of the `count` largest entries of each row."""
+    return -np.partition(-values, count - 1, axis=1)[:, :count].sum(axis=1)

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from prefopt_core.errors import DataError
+from prefopt_core.similarity.embeddings import compare
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -21,12 +25,26 @@ class Candidates:
         counts: (N,) how often each was sampled; all 1 when nothing repeats.
         embeddings: (N, d) float32, rows of unit length; None when no embedder is configured.
         logps: (N,) summed log-probabilities under the policy that wrote them; None if unknown.
+        measure: How responses are compared, see `prefopt_core.similarity`.
     """
 
     responses: Sequence[str]
     counts: npt.NDArray[np.intp]
     embeddings: npt.NDArray[np.float32] | None = None
     logps: FloatArray | None = None
+    measure: Callable[[Sequence[str], npt.NDArray[np.float32] | None], FloatArray] = compare
 
     def __len__(self) -> int:
         return len(self.responses)
+
+    @cached_property
+    def similarity(self) -> FloatArray:
+        """(N, N), entry [i, j] how like response i response j is; computed when asked for."""
+        matrix = self.measure(self.responses, self.embeddings)
+        if not np.isfinite(matrix).all():
+            i, j = np.argwhere(~np.isfinite(matrix))[0].tolist()
+            raise DataError(
+                f"The similarity of {self.responses[i][:60]!r} to {self.responses[j][:60]!r} is "
+                f"{matrix[i, j]}: it must be finite. Look at `selection.similarity`."
+            )
+        return matrix

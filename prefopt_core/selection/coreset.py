@@ -11,7 +11,7 @@ import numpy as np
 from prefopt_core.selection.aepo import TIE, representativeness
 from prefopt_core.selection.best_subset import first_best
 from prefopt_core.selection.candidates import Candidates
-from prefopt_core.selection.requirements import require_k, similarity_of
+from prefopt_core.selection.requirements import require_k
 
 
 def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int]:
@@ -20,7 +20,7 @@ def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int
     The distance is 1 - cosine, which orders unit vectors as the Euclidean distance does.
     """
     require_k(k, len(candidates))
-    similarity = similarity_of(candidates, "coreset")
+    similarity = candidates.similarity
     selected = [first_best(representativeness(similarity, candidates.counts), TIE)]
     while len(selected) < k:
         distance = (1.0 - similarity[:, selected]).min(axis=1)  # (N,) to the nearest selected

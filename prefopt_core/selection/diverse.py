@@ -5,10 +5,11 @@ import numpy as np
 from prefopt_core.selection.aepo import TIE
 from prefopt_core.selection.best_subset import best_subset
 from prefopt_core.selection.candidates import Candidates
-from prefopt_core.selection.requirements import require_k, similarity_of
+from prefopt_core.selection.requirements import require_k
 
 
 def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int]:
     """Choose the k responses least similar to each other, however odd they are."""
     require_k(k, len(candidates))
-    return best_subset(-similarity_of(candidates, "diverse"), k, tolerance=TIE)
+    u = candidates.similarity
+    return best_subset(-(u + u.T) / 2, k, tolerance=TIE).members

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from prefopt_core.selection.aepo import TIE
 from prefopt_core.selection.best_subset import first_best
 from prefopt_core.selection.candidates import Candidates
-from prefopt_core.selection.requirements import require_k, similarity_of
+from prefopt_core.selection.requirements import require_k
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 
 
 def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int]:
@@ -24,7 +24,7 @@ def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int
     """
     require_k(k, len(candidates))
     counts = candidates.counts / candidates.counts.sum()  # cost becomes a mean, of size 1
-    distance = 1.0 - similarity_of(candidates, "k_medoids")
+    distance = 1.0 - candidates.similarity
     medoids: list[int] = []
     while len(medoids) < k:
         medoids.append(first_best(-_cost_with_each(distance, counts, medoids, medoids), TIE))

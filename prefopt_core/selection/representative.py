@@ -4,10 +4,8 @@ import numpy as np
 
 from prefopt_core.selection.aepo import aepo
 from prefopt_core.selection.candidates import Candidates
-from prefopt_core.selection.requirements import similarity_of
 
 
 def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int]:
     """Choose the k responses most similar to all samples, however alike they are."""
-    similarity = similarity_of(candidates, "representative")
-    return aepo(similarity, k, diversity_weight=0.0, counts=candidates.counts)
+    return aepo(candidates.similarity, k, diversity_weight=0.0, counts=candidates.counts)

@@ -1,22 +1,34 @@
 """Selection, table in, table out: run one strategy on every prompt."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from prefopt_core.errors import DataError
 from prefopt_core.randomness import rng_for
 from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import redundancy, representativeness
+from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
 from prefopt_core.selection.requirements import require_k
-from prefopt_core.similarity import cosine
+from prefopt_core.similarity import SIMILARITIES
 from prefopt_core.tables import TABLES
-from prefopt_core.vectors import unpack
+from prefopt_core.vectors import Halves, halves, widen
 
 if TYPE_CHECKING:
     from prefopt_core.config import SelectionConfig
+
+IndexArray = npt.NDArray[np.intp]
+
+COLUMNS = ("prompt_id", "candidate_id", "sample", "response", "logps")
+"""What is read of the table `candidates`."""
+
+ROWS = 2048  # responses looked at together: some 10 MB, which stay in the processor's cache
 
 
 def select_responses(
@@ -32,31 +44,48 @@ def select_responses(
     a single distinct response has nothing to compare and gets no rows.
 
     Args:
-        candidates: Table `candidates`; its rows may be in any order.
+        candidates: `COLUMNS` of the table `candidates`; its rows may be in any order.
         embeddings: Table `embeddings` with a row for every distinct candidate, or None.
         config: The strategy, its k and its settings.
         seed: Root of the randomness; a prompt's draw depends on this and its id only.
 
     Returns:
         Table `selections`, prompts in the order of their first appearance, ranks in the order of
-        the samples. Both parts of the AEPO objective are there whenever embeddings are, so that
-        strategies can be compared; else null.
+        the samples. Both parts of the AEPO objective are there whenever responses can be compared,
+        so that strategies can be, too; else null.
     """
-    strategy = STRATEGIES[config.strategy]
     responses = _distinct(candidates)
-    if embeddings is not None:
-        responses = _with_vectors(responses, embeddings)
-    kept: list[int] = []  # rows of `responses`
-    parts = []
-    for prompt_id, start, group in _prompts(responses, config.k):
-        if len(group) < 2:
-            continue
-        known = _known(group)
-        rng = rng_for(seed, "selection", prompt_id)
-        selected = strategy(known, min(config.k, len(known)), rng, **config.params)
-        kept += [start + index for index in selected]
-        parts.append((prompt_id, *_parts(known, selected)))
-    return _selections(responses, kept, parts)
+    vectors = None if embeddings is None else _aligned(responses, embeddings)
+    chosen: list[_Chosen] = []
+    # Small products are not worth a second thread, and on shared cores far slower with one.
+    with threadpool_limits(1, "blas"):
+        for batch in _batches(_prompts(responses, config.k)):
+            if vectors is not None and config.similarity.measure == "cosine":
+                block = widen(vectors[batch.members])
+                chosen += _by_embeddings(batch, block, responses, config, seed)
+            else:
+                chosen += _one_by_one(batch, None, responses, config, seed)
+    chosen.sort(key=lambda chosen: chosen.rows[0])
+    return _selections(responses, chosen)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Prompts with equally many distinct responses."""
+
+    prompt_ids: list[str]
+    members: IndexArray  # (B, N) rows of the distinct responses
+    counts: IndexArray  # (B, N)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What was chosen for one prompt."""
+
+    prompt_id: str
+    rows: list[int]
+    representativeness: float | None
+    redundancy: float | None
 
 
 def _distinct(candidates: pl.DataFrame) -> pl.DataFrame:
@@ -74,68 +103,132 @@ def _distinct(candidates: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _with_vectors(responses: pl.DataFrame, embeddings: pl.DataFrame) -> pl.DataFrame:
-    joined = responses.join(embeddings, on="candidate_id", how="left", maintain_order="left")
-    missing = joined.filter(pl.col("vector").is_null())
+def _aligned(responses: pl.DataFrame, embeddings: pl.DataFrame) -> Halves:
+    """(rows, d): the embedding of every distinct response."""
+    vectors = halves(embeddings["vector"])
+    if responses["candidate_id"].equals(embeddings["candidate_id"]):
+        return vectors
+    known = embeddings.select("candidate_id").with_row_index("at")
+    joined = responses.join(known, on="candidate_id", how="left", maintain_order="left")
+    missing = joined.filter(pl.col("at").is_null())
     if len(missing):
         raise DataError(
             f"{len(missing)} of {len(joined)} candidates have no embedding, the first being "
             f"{missing['candidate_id'][0]} ({missing['response'][0][:60]!r}). "
             "Embed the same candidates that are selected from."
         )
-    return joined
+    return vectors[joined["at"].to_numpy()]
 
 
-def _prompts(responses: pl.DataFrame, k: int) -> Iterator[tuple[str, int, pl.DataFrame]]:
-    """Yield each prompt's id, first row and rows, once every prompt is known to have k samples."""
+def _prompts(responses: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Each prompt's id, first row, number of rows and counts; every prompt must have k samples."""
     prompts = responses.group_by("prompt_id", maintain_order=True).agg(
-        pl.len().alias("rows"), pl.col("count").sum(), pl.col("response").first()
+        pl.len().alias("rows"), pl.col("count"), pl.col("response").first()
     )
-    for prompt_id, _, n, response in prompts.filter(pl.col("count") < k).head(1).iter_rows():
-        require_k(k, n, f"responses to prompt {prompt_id} (the first is {response[:60]!r})")
-    start = 0
-    for prompt_id, rows in prompts.select("prompt_id", "rows").iter_rows():
-        yield prompt_id, start, responses.slice(start, rows)
-        start += rows
+    samples = prompts["count"].list.sum()
+    for prompt_id, _, counts, response in prompts.filter(samples < k).head(1).iter_rows():
+        about = f"responses to prompt {prompt_id} (the first is {response[:60]!r})"
+        require_k(k, sum(counts), about)
+    return prompts.with_columns(start=pl.col("rows").cum_sum() - pl.col("rows"))
 
 
-def _known(group: pl.DataFrame) -> Candidates:
+def _batches(prompts: pl.DataFrame) -> Iterator[_Batch]:
+    """Put prompts of the same N together; those with nothing to compare are left out."""
+    for (n,), same in prompts.group_by("rows", maintain_order=True):
+        for start in range(0, same.height if n > 1 else 0, max(1, ROWS // n)):
+            part = same[start : start + max(1, ROWS // n)]
+            yield _Batch(
+                prompt_ids=part["prompt_id"].to_list(),
+                members=part["start"].to_numpy().astype(np.intp)[:, None] + np.arange(n),
+                counts=part["count"].explode().to_numpy().astype(np.intp).reshape(-1, n),
+            )
+
+
+def _by_embeddings(
+    batch: _Batch,
+    block: npt.NDArray[np.float32],
+    responses: pl.DataFrame,
+    config: "SelectionConfig",
+    seed: int,
+) -> Iterator[_Chosen]:
+    """All prompts of the batch at once if they ask for pairs that can be found so."""
+    weights = PAIR_WEIGHTS.get(config.strategy)
+    if weights is None or min(config.k, block.shape[1]) > 2:
+        yield from _one_by_one(batch, block, responses, config, seed)
+        return
+    pairs, contested = best_pairs(block, batch.counts, *weights(**config.params))
+    for index in np.flatnonzero(contested).tolist():
+        known = _known(batch, index, block, responses, config)
+        pairs[index] = STRATEGIES[config.strategy](known, 2, None, **config.params)
+    rows = np.take_along_axis(batch.members, pairs, axis=1).tolist()
+    figures = (part.tolist() for part in parts(block, batch.counts, pairs))
+    yield from map(_Chosen, batch.prompt_ids, rows, *figures)
+
+
+def _one_by_one(
+    batch: _Batch,
+    block: npt.NDArray[np.float32] | None,
+    responses: pl.DataFrame,
+    config: "SelectionConfig",
+    seed: int,
+) -> Iterator[_Chosen]:
+    """Call the strategy for every prompt; `block` holds the embeddings, if there are any."""
+    strategy = STRATEGIES[config.strategy]
+    for index, prompt_id in enumerate(batch.prompt_ids):
+        known = _known(batch, index, block, responses, config)
+        rng = rng_for(seed, "selection", prompt_id)
+        selected = np.array(strategy(known, min(config.k, len(known)), rng, **config.params))
+        rows = batch.members[index, selected].tolist()
+        yield _Chosen(prompt_id, rows, *_figures(known, selected))
+
+
+def _known(
+    batch: _Batch,
+    index: int,
+    block: npt.NDArray[np.float32] | None,
+    responses: pl.DataFrame,
+    config: "SelectionConfig",
+) -> Candidates:
     """What is known of one prompt's responses before any of them is annotated."""
+    group = responses.slice(batch.members[index, 0], batch.members.shape[1])
     logps = group["logps"]
+    measure = SIMILARITIES[config.similarity.measure]
     return Candidates(
         responses=group["response"].to_list(),
-        counts=group["count"].to_numpy().astype(np.intp),
-        embeddings=unpack(group["vector"]) if "vector" in group.columns else None,
+        counts=batch.counts[index],
+        embeddings=None if block is None else block[index],
         logps=None if logps.null_count() else logps.to_numpy(),
+        measure=partial(measure, **config.similarity.params),
     )
 
 
-def _parts(known: Candidates, selected: list[int]) -> tuple[float | None, float | None]:
-    """The representativeness and the redundancy of what was selected; None without embeddings."""
+def _figures(known: Candidates, selected: IndexArray) -> tuple[float | None, float | None]:
+    """The representativeness and the redundancy of what was selected, if it can be compared."""
+    if "similarity" in vars(known):
+        u = known.similarity
+        of_members = representativeness(u, known.counts)[selected].mean()
+        return float(of_members.round(6)), float(redundancy(u, selected[None])[0].round(6))
     if known.embeddings is None:
         return None, None
-    similarity = cosine(known.embeddings)
-    of_members = representativeness(similarity, known.counts)[selected]
-    return float(of_members.mean()), float(redundancy(similarity, np.array([selected]))[0])
+    both = parts(known.embeddings[None], known.counts[None], selected[None])
+    return float(both[0][0]), float(both[1][0])
 
 
-def _selections(
-    responses: pl.DataFrame, kept: list[int], parts: list[tuple[str, float | None, float | None]]
-) -> pl.DataFrame:
+def _selections(responses: pl.DataFrame, chosen: list[_Chosen]) -> pl.DataFrame:
     """Put the table together: the rows that were kept, and the two parts of each prompt."""
     columns = TABLES["selections"].columns
-    schema = {name: columns[name] for name in ("prompt_id", "representativeness", "redundancy")}
+    lengths = [len(one.rows) for one in chosen]
+    kept = [row for one in chosen for row in one.rows]
+    figures: dict[str, list[Any]] = {
+        name: [value for one in chosen for value in [getattr(one, name)] * len(one.rows)]
+        for name in ("representativeness", "redundancy")
+    }
+    ranks = [rank for length in lengths for rank in range(length)]
     return (
         responses[pl.Series(kept, dtype=pl.UInt32)]
-        .select(
-            "prompt_id",
-            "candidate_id",
-            pl.int_range(pl.len(), dtype=pl.Int32).over("prompt_id").alias("rank"),
-        )
-        .join(
-            pl.DataFrame(parts, schema=schema, orient="row"),
-            on="prompt_id",
-            how="left",
-            maintain_order="left",
+        .select("prompt_id", "candidate_id")
+        .with_columns(
+            pl.Series("rank", ranks, dtype=columns["rank"]),
+            *(pl.Series(name, values, dtype=columns[name]) for name, values in figures.items()),
         )
     )

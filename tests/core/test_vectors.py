@@ -3,18 +3,20 @@
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from prefopt_core.artifacts import Artifact
+from prefopt_core.errors import DataError
 from prefopt_core.similarity import cosine
-from prefopt_core.vectors import pack, unpack
+from prefopt_core.vectors import pack, unpack, widen
 
 vectors = arrays(
     np.float16,
     array_shapes(min_dims=2, max_dims=2, max_side=8),
-    elements=st.floats(width=16, allow_nan=False),
+    elements=st.floats(width=16, allow_nan=False, allow_infinity=False),
 )
 
 
@@ -89,3 +91,18 @@ def test_empty_shard_joins_full_ones(store):
     shards = [store.put_table("embeddings", table(unit(n, 4))) for n in (2, 0)]
     read = store.read(Artifact(table="embeddings", shards=tuple(shards)))
     assert unpack(read["vector"]).shape == (2, 4)
+
+
+def test_every_finite_half_float_is_widened_exactly():
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    widened = widen(finite)
+    assert np.array_equal(widened.view(np.int32), finite.astype(np.float32).view(np.int32))
+    place = np.empty(len(finite), dtype=np.float32)
+    assert widen(finite, place) is place
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_what_is_not_finite_is_refused(value):
+    with pytest.raises(DataError, match=r"embedding at \[1\] holds a value that is not finite"):
+        widen(np.array([[1.0, 2.0], [3.0, value]], dtype=np.float16))

@@ -1,8 +1,10 @@
 """AEPO's selection against a frozen oracle, against algebra, and against its own promises."""
 
 import json
+from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,7 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from prefopt_core.selection import best_subset
-from prefopt_core.selection.aepo import aepo, objective, redundancy, representativeness
+from prefopt_core.selection.aepo import (
+    aepo,
+    aepo_with_bound,
+    objective,
+    redundancy,
+    representativeness,
+)
 from prefopt_core.similarity import cosine
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/aepo.json").read_text())["cases"]
@@ -23,6 +31,12 @@ def problems(draw, smallest=3):
     n = draw(st.integers(smallest, 7))
     similarity = draw(arrays(float, (n, n), elements=st.floats(-1, 1, width=32)))
     return similarity, draw(st.integers(2, n)), draw(st.floats(0, 3, width=32))
+
+
+SEARCHES = {
+    "proof": nullcontext,
+    "swaps": lambda: patch.multiple(best_subset, ALWAYS=0, EFFORT=0),  # as where proof is too dear
+}
 
 
 def random_similarity(rng, n, kind):
@@ -72,8 +86,8 @@ def test_finds_the_brute_force_optimum_and_its_parts(case):
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
 def test_swap_search_finds_the_golden_optima_too(case):
     similarity = np.array(case["matrix"])
-    selected = aepo(similarity, case["k"], diversity_weight=case["lam"], max_subsets=0)
-    assert selected == case["optimum_ids"]
+    with SEARCHES["swaps"]():
+        assert aepo(similarity, case["k"], diversity_weight=case["lam"]) == case["optimum_ids"]
 
 
 @given(problems())
@@ -208,11 +222,12 @@ def test_diagonal_never_counts(problem, diagonal):
     assert aepo(other, k, diversity_weight=weight) == aepo(similarity, k, diversity_weight=weight)
 
 
-@given(problems(), st.sampled_from([0, 1_000_000]))
-def test_inputs_are_left_alone(problem, max_subsets):
+@given(problems(), st.sampled_from(list(SEARCHES)))
+def test_inputs_are_left_alone(problem, search):
     similarity, k, weight = problem
     before, counts = similarity.copy(), np.full(len(similarity), 2)
-    aepo(similarity, k, diversity_weight=weight, counts=counts, max_subsets=max_subsets)
+    with SEARCHES[search]():
+        aepo(similarity, k, diversity_weight=weight, counts=counts)
     objective(similarity, np.array([[0, 1]]), weight, counts)
     assert np.array_equal(similarity, before)
     assert np.array_equal(counts, np.full(len(similarity), 2))
@@ -221,7 +236,8 @@ def test_inputs_are_left_alone(problem, max_subsets):
 @given(problems())
 def test_swap_search_never_claims_more_than_the_optimum(problem):
     similarity, k, weight = problem
-    found = aepo(similarity, k, diversity_weight=weight, max_subsets=0)
+    with SEARCHES["swaps"]():
+        found = aepo(similarity, k, diversity_weight=weight)
     assert found == sorted(set(found))
     assert len(found) == k
     optimum = objective(similarity, all_subsets(len(similarity), k), weight).max()
@@ -236,17 +252,20 @@ def test_swap_search_misses_at_most_one_optimum_in_ten_and_by_little():
         similarity = random_similarity(rng, n, ["uniform", "directions", "clusters"][trial % 3])
         weight = float(rng.choice([0.5, 1.0, 2.0]))
         optimum = objective(similarity, all_subsets(n, k), weight).max()
-        found = aepo(similarity, k, diversity_weight=weight, max_subsets=0)
+        with SEARCHES["swaps"]():
+            found = aepo(similarity, k, diversity_weight=weight)
         average = (1 - weight) * mean_similarity(similarity)
         gaps.append((optimum - value_of(similarity, found, weight)) / (optimum - average))
     assert np.mean(np.array(gaps) > 1e-9) <= 0.1
     assert np.mean(gaps) <= 1e-3
 
 
-@pytest.mark.parametrize("climb", [1, best_subset.CLIMB])  # one start, or as many as there are
+@pytest.mark.parametrize("climb", [1, best_subset.AGAIN])  # one start, or as many as there are
 @pytest.mark.parametrize("seed", range(3))
 def test_no_swap_improves_what_the_swap_search_returns(monkeypatch, seed, climb):
-    monkeypatch.setattr(best_subset, "CLIMB", climb)
+    monkeypatch.setattr(best_subset, "EFFORT", 0)
+    monkeypatch.setattr(best_subset, "FIRST", climb)
+    monkeypatch.setattr(best_subset, "AGAIN", climb)
     similarity = random_similarity(np.random.default_rng(seed), 40, "uniform")
     found = aepo(similarity, 8)  # C(40, 8) is 77 million
     value = value_of(similarity, found, 1.0)
@@ -257,22 +276,25 @@ def test_no_swap_improves_what_the_swap_search_returns(monkeypatch, seed, climb)
 
 
 @pytest.mark.parametrize("block", [1, best_subset.BLOCK])
-@pytest.mark.parametrize("max_subsets", [0, 1_000_000])
+@pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("k", range(2, 10))
-def test_ties_go_to_the_smallest_indices_whatever_the_rounding(monkeypatch, k, max_subsets, block):
+def test_ties_go_to_the_smallest_indices_whatever_the_rounding(monkeypatch, k, search, block):
     monkeypatch.setattr(best_subset, "BLOCK", block)
     noise = 1e-15 * np.random.default_rng(k).normal(size=(9, 9))
-    assert aepo(0.1 + noise, k, max_subsets=max_subsets) == list(range(k))
+    with SEARCHES[search]():
+        assert aepo(0.1 + noise, k) == list(range(k))
 
 
-@pytest.mark.parametrize("max_subsets", [0, 1_000_000])
+@pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("k", range(2, 7))
-def test_of_equal_candidates_the_first_is_taken(k, max_subsets):
+def test_of_equal_candidates_the_first_is_taken(k, search):
     # Every direction appears twice, once in the first six and once, rounded, in the last six.
     rng = np.random.default_rng(k)
     e = rng.normal(size=(6, 6))
     similarity = cosine(np.vstack([e, 3.0 * e[rng.permutation(6)]]))
-    selected, ties = aepo(similarity, k, max_subsets=max_subsets), all_subsets(12, k)
+    ties = all_subsets(12, k)
+    with SEARCHES[search]():
+        selected = aepo(similarity, k)
     values = objective(similarity, ties, 1.0)
     assert selected == ties[values >= values.max() - 1e-12][0].tolist()
 
@@ -298,3 +320,29 @@ def test_single_precision_and_integers_are_computed_in_double_precision():
     assert objective(similarity, [[0, 1, 2]], 1.0).dtype == np.float64
     assert aepo(similarity, 3) == aepo(similarity.astype(float), 3)
     assert aepo(np.eye(4, dtype=int), 2) == [0, 1]
+
+
+@given(problems())
+def test_proof_says_that_nothing_is_better(problem):
+    similarity, k, weight = problem
+    found = aepo_with_bound(similarity, k, diversity_weight=weight)
+    optimum = objective(similarity, all_subsets(len(similarity), k), weight).max()
+    assert found.value == found.bound == pytest.approx(optimum, abs=1e-9)
+
+
+@pytest.mark.parametrize("effort", [0, 2_000, 20_000])
+@pytest.mark.parametrize("seed", range(5))
+def test_proof_given_up_leaves_a_bound_that_holds(monkeypatch, seed, effort):
+    similarity = random_similarity(np.random.default_rng(seed), 16, "directions")
+    optimum = objective(similarity, all_subsets(16, 6), 1.0).max()
+    monkeypatch.setattr(best_subset, "ALWAYS", 0)
+    monkeypatch.setattr(best_subset, "EFFORT", effort)
+    found = aepo_with_bound(similarity, 6)
+    assert found.value == pytest.approx(value_of(similarity, found.members, 1.0))
+    assert found.value - 1e-9 <= optimum <= found.bound + 1e-9
+
+
+def test_proof_reaches_far_beyond_a_million_sets():
+    similarity = random_similarity(np.random.default_rng(0), 128, "directions")
+    found = aepo_with_bound(similarity, 4)  # C(128, 4) is ten millions
+    assert found.value == found.bound

@@ -99,7 +99,7 @@ def test_impossible_k_is_refused_with_what_to_change(name, k):
 
 @pytest.mark.parametrize("name", COMPARING)
 def test_comparing_strategy_without_embeddings_says_so(name):
-    with pytest.raises(ConfigError, match=rf"'{name}' compares.*Set `embedding`.*'random'"):
+    with pytest.raises(ConfigError, match=r"'cosine' compares.*Set `embedding`.*'random'"):
         select(name, replace(candidates(4), embeddings=None), 2)
 
 

@@ -1,12 +1,27 @@
-"""Similarities between texts, as matrices: the u(y, y') of the selection strategies.
+"""Cosine similarity of sentence embeddings: AEPO's own measure.
 
 Notation: N texts, d dimensions of an embedding, e_i the embedding of text i.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.errors import DataError
+from prefopt_core.errors import ConfigError, DataError
+
+
+def compare(
+    responses: Sequence[str], embeddings: npt.NDArray[np.floating] | None
+) -> npt.NDArray[np.float64]:
+    """The cosine of the embeddings that `embedding` asks for (AEPO)."""
+    if embeddings is None:
+        raise ConfigError(
+            "The similarity 'cosine' compares responses by their embeddings, and this run has "
+            "none. Set `embedding`, use another `selection.similarity`, or a strategy that "
+            "compares nothing, such as 'random'."
+        )
+    return cosine(embeddings)
 
 
 def cosine(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -31,10 +46,15 @@ def cosine(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
             f"Embedding {finite.argmin()} of {len(rows)} holds a value that is not finite. "
             "Embed the responses again, or use another embedder."
         )
-    # The largest entry goes first: the square of a very large or very small one has no float64.
-    rows = rows / _one_for_zero(np.abs(rows).max(axis=1, keepdims=True, initial=0.0))
-    rows = rows / _one_for_zero(np.linalg.norm(rows, axis=1, keepdims=True))
+    rows = unit(rows)
     return np.clip(rows @ rows.T, -1.0, 1.0)
+
+
+def unit(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Rows of length 1, along the last axis; rows of zeros stay as they are."""
+    # The largest entry goes first: the square of a very large or very small one has no float64.
+    rows = rows / _one_for_zero(np.abs(rows).max(axis=-1, keepdims=True, initial=0.0))
+    return rows / _one_for_zero(np.linalg.norm(rows, axis=-1, keepdims=True))
 
 
 def _one_for_zero(divisors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,0 +1,29 @@
+"""Similarity measures: when two responses to a prompt are alike.
+
+To add one, write `prefopt_core/similarity/<name>.py` with a function of the `Measure` type and
+add its line to `SIMILARITIES`. Nothing else changes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from prefopt_core.registry import Registry
+from prefopt_core.similarity.embeddings import cosine
+
+Measure = Callable[..., npt.NDArray[np.floating]]
+"""`(responses, embeddings, *, **params) -> (N, N)`; [i, j] is how like response i response j is."""
+
+SIMILARITIES: Registry[Measure] = Registry(
+    "similarity measure",
+    {
+        "bertscore": "prefopt_core.similarity.bertscore:compare",
+        "bleu": "prefopt_core.similarity.ngrams:bleu",
+        "chrf": "prefopt_core.similarity.ngrams:chrf",
+        "cosine": "prefopt_core.similarity.embeddings:compare",
+        "function": "prefopt_core.similarity.function:compare",
+    },
+)
+
+__all__ = ["SIMILARITIES", "Measure", "cosine"]
