@@ -26,7 +26,8 @@ def aepo(config: AepoConfig) -> Result:
     if config.evaluation:
         prompts = board.draw(config.test_prompts, None, "training")
     candidates = generate_candidates(prompts, policy, config.generation, seed)  # Y_cand, N each
-    embeddings = embed_candidates(candidates, config.embedding)  # u(y, y')
+    embedding = config.embedding
+    embeddings = embed_candidates(candidates, embedding) if embedding else None  # u(y, y')
     chosen = select_responses(candidates, embeddings, config.selection, seed)  # Y_ann, k each
     labels = annotate_responses(chosen, candidates, prompts, config.annotation, budget, seed)
     logps = None

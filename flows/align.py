@@ -27,7 +27,8 @@ def align(config: AlignConfig) -> Result:
     for number, turn in enumerate(config.rounds, 1):
         prompts = board.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
         candidates = generate_candidates(prompts, policy, config.generation, seed)  # N ~ π_{t-1}
-        embeddings = embed_candidates(candidates, config.embedding)
+        embedding = config.embedding
+        embeddings = embed_candidates(candidates, embedding) if embedding else None
         selected = select_responses(candidates, embeddings, config.selection, seed)  # k of N
         logps = score_responses(selected, candidates, prompts, policy, scoring)  # log π_{t-1}
         labels = judgments = judged = None

@@ -71,7 +71,9 @@ class Iterated(Experiment):
 class AlignConfig(Iterated):
     """The joined loop: AEPO chooses what is labelled, SPA labels the rest."""
 
-    embedding: EmbeddingConfig = Field(default_factory=EmbeddingConfig)
+    embedding: EmbeddingConfig | None = Field(
+        default_factory=EmbeddingConfig, description="null if nothing compares by embeddings."
+    )
     selection: SelectionConfig = Field(default_factory=SelectionConfig)
     annotation: AnnotationConfig
     budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
@@ -108,7 +110,9 @@ class AepoConfig(Experiment):
     policy: PolicyConfig | None = Field(
         None, description="The model; not needed for a data set from existing candidates."
     )
-    embedding: EmbeddingConfig = Field(default_factory=EmbeddingConfig)
+    embedding: EmbeddingConfig | None = Field(
+        default_factory=EmbeddingConfig, description="null if nothing compares by embeddings."
+    )
     selection: SelectionConfig = Field(default_factory=SelectionConfig)
     annotation: AnnotationConfig
     budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")

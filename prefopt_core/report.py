@@ -1,13 +1,22 @@
 """What a run came to, as people read it: a table of rounds, plots, one HTML file."""
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+
+from prefopt_core.figures import plot_rounds, plot_selection
+from prefopt_core.inspection import (
+    Choice,
+    Chosen,
+    Inspection,
+    caption,
+    choices,
+    inspect,
+    table_of_selection,
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,8 @@ COLUMNS = (
     Column("self_label_agreement", "self-labels right", "{:.0f}", " %"),
     Column("response_words", "words", "{:.1f}"),
 )
-_BLUE, _ORANGE, _GREY = "#1f6feb", "#d9730d", "#8b949e"
+_EXAMPLES = 5  # prompts, and pairs of each source, that a page shows
+_MOST_LEFT = 8  # responses to a prompt that are shown though they were not selected
 
 
 def note(metrics: pl.DataFrame) -> str:
@@ -68,50 +78,31 @@ def _cell(row: dict[str, Any] | None, column: Column) -> str:
     return f"{value}{column.unit}" + (f" [{low}, {high}]" if low else "")
 
 
-def markdown(metrics: pl.DataFrame, title: str) -> str:
+def markdown(metrics: pl.DataFrame, title: str, chosen: Chosen | None = None) -> str:
     """The report of the rounds so far, for Prefect: well below its 100 KB."""
-    header, rows = table_of_rounds(metrics)
-    lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
     plot = plot_rounds(metrics)
     image = f'\n\n<img src="{plot}" width="760" alt="figures by round">' if plot else ""
-    return f"## {title}\n\n" + "\n".join(lines) + f"\n\n{note(metrics)}{image}\n"
+    rounds = _markdown_table(*table_of_rounds(metrics))
+    text = f"## {title}\n\n{rounds}\n\n{note(metrics)}{image}\n"
+    if chosen is None:
+        return text
+    inspection = inspect(chosen)
+    text += f"\n## What was selected\n\n{_markdown_table(*table_of_selection(chosen, inspection))}"
+    return text + "\n\n" + "\n\n".join(_plot_and_caption(chosen, inspection)) + "\n"
 
 
-def plot_rounds(metrics: pl.DataFrame) -> str:
-    """Win rate, gold score and length by round, as a `data:` URL; "" when nothing was graded."""
-    if "gold_score" not in metrics["metric"]:
-        return ""
-    import matplotlib
+def _plot_and_caption(chosen: Chosen, inspection: Inspection | None) -> list[str]:
+    """As HTML, which Markdown may hold too."""
+    if inspection is None:
+        return ["Without embeddings nothing can be said of how much the responses are alike."]
+    plot = plot_selection(inspection, choices(chosen, chosen.prompt_ids()[:_EXAMPLES]))
+    alt = "the selected responses among all; objective and coverage by labels per prompt"
+    return [f'<img src="{plot}" width="860" alt="{alt}">', caption(inspection)]
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
-    panels = (
-        ("win_rate", "win rate over the start policy", _BLUE),
-        ("gold_score", "mean gold score", _ORANGE),
-        ("response_words", "words per response", _GREY),
-    )
-    figure, axes = pyplot.subplots(1, 3, figsize=(9.5, 2.7), layout="constrained")
-    for axis, (metric, title, colour) in zip(axes, panels, strict=True):
-        rows = metrics.filter(pl.col("metric") == metric).sort("round")
-        value, low, high = (rows[name].to_numpy() for name in ("value", "low", "high"))
-        axis.errorbar(
-            rows["round"], value, yerr=[value - low, high - value],
-            marker="o", markersize=5, capsize=3, color=colour,
-        )  # fmt: skip
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel("round (0 is the start)", fontsize=9)
-        axis.set_xticks(sorted(set(metrics["round"])))
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", alpha=0.3)
-        if metric == "win_rate":
-            axis.axhline(0.5, color=_GREY, linestyle="--", linewidth=1)
-            axis.set_ylim(0, 1.05)
-    file = io.BytesIO()
-    # No date in the file: the same figures give the same bytes.
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 _PAGE = """<!doctype html>
@@ -132,28 +123,67 @@ pre {{ background: #f6f8fa; padding: 1rem; overflow-x: auto; font-size: 13px }}
 
 
 def html_report(
-    metrics: pl.DataFrame, preferences: pl.DataFrame, config: str, title: str, examples: int = 5
+    metrics: pl.DataFrame,
+    preferences: pl.DataFrame,
+    config: str,
+    title: str,
+    chosen: Chosen | None = None,
 ) -> str:
-    """One self-contained page: rounds, plots, examples of pairs, the config that made them."""
-    header, rows = table_of_rounds(metrics)
-    parts = [_html_table(header, rows)]
-    parts.append(f"<p>{note(metrics)}</p>")
+    """One self-contained page: rounds, plots, the last selection and its pairs, the config."""
+    parts = [_html_table(*table_of_rounds(metrics)), f"<p>{note(metrics)}</p>"]
     if plot := plot_rounds(metrics):
         parts.append(f'<img src="{plot}" alt="figures by round">')
+    if chosen is not None:
+        parts += _selection(chosen)
     parts.append(f"<h2>Pairs of the last round ({preferences.height:,})</h2>")
     parts.append(
-        _html_table(
-            ["source", "prompt", "chosen / rejected"], _examples(preferences, examples), raw=True
-        )
+        _html_table(["source", "prompt", "chosen / rejected"], _pairs(preferences), raw=True)
     )
     parts.append(f"<h2>Config</h2><pre>{html.escape(config)}</pre>")
+    return _page(title, parts)
+
+
+def selection_report(chosen: Chosen, title: str) -> str:
+    """One self-contained page on a selection that belongs to no run."""
+    return _page(title, _selection(chosen))
+
+
+def _page(title: str, parts: Sequence[str]) -> str:
     return _PAGE.format(title=html.escape(title), body="\n".join(parts))
 
 
-def _examples(preferences: pl.DataFrame, count: int) -> list[list[str]]:
+def _selection(chosen: Chosen) -> list[str]:
+    inspection = inspect(chosen)
+    parts = ["<h2>What was selected</h2>", _html_table(*table_of_selection(chosen, inspection))]
+    parts += [f"<p>{part}</p>" for part in _plot_and_caption(chosen, inspection)]
+    for number, choice in enumerate(choices(chosen, chosen.prompt_ids()[:_EXAMPLES]), 1):
+        parts.append(f"<h3>Prompt {number}</h3><p>{html.escape(shortened(choice.prompt, 400))}</p>")
+        parts.append(_html_table(*_responses(choice), raw=True))
+    return parts
+
+
+def _responses(choice: Choice) -> tuple[list[str], list[list[str]]]:
+    """(header, rows): the selected in their order, then what was left, the least covered first."""
+    left = [at for at in range(len(choice.responses)) if at not in choice.selected]
+    nearest = None if choice.vectors is None else choice.nearest(choice.selected)
+    if nearest is not None:
+        left.sort(key=nearest.__getitem__)
+    rows = []
+    for rank, at in enumerate([*choice.selected, *left[:_MOST_LEFT]], 1):
+        selected = rank <= len(choice.selected)
+        name = f"<b>selected&nbsp;{rank}</b>" if selected else "left"
+        near = "" if selected or nearest is None else f"{nearest[at]:.2f}"
+        text = html.escape(shortened(choice.responses[at], 300))
+        rows.append([name, f"{choice.counts[at]}×", near, text])
+    if len(left) > _MOST_LEFT:
+        rows.append(["left", "", "", f"… and {len(left) - _MOST_LEFT} more"])
+    return ["", "sampled", "cosine to nearest selected", "response"], rows
+
+
+def _pairs(preferences: pl.DataFrame) -> list[list[str]]:
     """Some of each source, so that the policy's own labels can be looked at beside paid ones."""
     rows = []
-    some = preferences.group_by("source", maintain_order=True).head(count)
+    some = preferences.group_by("source", maintain_order=True).head(_EXAMPLES)
     for row in some.iter_rows(named=True):
         prompt, chosen, rejected = (
             html.escape(shortened(row[side][-1]["content"], 400))

@@ -9,15 +9,24 @@ import yaml
 from prefopt_core.artifacts import Artifact, sha256_of
 from prefopt_core.experiments import Experiment
 from prefopt_core.files import explained, publish, temporary
+from prefopt_core.inspection import Chosen
 from prefopt_core.latest import note_latest
 from prefopt_core.report import html_report, markdown, shortened
 from prefopt_core.store import Store
 from tasks.stage import inside_flow_run, planning
 
+Choice = tuple[Artifact, Artifact, Artifact | None, Artifact]
+"""(selections, candidates, embeddings, prompts) of one round."""
+
 _EXAMPLES = 20
 
 
-def report_round(flow: str, metrics: Sequence[Artifact], preferences: Artifact | None) -> None:
+def report_round(
+    flow: str,
+    metrics: Sequence[Artifact],
+    preferences: Artifact | None,
+    choice: Choice | None = None,
+) -> None:
     """Show the rounds so far in Prefect: one markdown report, and a table of pairs."""
     if planning() or not inside_flow_run():
         return
@@ -27,7 +36,9 @@ def report_round(flow: str, metrics: Sequence[Artifact], preferences: Artifact |
     figures = pl.concat([Store.open().read(table) for table in metrics])
     title = f"{flow}: round {round_number}" if round_number else f"{flow}: start policy"
     create_markdown_artifact(
-        markdown(figures, title), key=f"{flow}-round-{round_number}", description=title
+        markdown(figures, title, _chosen(choice)),
+        key=f"{flow}-round-{round_number}",
+        description=title,
     )
     if preferences is not None:
         pairs = Store.open().read(preferences)
@@ -37,6 +48,15 @@ def report_round(flow: str, metrics: Sequence[Artifact], preferences: Artifact |
             description=f"{min(_EXAMPLES, pairs.height)} of {pairs.height:,} pairs of round "
             f"{round_number}; all of them: `prefopt show {preferences.digest[:12]}`",
         )
+
+
+def _chosen(choice: Choice | None) -> Chosen | None:
+    if choice is None:
+        return None
+    read = Store.open().read
+    selections, candidates, embeddings, prompts = choice
+    vectors = read(embeddings) if embeddings else None
+    return Chosen(read(selections), read(candidates), vectors, read(prompts))
 
 
 def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:
@@ -54,11 +74,15 @@ def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:
 
 
 def write_report(
-    flow: str, config: Experiment, metrics: Sequence[Artifact], preferences: Sequence[Artifact]
+    flow: str,
+    config: Experiment,
+    metrics: Sequence[Artifact],
+    preferences: Sequence[Artifact],
+    choice: Choice | None = None,
 ) -> Path | None:
     """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
 
-    `preferences` are the pairs of every round.
+    `preferences` are the pairs of every round, `choice` is the last round's selection.
     """
     if planning():
         return None
@@ -69,6 +93,7 @@ def write_report(
         store.read(preferences[-1]),
         yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
         f"prefopt {flow}, seed {config.seed}",
+        _chosen(choice),
     )
     path = store.root / "runs" / f"{flow}-{sha256_of(settings)[:8]}" / "report.html"
     with explained(store.root), temporary(store.root / "runs") as file:

@@ -11,6 +11,8 @@ from flows.console import ConsoleObserver
 from prefopt_core.config import EmbeddingConfig, GenerationConfig, PromptsConfig, SelectionConfig
 from prefopt_core.errors import ConfigError
 from prefopt_core.files import explained, publish, temporary
+from prefopt_core.inspection import Chosen
+from prefopt_core.report import selection_report
 from prefopt_core.store import Store
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates
@@ -26,7 +28,7 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 
 
 def select(arguments: argparse.Namespace) -> None:
-    """Read candidates, embed them, select, write the chosen rows."""
+    """Read candidates, embed them, select, write the chosen rows and a page on the choice."""
     output = arguments.output or Path(f"{arguments.file.stem}.selected.csv")
     if output.suffix not in _WRITERS:
         raise ConfigError(f"--output {output} must end in {', '.join(_WRITERS)}.")
@@ -41,15 +43,24 @@ def select(arguments: argparse.Namespace) -> None:
         embeddings = embed_candidates(candidates, embedding)
         selected = select_responses(candidates, embeddings, selection, seed)
     read = Store.open().read
-    responses = read(candidates)
-    rows = _readable(read(selected), responses, read(prompts))
-    with explained(output.parent), temporary(output.parent) as file_path:
-        _WRITERS[output.suffix](rows, file_path)
-        publish(file_path, output)
+    chosen = Chosen(read(selected), read(candidates), read(embeddings), read(prompts))
+    rows = _readable(chosen.selections, chosen.candidates, chosen.prompts)
+    page = output.with_suffix(".html")
+    title = f"{selection.strategy}, k = {selection.k}: {arguments.file.name}"
+    _write(output, lambda path: _WRITERS[output.suffix](rows, path))
+    _write(page, lambda path: path.write_text(selection_report(chosen, title), encoding="utf-8"))
     console.print(
-        f"{rows.height} of {responses.height} responses to {prompts.rows} prompts in {output}",
+        f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
+        f"{output}\nwhat was selected and what was left: {page}",
         highlight=False,
+        soft_wrap=True,
     )
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    with explained(path.parent), temporary(path.parent) as file:
+        write(file)
+        publish(file, path)
 
 
 def _readable(

@@ -1,15 +1,10 @@
 """Score with a Python function of the user's."""
 
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prefopt_core.annotation import Request
-from prefopt_core.errors import ConfigError
-from prefopt_core.registry import did_you_mean
+from prefopt_core.functions import load_function
 
 
 def annotate(requests: Sequence[Request], *, function: str) -> Iterator[float | None]:
@@ -20,41 +15,3 @@ def annotate(requests: Sequence[Request], *, function: str) -> Iterator[float | 
         if len(request.prompt) == 1:  # the usual case: a plain text
             prompt = request.prompt[0]["content"]
         yield score(prompt, request.response)
-
-
-def load_function(path: str) -> Callable[[Any, str], float]:
-    """Resolve the function's name, or say what is wrong with it."""
-    source, _, name = path.rpartition(":")
-    if not source or not name:
-        raise ConfigError(f"{path!r} names no function. Write 'module:function' or 'file.py:name'.")
-    try:
-        module = _module(source)
-    except (ImportError, SyntaxError) as error:
-        problem = f"{type(error).__name__}: {error}"
-        if isinstance(error, ModuleNotFoundError) and error.name == source.partition(".")[0]:
-            problem += f". For a file of yours write 'file.py:{name}'"
-        raise ConfigError(f"Cannot load the annotator function {path!r}: {problem}.") from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
-        raise ConfigError(f"{source} has no function {name!r}.{did_you_mean(name, known)}")
-    return cast(Callable[[Any, str], float], function)
-
-
-def _module(source: str) -> ModuleType:
-    if not source.endswith(".py"):
-        if not all(part.isidentifier() for part in source.split(".")):
-            raise ConfigError(
-                f"{source!r} is neither a module nor a file that ends in .py. "
-                "Write 'module:function' or 'file.py:name'."
-            )
-        return importlib.import_module(source)
-    if not Path(source).is_file():
-        raise ConfigError(f"There is no file {source} to load an annotator function from.")
-    spec = importlib.util.spec_from_file_location(f"_annotator_{Path(source).stem}", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

@@ -29,7 +29,7 @@ def embed(
     device: str = "auto",
 ) -> npt.NDArray[np.float32]:
     """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id."""
-    encoder = _load(model, device)
+    encoder = load_encoder(model, device)
     vectors = []
     # Longest first, as the library sorts within a call: equal lengths share a batch, no padding.
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -46,7 +46,7 @@ def embed(
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, device: str) -> "SentenceTransformer":
+def load_encoder(model: str, device: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
     silence_libraries()

@@ -120,7 +120,9 @@ def _by_branches(
     mates = -np.sort(np.where(np.eye(n, dtype=bool), np.inf, -shares), axis=1)
     half = np.column_stack([np.zeros(n), np.cumsum(mates[:, : k - 1], axis=1)]) / 2
     root = _Nodes(np.zeros((1, 0), np.intp), np.zeros(1), np.zeros((1, n)), np.full(1, np.inf))
-    waiting, members, value = [root], [], -np.inf  # depth first: a stack
+    waiting = [root]  # depth first: a stack
+    members: list[int] = []
+    value = -np.inf
     while waiting:
         if effort <= 0:
             open_bound = max(nodes.bound.max(initial=-np.inf) for nodes in waiting)

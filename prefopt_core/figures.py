@@ -1,0 +1,188 @@
+"""Pictures, as `data:` URLs: the same figures give the same bytes."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from prefopt_core.inspection import Choice, Inspection, mean
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+
+_BLUE, _ORANGE, _GREY = "#1f6feb", "#d9730d", "#6e7781"
+_DOT = 90  # area of a response that was sampled once, in square points: a digit fits in
+
+
+def plot_rounds(metrics: pl.DataFrame) -> str:
+    """Win rate, gold score and length by round, as a `data:` URL; "" when nothing was graded."""
+    if "gold_score" not in metrics["metric"]:
+        return ""
+    panels = (
+        ("win_rate", "win rate over the start policy", _BLUE),
+        ("gold_score", "mean gold score", _ORANGE),
+        ("response_words", "words per response", _GREY),
+    )
+    figure = _figure(9.5, 2.7)
+    for axis, (metric, title, colour) in zip(figure.subplots(1, 3), panels, strict=True):
+        rows = metrics.filter(pl.col("metric") == metric).sort("round")
+        value, low, high = (rows[name].to_numpy() for name in ("value", "low", "high"))
+        axis.errorbar(
+            rows["round"], value, yerr=[value - low, high - value],
+            marker="o", markersize=5, capsize=3, color=colour,
+        )  # fmt: skip
+        _label(axis, title, "round (0 is the start)")
+        axis.set_xticks(sorted(set(metrics["round"])))
+        if metric == "win_rate":
+            axis.axhline(0.5, color=_GREY, linestyle="--", linewidth=1)
+            axis.set_ylim(0, 1.05)
+    return _data_url(figure)
+
+
+def plot_selection(inspection: Inspection, examples: Sequence[Choice]) -> str:
+    """Where the selected responses lie among all, and what more labels would buy.
+
+    Args:
+        inspection: The figures of the selection and of others.
+        examples: At least one prompt to look at; the first three are drawn.
+    """
+    figure = _figure(9.5, 6.6)
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.1))[:, 0]
+    shown = examples[:3]
+    for number, axis in enumerate(top.subplots(1, len(shown), squeeze=False)[0]):
+        _draw_plane(axis, shown[number], f"prompt {number + 1}")
+    _legend(top, _kinds_of_dots())
+    left, right = bottom.subplots(1, 2)
+    _draw_by_k(left, inspection, "objective")
+    _label(left, "Representative and diverse", up="objective f(S) at λ = 1")
+    _draw_by_k(right, inspection, "coverage")
+    up = "coverage: mean cosine of a response\nto the nearest labelled one"
+    _label(right, "What more labels buy", up=up)
+    _legend(bottom, left.get_legend_handles_labels()[0])
+    return _data_url(figure)
+
+
+def plane(vectors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], list[float]]:
+    """Project embeddings on their two principal axes.
+
+    Args:
+        vectors: (N, d).
+
+    Returns:
+        (N, 2) coordinates, and the share of the variance along each axis. An axis points to
+        where its outermost response lies, so that no sign is left to the library's choice.
+    """
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    spread = np.pad((u * s)[:, :2], ((0, 0), (0, max(0, 2 - len(s)))))
+    outermost = spread[np.abs(spread).argmax(axis=0), [0, 1]]
+    shares = np.pad(s**2, (0, 2))[:2] / max(float((s**2).sum()), 1e-12)
+    return spread * np.where(outermost < 0, -1.0, 1.0), shares.tolist()
+
+
+def _draw_plane(axis: "Axes", choice: Choice, name: str) -> None:
+    """One prompt's responses: those left as open circles, the selected filled, with their rank."""
+    assert choice.vectors is not None
+    points, (across, up) = plane(choice.vectors)
+    x, y = points.T
+    area = _DOT * choice.counts.clip(max=16)  # larger ones would hide the others
+    left = np.setdiff1d(np.arange(len(area)), choice.selected)
+    axis.scatter(x[left], y[left], area[left], facecolors="none", edgecolors=_GREY)
+    for rank, at in enumerate(choice.selected, 1):
+        axis.scatter(x[at], y[at], area[at], color=_BLUE, edgecolors="white", zorder=3)
+        axis.annotate(
+            str(rank), (x[at], y[at]), ha="center", va="center_baseline", zorder=4,
+            color="white", fontsize=7.5 if rank < 10 else 6, fontweight="bold",
+        )  # fmt: skip
+    middle_x, middle_y = (x.min() + x.max()) / 2, (y.min() + y.max()) / 2
+    half = 0.65 * max(np.ptp(x), np.ptp(y), 1e-3)  # nothing touches the border, also if all are one
+    axis.set(xlim=(middle_x - half, middle_x + half), ylim=(middle_y - half, middle_y + half))
+    axis.set(xticks=[], yticks=[], aspect="equal")
+    title = f"{name}: {len(choice.selected)} of {len(area)} selected"
+    _label(axis, title, f"1st axis, {across:.0%} of variance", f"2nd axis, {up:.0%}")
+
+
+def _kinds_of_dots() -> list["Artist"]:
+    from matplotlib.lines import Line2D
+
+    def dot(name: str, colour: str, inside: str, times: int = 1) -> Line2D:
+        size = (times * _DOT) ** 0.5
+        return Line2D(
+            [], [], marker="o", linestyle="none", color=colour, markerfacecolor=inside,
+            markersize=size, label=name,
+        )  # fmt: skip
+
+    return [
+        dot("selected, numbered as labels are spent", _BLUE, _BLUE),
+        dot("left", _GREY, "none"),
+        dot("sampled four times", _GREY, "none", times=4),
+    ]
+
+
+def _draw_by_k(axis: "Axes", inspection: Inspection, name: str) -> None:
+    """AEPO's choice for every k, a random one, and the selection at hand."""
+    ks = list(inspection.by_k)
+    aepo = np.array(
+        [[getattr(f, name) for f in figures] for figures, _ in inspection.by_k.values()]
+    )
+    low, high = np.quantile(aepo, (0.25, 0.75), axis=1)
+    axis.plot(ks, aepo.mean(axis=1), "o-", color=_BLUE, markersize=4, label="AEPO, mean")
+    axis.fill_between(
+        ks, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="AEPO, middle half of prompts"
+    )
+    chance = [mean(figures, name) for _, figures in inspection.by_k.values()]
+    axis.plot(ks, chance, "s--", color=_GREY, markersize=4, label="random, expected")
+    axis.plot(
+        [inspection.k], [mean(inspection.selected, name)], "D", color=_ORANGE, markersize=9,
+        markerfacecolor="none", markeredgewidth=2, label="this selection",
+    )  # fmt: skip
+    axis.set_xscale("log")  # also far apart, small k keep their places
+    axis.minorticks_off()
+    axis.set_xticks(ks, [f"{k}\n{_count(k * inspection.prompts)}" for k in ks])
+    axis.set_xlim(ks[0] * 0.9, ks[-1] * 1.1)
+    axis.set_xlabel(f"labels per prompt, k; below: for all prompts ({inspection.prompts:,})")
+
+
+def _count(labels: int) -> str:
+    return f"{labels:,}" if labels < 10_000 else f"{labels / 1000:,.0f}k"
+
+
+def _figure(width: float, height: float) -> "Figure":
+    # Not through pyplot, whose state all threads of a server would share.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _label(axis: "Axes", title: str, across: str = "", up: str = "") -> None:
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel(across or axis.get_xlabel(), fontsize=9)
+    axis.set_ylabel(up, fontsize=9)
+    axis.tick_params(labelsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", alpha=0.3)
+
+
+def _legend(figure: "FigureBase", handles: Sequence["Artist"]) -> None:
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False
+    )
+
+
+def _data_url(figure: "Figure") -> str:
+    from PIL import Image
+
+    drawn, file = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    # A third of the bytes: Prefect takes 100 KB. Nothing but the pixels goes into the file, so
+    # the same figures give the same bytes.
+    picture = Image.open(drawn).convert("RGB")
+    few = picture.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(file, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,145 @@
+"""Inverted lists: neighbours are sought among the rows that share a centroid.
+
+The partition behind FAISS's IVF indexes (Jégou et al., "Product Quantization for Nearest Neighbor
+Search", 2011): a row is at home in the list of its nearest centroid and visits the next few.
+
+Notation: n rows, L lists, `probes` lists per row.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from prefopt_core.errors import DataError
+from prefopt_core.pool.clustering import nearest_centroids, spherical_k_means
+from prefopt_core.pool.points import (
+    IndexArray,
+    ListArray,
+    Pool,
+    Vectors,
+    require_unit_rows,
+)
+
+PROBES = 4
+TRAINING_ROWS = 32  # per list, at most
+ITERATIONS = 5
+ALL_WITH_ALL = 4096  # rows up to which one list will do
+CROWDED = 100  # rows per list, below which the lists of a larger pool are of no use to its sample
+
+
+def nearest_lists(
+    pool: Pool, rng: np.random.Generator, *, lists: int | None = None, probes: int = PROBES
+) -> ListArray:
+    """Cluster a sample of the pool, and find the lists nearest to every row.
+
+    Args:
+        pool: n rows; what `pool.nearest` holds is not looked at.
+        rng: Draws the sample and where the clustering starts.
+        lists: L, never more than n. None for 2·√n, where comparing rows with centroids costs as
+            much as comparing rows with the members of `PROBES` lists, and for a single list up
+            to 4,096 rows, where comparing all with all is quick.
+        probes: Lists per row; never more than L.
+
+    Returns:
+        (n, probes) list numbers below L, the nearest first.
+    """
+    nearest = np.empty((len(pool), min(probes, _count(len(pool), lists))), dtype=np.int32)
+    for at, numbers in _assign(pool, rng, lists, probes):
+        nearest[at] = numbers
+    return nearest
+
+
+def lists_of(pool: Pool, rng: np.random.Generator) -> ListArray:
+    """The lists that the pool brings if they are well filled, else new ones."""
+    if pool.nearest is not None and len(np.unique(pool.nearest[:, 0])) * CROWDED <= len(pool):
+        return pool.nearest
+    return nearest_lists(pool, rng)
+
+
+def members_and_visitors(nearest: ListArray) -> Iterator[tuple[int, IndexArray, int]]:
+    """Walk the lists that have members.
+
+    Args:
+        nearest: (n, probes), see `nearest_lists`.
+
+    Yields:
+        The list's number, the positions that have it among their probes, and how many of these
+        are at home there: they come first. Both groups are in ascending order.
+    """
+    n = len(nearest)
+    flat = nearest.T.ravel()  # all homes before all visits, and a stable sort keeps that
+    order = np.argsort(flat, kind="stable")
+    starts = np.searchsorted(flat[order], np.arange(flat.max() + 2))
+    homes = np.bincount(nearest[:, 0], minlength=len(starts))
+    for number, (start, stop) in enumerate(pairwise(starts)):
+        if homes[number]:
+            yield number, order[start:stop] % n, int(homes[number])
+
+
+def build_index(
+    blocks: Iterable[npt.NDArray[np.floating]],
+    n: int,
+    d: int,
+    folder: Path,
+    *,
+    rng: np.random.Generator,
+    lists: int | None = None,
+    probes: int = PROBES,
+) -> Pool:
+    """Write a pool and its lists to disk, block by block, and open it.
+
+    Args:
+        blocks: (m, d) unit rows each, n rows in all.
+        n: How many rows will come, at least one.
+        d: How many dimensions they have.
+        folder: An existing folder; gets `vectors.npy` (float16) and `nearest.npy` (int32), the
+            same bytes for the same rows and `rng`.
+        rng: See `nearest_lists`.
+        lists: See `nearest_lists`.
+        probes: See `nearest_lists`.
+    """
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.dtype("<f2"), (n, d))
+    stop = 0
+    for block in blocks:
+        start, stop = stop, stop + len(block)
+        if stop > n or block.shape[1] != d:
+            raise DataError(f"Expected ({n}, {d}) vectors, and rows {start}.. are {block.shape}.")
+        require_unit_rows(block, np.arange(start, stop))
+        vectors[start:stop] = block
+    if stop < n:
+        raise DataError(f"Expected {n} vectors, and only {stop} came. Embed every row.")
+    shape = (n, min(probes, _count(n, lists)))
+    nearest = np.lib.format.open_memmap(folder / "nearest.npy", "w+", np.dtype("<i4"), shape)
+    for at, numbers in _assign(Pool.whole(vectors), rng, lists, probes):
+        nearest[at] = numbers
+    vectors.flush()
+    nearest.flush()
+    return open_index(folder)
+
+
+def open_index(folder: Path) -> Pool:
+    """The pool that `build_index` wrote, memory-mapped and read-only."""
+    vectors, nearest = (np.load(folder / f"{x}.npy", mmap_mode="r") for x in ("vectors", "nearest"))
+    return Pool.whole(vectors, nearest)
+
+
+def _count(n: int, lists: int | None) -> int:
+    if lists is None:
+        lists = 2 * math.isqrt(n) if n > ALL_WITH_ALL else 1
+    return min(lists, n)
+
+
+def _assign(
+    pool: Pool, rng: np.random.Generator, lists: int | None, probes: int
+) -> Iterator[tuple[slice, IndexArray]]:
+    count = _count(len(pool), lists)
+    sample = rng.choice(len(pool), size=min(len(pool), TRAINING_ROWS * count), replace=False)
+    sample.sort()  # reads a memory-mapped file forwards
+    points: Vectors = pool.take(sample)
+    centroids = spherical_k_means(points, pool.weights[sample], count, ITERATIONS, rng)
+    for at, block in pool.blocks():
+        yield at, nearest_centroids(block, centroids, min(probes, count))[0]
