@@ -23,8 +23,8 @@ def aepo(config: AepoConfig) -> Result:
     prompts = load_prompts(config.prompts, seed)  # x ∈ D
     board = Scoreboard("aepo", config, prompts)
     board.measure(policy)
-    if config.evaluation:
-        prompts = board.draw(config.test_prompts, None, "training")
+    if config.evaluation or config.pool:
+        prompts = board.draw(0, None, "training")
     candidates = generate_candidates(prompts, policy, config.generation, seed)  # Y_cand, N each
     embedding = config.embedding
     embeddings = embed_candidates(candidates, embedding) if embedding else None  # u(y, y')

@@ -10,6 +10,7 @@ VERBS = {
     "run": "flows.verbs.run:run",
     "plan": "flows.verbs.run:plan",
     "select": "flows.verbs.select:select",
+    "pool": "flows.verbs.pool:pool",
     "list": "flows.verbs.listing:list_names",
     "show": "flows.verbs.show:show",
     "export": "flows.verbs.show:export",
@@ -92,6 +93,22 @@ def parser() -> argparse.ArgumentParser:
     select.add_argument("--seed", type=int, default=0)
     select.add_argument("--empty", choices=("error", "drop", "keep"), default="error")
     select.add_argument("--output", type=Path, help="write .csv, .jsonl or .parquet")
+
+    pool = verbs.add_parser("pool", help="choose which prompts of a large file deserve labels")
+    pool.add_argument("file", type=Path, help="prompts, or a .parquet of embeddings (--vectors)")
+    pool.add_argument("--count", type=int, required=True, help="how many to choose")
+    pool.add_argument("--strategy", default="facility_location")
+    pool.add_argument("--vectors", metavar="COLUMN", help="the column with embeddings; else embed")
+    pool.add_argument("--strata", metavar="COLUMN", help="give every stratum its share")
+    pool.add_argument(
+        "--rule", default="proportional", help="shares: proportional, square_root or equal"
+    )
+    pool.add_argument(
+        "--near-duplicates", type=float, default=0.95, metavar="COSINE", help="1 keeps all"
+    )
+    pool.add_argument("--embedder", default="sentence-transformers")
+    pool.add_argument("--seed", type=int, default=0)
+    pool.add_argument("--output", type=Path, help="write .csv, .jsonl or .parquet")
 
     names = verbs.add_parser("list", help="list what a config can name, with its settings")
     names.add_argument("kind", nargs="?", help="strategies, annotators, …; all kinds if left out")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.pool import deserving
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.experiments import Experiment
 from tasks.annotation import grade_responses
@@ -33,10 +34,17 @@ class Scoreboard:
         self.metrics: list[Artifact] = []
         self.grades: list[Artifact] = []
         self.choice: Choice | None = None
+        self.reserved = 0  # prompts that are not to be learned from
         self.test = self.draw(0, config.test_prompts, "evaluation") if config.evaluation else None
+        self.reserved = config.test_prompts
+        if config.pool:
+            rest = self.draw(0, None, "training")
+            self.prompts = deserving(rest, config.pool, config.prompts.shard_size, config.seed)
+            self.reserved = 0
 
     def draw(self, first: int, count: int | None, purpose: str) -> Artifact:
         """Prompts for one purpose, disjoint from those of others."""
+        first += self.reserved
         shard_size, seed = self.config.prompts.shard_size, self.config.seed
         return draw_prompts(self.prompts, first, count, purpose, shard_size, seed, self.used)
 

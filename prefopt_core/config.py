@@ -8,10 +8,13 @@ from pydantic import Field, field_validator
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.errors import ConfigError
+from prefopt_core.files import content_digest
 from prefopt_core.generation import GENERATORS
 from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.pairing import PAIRINGS
 from prefopt_core.policies import POLICIES
+from prefopt_core.pool import POOL_STRATEGIES
+from prefopt_core.pool.strata import Rule
 from prefopt_core.registry import Registry
 from prefopt_core.sections import Backend, Config
 from prefopt_core.selection import STRATEGIES
@@ -84,6 +87,49 @@ class SelectionConfig(Backend):
     def key_part(self) -> Any:
         """The part of the similarity is its own: it may name files."""
         return super().key_part() | {"similarity": self.similarity.key_part()}
+
+
+class VectorsConfig(Config):
+    """Embeddings in a Parquet file of the user's."""
+
+    path: str = Field(description="A .parquet.")
+    column: str = Field(description="The column with the vectors.")
+    strata: str | None = Field(None, description="The column with each row's stratum.")
+
+    def key_part(self) -> Any:
+        """The file counts by what is in it."""
+        digest = content_digest(Path(self.path))
+        return super().key_part() | {"path": digest or self.path}
+
+
+class PoolConfig(Backend):
+    """Which of many prompts deserve the budget, before anything is generated for them."""
+
+    registry: ClassVar[Registry[Any]] = POOL_STRATEGIES
+    choice: ClassVar[str] = "strategy"
+
+    strategy: str = Field(
+        "facility_location", description="A name from `prefopt list pool-strategies`."
+    )
+    count: int = Field(ge=1, description="Prompts to keep.")
+    near_duplicates: float | None = Field(
+        0.95,
+        gt=0,
+        le=0.999,
+        description="Cosine from which one prompt stands for another; null keeps all.",
+    )
+    rule: Rule = Field(
+        "proportional", description="Share of a stratum: by its size, its root, or equal."
+    )
+    embedding: EmbeddingConfig = Field(
+        default_factory=EmbeddingConfig, description="What makes two prompts alike."
+    )
+
+    def key_part(self) -> Any:
+        """How prompts were embedded is known by the embeddings."""
+        part = super().key_part()
+        del part["embedding"]
+        return part
 
 
 class AnnotatorConfig(Backend):

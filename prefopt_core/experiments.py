@@ -14,6 +14,7 @@ from prefopt_core.config import (
     GenerationConfig,
     PairingConfig,
     PolicyConfig,
+    PoolConfig,
     PromptsConfig,
     Round,
     ScoringConfig,
@@ -30,6 +31,9 @@ class Experiment(Config):
     """What all flows have in common."""
 
     prompts: PromptsConfig
+    pool: PoolConfig | None = Field(
+        None, description="Which prompts deserve the budget; left out: all, in a random order."
+    )
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
     scoring: ScoringConfig = Field(default_factory=ScoringConfig)
     pairing: PairingConfig = Field(default_factory=PairingConfig)
@@ -64,8 +68,8 @@ class Iterated(Experiment):
         return rounds
 
     def first_prompt(self, round_number: int) -> int:
-        """Place of the first prompt of a round; those before belong to the test set and others."""
-        return self.test_prompts + sum(r.prompts for r in self.rounds[: round_number - 1])
+        """Place of a round's first prompt; those before belong to other rounds."""
+        return sum(r.prompts for r in self.rounds[: round_number - 1])
 
 
 class AlignConfig(Iterated):

@@ -38,8 +38,27 @@ class Contract:
 
 
 TABLES: dict[str, Contract] = {
-    # one prompt
-    "prompts": Contract(("prompt_id",), {"prompt_id": pl.String(), "prompt": MESSAGES}),
+    # one prompt; its stratum (topic, source, language) if the file names one
+    "prompts": Contract(
+        ("prompt_id",),
+        {"prompt_id": pl.String(), "prompt": MESSAGES},
+        optional={"stratum": pl.String()},
+    ),
+    # one prompt, embedded like a response
+    "prompt_embeddings": Contract(
+        ("prompt_id",), {"prompt_id": pl.String(), "vector": pl.Binary()}
+    ),
+    # one row of a pool that deserves a label; the first ones most. A certificate is its stratum's
+    "choices": Contract(
+        ("row",),
+        {
+            "row": pl.Int64(),  # from 0, in the order of the pool
+            "rank": pl.Int32(),
+            "weight": pl.Float64(),  # rows of the pool it stands for: itself and near-duplicates
+            "stratum": pl.String(),  # "" if there are none
+            "certificate": pl.String(),  # what is proven about the choice; may be empty
+        },
+    ),
     # one sampled response; the same text sampled twice is two rows with one candidate_id
     "candidates": Contract(
         ("prompt_id", "sample"),

@@ -10,6 +10,7 @@ from prefopt_core.generation import GENERATORS
 from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.pairing import PAIRINGS
 from prefopt_core.policies import POLICIES
+from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.registry import Registry, did_you_mean
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.similarity import SIMILARITIES
@@ -22,6 +23,7 @@ KINDS: dict[str, Registry[Any]] = {
     "losses": LOSSES,
     "pairings": PAIRINGS,
     "policies": POLICIES,
+    "pool-strategies": POOL_STRATEGIES,
     "prompts": PROMPT_SOURCES,
     "similarities": SIMILARITIES,
     "strategies": STRATEGIES,

@@ -20,7 +20,7 @@ from tasks.prompts import load_prompts
 from tasks.selection import select_responses
 from tasks.stage import Session, session
 
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".csv": lambda rows, path: rows.write_csv(path),
     ".jsonl": lambda rows, path: rows.write_ndjson(path),
     ".parquet": lambda rows, path: rows.write_parquet(path),
@@ -30,8 +30,7 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 def select(arguments: argparse.Namespace) -> None:
     """Read candidates, embed them, select, write the chosen rows and a page on the choice."""
     output = arguments.output or Path(f"{arguments.file.stem}.selected.csv")
-    if output.suffix not in _WRITERS:
-        raise ConfigError(f"--output {output} must end in {', '.join(_WRITERS)}.")
+    require_writer(output)
     path, seed = str(arguments.file), arguments.seed
     file = GenerationConfig(generator="file", params={"path": path, "empty": arguments.empty})
     selection = SelectionConfig(strategy=arguments.strategy, k=arguments.k)
@@ -47,8 +46,8 @@ def select(arguments: argparse.Namespace) -> None:
     rows = _readable(chosen.selections, chosen.candidates, chosen.prompts)
     page = output.with_suffix(".html")
     title = f"{selection.strategy}, k = {selection.k}: {arguments.file.name}"
-    _write(output, lambda path: _WRITERS[output.suffix](rows, path))
-    _write(page, lambda path: path.write_text(selection_report(chosen, title), encoding="utf-8"))
+    write(output, lambda path: WRITERS[output.suffix](rows, path))
+    write(page, lambda path: path.write_text(selection_report(chosen, title), encoding="utf-8"))
     console.print(
         f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
         f"{output}\nwhat was selected and what was left: {page}",
@@ -57,7 +56,14 @@ def select(arguments: argparse.Namespace) -> None:
     )
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> None:
+def require_writer(output: Path) -> None:
+    """Refuse an ending that nothing is written with."""
+    if output.suffix not in WRITERS:
+        raise ConfigError(f"--output {output} must end in {', '.join(WRITERS)}.")
+
+
+def write(path: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written under another name first, so that nobody reads half of it."""
     with explained(path.parent), temporary(path.parent) as file:
         write(file)
         publish(file, path)

@@ -47,6 +47,7 @@ def embed(
 
 @lru_cache(maxsize=1)
 def load_encoder(model: str, device: str) -> "SentenceTransformer":
+    """The encoder in a folder or on the hub, or the packaged one; the last one stays loaded."""
     from sentence_transformers import SentenceTransformer
 
     silence_libraries()

@@ -1,6 +1,9 @@
 """Embedding, table in, table out."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.config import EmbeddingConfig
@@ -15,11 +18,25 @@ def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.Da
     distinct = candidates.unique("candidate_id", keep="first", maintain_order=True)
     if distinct.is_empty():
         return empty("embeddings")
-    vectors = EMBEDDERS[config.embedder](distinct["response"].to_list(), **config.params)
+    vector = pack(_vectors(distinct["response"].to_list(), config))
+    return distinct.select("candidate_id").with_columns(vector=vector)
+
+
+def embed_prompts(prompts: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:
+    """Embed the last message of every prompt: what the user asks."""
+    if prompts.is_empty():
+        return empty("prompt_embeddings")
+    texts = prompts["prompt"].list.last().struct.field("content")
+    vector = pack(_vectors(texts.to_list(), config))
+    return prompts.select("prompt_id").with_columns(vector=vector)
+
+
+def _vectors(texts: Sequence[str], config: EmbeddingConfig) -> npt.NDArray[np.float32]:
+    vectors = EMBEDDERS[config.embedder](texts, **config.params)
     if not np.isfinite(vectors).all():
         row = int(np.argmin(np.isfinite(vectors).all(axis=1)))
         raise DataError(
-            f"Embedder {config.embedder!r} gave a vector that is not finite for the response "
-            f"{distinct['response'][row][:60]!r}. Use another `embedding.embedder` or model."
+            f"Embedder {config.embedder!r} gave a vector that is not finite for the text "
+            f"{texts[row][:60]!r}. Use another `embedding.embedder` or model."
         )
-    return distinct.select("candidate_id").with_columns(vector=pack(vectors))
+    return vectors

@@ -14,10 +14,15 @@ from prefopt_core.tables import TABLES, Message, prompt_id_of
 
 
 def from_file(
-    seed: int, *, path: InputPath, column: str | None = None, limit: PositiveInt | None = None
+    seed: int,
+    *,
+    path: InputPath,
+    column: str | None = None,
+    stratum: str | None = None,
+    limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
     """Read a .jsonl, .csv or .parquet with a column `prompt` or `instruction`."""
-    return _prompts(read_rows(Path(path)), column, limit)
+    return _prompts(read_rows(Path(path)), column, stratum, limit)
 
 
 def from_hub(
@@ -28,6 +33,7 @@ def from_hub(
     config: str | None = None,
     revision: str | None = None,
     column: str | None = None,
+    stratum: str | None = None,
     limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
     """Read a data set of the Hugging Face hub, or a folder that `datasets` can load."""
@@ -44,7 +50,7 @@ def from_hub(
             "Check the id and the network, or download it and use `prompts.source: file`."
         ) from error
     named = (Row(f"{dataset}[{split}], row {i}", row) for i, row in enumerate(rows, 1))
-    return _prompts(named, column, limit)
+    return _prompts(named, column, stratum, limit)
 
 
 def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
@@ -55,7 +61,10 @@ def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
     return _table((prompt_id_of(m), m) for m in messages)
 
 
-def _prompts(rows: Iterable[Row], column: str | None, limit: int | None) -> pl.DataFrame:
+def _prompts(
+    rows: Iterable[Row], column: str | None, stratum: str | None, limit: int | None
+) -> pl.DataFrame:
+    strata: list[str] = []
     seen: dict[str, str] = {}
     kinds: dict[type, str] = {}
     prompts = []
@@ -71,6 +80,7 @@ def _prompts(rows: Iterable[Row], column: str | None, limit: int | None) -> pl.D
         prompt_id = prompt_id_of(messages)
         if prompt_id not in seen:
             prompts.append((prompt_id, messages))
+            strata += [_stratum(row, stratum)] if stratum else []
         elif "response" not in row.values:  # one row a response: there a prompt stands repeatedly
             raise DataError(
                 f"{row.where} repeats the prompt of {seen[prompt_id]}: "
@@ -80,7 +90,18 @@ def _prompts(rows: Iterable[Row], column: str | None, limit: int | None) -> pl.D
         if limit is not None and len(prompts) > limit:
             prompts.pop()
             break
-    return _table(prompts)
+    table = _table(prompts)
+    return table.with_columns(stratum=pl.Series(strata[: len(prompts)])) if stratum else table
+
+
+def _stratum(row: Row, column: str) -> str:
+    value = row.values.get(column)
+    if value is None or value == "":
+        raise DataError(
+            f"{row.where}: no stratum in {column!r}; the columns are "
+            f"{', '.join(map(repr, row.values))}. Give every row one, for example 'other'."
+        )
+    return str(value)
 
 
 def _kinds(kinds: dict[type, str]) -> list[str]:

@@ -39,7 +39,7 @@ def spherical_k_means(
         max_points_per_centroid=len(points),
     )
     clustering.train(np.ascontiguousarray(points), weights=weights.astype(np.float32))
-    return clustering.centroids
+    return np.asarray(clustering.centroids)
 
 
 def nearest_centroids(

@@ -1,0 +1,98 @@
+"""Do the selection strategies do what they are for? On recorded pools with recorded judgments.
+
+Reads pool_alpaca.parquet, pool_oasst.parquet and pool_mqm.parquet in --data, embeds the responses
+(cached in the store), prints the tables behind docs/selection.md and draws its plots.
+"""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.quality_budgets import Purchase, labels_by, purchases
+from benchmarks.quality_measures import (
+    METHODS,
+    length_correlation,
+    length_slope,
+    measure,
+    repeat_agreement,
+)
+from benchmarks.quality_plots import plot_budgets, plot_labels, plot_sets
+from benchmarks.quality_pools import FILES, Pool, judged_twice, load, with_choice
+from benchmarks.quality_tables import (
+    all_labels,
+    budget_table,
+    by_prompt,
+    label_table,
+    markdown,
+    seed_table,
+    set_table,
+)
+
+KS = (2, 3, 4, 8)
+SHOWN = (2, 4, 8)
+BUDGETS = [0.5, 1.0, 1.5, 2.0, 3.0, 4.0]
+TWICE = "pool_alpaca"  # has second judgments of all prompts, for 9 of 32 models
+
+
+def main() -> None:
+    """Measure, print, draw."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="directory of the pools")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the plots")
+    parser.add_argument("--pools", nargs="+", choices=FILES, default=FILES)
+    arguments = parser.parse_args()
+    measured, bought, units = {}, {}, {}
+    for name in arguments.pools:
+        whole = load(name, arguments.data)
+        pool = with_choice(whole, max(KS))
+        print(f"\n# {pool.name}: {len(pool.prompts)} of {len(whole.prompts)} prompts", end="")
+        print(f" have more than {max(KS)} distinct responses")
+        measured[pool.name] = report(pool, SHOWN)
+        bought[pool.name] = report_budgets(pool)
+        if pool.scored:
+            units[pool.name] = pool.unit
+            report_judgments(whole)
+        if name == TWICE:
+            report(with_choice(judged_twice(whole), 4), (2, 4))
+    plot_sets(measured, KS, arguments.out / "selection-sets.png")
+    plot_labels(measured, units, (2, 4), arguments.out / "selection-labels.png")
+    plot_budgets(bought, units, arguments.out / "selection-budget.png")
+
+
+def report(pool: Pool, shown: tuple[int, ...]) -> pl.DataFrame:
+    """Print what each method takes and buys at the same k; one row per method, k and prompt."""
+    methods = [method for method in METHODS if pool.scored or method != "west_of_n"]
+    measured = measure(pool, KS if shown == SHOWN else shown, methods)
+    frame = by_prompt(measured)
+    for k in shown:
+        print(f"\n## {pool.name}: sets of {k}\n\n{set_table(frame, k)}")
+    for k in shown if pool.scored else ():
+        print(f"\n## {pool.name}: pairs from {k} labels, {pool.unit}\n\n{label_table(frame, k)}")
+    if pool.scored:
+        print(f"\n## {pool.name}: pairs from all labels\n\n{all_labels(frame)}")
+    print(f"\n## {pool.name}: random, standard deviation over seeds\n")
+    print(seed_table(measured, shown))
+    return frame
+
+
+def report_budgets(pool: Pool) -> list[Purchase]:
+    """Print what the same number of labels buys, spent in different ways."""
+    bought = purchases(pool, BUDGETS)
+    print(f"\n## {pool.name}: equal budgets\n\n{budget_table(bought)}")
+    print(f"\n## {pool.name}: how allocations divide 2 labels per prompt\n")
+    print(markdown(["scheme", "labels", "prompts"], labels_by(pool, 2.0)))
+    return bought
+
+
+def report_judgments(pool: Pool) -> None:
+    """Print how much the judgments depend on length, and how far they can be trusted."""
+    agreed, pairs = repeat_agreement(pool)
+    print(f"\n## {pool.name}: judgments\n")
+    print(f"correlation with log length, within prompts: {length_correlation(pool):.2f}")
+    print(f"{pool.unit} per unit of log length: {length_slope(pool):.2f}")
+    print(f"second judgments order {agreed:.1%} of {pairs} pairs alike that the first tells apart")
+
+
+if __name__ == "__main__":
+    main()
