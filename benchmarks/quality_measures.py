@@ -14,7 +14,7 @@ from prefopt_core.pairing.best_against_worst import pair
 from prefopt_core.randomness import rng_for
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.selection.aepo import aepo, objective
-from prefopt_core.selection.budget import pair_worth
+from prefopt_core.selection.aepo import pair_worth
 from prefopt_core.statistics import agreement
 
 METHODS: dict[str, tuple[str, dict[str, float]]] = {

@@ -1,7 +1,7 @@
 """Everything a run can be told. Defaults are the cited paper's unless said otherwise."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -82,6 +82,12 @@ class SelectionConfig(Backend):
     k: int = Field(2, ge=2, description="Responses labelled per prompt; 2 in the paper.")
     similarity: SimilarityConfig = Field(
         default_factory=SimilarityConfig, description="What the strategy compares responses by."
+    )
+    allocation: Literal["fixed", "coverage", "objective"] = Field(
+        "fixed",
+        description="fixed: k labels for each of as many prompts as the budget pays, at random. "
+        "Else 2 to k labels for those prompts where they add most to the coverage of what was "
+        "sampled, or to AEPO's objective.",
     )
 
     def key_part(self) -> Any:

@@ -13,6 +13,7 @@ from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.labels import Annotator, LabelStore
 from prefopt_core.progress import report
 from prefopt_core.randomness import rng_for
+from prefopt_core.selection.budget import allocate
 from prefopt_core.tables import TABLES
 
 SPEED_ONLY = ("batch_size", "device")
@@ -67,9 +68,15 @@ def labels_to_buy(
 
 
 def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.DataFrame:
-    """Whole prompts whose responses cost at most `labels`, in the order drawn from `seed`."""
+    """The responses to label: whole prompts, in the order drawn from `seed`, or by their gain.
+
+    With a column `gain`, `allocate` says how many labels each prompt gets; they go to its first
+    ranks. Either way no more than `labels` responses are returned.
+    """
     if selections.is_empty():
         return selections
+    if "gain" in selections.columns:
+        return _by_gain(selections, labels)
     groups = selections.partition_by("prompt_id", as_dict=True, maintain_order=True)
     draws = {key: rng_for(seed, "annotation", str(key[0])).random() for key in groups}
     bought, left = [], labels
@@ -84,6 +91,20 @@ def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.Dat
             "are selected and each costs one. Raise the budget or lower `selection.k`."
         )
     return pl.concat(bought)
+
+
+def _by_gain(selections: pl.DataFrame, labels: int) -> pl.DataFrame:
+    prompts = (
+        selections.sort("rank", maintain_order=True)
+        .group_by("prompt_id", maintain_order=True)
+        .agg("gain")
+    )
+    totals = [gains.to_numpy().cumsum()[1:] for gains in prompts["gain"]]
+    if labels < 2:
+        raise ConfigError(f"{labels} labels cannot pay for a pair. Raise the budget to at least 2.")
+    share = prompts.select("prompt_id").with_columns(labels=pl.Series(allocate(totals, labels)))
+    kept = selections.join(share, "prompt_id", maintain_order="left")
+    return kept.filter(pl.col("rank") < pl.col("labels")).drop("labels")
 
 
 def judge(

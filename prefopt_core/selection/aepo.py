@@ -90,6 +90,29 @@ def objective(
     return of_members.mean(axis=1) - diversity_weight * redundancy(similarity, subsets)
 
 
+def pair_worth(
+    similarity: FloatArray,
+    *,
+    diversity_weight: float = 1.0,
+    counts: npt.NDArray[np.integer] | None = None,
+) -> npt.NDArray[np.float64]:
+    """The AEPO objective of every pair, of which that of a larger set is the mean.
+
+        w_ij = (r_i + r_j)/2 - λ·(u_ij + u_ji)/2
+
+    Args:
+        similarity: (N, N), see `objective`.
+        diversity_weight: λ >= 0.
+        counts: (N,) how often each candidate was sampled; None if all once.
+
+    Returns:
+        (N, N) float64, symmetric; the diagonal means nothing.
+    """
+    u, _ = _split(similarity)
+    r = representativeness(similarity, counts)
+    return (r[:, None] + r) / 2 - diversity_weight * (u + u.T) / 2
+
+
 def aepo(
     similarity: FloatArray,
     k: int,
@@ -134,11 +157,9 @@ def aepo_with_bound(
     """
     require_k(k, len(similarity))
     check_weight(diversity_weight)
-    u, _ = _split(similarity)
-    r = representativeness(similarity, counts)
-    worth = (r[:, None] + r) / 2 - diversity_weight * (u + u.T) / 2
-    largest = max(np.abs(u).max(), np.abs(r).max())
-    tolerance = TIE * (1 + diversity_weight) * largest
+    worth = pair_worth(similarity, diversity_weight=diversity_weight, counts=counts)
+    largest = np.abs(similarity).max()  # and so are means of it no larger
+    tolerance = TIE * (1 + diversity_weight) * float(largest)
     return best_subset(worth, k, tolerance=tolerance)
 
 

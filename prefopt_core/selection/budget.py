@@ -20,35 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.selection.aepo import representativeness
 from prefopt_core.selection.best_subset import first_best
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
 TIE = 1e-12  # totals that differ by less, relative to the largest, are equal
-
-
-def pair_worth(
-    similarity: npt.NDArray[np.floating],
-    *,
-    diversity_weight: float = 1.0,
-    counts: npt.NDArray[np.integer] | None = None,
-) -> FloatArray:
-    """The AEPO objective of every pair, of which that of a larger set is the mean.
-
-        w_ij = (r_i + r_j)/2 - λ·(u_ij + u_ji)/2
-
-    Args:
-        similarity: (N, N), see `prefopt_core.selection.aepo.objective`.
-        diversity_weight: λ >= 0.
-        counts: (N,) how often each candidate was sampled; None if all once.
-
-    Returns:
-        (N, N), symmetric; the diagonal means nothing.
-    """
-    r = representativeness(similarity, counts)
-    return (r[:, None] + r) / 2 - diversity_weight * (similarity + similarity.T) / 2
 
 
 def spending_order(worth: FloatArray, selected: Sequence[int]) -> list[int]:
@@ -59,12 +36,13 @@ def spending_order(worth: FloatArray, selected: Sequence[int]) -> list[int]:
     index.
 
     Args:
-        worth: (N, N), see `pair_worth`.
+        worth: (N, N), see `aepo.pair_worth`.
         selected: k >= 2 distinct candidates, in any order.
 
     Returns:
         The same k candidates.
 
+    >>> from prefopt_core.selection.aepo import pair_worth
     >>> u = np.array([[1, .9, .2, .1], [.9, 1, .3, .2], [.2, .3, 1, .4], [.1, .2, .4, 1]])
     >>> spending_order(pair_worth(u), [0, 1, 2, 3])
     [0, 3, 2, 1]
@@ -90,7 +68,7 @@ def objective_totals(worth: FloatArray, order: Sequence[int]) -> FloatArray:
     set is, and m of them are bought.
 
     Args:
-        worth: (N, N), see `pair_worth`.
+        worth: (N, N), see `aepo.pair_worth`.
         order: k candidates, see `spending_order`.
 
     Returns:
@@ -113,7 +91,7 @@ def coverage_totals(
     before any gets many.
 
     Args:
-        similarity: (N, N), see `pair_worth`.
+        similarity: (N, N), see `aepo.pair_worth`.
         order: k candidates, see `spending_order`.
         counts: (N,) c; None if all once.
 

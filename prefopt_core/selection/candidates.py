@@ -37,6 +37,11 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.responses)
 
+    @property
+    def comparable(self) -> bool:
+        """Whether there is a similarity: every measure but the cosine needs the texts only."""
+        return self.embeddings is not None or self.measure is not compare
+
     @cached_property
     def similarity(self) -> FloatArray:
         """(N, N), entry [i, j] how like response i response j is; computed when asked for."""

@@ -13,8 +13,9 @@ from threadpoolctl import threadpool_limits
 from prefopt_core.errors import DataError
 from prefopt_core.randomness import rng_for
 from prefopt_core.selection import STRATEGIES, Candidates
-from prefopt_core.selection.aepo import redundancy, representativeness
+from prefopt_core.selection.aepo import pair_worth, redundancy, representativeness
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
+from prefopt_core.selection.budget import coverage_totals, objective_totals, spending_order
 from prefopt_core.selection.requirements import require_k
 from prefopt_core.similarity import SIMILARITIES
 from prefopt_core.tables import TABLES
@@ -50,9 +51,11 @@ def select_responses(
         seed: Root of the randomness; a prompt's draw depends on this and its id only.
 
     Returns:
-        Table `selections`, prompts in the order of their first appearance, ranks in the order of
-        the samples. Both parts of the AEPO objective are there whenever responses can be compared,
-        so that strategies can be, too; else null.
+        Table `selections`, prompts in the order of their first appearance. Ranks begin with the
+        best pair and go on with what keeps the AEPO objective highest, if responses can be
+        compared; else they follow the samples. So it is with both parts of the objective of the
+        whole selection, by which strategies can be compared: there, or null. `gain` is there for
+        the allocation 'coverage'.
     """
     responses = _distinct(candidates)
     vectors = None if embeddings is None else _aligned(responses, embeddings)
@@ -65,7 +68,7 @@ def select_responses(
                 chosen += _by_embeddings(batch, block, responses, config, seed)
             else:
                 chosen += _one_by_one(batch, None, responses, config, seed)
-    chosen.sort(key=lambda chosen: chosen.rows[0])
+    chosen.sort(key=lambda chosen: min(chosen.rows))
     return _selections(responses, chosen)
 
 
@@ -86,6 +89,7 @@ class _Chosen:
     rows: list[int]
     representativeness: float | None
     redundancy: float | None
+    gains: list[float] | None = None
 
 
 def _distinct(candidates: pl.DataFrame) -> pl.DataFrame:
@@ -153,7 +157,7 @@ def _by_embeddings(
 ) -> Iterator[_Chosen]:
     """All prompts of the batch at once if they ask for pairs that can be found so."""
     weights = PAIR_WEIGHTS.get(config.strategy)
-    if weights is None or min(config.k, block.shape[1]) > 2:
+    if weights is None or min(config.k, block.shape[1]) > 2 or config.allocation != "fixed":
         yield from _one_by_one(batch, block, responses, config, seed)
         return
     pairs, contested = best_pairs(block, batch.counts, *weights(**config.params))
@@ -177,9 +181,15 @@ def _one_by_one(
     for index, prompt_id in enumerate(batch.prompt_ids):
         known = _known(batch, index, block, responses, config)
         rng = rng_for(seed, "selection", prompt_id)
-        selected = np.array(strategy(known, min(config.k, len(known)), rng, **config.params))
-        rows = batch.members[index, selected].tolist()
-        yield _Chosen(prompt_id, rows, *_figures(known, selected))
+        selected = strategy(known, min(config.k, len(known)), rng, **config.params)
+        gains = None
+        if config.allocation != "fixed" or (known.comparable and len(selected) > 2):
+            worth = pair_worth(known.similarity, counts=known.counts)
+            selected = spending_order(worth, selected)
+            gains = _gains(config.allocation, known, worth, selected)
+        members = np.array(selected)
+        rows = batch.members[index, members].tolist()
+        yield _Chosen(prompt_id, rows, *_figures(known, members), gains)
 
 
 def _known(
@@ -192,26 +202,39 @@ def _known(
     """What is known of one prompt's responses before any of them is annotated."""
     group = responses.slice(batch.members[index, 0], batch.members.shape[1])
     logps = group["logps"]
-    measure = SIMILARITIES[config.similarity.measure]
+    measure, params = SIMILARITIES[config.similarity.measure], config.similarity.params
     return Candidates(
         responses=group["response"].to_list(),
         counts=batch.counts[index],
         embeddings=None if block is None else block[index],
         logps=None if logps.null_count() else logps.to_numpy(),
-        measure=partial(measure, **config.similarity.params),
+        measure=partial(measure, **params) if params else measure,
     )
+
+
+def _gains(
+    allocation: str, known: Candidates, worth: npt.NDArray[np.float64], order: list[int]
+) -> list[float] | None:
+    """What each label adds, in the order of spending; the first two come together."""
+    if allocation == "fixed":
+        return None
+    if allocation == "coverage":
+        totals = coverage_totals(known.similarity, order, known.counts)
+    else:
+        totals = objective_totals(worth, order)
+    return np.diff(totals, prepend=[0.0, 0.0]).round(6).tolist()
 
 
 def _figures(known: Candidates, selected: IndexArray) -> tuple[float | None, float | None]:
     """The representativeness and the redundancy of what was selected, if it can be compared."""
-    if "similarity" in vars(known):
-        u = known.similarity
-        of_members = representativeness(u, known.counts)[selected].mean()
-        return float(of_members.round(6)), float(redundancy(u, selected[None])[0].round(6))
-    if known.embeddings is None:
+    if not known.comparable:
         return None, None
-    both = parts(known.embeddings[None], known.counts[None], selected[None])
-    return float(both[0][0]), float(both[1][0])
+    if known.embeddings is not None and "similarity" not in vars(known):  # need not be computed
+        both = parts(known.embeddings[None], known.counts[None], selected[None])
+        return float(both[0][0]), float(both[1][0])
+    u = known.similarity
+    of_members = representativeness(u, known.counts)[selected].mean()
+    return float(of_members.round(6)), float(redundancy(u, selected[None])[0].round(6))
 
 
 def _selections(responses: pl.DataFrame, chosen: list[_Chosen]) -> pl.DataFrame:
@@ -223,12 +246,14 @@ def _selections(responses: pl.DataFrame, chosen: list[_Chosen]) -> pl.DataFrame:
         name: [value for one in chosen for value in [getattr(one, name)] * len(one.rows)]
         for name in ("representativeness", "redundancy")
     }
+    if any(one.gains is not None for one in chosen):
+        figures["gain"] = [gain for one in chosen for gain in one.gains or ()]
     ranks = [rank for length in lengths for rank in range(length)]
     return (
         responses[pl.Series(kept, dtype=pl.UInt32)]
         .select("prompt_id", "candidate_id")
         .with_columns(
             pl.Series("rank", ranks, dtype=columns["rank"]),
-            *(pl.Series(name, values, dtype=columns[name]) for name, values in figures.items()),
+            *(pl.Series(name, values, dtype=pl.Float64) for name, values in figures.items()),
         )
     )

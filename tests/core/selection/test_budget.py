@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.selection.aepo import aepo, objective, representativeness
+from prefopt_core.selection.aepo import aepo, objective, pair_worth, representativeness
 from prefopt_core.selection.budget import (
     allocate,
     coverage_totals,
     objective_totals,
-    pair_worth,
     spending_order,
 )
 from prefopt_core.similarity import cosine

@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from prefopt_core.annotation.table import within_budget
 from prefopt_core.config import SelectionConfig
 from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.selection.aepo import aepo, redundancy, representativeness
+from prefopt_core.selection.aepo import aepo, objective, redundancy, representativeness
 from prefopt_core.selection.table import select_responses
 from prefopt_core.similarity import cosine
 from prefopt_core.tables import TABLES, candidate_id_of, check_table
@@ -250,3 +251,44 @@ def test_similarity_can_be_a_given_matrix(tmp_path):
         selected("wrong")
     with pytest.raises(DataError, match=r"similarity of 'aa' to 'aa' is nan"):
         selected("undefined")
+
+
+def test_ranks_begin_with_the_best_pair_of_the_selected():
+    embeddings = embedded(THREE)
+    four = select_responses(THREE, embeddings, config(k=4), seed=0).filter(prompt_id="c")
+    distinct = THREE.filter(prompt_id="c").select("candidate_id").unique(maintain_order=True)
+    vectors = distinct.join(embeddings, "candidate_id", maintain_order="left")["vector"]
+    everything = cosine(unpack(vectors))
+    place = [distinct["candidate_id"].to_list().index(i) for i in four["candidate_id"]]
+    pairs = [[place[i], place[j]] for i in range(4) for j in range(i)]
+    best = objective(everything, np.array(pairs), 1.0)
+    assert sorted(pairs[int(best.argmax())]) == sorted(place[:2])
+
+
+@pytest.mark.parametrize("allocation", ["coverage", "objective"])
+def test_labels_can_go_where_they_add_most(allocation):
+    # Prompt a: one cluster, which a pair covers; prompt b: four directions, one for each label.
+    some = sampled(a=["a1", "a2", "a3", "a4"], b=["b1", "b2", "b3", "b4"])
+    a = np.array([[1, 0.01 * i, 0, 0] for i in range(4)])
+    vectors = np.vstack([a, np.eye(4)])
+    embeddings = pl.DataFrame({"candidate_id": some["candidate_id"], "vector": pack(vectors)})
+    given = SelectionConfig(k=4, allocation=allocation)
+    selections = select_responses(some, embeddings, given, seed=0)
+    assert check_table("selections", selections).equals(selections)
+    gains = dict(selections.group_by("prompt_id", maintain_order=True).agg("gain").iter_rows())
+    if allocation == "coverage":
+        assert gains["a"] == pytest.approx([0, 1, 0, 0], abs=1e-3)
+        assert gains["b"] == pytest.approx([0, 0.5, 0.25, 0.25], abs=1e-3)
+    for budget, expected in ((2, {"a": 2}), (4, {"a": 2, "b": 2}), (6, {"a": 2, "b": 4})):
+        bought = within_budget(selections, budget, seed=0)
+        assert bought.height <= budget
+        if allocation == "coverage":
+            assert dict(bought.group_by("prompt_id").len().iter_rows()) == expected
+        assert bought["rank"].max() == bought.group_by("prompt_id").len()["len"].max() - 1
+
+
+def test_allocation_cannot_buy_half_a_pair():
+    given = SelectionConfig(k=3, allocation="coverage")
+    selections = select_responses(THREE, embedded(THREE), given, seed=0)
+    with pytest.raises(ConfigError, match="1 labels cannot pay for a pair"):
+        within_budget(selections, 1, seed=0)
