@@ -22,7 +22,7 @@ IndexArray = npt.NDArray[np.intp]
 
 BLOCK = 2**18  # M·N², the numbers at most made of M sets while branching: 2 MB
 ALWAYS = 1_000_000  # C(N, k) up to which the search is carried to its end
-EFFORT = 2**22  # numbers looked at while branching before a proof is given up: some 0.1 s
+EFFORT = 2**23  # numbers looked at while branching before a proof is given up: some 0.1 s
 FIRST, AGAIN = 2**15, 2**20  # numbers held at once by the swap search: before, and without proof
 
 
@@ -133,8 +133,9 @@ def _by_branches(
         if not len(nodes.sets):
             continue
         if nodes.sets.shape[1] < k - 1:
-            children = _children(nodes.part(few), shares, half, k, max(known, value) - tolerance)
-            effort -= children.gain.size
+            least = max(known, value) - tolerance
+            children, looked_at = _children(nodes.part(few), shares, half, k, least)
+            effort -= looked_at
             waiting += [nodes.part(slice(few.stop, None)), children]
         else:
             totals = nodes.values[:, None] + nodes.gain
@@ -145,8 +146,14 @@ def _by_branches(
     return Found(members, value, value)
 
 
-def _children(nodes: _Nodes, shares: FloatArray, half: FloatArray, k: int, least: float) -> _Nodes:
-    """Add one larger member to every set, in every way that may still be worth `least`."""
+def _children(
+    nodes: _Nodes, shares: FloatArray, half: FloatArray, k: int, least: float
+) -> tuple[_Nodes, int]:
+    """Add one larger member to every set, in every way that may still be worth `least`.
+
+    Returns:
+        The children, and how many numbers it took to know which.
+    """
     n, rest = len(shares), k - nodes.sets.shape[1] - 1  # members still missing afterwards
     promise = nodes.gain + half[:, rest]
     hope = nodes.values + _sum_of_largest(promise, rest)
@@ -156,7 +163,7 @@ def _children(nodes: _Nodes, shares: FloatArray, half: FloatArray, k: int, least
     gain[np.arange(n) <= added[:, None]] = -np.inf
     bound = values + _sum_of_largest(gain + half[:, rest - 1], rest)
     children = _Nodes(np.column_stack([nodes.sets[parents], added]), values, gain, bound)
-    return children.part(bound >= least)
+    return children.part(bound >= least), gain.size + promise.size
 
 
 def _sum_of_largest(values: FloatArray, count: int) -> FloatArray:
