@@ -343,6 +343,7 @@ def test_proof_given_up_leaves_a_bound_that_holds(monkeypatch, seed, effort):
 
 
 def test_proof_reaches_far_beyond_a_million_sets():
-    similarity = random_similarity(np.random.default_rng(0), 128, "directions")
+    rng = np.random.default_rng(0)
+    similarity = cosine(rng.normal(size=(128, 384)))
     found = aepo_with_bound(similarity, 4)  # C(128, 4) is ten millions
     assert found.value == found.bound
