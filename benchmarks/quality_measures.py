@@ -13,8 +13,8 @@ from benchmarks.quality_pools import Pool, Prompt
 from prefopt_core.pairing.best_against_worst import pair
 from prefopt_core.randomness import rng_for
 from prefopt_core.selection import STRATEGIES
-from prefopt_core.selection.aepo import aepo, objective
-from prefopt_core.selection.aepo import pair_worth
+from prefopt_core.selection.aepo import aepo, objective, pair_worth
+from prefopt_core.selection.candidates import Found
 from prefopt_core.statistics import agreement
 
 METHODS: dict[str, tuple[str, dict[str, float]]] = {
@@ -40,7 +40,8 @@ def select(prompt: Prompt, method: str, k: int, draw: int) -> list[int]:
     """What a method takes; a prompt with fewer than k distinct responses gives all it has."""
     name, params = METHODS[method]
     rng = rng_for(draw, "quality", *prompt.candidates.responses)
-    return STRATEGIES[name](prompt.candidates, min(k, len(prompt)), rng, **params)
+    found = STRATEGIES[name](prompt.candidates, min(k, len(prompt)), rng, **params)
+    return found.members if isinstance(found, Found) else found
 
 
 def measure(pool: Pool, ks: Sequence[int], methods: Sequence[str]) -> pl.DataFrame:

@@ -88,7 +88,10 @@ TABLES: dict[str, Contract] = {
             "representativeness": pl.Float64(),
             "redundancy": pl.Float64(),
         },
-        optional={"gain": pl.Float64()},  # what its label adds, if labels are allocated by that
+        optional={
+            "gap": pl.Float64(),  # what the strategy's objective could gain at most; 0 if proved
+            "gain": pl.Float64(),  # what its label adds, if labels are allocated by that
+        },
         nullable=frozenset({"representativeness", "redundancy"}),
     ),
     # one verdict; higher is better. state: scored or skipped (the annotator gave no verdict)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.selection.best_subset import Found, best_subset
-from prefopt_core.selection.candidates import Candidates, FloatArray
+from prefopt_core.selection.best_subset import best_subset
+from prefopt_core.selection.candidates import Candidates, FloatArray, Found
 from prefopt_core.selection.requirements import require_k
 
 TIE = 1e-12  # objectives that differ by less, relative to the similarities, are equal
@@ -190,7 +190,7 @@ def _split(similarity: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray
 
 def select(
     candidates: Candidates, k: int, rng: np.random.Generator, *, diversity_weight: float = 1.0
-) -> list[int]:
+) -> Found:
     """Choose k responses that stand for all samples and differ from each other (AEPO)."""
     similarity, counts = candidates.similarity, candidates.counts
-    return aepo(similarity, k, diversity_weight=diversity_weight, counts=counts)
+    return aepo_with_bound(similarity, k, diversity_weight=diversity_weight, counts=counts)

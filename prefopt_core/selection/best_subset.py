@@ -15,6 +15,7 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.swaps import by_swaps, smallest_equal
 
 FloatArray = npt.NDArray[np.floating]
@@ -24,21 +25,6 @@ BLOCK = 2**18  # M·N², the numbers at most made of M sets while branching: 2 M
 ALWAYS = 1_000_000  # C(N, k) up to which the search is carried to its end
 EFFORT = 2**23  # numbers looked at while branching before a proof is given up: some 0.1 s
 FIRST, AGAIN = 2**15, 2**20  # numbers held at once by the swap search: before, and without proof
-
-
-@dataclass(frozen=True)
-class Found:
-    """A set and what is known of how good it is.
-
-    Attributes:
-        members: k indices, ascending.
-        value: F of the set.
-        bound: No set has a larger F; equal to `value` when the set is known to be the best.
-    """
-
-    members: list[int]
-    value: float
-    bound: float
 
 
 def best_subset(worth: FloatArray, k: int, *, tolerance: float) -> Found:

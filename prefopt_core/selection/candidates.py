@@ -12,8 +12,24 @@ from prefopt_core.similarity.embeddings import compare
 
 FloatArray = npt.NDArray[np.floating]
 
-Strategy = Callable[..., list[int]]
-"""`(candidates, k, rng, *, **params) -> k distinct indices, ascending`."""
+
+@dataclass(frozen=True)
+class Found:
+    """A set and what is known of how good it is.
+
+    Attributes:
+        members: k indices, ascending.
+        value: Objective of the set.
+        bound: No set has a larger one; equal to `value` when the set is known to be the best.
+    """
+
+    members: list[int]
+    value: float
+    bound: float
+
+
+Strategy = Callable[..., list[int] | Found]
+"""`(candidates, k, rng, *, **params) -> k distinct indices, ascending`; or these as `Found`."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from prefopt_core.selection.aepo import aepo
-from prefopt_core.selection.candidates import Candidates
+from prefopt_core.selection.aepo import aepo_with_bound
+from prefopt_core.selection.candidates import Candidates, Found
 
 
-def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int]:
+def select(candidates: Candidates, k: int, rng: np.random.Generator) -> Found:
     """Choose the k responses most similar to all samples, however alike they are."""
-    return aepo(candidates.similarity, k, diversity_weight=0.0, counts=candidates.counts)
+    return aepo_with_bound(candidates.similarity, k, diversity_weight=0.0, counts=candidates.counts)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import pair_worth, redundancy, representativeness
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
 from prefopt_core.selection.budget import coverage_totals, objective_totals, spending_order
+from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.requirements import require_k
 from prefopt_core.similarity import SIMILARITIES
 from prefopt_core.tables import TABLES
@@ -89,6 +91,7 @@ class _Chosen:
     rows: list[int]
     representativeness: float | None
     redundancy: float | None
+    gap: float | None = None
     gains: list[float] | None = None
 
 
@@ -163,10 +166,10 @@ def _by_embeddings(
     pairs, contested = best_pairs(block, batch.counts, *weights(**config.params))
     for index in np.flatnonzero(contested).tolist():
         known = _known(batch, index, block, responses, config)
-        pairs[index] = STRATEGIES[config.strategy](known, 2, None, **config.params)
+        pairs[index] = _members(STRATEGIES[config.strategy](known, 2, None, **config.params))[0]
     rows = np.take_along_axis(batch.members, pairs, axis=1).tolist()
     figures = (part.tolist() for part in parts(block, batch.counts, pairs))
-    yield from map(_Chosen, batch.prompt_ids, rows, *figures)
+    yield from map(_Chosen, batch.prompt_ids, rows, *figures, repeat(0.0))
 
 
 def _one_by_one(
@@ -181,7 +184,8 @@ def _one_by_one(
     for index, prompt_id in enumerate(batch.prompt_ids):
         known = _known(batch, index, block, responses, config)
         rng = rng_for(seed, "selection", prompt_id)
-        selected = strategy(known, min(config.k, len(known)), rng, **config.params)
+        found = strategy(known, min(config.k, len(known)), rng, **config.params)
+        selected, gap = _members(found)
         gains = None
         if config.allocation != "fixed" or (known.comparable and len(selected) > 2):
             worth = pair_worth(known.similarity, counts=known.counts)
@@ -189,7 +193,7 @@ def _one_by_one(
             gains = _gains(config.allocation, known, worth, selected)
         members = np.array(selected)
         rows = batch.members[index, members].tolist()
-        yield _Chosen(prompt_id, rows, *_figures(known, members), gains)
+        yield _Chosen(prompt_id, rows, *_figures(known, members), gap, gains)
 
 
 def _known(
@@ -210,6 +214,13 @@ def _known(
         logps=None if logps.null_count() else logps.to_numpy(),
         measure=partial(measure, **params) if params else measure,
     )
+
+
+def _members(found: list[int] | Found) -> tuple[list[int], float | None]:
+    """The set that a strategy returned, and what a better one could gain, if that is known."""
+    if isinstance(found, Found):
+        return found.members, round(found.bound - found.value, 6)
+    return found, None
 
 
 def _gains(
@@ -244,7 +255,8 @@ def _selections(responses: pl.DataFrame, chosen: list[_Chosen]) -> pl.DataFrame:
     kept = [row for one in chosen for row in one.rows]
     figures: dict[str, list[Any]] = {
         name: [value for one in chosen for value in [getattr(one, name)] * len(one.rows)]
-        for name in ("representativeness", "redundancy")
+        for name in ("representativeness", "redundancy", "gap")
+        if name != "gap" or any(one.gap is not None for one in chosen)
     }
     if any(one.gains is not None for one in chosen):
         figures["gain"] = [gain for one in chosen for gain in one.gains or ()]

@@ -10,6 +10,7 @@ import pytest
 from prefopt_core.errors import ConfigError
 from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import objective, redundancy, representativeness
+from prefopt_core.selection.candidates import Found
 from prefopt_core.similarity import cosine
 
 K_OF_N = [name for name in STRATEGIES if name != "west_of_n"]
@@ -29,7 +30,8 @@ def candidates(n, seed=0, d=5):
 
 
 def select(name, given, k, seed=0, **settings):
-    return STRATEGIES[name](given, k, np.random.default_rng(seed), **settings)
+    found = STRATEGIES[name](given, k, np.random.default_rng(seed), **settings)
+    return found.members if isinstance(found, Found) else found
 
 
 def unit(degrees):

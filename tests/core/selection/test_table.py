@@ -292,3 +292,15 @@ def test_allocation_cannot_buy_half_a_pair():
     selections = select_responses(THREE, embedded(THREE), given, seed=0)
     with pytest.raises(ConfigError, match="1 labels cannot pay for a pair"):
         within_budget(selections, 1, seed=0)
+
+
+def test_gap_says_what_could_still_be_gained(monkeypatch):
+    many = sampled(a=[f"{i}" for i in range(16)])
+    embeddings = embedded(many)
+    assert select_responses(many, embeddings, config(), seed=0)["gap"].to_list() == [0.0, 0.0]
+    assert select_responses(many, embeddings, config(k=6), seed=0)["gap"].unique().to_list() == [0]
+    monkeypatch.setattr("prefopt_core.selection.best_subset.ALWAYS", 0)
+    monkeypatch.setattr("prefopt_core.selection.best_subset.EFFORT", 0)
+    given_up = select_responses(many, embeddings, config(k=6), seed=0)
+    assert given_up["gap"].min() > 0
+    assert "gap" not in select_responses(many, embeddings, config("random"), seed=0).columns
