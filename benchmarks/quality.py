@@ -19,6 +19,7 @@ from benchmarks.quality_measures import (
 )
 from benchmarks.quality_plots import plot_budgets, plot_labels, plot_sets
 from benchmarks.quality_pools import FILES, Pool, judged_twice, load, with_choice
+from benchmarks.quality_rows import COUNTS, row_table
 from benchmarks.quality_tables import (
     all_labels,
     budget_table,
@@ -53,6 +54,8 @@ def main() -> None:
         if pool.scored:
             units[pool.name] = pool.unit
             report_judgments(whole)
+        for count in COUNTS:
+            print(f"\n## {pool.name}: {count} of all responses\n\n{row_table(whole, count)}")
         if name == TWICE:
             report(with_choice(judged_twice(whole), 4), (2, 4))
     plot_sets(measured, KS, arguments.out / "selection-sets.png")

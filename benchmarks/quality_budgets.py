@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from benchmarks.quality_measures import length_slope, of_labels, select
 from benchmarks.quality_pools import Pool, Prompt
+from prefopt_core.selection.aepo import pair_worth
 from prefopt_core.selection.budget import (
     allocate,
     coverage_totals,
     objective_totals,
-    pair_worth,
     spending_order,
 )
 

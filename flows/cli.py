@@ -89,7 +89,8 @@ def parser() -> argparse.ArgumentParser:
     select.add_argument("file", type=Path, help=".csv, .jsonl or .parquet of candidates")
     select.add_argument("--k", type=int, default=2, help="responses per prompt (default: 2)")
     select.add_argument("--strategy", default="aepo", help="see `prefopt list strategies`")
-    select.add_argument("--embedder", default="sentence-transformers")
+    select.add_argument("--similarity", default="cosine", help="see `prefopt list similarities`")
+    select.add_argument("--embedder", default="sentence-transformers", help="for the cosine")
     select.add_argument("--seed", type=int, default=0)
     select.add_argument("--empty", choices=("error", "drop", "keep"), default="error")
     select.add_argument("--output", type=Path, help="write .csv, .jsonl or .parquet")
@@ -97,8 +98,11 @@ def parser() -> argparse.ArgumentParser:
     pool = verbs.add_parser("pool", help="choose which prompts of a large file deserve labels")
     pool.add_argument("file", type=Path, help="prompts, or a .parquet of embeddings (--vectors)")
     pool.add_argument("--count", type=int, required=True, help="how many to choose")
-    pool.add_argument("--strategy", default="facility_location")
-    pool.add_argument("--vectors", metavar="COLUMN", help="the column with embeddings; else embed")
+    pool.add_argument(
+        "--strategy", default="facility_location", help="see `prefopt list pool-strategies`"
+    )
+    pool.add_argument("--column", help="the column with prompts (default: prompt or instruction)")
+    pool.add_argument("--vectors", metavar="COLUMN", help="a column of embeddings; else embed")
     pool.add_argument("--strata", metavar="COLUMN", help="give every stratum its share")
     pool.add_argument(
         "--rule", default="proportional", help="shares: proportional, square_root or equal"

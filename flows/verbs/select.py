@@ -8,7 +8,13 @@ import polars as pl
 from rich.console import Console
 
 from flows.console import ConsoleObserver
-from prefopt_core.config import EmbeddingConfig, GenerationConfig, PromptsConfig, SelectionConfig
+from prefopt_core.config import (
+    EmbeddingConfig,
+    GenerationConfig,
+    PromptsConfig,
+    SelectionConfig,
+    SimilarityConfig,
+)
 from prefopt_core.errors import ConfigError
 from prefopt_core.files import explained, publish, temporary
 from prefopt_core.inspection import Chosen
@@ -33,16 +39,20 @@ def select(arguments: argparse.Namespace) -> None:
     require_writer(output)
     path, seed = str(arguments.file), arguments.seed
     file = GenerationConfig(generator="file", params={"path": path, "empty": arguments.empty})
-    selection = SelectionConfig(strategy=arguments.strategy, k=arguments.k)
+    similarity = SimilarityConfig(measure=arguments.similarity)
+    selection = SelectionConfig(strategy=arguments.strategy, k=arguments.k, similarity=similarity)
     embedding = EmbeddingConfig(embedder=arguments.embedder)
     console = Console()
     with ConsoleObserver(console) as observer, session(Session(observer=observer)):
         prompts = load_prompts(PromptsConfig(params={"path": path}), seed)
         candidates = generate_candidates(prompts, None, file, seed)
-        embeddings = embed_candidates(candidates, embedding)
+        compared = similarity.measure == "cosine"
+        embeddings = embed_candidates(candidates, embedding) if compared else None
         selected = select_responses(candidates, embeddings, selection, seed)
     read = Store.open().read
-    chosen = Chosen(read(selected), read(candidates), read(embeddings), read(prompts))
+    chosen = Chosen(
+        read(selected), read(candidates), embeddings and read(embeddings), read(prompts)
+    )
     rows = _readable(chosen.selections, chosen.candidates, chosen.prompts)
     page = output.with_suffix(".html")
     title = f"{selection.strategy}, k = {selection.k}: {arguments.file.name}"
