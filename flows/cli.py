@@ -96,19 +96,25 @@ def parser() -> argparse.ArgumentParser:
     select.add_argument("--output", type=Path, help="write .csv, .jsonl or .parquet")
 
     pool = verbs.add_parser("pool", help="choose which prompts of a large file deserve labels")
-    pool.add_argument("file", type=Path, help="prompts, or a .parquet of embeddings (--vectors)")
+    pool.add_argument(
+        "file", type=Path, help=".csv, .jsonl or .parquet of prompts; of --vectors, .parquet"
+    )
     pool.add_argument("--count", type=int, required=True, help="how many to choose")
     pool.add_argument(
         "--strategy", default="facility_location", help="see `prefopt list pool-strategies`"
     )
     pool.add_argument("--column", help="the column with prompts (default: prompt or instruction)")
     pool.add_argument("--vectors", metavar="COLUMN", help="a column of embeddings; else embed")
-    pool.add_argument("--strata", metavar="COLUMN", help="give every stratum its share")
+    pool.add_argument("--strata", metavar="COLUMN", help="a column; every value gets its share")
     pool.add_argument(
         "--rule", default="proportional", help="shares: proportional, square_root or equal"
     )
     pool.add_argument(
-        "--near-duplicates", type=float, default=0.95, metavar="COSINE", help="1 keeps all"
+        "--near-duplicates",
+        type=float,
+        default=0.95,
+        metavar="COSINE",
+        help="from which one prompt stands for another of its stratum (default: 0.95; 1: none)",
     )
     pool.add_argument("--embedder", default="sentence-transformers")
     pool.add_argument("--seed", type=int, default=0)

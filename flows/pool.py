@@ -1,12 +1,17 @@
 """Many prompts in, those that deserve the budget out: embed, index, choose."""
 
-from prefopt_core.artifacts import Artifact
+from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import PoolConfig
-from tasks.pool import choose_prompts, embed_prompts, index_prompts, take_prompts
+from prefopt_core.pool.points import require_count
+from tasks.pool import choose_prompts, embed_prompts, index_prompts
+
+SHARD_SIZE = 4096
+"""Prompts per shard of a pool: it has many, and an embedding is little work."""
 
 
-def deserving(prompts: Artifact, config: PoolConfig, shard_size: int, seed: int) -> Artifact:
-    """The `config.count` prompts to generate for, the most wanted first."""
-    embeddings = embed_prompts(prompts, config.embedding)
-    index = index_prompts(embeddings, seed)
-    return take_prompts(prompts, choose_prompts(prompts, index, config, seed), shard_size)
+def deserving(prompts: Artifact, config: PoolConfig, seed: int) -> tuple[Artifact, Model]:
+    """Which `config.count` of the prompts to generate for, and the index they were chosen by."""
+    if isinstance(prompts, Artifact):  # a plan may not know yet
+        require_count(config.count, prompts.rows, "prompts")
+    index = index_prompts(embed_prompts(prompts, config.embedding), seed)
+    return choose_prompts(prompts, index, config, seed), index

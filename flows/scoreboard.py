@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.pool import deserving
+from flows.pool import SHARD_SIZE, deserving
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.experiments import Experiment
 from tasks.annotation import grade_responses
 from tasks.evaluation import evaluate_round
 from tasks.generation import generate_candidates
+from tasks.pool import take_prompts
 from tasks.prompts import draw_prompts
 from tasks.reporting import Choice, report_round, write_report
 
@@ -34,19 +35,25 @@ class Scoreboard:
         self.metrics: list[Artifact] = []
         self.grades: list[Artifact] = []
         self.choice: Choice | None = None
-        self.reserved = 0  # prompts that are not to be learned from
-        self.test = self.draw(0, config.test_prompts, "evaluation") if config.evaluation else None
-        self.reserved = config.test_prompts
+        self.chosen: Artifact | None = None  # which prompts deserve the budget
+        self.test: Artifact | None = None
+        if config.evaluation:
+            shard_size, count = config.prompts.shard_size, config.test_prompts
+            self.test = self._draw(0, count, "evaluation", shard_size)
         if config.pool:
-            rest = self.draw(0, None, "training")
-            self.prompts = deserving(rest, config.pool, config.prompts.shard_size, config.seed)
-            self.reserved = 0
+            self.prompts = self._draw(config.test_prompts, None, "pool", SHARD_SIZE)
+            self.chosen, _ = deserving(self.prompts, config.pool, config.seed)
 
     def draw(self, first: int, count: int | None, purpose: str) -> Artifact:
-        """Prompts for one purpose, disjoint from those of others."""
-        first += self.reserved
-        shard_size, seed = self.config.prompts.shard_size, self.config.seed
-        return draw_prompts(self.prompts, first, count, purpose, shard_size, seed, self.used)
+        """Prompts for one purpose, disjoint from those of others; of a pool the most wanted."""
+        shard_size = self.config.prompts.shard_size
+        if self.chosen:
+            return take_prompts(self.prompts, self.chosen, first, count, shard_size)
+        return self._draw(self.config.test_prompts + first, count, purpose, shard_size)
+
+    def _draw(self, first: int, count: int | None, purpose: str, shard_size: int) -> Artifact:
+        seed, used = self.config.seed, self.used
+        return draw_prompts(self.prompts, first, count, purpose, shard_size, seed, used)
 
     def measure(
         self,

@@ -32,7 +32,9 @@ class Experiment(Config):
 
     prompts: PromptsConfig
     pool: PoolConfig | None = Field(
-        None, description="Which prompts deserve the budget; left out: all, in a random order."
+        None,
+        description="Which prompts deserve the budget, the most wanted first; left out: all, in a "
+        "random order.",
     )
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
     scoring: ScoringConfig = Field(default_factory=ScoringConfig)
@@ -66,6 +68,16 @@ class Iterated(Experiment):
         if not rounds:
             raise ConfigError("There are none. List at least one, with its `prompts`.")
         return rounds
+
+    @model_validator(mode="after")
+    def _pool_is_enough(self) -> "Iterated":
+        wanted = sum(r.prompts for r in self.rounds)
+        if self.pool and self.pool.count < wanted:
+            raise ConfigError(
+                f"pool.count is {self.pool.count}: the rounds want {wanted} prompts. Set "
+                f"`pool.count` to at least {wanted}, or lower `prompts` of the rounds."
+            )
+        return self
 
     def first_prompt(self, round_number: int) -> int:
         """Place of a round's first prompt; those before belong to other rounds."""

@@ -42,7 +42,7 @@ def index_prompts(embeddings: Artifact, seed: int) -> Path:
     return folder
 
 
-@model_stage("index_file", version=1)
+@model_stage("index_file", version=1, ignore=("config.strata",))
 def index_file(config: VectorsConfig, seed: int) -> Path:
     """Lay out the vectors of a file for searching."""
     folder, file = fresh_folder("index"), VectorFile(Path(config.path), config.column)
@@ -54,8 +54,8 @@ def index_file(config: VectorsConfig, seed: int) -> Path:
 def choose_prompts(prompts: Artifact, index: Model, config: PoolConfig, seed: int) -> pl.DataFrame:
     """Choose the prompts that deserve the budget."""
     store = Store.open()
-    table = store.read(prompts)
-    strata = table["stratum"].to_numpy() if "stratum" in table.columns else None
+    stratified = "stratum" in store.scan(prompts).collect_schema()
+    strata = store.read(prompts, ["stratum"])["stratum"].to_numpy() if stratified else None
     return choose(store.open_model(index), strata, config, seed=seed)
 
 
@@ -67,7 +67,9 @@ def choose_rows(file: VectorsConfig, index: Model, config: PoolConfig, seed: int
 
 
 @stage("take_prompts", table="prompts", version=1)
-def take_prompts(prompts: Artifact, choices: Artifact, shard_size: int) -> list[pl.DataFrame]:
-    """Keep the chosen prompts, the most wanted first."""
+def take_prompts(
+    prompts: Artifact, choices: Artifact, first: int, count: int | None, shard_size: int
+) -> list[pl.DataFrame]:
+    """Take `count` chosen prompts (None: the rest) from rank `first`, the most wanted first."""
     read = Store.open().read
-    return in_shards(take(read(prompts), read(choices)), shard_size)
+    return in_shards(take(read(prompts), read(choices), first, count), shard_size)

@@ -50,9 +50,8 @@ def select(arguments: argparse.Namespace) -> None:
         embeddings = embed_candidates(candidates, embedding) if compared else None
         selected = select_responses(candidates, embeddings, selection, seed)
     read = Store.open().read
-    chosen = Chosen(
-        read(selected), read(candidates), embeddings and read(embeddings), read(prompts)
-    )
+    vectors = read(embeddings) if embeddings else None
+    chosen = Chosen(read(selected), read(candidates), vectors, read(prompts))
     rows = _readable(chosen.selections, chosen.candidates, chosen.prompts)
     page = output.with_suffix(".html")
     title = f"{selection.strategy}, k = {selection.k}: {arguments.file.name}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import PositiveInt
@@ -12,6 +12,9 @@ from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
 from prefopt_core.registry import InputPath
 from prefopt_core.tables import TABLES, Message, prompt_id_of
 
+Repeats = Literal["error", "drop"]
+"""What to do with a prompt that stood in an earlier row; rows of its responses are no repeats."""
+
 
 def from_file(
     seed: int,
@@ -19,10 +22,11 @@ def from_file(
     path: InputPath,
     column: str | None = None,
     stratum: str | None = None,
+    repeats: Repeats = "error",
     limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
     """Read a .jsonl, .csv or .parquet with a column `prompt` or `instruction`."""
-    return _prompts(read_rows(Path(path)), column, stratum, limit)
+    return _prompts(read_rows(Path(path)), column, stratum, repeats, limit)
 
 
 def from_hub(
@@ -34,6 +38,7 @@ def from_hub(
     revision: str | None = None,
     column: str | None = None,
     stratum: str | None = None,
+    repeats: Repeats = "error",
     limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
     """Read a data set of the Hugging Face hub, or a folder that `datasets` can load."""
@@ -50,7 +55,7 @@ def from_hub(
             "Check the id and the network, or download it and use `prompts.source: file`."
         ) from error
     named = (Row(f"{dataset}[{split}], row {i}", row) for i, row in enumerate(rows, 1))
-    return _prompts(named, column, stratum, limit)
+    return _prompts(named, column, stratum, repeats, limit)
 
 
 def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
@@ -58,16 +63,20 @@ def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
     from prefopt_core.helpdesk.prompts import prompts
 
     messages = [[{"role": "user", "content": text}] for text in prompts(count, seed)]
-    return _table((prompt_id_of(m), m) for m in messages)
+    rows = [(prompt_id_of(m), m) for m in messages]
+    return pl.DataFrame(rows, schema=TABLES["prompts"].columns, orient="row")
 
 
 def _prompts(
-    rows: Iterable[Row], column: str | None, stratum: str | None, limit: int | None
+    rows: Iterable[Row],
+    column: str | None,
+    stratum: str | None,
+    repeats: Repeats,
+    limit: int | None,
 ) -> pl.DataFrame:
-    strata: list[str] = []
     seen: dict[str, str] = {}
     kinds: dict[type, str] = {}
-    prompts = []
+    prompts: list[tuple[str, list[Message], str | None]] = []
     for row in rows:
         name = prompt_column(row, column)
         messages = messages_of(row, name)
@@ -78,28 +87,35 @@ def _prompts(
                 "texts, or all lists of messages."
             )
         prompt_id = prompt_id_of(messages)
-        if prompt_id not in seen:
-            prompts.append((prompt_id, messages))
-            strata += [_stratum(row, stratum)] if stratum else []
-        elif "response" not in row.values:  # one row a response: there a prompt stands repeatedly
-            raise DataError(
-                f"{row.where} repeats the prompt of {seen[prompt_id]}: "
-                f"{messages[-1]['content'][:60]!r}. Remove one of them."
-            )
-        seen.setdefault(prompt_id, row.where)
-        if limit is not None and len(prompts) > limit:
-            prompts.pop()
+        if prompt_id in seen:
+            if repeats == "error" and "response" not in row.values:  # then one row a response
+                raise DataError(
+                    f"{row.where} repeats the prompt of {seen[prompt_id]}: "
+                    f"{messages[-1]['content'][:60]!r}. Remove one of them, or set `repeats`, "
+                    "beside `path`, to 'drop'."
+                )
+            continue
+        if len(prompts) == limit:
             break
-    table = _table(prompts)
-    return table.with_columns(stratum=pl.Series(strata[: len(prompts)])) if stratum else table
+        prompts.append((prompt_id, messages, _stratum(row, stratum)))
+        seen[prompt_id] = row.where
+    columns = {**TABLES["prompts"].columns, "stratum": pl.String()}
+    table = pl.DataFrame(prompts, schema=columns, orient="row")
+    return table if stratum else table.drop("stratum")
 
 
-def _stratum(row: Row, column: str) -> str:
-    value = row.values.get(column)
+def _stratum(row: Row, column: str | None) -> str | None:
+    if column is None:
+        return None
+    if column not in row.values:
+        raise DataError(
+            f"{row.where}: no column {column!r} with its stratum among "
+            f"{', '.join(map(repr, row.values))}. Set `stratum`, beside `path`, to one of them."
+        )
+    value = row.values[column]
     if value is None or value == "":
         raise DataError(
-            f"{row.where}: no stratum in {column!r}; the columns are "
-            f"{', '.join(map(repr, row.values))}. Give every row one, for example 'other'."
+            f"{row.where}: no stratum in {column!r}. Give every row one, for example 'other'."
         )
     return str(value)
 
@@ -109,7 +125,3 @@ def _kinds(kinds: dict[type, str]) -> list[str]:
         f"{'a text' if kind is str else 'a list of messages'} ({where})"
         for kind, where in kinds.items()
     ]
-
-
-def _table(prompts: Iterable[tuple[str, list[Message]]]) -> pl.DataFrame:
-    return pl.DataFrame(list(prompts), schema=TABLES["prompts"].columns, orient="row")

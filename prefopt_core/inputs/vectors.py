@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefopt_core.errors import DataError
 
 BATCH = 8192  # rows in memory at once
+BUFFER = 2**20  # bytes read at once; without it, and with `pre_buffer`, a whole row group is
+ROUNDED = 1e-3  # how far float16 moves the length of a unit vector, at most
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class VectorFile:
     @property
     def rows(self) -> int:
         """How many vectors there are."""
-        return int(self._open().metadata.num_rows)
+        return int(self._open(self.column).metadata.num_rows)
 
     @property
     def d(self) -> int:
@@ -43,71 +46,95 @@ class VectorFile:
             raise DataError(f"{self.path} has no rows.")
         return first.shape[1]
 
-    def blocks(self, batch: int = BATCH) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield (m, d) rows scaled to unit length."""
-        start = 0
-        for part in self._open().iter_batches(batch, columns=[self.column]):
-            rows = self._matrix(part.column(0), start)
+    def blocks(self, batch: int = BATCH) -> Iterator[npt.NDArray[np.floating]]:
+        """Yield (m, d) rows of unit length; those that have it are left as they are."""
+        start, d = 0, None
+        for part in self._open(self.column).iter_batches(batch, columns=[self.column]):
+            if not len(part):
+                continue
+            rows = self._matrix(part.column(0), start, d)
             length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
             unfit = ~((length > 0) & np.isfinite(length))
             if unfit.any():
                 raise DataError(
-                    f"{self.path}, row {start + int(unfit.argmax()) + 1}: the vector in "
-                    f"{self.column!r} is zero or not finite. Embed it again, or leave it out."
+                    f"{self._row(start, unfit)}: the vector in {self.column!r} is zero, or holds "
+                    "a value that is missing or not finite. Embed it again, or leave it out."
                 )
-            start += len(rows)
+            start, d = start + len(rows), rows.shape[1]
+            length[np.abs(length - 1) < ROUNDED] = 1  # so that float16 stays what it is
             yield (rows / length[:, None]).astype(np.float32)
 
     def labels(self, column: str) -> npt.NDArray[Any]:
         """(n,) another column as texts."""
-        self._require(column)
-        values = pq.read_table(self.path, columns=[column]).column(0)
-        return np.asarray(values.cast(pa.string()).to_numpy())
+        values = self._open(column).read(columns=[column]).column(0)
+        try:
+            texts = np.asarray(values.cast(pa.string()).to_numpy())
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise DataError(
+                f"{self.path}: {column!r} holds {values.type}; expected texts or numbers that name "
+                "each row's stratum."
+            ) from error
+        missing = pc.is_null(values, nan_is_null=True).to_numpy() | (texts == "")
+        if missing.any():
+            raise DataError(
+                f"{self._row(0, missing)}: no stratum in {column!r}. Give every row one, for "
+                "example 'other'."
+            )
+        return texts
 
-    def _open(self) -> pq.ParquetFile:
+    def _open(self, column: str) -> pq.ParquetFile:
         if not self.path.is_file():
             raise DataError(f"There is no file {self.path}. Give the path of a .parquet.")
         try:
-            file = pq.ParquetFile(self.path)
+            file = pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False)
         except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{self.path} cannot be read as Parquet: {error}.") from error
-        self._require(self.column, file.schema_arrow.names)
-        return file
-
-    def _require(self, column: str, names: list[str] | None = None) -> None:
-        names = self._open().schema_arrow.names if names is None else names
+            raise DataError(
+                f"{self.path} cannot be read as Parquet: {str(error).rstrip('.')}. Vectors are "
+                "read from Parquet only; if it is Parquet, it may be cut off: write it again."
+            ) from error
+        names = file.schema_arrow.names
         if column not in names:
             raise DataError(f"{self.path} has no column {column!r}. It has: {', '.join(names)}.")
+        return file
 
-    def _matrix(self, values: pa.Array, start: int) -> npt.NDArray[np.floating]:
+    def _row(self, start: int, unfit: npt.NDArray[np.bool_]) -> str:
+        """The place of the first unfit row, as a person would count."""
+        return f"{self.path}, row {start + int(unfit.argmax()) + 1}"
+
+    def _matrix(self, values: pa.Array, start: int, d: int | None) -> npt.NDArray[np.floating]:
         if values.null_count:
-            row = start + int(np.asarray(values.is_null()).argmax()) + 1
-            raise DataError(f"{self.path}, row {row}: no vector in {self.column!r}.")
-        if pa.types.is_fixed_size_binary(values.type):
-            width = values.type.byte_width // 2
+            missing = np.asarray(values.is_null())
+            raise DataError(
+                f"{self._row(start, missing)}: no vector in {self.column!r}. Embed it, or leave it "
+                "out."
+            )
+        kind = values.type
+        if pa.types.is_fixed_size_binary(kind) and kind.byte_width % 2 == 0:
+            width = kind.byte_width // 2
             flat = np.frombuffer(values.buffers()[1], dtype="<f2")[values.offset * width :]
             return flat[: len(values) * width].reshape(-1, width).astype(np.float32)
-        if not (pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type)):
+        if not _is_list(kind) or not pa.types.is_floating(kind.value_type):
             raise DataError(
-                f"{self.path}: {self.column!r} holds {values.type}; expected a list of floats, or "
-                "fixed_size_binary of float16."
+                f"{self.path}: {self.column!r} holds {kind}; expected a list of floats, or "
+                "fixed_size_binary of float16. Write it as one of them."
             )
-        flat = values.flatten().to_numpy(zero_copy_only=False)
-        if flat.dtype.kind != "f" or len(flat) % max(1, len(values)):
-            raise DataError(
-                f"{self.path}, rows {start + 1} to {start + len(values)}: {self.column!r} must "
-                f"hold lists of floats, all of the same length, none of them empty: {flat.dtype}."
-            )
-        self._require_even(values, start)
-        return flat.reshape(len(values), -1)
+        d = self._even_length(values, start, d)
+        return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), d)
 
-    def _require_even(self, values: pa.Array, start: int) -> None:
-        if pa.types.is_fixed_size_list(values.type):
-            return
+    def _even_length(self, values: pa.Array, start: int, d: int | None) -> int:
+        """The length of all these lists, which is `d` if that is known."""
         lengths = np.asarray(values.value_lengths())
-        if (lengths != lengths[0]).any():
-            row = int((lengths != lengths[0]).argmax())
+        d = int(lengths[0]) if d is None else d
+        uneven = lengths != d
+        if uneven.any():
             raise DataError(
-                f"{self.path}, row {start + row + 1}: a vector of {lengths[row]} numbers in "
-                f"{self.column!r}, and others have {lengths[0]}. Embed them with one model."
+                f"{self._row(start, uneven)}: a vector of {lengths[uneven.argmax()]} numbers in "
+                f"{self.column!r}; those before have {d}. Embed all rows with one model."
             )
+        return d
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Of fixed size or not; polars writes lists as large ones."""
+    of_a_kind = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(kind) for is_kind in of_a_kind)

@@ -106,6 +106,7 @@ def _with_texts(
             {"candidate_id": f"{side}_id"} | columns
         )
         pairs = pairs.join(facts, f"{side}_id", how="left", maintain_order="left")
-    return pairs.join(prompts, "prompt_id", maintain_order="left").with_columns(
+    texts = prompts.select("prompt_id", "prompt")
+    return pairs.join(texts, "prompt_id", maintain_order="left").with_columns(
         round=pl.lit(round_number, pl.Int32)
     )

@@ -15,8 +15,6 @@ from prefopt_core.pool.points import FloatArray, IndexArray, Pool, require_count
 from prefopt_core.pool.strata import Rule, allocate
 from prefopt_core.randomness import rng_for
 
-NO_LABEL = ("", "None", "nan")  # what a missing label turns into as text
-
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -105,11 +103,11 @@ def _parts(pool: Pool, strata: npt.NDArray[Any] | None) -> Iterator[tuple[str, P
     if strata.shape != (len(pool),):
         raise DataError(f"Expected {len(pool)} strata, one for each row: {strata.shape}.")
     labels = strata.astype(str)
-    unknown = np.isin(labels, NO_LABEL)
+    unknown = labels == ""
     if unknown.any():
         raise DataError(
             f"Row {pool.rows[unknown.argmax()]} of the pool has no stratum, like {unknown.sum()} "
-            "in all. Give every row one, for example 'other', or leave `pool.strata` out."
+            "in all. Give every row one, for example 'other', or name no strata."
         )
     names, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     groups = np.split(np.argsort(number, kind="stable"), np.cumsum(sizes)[:-1])

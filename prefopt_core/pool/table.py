@@ -1,24 +1,21 @@
 """Pools, table in, table out: which rows of an index deserve a label."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.config import PoolConfig
 from prefopt_core.pool.choose import choose
 from prefopt_core.pool.lists import open_index
 from prefopt_core.tables import TABLES
-
-if TYPE_CHECKING:
-    from prefopt_core.config import PoolConfig
 
 
 def choose_rows(
     index: Path,
     strata: npt.NDArray[np.str_] | None,
-    config: "PoolConfig",
+    config: PoolConfig,
     *,
     seed: int,
 ) -> pl.DataFrame:
@@ -57,6 +54,12 @@ def choose_rows(
     )
 
 
-def take_prompts(prompts: pl.DataFrame, choices: pl.DataFrame) -> pl.DataFrame:
-    """Keep the chosen prompts, the most wanted first."""
-    return prompts[choices.sort("rank")["row"]]
+def take_prompts(
+    prompts: pl.DataFrame, choices: pl.DataFrame, first: int = 0, count: int | None = None
+) -> pl.DataFrame:
+    """Take `count` chosen prompts (None: the rest) from rank `first`, the most wanted first.
+
+    Their strata stay behind: they were for choosing, and nothing after this depends on them.
+    """
+    rows = choices.sort("rank")["row"].slice(first, count)
+    return prompts[rows].drop("stratum", strict=False)

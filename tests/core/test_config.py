@@ -54,7 +54,10 @@ def params(**settings):
 MISSPELT = {
     "setting": ({"budgt": 3}, r"'budgt'\. Did you mean 'budget'\? Available: annotation, budget"),
     "two settings": ({"budgt": 3, "sed": 1}, r"'budgt'.*'budget'.*'sed'\. Did you mean 'seed'"),
-    "number": ({"selection": {7: 3}}, r"selection: .*no setting '7'\. Available: allocation, k, params"),
+    "number": (
+        {"selection": {7: 3}},
+        r"selection: .*no setting '7'\. Available: allocation, k, params",
+    ),
     "nested": ({"selection": {"strateg": "aepo"}}, r"selection: .*Did you mean 'strategy'"),
     "in a list": ({"rounds": [{"promts": 3}]}, r"^rounds\.0: .*'promts'.*'prompts'[^\n]*$"),
     "deeper": ({"training": {"lora": {"alfa": 3}}}, r"training\.lora: .*Did you mean 'alpha'"),

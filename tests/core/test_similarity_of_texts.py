@@ -47,7 +47,9 @@ def test_bertscore_knows_meaning():
 def test_settings_are_checked():
     with pytest.raises(ValidationError, match=r"no setting 'tokeniser'\. Did you mean 'tokenize'"):
         SimilarityConfig(measure="bleu", params={"tokeniser": "zh"})
-    with pytest.raises(ValidationError, match=r"Unknown similarity measure 'blue'\. Did you mean 'ble"):
+    with pytest.raises(
+        ValidationError, match=r"Unknown similarity measure 'blue'\. Did you mean 'ble"
+    ):
         SimilarityConfig(measure="blue")
 
 

@@ -106,7 +106,7 @@ def test_missing_strata_are_refused(rows):
     with pytest.raises(DataError, match=r"Expected 5000 strata.*\(4,\)"):
         choose(pool, 3, seed=0, strata=np.arange(4))
     labels = np.array(["a"] * 5000, dtype=object)
-    labels[[7, 9]] = None
+    labels[[7, 9]] = ""
     with pytest.raises(DataError, match=r"Row 7 of the pool has no stratum, like 2 in all"):
         choose(pool, 3, seed=0, strata=labels)
 
