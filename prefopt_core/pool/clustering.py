@@ -1,15 +1,19 @@
-"""Spherical k-means by FAISS, and the centroids nearest to a row.
+"""Spherical k-means by FAISS, flat or in two levels, and the centroids nearest to a row.
 
 Dhillon and Modha, "Concept Decompositions for Large Sparse Text Data Using Clustering" (2001).
 
 Notation: n rows of d dimensions, L centroids.
 """
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from prefopt_core.pool.points import FloatArray, IndexArray, Vectors, slices
 
 TILE = 2**22  # similarities that exist at once: 16 MB
+VISITS = 4
 
 
 def spherical_k_means(
@@ -53,17 +57,66 @@ def nearest_centroids(
         probes: How many to find, 1 <= probes <= L.
 
     Returns:
-        (n, probes) their numbers, the nearest first, and (n,) the cosine to the nearest.
+        (n, probes) their numbers, the nearest first, and (n, probes) the cosines to them.
     """
     nearest = np.empty((len(points), probes), dtype=np.int64)
-    best = np.empty(len(points), dtype=np.float32)
+    cosines = np.empty((len(points), probes), dtype=np.float32)
     for at in slices(len(points), TILE // len(centroids)):
         similarity = points[at] @ centroids.T
         each = np.arange(len(similarity))
         for probe in range(probes):
             column = similarity.argmax(axis=1)
-            if probe == 0:
-                best[at] = similarity[each, column]
             nearest[at, probe] = column
+            cosines[at, probe] = similarity[each, column]
             similarity[each, column] = -np.inf
-    return nearest, best
+    return nearest, cosines
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """Many centroids in groups, so that a row need not be compared with all of them.
+
+    Attributes:
+        groups: (G, d) where the groups are.
+        members: For each group its centroids (L_g, d); they are numbered through.
+    """
+
+    groups: Vectors
+    members: list[Vectors]
+
+    @classmethod
+    def grow(
+        cls,
+        points: Vectors,
+        weights: FloatArray,
+        count: int,
+        iterations: int,
+        rng: np.random.Generator,
+    ) -> "Tree":
+        """Cluster into some √L groups, and each of these into its share of the L centroids."""
+        groups = spherical_k_means(points, weights, math.isqrt(count), iterations, rng)
+        home = nearest_centroids(points, groups)[0][:, 0]
+        filled, members = [], []
+        for group in np.unique(home).tolist():
+            of_group = np.flatnonzero(home == group)
+            share = max(1, round(count * len(of_group) / len(points)))
+            rows = points[of_group], weights[of_group]
+            members.append(spherical_k_means(*rows, share, iterations, rng))
+            filled.append(group)
+        return cls(groups[filled], members)
+
+    def nearest(self, points: Vectors, probes: int) -> IndexArray:
+        """(n, probes) the numbers of nearby centroids, sought in the nearest `VISITS` groups."""
+        visits = min(max(VISITS, probes), len(self.groups))  # each has at least one centroid
+        visited, _ = nearest_centroids(points, self.groups, visits)
+        numbers = np.full((len(points), visits, probes), -1)
+        cosines = np.full((len(points), visits, probes), -np.inf, dtype=np.float32)
+        first = 0
+        for group, centroids in enumerate(self.members):
+            rows, visit = np.nonzero(visited == group)
+            near = nearest_centroids(points[rows], centroids, min(probes, len(centroids)))
+            numbers[rows, visit, : near[0].shape[1]] = near[0] + first
+            cosines[rows, visit, : near[0].shape[1]] = near[1]
+            first += len(centroids)
+        order = np.argsort(-cosines.reshape(len(points), -1), axis=1, kind="stable")[:, :probes]
+        return np.take_along_axis(numbers.reshape(len(points), -1), order, axis=1)

@@ -41,8 +41,8 @@ def select(
     home = np.empty(len(pool), dtype=np.int64)
     similarity = np.empty(len(pool), dtype=np.float32)
     for at, block in pool.blocks():
-        nearest, similarity[at] = nearest_centroids(block, centroids)
-        home[at] = nearest[:, 0]
+        nearest, cosines = nearest_centroids(block, centroids)
+        home[at], similarity[at] = nearest[:, 0], cosines[:, 0]
 
     order = np.lexsort((-similarity, home))
     clusters, first = np.unique(home[order], return_index=True)

@@ -15,17 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.errors import DataError
-from prefopt_core.pool.clustering import nearest_centroids, spherical_k_means
+from prefopt_core.pool.clustering import Tree, nearest_centroids, spherical_k_means
 from prefopt_core.pool.points import (
     IndexArray,
     ListArray,
     Pool,
-    Vectors,
     require_unit_rows,
 )
 
 PROBES = 4
 TRAINING_ROWS = 32  # per list, at most
+MOST_TRAINING_ROWS = 2**18  # 400 MB at d = 384
+ROWS_PER_LIST = 500
+FLAT = 2048  # centroids that every row is compared with; of more, only with nearby ones
 ITERATIONS = 5
 ALL_WITH_ALL = 4096  # rows up to which one list will do
 CROWDED = 100  # rows per list, below which the lists of a larger pool are of no use to its sample
@@ -39,9 +41,10 @@ def nearest_lists(
     Args:
         pool: n rows; what `pool.nearest` holds is not looked at.
         rng: Draws the sample and where the clustering starts.
-        lists: L, never more than n. None for 2·√n, where comparing rows with centroids costs as
-            much as comparing rows with the members of `PROBES` lists, and for a single list up
-            to 4,096 rows, where comparing all with all is quick.
+        lists: L, never more than n. None for a single list up to 4,096 rows, where comparing all
+            with all is quick; up to a million rows for 2·√n, where comparing rows with centroids
+            costs as much as comparing rows with the members of `PROBES` lists; beyond that for
+            one list per 500 rows, found by way of groups, so that the cost grows as n does.
         probes: Lists per row; never more than L.
 
     Returns:
@@ -129,7 +132,7 @@ def open_index(folder: Path) -> Pool:
 
 def _count(n: int, lists: int | None) -> int:
     if lists is None:
-        lists = 2 * math.isqrt(n) if n > ALL_WITH_ALL else 1
+        lists = max(2 * math.isqrt(n), n // ROWS_PER_LIST) if n > ALL_WITH_ALL else 1
     return min(lists, n)
 
 
@@ -137,9 +140,15 @@ def _assign(
     pool: Pool, rng: np.random.Generator, lists: int | None, probes: int
 ) -> Iterator[tuple[slice, IndexArray]]:
     count = _count(len(pool), lists)
-    sample = rng.choice(len(pool), size=min(len(pool), TRAINING_ROWS * count), replace=False)
+    size = min(len(pool), max(count, min(TRAINING_ROWS * count, MOST_TRAINING_ROWS)))
+    sample = rng.choice(len(pool), size=size, replace=False)
     sample.sort()  # reads a memory-mapped file forwards
-    points: Vectors = pool.take(sample)
-    centroids = spherical_k_means(points, pool.weights[sample], count, ITERATIONS, rng)
+    points, weights = pool.take(sample), pool.weights[sample]
+    probes = min(probes, count)
+    if count > FLAT:
+        tree = Tree.grow(points, weights, count, ITERATIONS, rng)
+        yield from ((at, tree.nearest(block, probes)) for at, block in pool.blocks())
+        return
+    centroids = spherical_k_means(points, weights, count, ITERATIONS, rng)
     for at, block in pool.blocks():
-        yield at, nearest_centroids(block, centroids, min(probes, count))[0]
+        yield at, nearest_centroids(block, centroids, probes)[0]

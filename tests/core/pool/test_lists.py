@@ -31,7 +31,7 @@ def test_nearest_centroids_are_the_nearest_first(rows, monkeypatch):
         expected = np.sort(similarity[:300], axis=1)[:, ::-1]
         found = np.take_along_axis(similarity[:300], nearest, axis=1)
         assert np.allclose(found, expected[:, :5], atol=1e-6)
-        assert np.allclose(best, expected[:, 0], atol=1e-6)
+        assert np.allclose(best, expected[:, :5], atol=1e-6)
 
 
 def test_k_means_finds_well_separated_groups_and_counts_weights():
@@ -102,3 +102,26 @@ def test_too_few_too_many_or_unfit_rows_are_refused(rows, tmp_path):
         build_index([rows[:50]], 40, 24, tmp_path, rng=rng)
     with pytest.raises(DataError, match="Row 50 of the pool has length 0"):
         build_index([rows[:50], rows[:5] * 0], 55, 24, tmp_path, rng=rng)
+
+
+def test_tree_finds_nearly_the_lists_that_all_centroids_would(rows, monkeypatch):
+    monkeypatch.setattr("prefopt_core.pool.lists.FLAT", 16)
+    pool = Pool.whole(rows)
+    nearest = nearest_lists(pool, np.random.default_rng(0), lists=100, probes=6)
+    assert nearest.shape == (len(rows), 6)
+    assert nearest.min() >= 0
+    assert all(len(set(row)) == 6 for row in nearest[:200].tolist())
+    again = nearest_lists(replace(pool, block_rows=700), np.random.default_rng(0), lists=100)
+    assert (again == nearest[:, :4]).mean() > 0.9999  # visits fewer groups, rounds otherwise
+
+    # Rows at home in one list are alike, as with a flat clustering into as many.
+    monkeypatch.setattr("prefopt_core.pool.lists.FLAT", 10_000)
+    flat = nearest_lists(pool, np.random.default_rng(0), lists=100, probes=6)
+    assert _similarity_at_home(rows, nearest) > 0.97 * _similarity_at_home(rows, flat)
+
+
+def _similarity_at_home(rows, nearest):
+    home = nearest[:, 0]
+    means = np.array([rows[home == number].mean(axis=0) for number in np.unique(home)])
+    sizes = np.unique(home, return_counts=True)[1]
+    return float(np.average((means**2).sum(axis=1), weights=sizes))
