@@ -29,7 +29,7 @@ from prefopt_core.pool.points import (
     slices,
 )
 
-DENSE = 10_000  # rows up to which all similarities fit comfortably: 400 MB
+DENSE = 5_000  # rows up to which comparing all with all is quicker, 100 MB; worth it up to twice
 STRIPE = 256  # columns whose gains are computed at once
 
 
@@ -79,8 +79,10 @@ class Sparse:
         columns = np.concatenate([itself.astype(np.int32), ids.ravel()[edges]])
         rows = np.concatenate([itself, edges // k])
         values = np.concatenate([np.ones(n, dtype=np.float32), similarity.ravel()[edges]])
-        order = np.argsort(columns, kind="stable")
-        starts = np.searchsorted(columns[order], np.arange(n + 1))
+        keys = columns.astype(np.int64) << 32 | np.arange(len(columns))
+        keys.sort()  # twice as fast as a stable argsort of the columns, and the same order
+        order = keys & 0xFFFFFFFF
+        starts = np.searchsorted(keys >> 32, np.arange(n + 1))
         return cls(starts, rows[order], values[order])
 
     def __getitem__(self, j: int) -> tuple[IndexArray, Vectors]:
@@ -141,8 +143,9 @@ def select(
 ) -> Picked:
     """Choose rows that stand for the whole pool: greedy facility location on a sample of it.
 
-    Up to 10,000 sampled rows are compared all with all; more, each with its nearest neighbours
-    only, and then f counts every other similarity as 0.
+    Each sampled row is compared with its nearest neighbours only, and f counts every other
+    similarity as 0; with all, if they are few, or if those chosen could not be the neighbours of
+    most.
 
     Args:
         pool: n rows.
@@ -159,7 +162,8 @@ def select(
     sampled = np.sort(rng.choice(len(pool), size=size, replace=False))
     weights = pool.weights[sampled]
     sample = pool.subset(sampled, weights * (pool.weights.sum() / weights.sum()))
-    columns = _columns(sample, neighbours_per_row, rng)
+    few = size <= DENSE or (size <= 2 * DENSE and count * neighbours_per_row < 2 * size)
+    columns = _all(sample) if few else _nearest(sample, neighbours_per_row, rng)
     order, value, bound = greedy(columns, sample.weights, count)
     total = sample.weights.sum()
     compared = "all pairs" if isinstance(columns, Dense) else f"{neighbours_per_row} neighbours"
@@ -170,9 +174,11 @@ def select(
     )
 
 
-def _columns(sample: Pool, k: int, rng: np.random.Generator) -> Columns:
-    if len(sample) > DENSE:
-        return Sparse.of(*neighbours(sample, lists_of(sample, rng), k))
+def _nearest(sample: Pool, k: int, rng: np.random.Generator) -> Sparse:
+    return Sparse.of(*neighbours(sample, lists_of(sample, rng), k))
+
+
+def _all(sample: Pool) -> Dense:
     rows = sample.take(np.arange(len(sample)))
     similarity = rows @ rows.T
     np.fill_diagonal(similarity, 1.0)  # float16 makes it slightly less, also than others

@@ -1,8 +1,8 @@
 """The exact best pair of every prompt at once: the AEPO family at k = 2, on embeddings.
 
-For unit rows e and the sum s = Σ_i c_i e_i of all samples, representativeness needs no matrix:
+For unit rows e,
 
-    r_j = (e_j·s - e_j·e_j) / (Σ_i c_i - 1)        w_ij = a·(r_i + r_j)/2 - b·e_i·e_j
+    r_j = (Σ_i c_i e_i·e_j - e_j·e_j) / (Σ_i c_i - 1)        w_ij = a·(r_i + r_j)/2 - b·e_i·e_j
 
 so a batch costs one matrix product and few passes over it. It is computed in float32; where that
 could decide between two pairs, it does not: such prompts are handed back for float64. Thus the
@@ -20,6 +20,8 @@ from prefopt_core.selection.aepo import check_weight
 
 Single = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
+
+SMALL = 40  # candidates
 
 
 def _of_aepo(diversity_weight: float) -> tuple[float, float]:
@@ -51,11 +53,13 @@ def best_pairs(
         decide; there the indices mean nothing.
     """
     _, n, d = embeddings.shape
-    worth = np.matmul(embeddings, embeddings.transpose(0, 2, 1))  # (B, N, N)
+    # NumPy has a routine for the product of a matrix with itself; for small ones it is slower.
+    other = embeddings.copy() if n <= SMALL else embeddings
+    worth = np.matmul(embeddings, other.transpose(0, 2, 1))  # (B, N, N)
     flat = worth.reshape(-1, n * n)  # a view; its every (N + 1)-th entry is on the diagonal
     length = np.sqrt(flat[:, :: n + 1])
     scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
-    half = _representativeness(embeddings, scale, counts) * np.float32(a / 2)
+    half = _representativeness(worth, scale, counts) * np.float32(a / 2)
     worth *= scale[:, None, :]
     worth *= scale[:, :, None] * np.float32(-b)
     worth += half[:, :, None]
@@ -71,12 +75,10 @@ def best_pairs(
     return np.sort(np.column_stack([first, second])), contested
 
 
-def _representativeness(
-    embeddings: Single, scale: Single, counts: npt.NDArray[np.integer]
-) -> Single:
-    """Give r (B, N) without the matrix; `scale` (B, N) is 1 / length, 0 for a row of zeros."""
-    total = np.matmul((counts * scale)[:, None, :].astype(np.float32), embeddings)  # (B, 1, d)
-    alike = np.matmul(embeddings, total.transpose(0, 2, 1))[:, :, 0] * scale
+def _representativeness(products: Single, scale: Single, counts: npt.NDArray[np.integer]) -> Single:
+    """Give r (B, N) from e_i·e_j of any length; `scale` (B, N) is 1 / length, 0 for zeros."""
+    weights = (counts * scale).astype(np.float32)
+    alike = np.matmul(products, weights[:, :, None])[:, :, 0] * scale
     own = scale > 0
     return (alike - own) / (counts.sum(axis=1, keepdims=True) - 1).astype(np.float32)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from prefopt_core.errors import DataError
 from prefopt_core.randomness import rng_for
@@ -63,7 +63,7 @@ def select_responses(
     vectors = None if embeddings is None else _aligned(responses, embeddings)
     chosen: list[_Chosen] = []
     # Small products are not worth a second thread, and on shared cores far slower with one.
-    with threadpool_limits(1, "blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         for batch in _batches(_prompts(responses, config.k)):
             if vectors is not None and config.similarity.measure == "cosine":
                 block = widen(vectors[batch.members])
@@ -72,6 +72,11 @@ def select_responses(
                 chosen += _one_by_one(batch, None, responses, config, seed)
     chosen.sort(key=lambda chosen: min(chosen.rows))
     return _selections(responses, chosen)
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looks at every library that is loaded, which takes a while
 
 
 @dataclass(frozen=True)
