@@ -4,9 +4,9 @@ For unit rows e,
 
     r_j = (Σ_i c_i e_i·e_j - e_j·e_j) / (Σ_i c_i - 1)        w_ij = a·(r_i + r_j)/2 - b·e_i·e_j
 
-so a batch costs one matrix product and few passes over it. It is computed in float32; where that
-could decide between two pairs, it does not: such prompts are handed back for float64. Thus the
-answer is the one of `aepo`, on any machine and for any size of batch.
+so a batch costs one matrix product and few passes over it. It is computed in float32; pairs so
+close that rounding could decide between them are compared again in float64. Thus the answer is the
+one of `aepo`, on any machine and for any size of batch.
 
 Notation: B prompts, N distinct candidates each, d dimensions, c the counts.
 """
@@ -16,7 +16,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.selection.aepo import check_weight
+from prefopt_core.selection.aepo import TIE, check_weight
+from prefopt_core.selection.best_subset import first_best
+from prefopt_core.similarity.embeddings import unit
 
 Single = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
@@ -39,7 +41,7 @@ PAIR_WEIGHTS: dict[str, Callable[..., tuple[float, float]]] = {
 
 def best_pairs(
     embeddings: Single, counts: npt.NDArray[np.integer], a: float, b: float
-) -> tuple[IndexArray, npt.NDArray[np.bool_]]:
+) -> IndexArray:
     """Find the pair of the largest w for every prompt.
 
     Args:
@@ -49,43 +51,64 @@ def best_pairs(
         b: Weight of dissimilarity.
 
     Returns:
-        (B, 2) indices, ascending, and (B,) whether another pair comes so close that rounding could
-        decide; there the indices mean nothing.
+        (B, 2) indices, ascending; of equal pairs the first, as in `aepo`.
     """
     _, n, d = embeddings.shape
-    # NumPy has a routine for the product of a matrix with itself; for small ones it is slower.
-    other = embeddings.copy() if n <= SMALL else embeddings
-    worth = np.matmul(embeddings, other.transpose(0, 2, 1))  # (B, N, N)
-    flat = worth.reshape(-1, n * n)  # a view; its every (N + 1)-th entry is on the diagonal
-    length = np.sqrt(flat[:, :: n + 1])
-    scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
-    half = _representativeness(worth, scale, counts) * np.float32(a / 2)
-    worth *= scale[:, None, :]
-    worth *= scale[:, :, None] * np.float32(-b)
-    worth += half[:, :, None]
-    flat[:, :: n + 1] = -np.inf
-    best = worth.max(axis=1) + half  # (B, N): the worth of each one's best pair
-    prompts = np.arange(len(best))
-    second = best.argmax(axis=1)
-    first = worth[prompts, :, second].argmax(axis=1)
-    top = best[prompts, second]
+    u = _cosines(embeddings)
+    own = u[:, range(n), range(n)] > 0.5  # a row of zeros is not even like itself
+    alike = np.matmul(u, counts[:, :, None].astype(np.float32))[:, :, 0]
+    r = (alike - own) / (counts.sum(axis=1, keepdims=True) - 1).astype(np.float32)
+    half = r * np.float32(a / 2)  # of w; what is left of it is b times this:
+    if b == 0:
+        u[:] = 0
+    cost = np.subtract(u, half[:, :, None] / np.float32(b or 1), out=u)
+    cost[:, range(n), range(n)] = np.inf
+    best = half - (b or 1) * cost.min(axis=1)  # (B, N): the worth of each one's best pair
+
+    prompts, second = np.arange(len(best)), best.argmax(axis=1)
+    first, top = cost[prompts, :, second].argmin(axis=1), best[prompts, second]
+    pairs = np.sort(np.column_stack([first, second]))
     # Every other pair has an end outside this one, so it shows in what is left of `best`.
     best[prompts, first] = best[prompts, second] = -np.inf
-    contested = best.max(axis=1) >= top - 2 * _rounding(n, d) * (a + b)
-    return np.sort(np.column_stack([first, second])), contested
+    least = top - 2 * _rounding(n, d) * (a + b)
+    for p in np.flatnonzero(best.max(axis=1) >= least).tolist():
+        near = np.argwhere(half[p] - (b or 1) * cost[p] >= least[p])
+        pairs[p] = _first_best(embeddings[p], counts[p], near[near[:, 0] < near[:, 1]], a, b)
+    return pairs
 
 
-def _representativeness(products: Single, scale: Single, counts: npt.NDArray[np.integer]) -> Single:
-    """Give r (B, N) from e_i·e_j of any length; `scale` (B, N) is 1 / length, 0 for zeros."""
-    weights = (counts * scale).astype(np.float32)
-    alike = np.matmul(products, weights[:, :, None])[:, :, 0] * scale
-    own = scale > 0
-    return (alike - own) / (counts.sum(axis=1, keepdims=True) - 1).astype(np.float32)
+def _cosines(embeddings: Single) -> Single:
+    """Give u (B, N, N); rows of zeros are like nothing."""
+    _, n, d = embeddings.shape
+    if 4 * n > d:  # cheaper to scale the rows than the products
+        length = np.sqrt(np.einsum("bnd,bnd->bn", embeddings, embeddings))[:, :, None]
+        rows = np.divide(embeddings, length, out=np.zeros_like(embeddings), where=length > 0)
+        return np.matmul(rows, rows.transpose(0, 2, 1))
+    # NumPy has a routine for the product of a matrix with itself; for small ones it is slower.
+    other = embeddings.copy() if n <= SMALL else embeddings
+    products = np.matmul(embeddings, other.transpose(0, 2, 1))
+    length = np.sqrt(products[:, range(n), range(n)])
+    scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    products *= scale[:, None, :]
+    products *= scale[:, :, None]
+    return products
 
 
 def _rounding(n: int, d: int) -> float:
     """A bound on the error of r_j and of e_i·e_j in float32, for sums in any order, lengths too."""
     return (n + 2 * d + 16) * 2.0**-24
+
+
+def _first_best(
+    rows: Single, counts: npt.NDArray[np.integer], pairs: IndexArray, a: float, b: float
+) -> IndexArray:
+    """Decide in float64 between (P, 2) pairs of one prompt, listed in lexicographic order."""
+    e = unit(rows.astype(np.float64))
+    total = counts @ e
+    ends = e[pairs]  # (P, 2, d)
+    r = (ends @ total - (ends**2).sum(axis=2)) / (counts.sum() - 1)
+    worth = a * r.mean(axis=1) - b * (ends[:, 0] * ends[:, 1]).sum(axis=1)
+    return pairs[first_best(worth, TIE * (a + b))]
 
 
 def parts(

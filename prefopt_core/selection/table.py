@@ -168,10 +168,7 @@ def _by_embeddings(
     if weights is None or min(config.k, block.shape[1]) > 2 or config.allocation != "fixed":
         yield from _one_by_one(batch, block, responses, config, seed)
         return
-    pairs, contested = best_pairs(block, batch.counts, *weights(**config.params))
-    for index in np.flatnonzero(contested).tolist():
-        known = _known(batch, index, block, responses, config)
-        pairs[index] = _members(STRATEGIES[config.strategy](known, 2, None, **config.params))[0]
+    pairs = best_pairs(block, batch.counts, *weights(**config.params))
     rows = np.take_along_axis(batch.members, pairs, axis=1).tolist()
     figures = (part.tolist() for part in parts(block, batch.counts, pairs))
     yield from map(_Chosen, batch.prompt_ids, rows, *figures, repeat(0.0))
