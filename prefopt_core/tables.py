@@ -146,6 +146,18 @@ TABLES: dict[str, Contract] = {
         },
         nullable=frozenset({"low", "high"}),
     ),
+    # one figure of one round of one run of a comparison
+    "comparison": Contract(
+        ("arm", "seed", "round", "metric"),
+        {
+            "arm": pl.String(),
+            "seed": pl.Int64(),
+            "round": pl.Int32(),
+            "metric": pl.String(),
+            "value": pl.Float64(),
+            "labels": pl.Int64(),  # used up to this round
+        },
+    ),
 }
 
 

@@ -81,17 +81,20 @@ def _cosines(embeddings: Single) -> Single:
     """Give u (B, N, N); rows of zeros are like nothing."""
     _, n, d = embeddings.shape
     if 4 * n > d:  # cheaper to scale the rows than the products
-        length = np.sqrt(np.einsum("bnd,bnd->bn", embeddings, embeddings))[:, :, None]
-        rows = np.divide(embeddings, length, out=np.zeros_like(embeddings), where=length > 0)
+        rows = embeddings * _inverse(np.einsum("bnd,bnd->bn", embeddings, embeddings))[:, :, None]
         return np.matmul(rows, rows.transpose(0, 2, 1))
     # NumPy has a routine for the product of a matrix with itself; for small ones it is slower.
     other = embeddings.copy() if n <= SMALL else embeddings
     products = np.matmul(embeddings, other.transpose(0, 2, 1))
-    length = np.sqrt(products[:, range(n), range(n)])
-    scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    scale = _inverse(products[:, range(n), range(n)])
     products *= scale[:, None, :]
     products *= scale[:, :, None]
     return products
+
+
+def _inverse(squares: Single) -> Single:
+    """1 / √x, and 0 for 0."""
+    return np.divide(1, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)
 
 
 def _rounding(n: int, d: int) -> float:

@@ -1,0 +1,154 @@
+"""What a comparison came to: the figures of all its runs, and the differences between its arms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from prefopt_core.paired import Interval, holm, interval_over_seeds, sign_flip_test
+from prefopt_core.randomness import seed_for
+from prefopt_core.statistics import FloatArray
+from prefopt_core.tables import TABLES
+
+METRICS = ("win_rate", "gold_score")
+"""What arms are compared by."""
+
+LEVEL = 0.05
+"""P values above it, corrected, settle nothing."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A metric of one arm after one round: the mean over seeds."""
+
+    labels: float
+    value: float
+    interval: Interval | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm's last round minus the baseline's, seed by seed."""
+
+    arm: str
+    metric: str
+    by_seed: FloatArray
+    interval: Interval | None
+    p: float
+    p_corrected: float
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return float(self.by_seed.mean())
+
+    @property
+    def settled(self) -> bool:
+        """Whether interval and corrected p agree that there is a difference."""
+        if self.interval is None:
+            return False
+        low, high = self.interval
+        return not low <= 0 <= high and self.p_corrected <= LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of it."""
+        if self.interval is None:
+            return "one seed says nothing"
+        low, high = self.interval
+        if low <= 0 <= high:
+            return "no difference seen"
+        if not self.settled:
+            return "not settled"
+        return "higher" if low > 0 else "lower"
+
+
+def collect(
+    metrics: Sequence[pl.DataFrame], arms: Sequence[str], seeds: Sequence[int]
+) -> pl.DataFrame:
+    """Put the figures of many runs into one table.
+
+    Args:
+        metrics: One `metrics` table per run, with all its rounds.
+        arms: The arm of each run.
+        seeds: The seed of each run.
+
+    Returns:
+        The `comparison` table.
+    """
+    runs = [
+        run.join(_labels(run), "round", maintain_order="left").select(
+            pl.lit(arm).alias("arm"), pl.lit(seed, pl.Int64).alias("seed"),
+            "round", "metric", "value", "labels",
+        )
+        for run, arm, seed in zip(metrics, arms, seeds, strict=True)
+    ]  # fmt: skip
+    return pl.concat([pl.DataFrame(schema=TABLES["comparison"].columns), *runs])
+
+
+def _labels(run: pl.DataFrame) -> pl.DataFrame:
+    """(round, labels used up to then). Pairs for which none was bought were given: two each."""
+    counts = run.pivot("metric", index="round", values="value").sort("round").fill_null(0)
+    bought, given = pl.col("labels"), 2 * pl.col("gold_pairs")
+    used = pl.when(bought > 0).then(bought).otherwise(given)
+    return counts.select("round", labels=used.cum_sum().cast(pl.Int64))
+
+
+def by_seed(table: pl.DataFrame, arm: str, metric: str) -> pl.DataFrame:
+    """(seed, value, labels) of an arm's last round, by seed."""
+    rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric)
+    last = rows.filter(pl.col("round") == pl.col("round").max().over("seed"))
+    return last.select("seed", "value", "labels").sort("seed")
+
+
+def final(table: pl.DataFrame, arm: str, metric: str) -> Point:
+    """An arm after its last round."""
+    return _point(by_seed(table, arm, metric), arm, metric)
+
+
+def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
+    """A metric over the labels used; the start policy wins half against itself."""
+    rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric).sort("round", "seed")
+    points = [
+        _point(group, arm, metric) for _, group in rows.group_by("round", maintain_order=True)
+    ]
+    return [Point(0, 0.5, None, len(rows)), *points] if metric == "win_rate" else points
+
+
+def _point(rows: pl.DataFrame, arm: str, metric: str) -> Point:
+    values, labels = rows["value"].to_numpy(), rows["labels"].to_numpy()
+    interval = interval_over_seeds(values, seed=seed_for(arm, metric))
+    return Point(float(labels.mean()), float(values.mean()), interval, len(values))
+
+
+def differences(table: pl.DataFrame, baseline: str, metric: str) -> list[Difference]:
+    """Every other arm against the baseline, over the seeds that both have."""
+    others = [arm for arm in arms_of(table) if arm != baseline]
+    against = by_seed(table, baseline, metric)
+    paired = []
+    for arm in others:
+        both = by_seed(table, arm, metric).join(
+            against, "seed", suffix="_of_baseline", maintain_order="left"
+        )
+        paired.append((both["value"] - both["value_of_baseline"]).to_numpy())
+    p_values = np.array([sign_flip_test(values) for values in paired])
+    return [
+        Difference(
+            arm, metric, values, interval_over_seeds(values, seed=seed_for(arm, metric, "-")),
+            float(p), float(corrected),
+        )
+        for arm, values, p, corrected in zip(others, paired, p_values, holm(p_values), strict=True)
+    ]  # fmt: skip
+
+
+def arms_of(table: pl.DataFrame) -> list[str]:
+    """The arms, in the order of the preset."""
+    return table["arm"].unique(maintain_order=True).to_list()
+
+
+def unequal(table: pl.DataFrame, baseline: str) -> list[str]:
+    """Arms that in some seed used another number of labels than the baseline."""
+    used = {arm: by_seed(table, arm, METRICS[0])["labels"].to_list() for arm in arms_of(table)}
+    return [arm for arm, labels in used.items() if labels != used[baseline]]

@@ -1,0 +1,183 @@
+"""What a preset says: arms that differ in some settings, run over seeds at equal label budgets."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from prefopt_core.errors import ConfigError
+from prefopt_core.experiments import (
+    FLOWS,
+    AepoConfig,
+    AlignConfig,
+    Experiment,
+    SpaConfig,
+    _read,
+    _set,
+)
+from prefopt_core.inputs.preferences import read_preferences
+from prefopt_core.registry import did_you_mean
+from prefopt_core.sections import Config
+
+SHARED = ("policy", "prompts", "evaluation")
+"""Sections that all arms have in common: what they start from and what they are measured by."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a comparison."""
+
+    arm: str
+    flow: str
+    config: Experiment
+
+    @property
+    def name(self) -> str:
+        """How people are told of it."""
+        return f"{self.arm}, seed {self.config.seed}"
+
+    def settings(self) -> str:
+        """The YAML file with which `prefopt run` runs this cell alone."""
+        settings = {"flow": self.flow, **self.config.model_dump(mode="json")}
+        return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+
+
+class Comparison(Config):
+    """A grid of arms × seeds. Arms share start policy, prompts and evaluation, and labels."""
+
+    title: str = Field("", description="What is compared, in a few words.")
+    claim: str = Field("", description="The claim that it examines, as somebody would make it.")
+    base: dict[str, Any] = Field(
+        description="Settings of a run, with its `flow`; or the path of a YAML file, or the name "
+        "of a deployment in prefect.yaml."
+    )
+    arms: dict[str, dict[str, Any]] = Field(
+        description="Name → what differs from the base: `selection.k: 4`. An arm of another `flow` "
+        "leaves out what of the base that flow does not know."
+    )
+    baseline: str = Field(description="The arm that the others are compared with.")
+    other_budget: dict[str, str] = Field(
+        default_factory=dict,
+        description="Arm → why it may have another number of labels than the baseline.",
+    )
+    seeds: int = Field(10, ge=1, description="Repetitions of every arm.")
+    first_seed: int = Field(0, ge=0, description="Seeds count from here.")
+
+    @field_validator("base", mode="before")
+    @classmethod
+    def _by_name(cls, base: Any) -> Any:
+        return _read(base) if isinstance(base, str) else base
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Comparison":
+        if len(self.arms) < 2:
+            raise ConfigError("arms: Name at least two; one arm alone compares with nothing.")
+        if self.baseline not in self.arms:
+            raise ConfigError(
+                f"baseline: There is no arm {self.baseline!r}."
+                f"{did_you_mean(self.baseline, self.arms)}"
+            )
+        if unknown := sorted(self.other_budget.keys() - self.arms.keys()):
+            hint = did_you_mean(unknown[0], self.arms)
+            raise ConfigError(f"other_budget: There is no arm {unknown[0]!r}.{hint}")
+        cells = {arm: self.cell(arm, self.first_seed) for arm in self.arms}
+        for cell in cells.values():
+            _check_shared(cell, cells[self.baseline])
+            if cell.arm not in self.other_budget:
+                _check_budget(cell, cells[self.baseline])
+        return self
+
+    def cells(self) -> Iterator[Cell]:
+        """Every run; all arms of a seed before the next one, so that a comparison exists early."""
+        for seed in range(self.first_seed, self.first_seed + self.seeds):
+            yield from (self.cell(arm, seed) for arm in self.arms)
+
+    def cell(self, arm: str, seed: int) -> Cell:
+        """The run of one arm with one seed."""
+        base, changes = copy.deepcopy(self.base), self.arms[arm]
+        if "seed" in changes:
+            raise ConfigError(f"arm {arm}: All arms run with the same seeds; leave `seed` out.")
+        usual = str(base.pop("flow", "align"))
+        flow = str(changes.get("flow", usual))
+        for name in (usual, flow):
+            if name not in FLOWS:
+                raise ConfigError(
+                    f"arm {arm}: There is no flow {name!r}.{did_you_mean(name, FLOWS)}"
+                )
+        knows, knew = (FLOWS[name][1].model_fields for name in (flow, usual))
+        settings = {
+            name: value for name, value in base.items() if name in knows or name not in knew
+        }
+        for path, value in changes.items():
+            if path != "flow":
+                _set(settings, path.split("."), copy.deepcopy(value))
+        try:
+            return Cell(arm, flow, FLOWS[flow][1].model_validate(settings | {"seed": seed}))
+        except ValidationError as error:
+            raise ConfigError(f"arm {arm}: {'; '.join(map(_problem, error.errors()))}") from error
+
+
+def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparison:
+    """Read a preset.
+
+    Args:
+        path: Of its YAML file.
+        changes: Dotted setting → value, applied to the base, so to every arm.
+        more: Settings of the comparison itself: `seeds`, `first_seed`.
+    """
+    preset = _read(path)
+    if "seed" in changes:
+        raise ConfigError("seed: A comparison has its own; use --seeds and --first-seed.")
+    if "arms" not in preset:
+        raise ConfigError(
+            f"{path} has no `arms`: it is a run, not a comparison. `prefopt run` runs it; a preset "
+            "has `base`, `arms` and `baseline`."
+        )
+    base = preset.get("base")
+    base = _read(base) if isinstance(base, str) else base
+    if isinstance(base, dict):  # else its field says what is wrong
+        for name, value in changes.items():
+            _set(base, name.split("."), value)
+    return Comparison.model_validate(preset | {"base": base} | more)
+
+
+def labels_of(config: Experiment) -> int:
+    """How many labels a run may use, bought or given; one that is given as a pair counts 2."""
+    match config:
+        case AlignConfig():
+            return sum(turn.labels for turn in config.rounds)
+        case AepoConfig():
+            return config.budget
+        case SpaConfig():
+            return 2 * read_preferences(config.seed_preferences).height
+    raise TypeError(f"{type(config).__name__} has no count of labels; add one here.")
+
+
+def _check_shared(cell: Cell, baseline: Cell) -> None:
+    if cell.config.evaluation is None:
+        raise ConfigError(
+            f"arm {cell.arm}: Without `evaluation` there is nothing to compare. Set it in the base."
+        )
+    for name in SHARED:
+        if getattr(cell.config, name) != getattr(baseline.config, name):
+            raise ConfigError(
+                f"arm {cell.arm}: Its {name!r} is not that of {baseline.arm!r}. Arms are compared "
+                f"by what they make of the same start and prompts; set `{name}` in the base."
+            )
+
+
+def _check_budget(cell: Cell, baseline: Cell) -> None:
+    own, other = labels_of(cell.config), labels_of(baseline.config)
+    if own != other:
+        raise ConfigError(
+            f"arm {cell.arm}: It may use {own:,} labels and {baseline.arm!r} {other:,}. Make them "
+            f"equal, or say why they differ: `other_budget: {{ {cell.arm}: all there are }}`."
+        )
+
+
+def _problem(error: Any) -> str:
+    setting = ".".join(map(str, error["loc"]))
+    return f"{setting}: {error['msg']}".removeprefix(": ").replace("Value error, ", "")
