@@ -9,6 +9,7 @@ from pathlib import Path
 VERBS = {
     "run": "flows.verbs.run:run",
     "plan": "flows.verbs.run:plan",
+    "compare": "flows.verbs.compare:compare",
     "select": "flows.verbs.select:select",
     "pool": "flows.verbs.pool:pool",
     "list": "flows.verbs.listing:list_names",
@@ -84,6 +85,18 @@ def parser() -> argparse.ArgumentParser:
     run = verbs.choices["run"]
     run.add_argument("--quiet", action="store_true", help="print errors and the result only")
     run.add_argument("--no-server", action="store_true", help="run without Prefect")
+
+    compare = verbs.add_parser("compare", help="spend the same labels in several ways, by seeds")
+    compare.add_argument("preset", help="YAML file with base, arms and baseline; see presets/")
+    compare.add_argument(
+        "changes", nargs="*", metavar="budget=64", help="settings of all arms that differ from it"
+    )
+    compare.add_argument("--seeds", type=int, metavar="N", help="runs of every arm (default: 10)")
+    compare.add_argument("--first-seed", type=int, metavar="SEED", help="(default: 0)")
+    compare.add_argument("--plan", action="store_true", help="show which runs the store holds")
+    compare.add_argument("--out", type=Path, metavar="FOLDER", help="write .md, .png and .csv")
+    compare.add_argument("--quiet", action="store_true", help="print errors and the result only")
+    compare.add_argument("--no-server", action="store_true", help="run without Prefect")
 
     select = verbs.add_parser("select", help="choose which responses of a file to label")
     select.add_argument("file", type=Path, help=".csv, .jsonl or .parquet of candidates")

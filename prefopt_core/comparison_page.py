@@ -19,7 +19,7 @@ from prefopt_core.comparison import (
 from prefopt_core.comparison_plots import plot_curves, plot_differences
 from prefopt_core.paired import Interval, smallest_p
 from prefopt_core.presets import Comparison
-from prefopt_core.report import _html_table, _markdown_table, _page
+from prefopt_core.report import html_page, html_table, markdown_table
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -121,7 +121,7 @@ def in_markdown(parts: Iterable[Part], title: str) -> str:
             case Picture():
                 texts.append(f'<img src="{part.url}" width="860" alt="{part.alt}">')
             case (header, rows):
-                texts.append(_markdown_table(header, rows))
+                texts.append(markdown_table(header, rows))
             case _:
                 texts.append(str(part))
     return "\n\n".join(texts) + "\n"
@@ -135,7 +135,7 @@ def in_html(parts: Iterable[Part], title: str, preset: str) -> str:
             case Picture():
                 texts.append(f'<img src="{part.url}" alt="{part.alt}">')
             case (header, rows):
-                texts.append(_html_table(header, rows))
+                texts.append(html_table(header, rows))
             case _:
                 texts.append(f"<p>{html.escape(str(part))}</p>")
-    return _page(title, [*texts, f"<h2>Preset</h2><pre>{html.escape(preset)}</pre>"])
+    return html_page(title, [*texts, f"<h2>Preset</h2><pre>{html.escape(preset)}</pre>"])

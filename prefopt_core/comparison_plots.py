@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from prefopt_core.comparison import METRICS, Difference, arms_of, curve
-from prefopt_core.figures import _GREY, _data_url, _figure, _label
+from prefopt_core.figures import GREY, data_url, label_axis, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,22 +27,22 @@ def _style(number: int) -> dict[str, Any]:
 def plot_curves(table: pl.DataFrame) -> str:
     """Win rate and gold score over the labels used, with 95 % intervals, as a `data:` URL."""
     arms = arms_of(table)
-    figure = _figure(9.5, 4.0)
+    figure = new_figure(9.5, 4.0)
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS))
     most = max(int(table["labels"].max() or 0), 1)  # type: ignore[arg-type]
     for axis, metric in zip(panels, METRICS, strict=True):
         for number, arm in enumerate(arms):
             aside = 0.006 * most * (number - (len(arms) - 1) / 2)  # intervals stand side by side
             _draw_curve(axis, table, arm, metric, aside, _style(number))
-        _label(axis, TITLES[metric], "labels used")
-    panels[0].axhline(0.5, color=_GREY, linewidth=1)
+        label_axis(axis, TITLES[metric], "labels used")
+    panels[0].axhline(0.5, color=GREY, linewidth=1)
     panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     handles, names = panels[0].get_legend_handles_labels()
     columns = min(len(names), 5)
     figure.legend(
         handles, names, loc="outside lower center", ncols=columns, fontsize=9, frameon=False
     )
-    return _data_url(figure)
+    return data_url(figure)
 
 
 def _draw_curve(
@@ -60,27 +60,27 @@ def _draw_curve(
 def plot_differences(found: Sequence[Difference], baseline: str) -> str:
     """Each arm minus the baseline: mean and interval, and every seed; as a `data:` URL."""
     arms = list(dict.fromkeys(difference.arm for difference in found))
-    figure = _figure(9.5, 1.3 + 0.45 * len(arms))
+    figure = new_figure(9.5, 1.3 + 0.45 * len(arms))
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS), sharey=True)
     for axis, metric in zip(panels, METRICS, strict=True):
         for difference in found:
             if difference.metric == metric:
                 _draw_difference(axis, difference, arms.index(difference.arm))
-        axis.axvline(0, color=_GREY, linewidth=1)
-        _label(axis, f"{TITLES[metric]}, minus that of {baseline}")
+        axis.axvline(0, color=GREY, linewidth=1)
+        label_axis(axis, f"{TITLES[metric]}, minus that of {baseline}")
         axis.grid(visible=False)
     panels[0].set_yticks(range(len(arms)), arms)
     panels[0].set_ylim(len(arms) - 0.5, -0.5)
     panels[0].xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.3g}")
     panels[0].set_xlabel("percentage points", fontsize=9)
-    return _data_url(figure)
+    return data_url(figure)
 
 
 def _draw_difference(axis: "Axes", difference: Difference, row: int) -> None:
     """The mean, filled if the difference is settled, its interval, and a tick for each seed."""
     low, high = difference.interval or (difference.mean,) * 2
     seeds = difference.by_seed
-    axis.plot(seeds, np.full(len(seeds), row + 0.22), "|", color=_GREY, markersize=6)
+    axis.plot(seeds, np.full(len(seeds), row + 0.22), "|", color=GREY, markersize=6)
     axis.errorbar(
         difference.mean, row, xerr=[[difference.mean - low], [high - difference.mean]], fmt="o",
         color=_COLOURS[1], capsize=3, markersize=7,

@@ -222,16 +222,17 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
     Returns:
         (name of the flow, its config).
     """
-    settings = _read(source)
+    settings = read_settings(source)
     for path, value in changes.items():
-        _set(settings, path.split("."), value)
+        set_setting(settings, path.split("."), value)
     flow = str(settings.pop("flow", "align"))
     if flow not in FLOWS:
         raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, FLOWS)}")
     return flow, FLOWS[flow][1].model_validate(settings)
 
 
-def _read(source: str) -> dict[str, Any]:
+def read_settings(source: str) -> dict[str, Any]:
+    """Settings by the path of a YAML file or the name of a deployment."""
     return _yaml(Path(source)) if Path(source).is_file() else _deployment(source)
 
 
@@ -260,7 +261,8 @@ def _deployment(name: str) -> dict[str, Any]:
     return {"flow": str(known[name].get("entrypoint")).rpartition(".")[2], **config}
 
 
-def _set(settings: Any, path: list[str], value: Any) -> None:
+def set_setting(settings: Any, path: list[str], value: Any) -> None:
+    """Change what stands at a dotted path, in sections and lists."""
     *parents, last = path
     for name in parents:
         key = _key(settings, name, path)

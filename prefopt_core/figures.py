@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
-_BLUE, _ORANGE, _GREY = "#1f6feb", "#d9730d", "#6e7781"
+_BLUE, _ORANGE, GREY = "#1f6feb", "#d9730d", "#6e7781"
 _DOT = 90  # area of a response that was sampled once, in square points: a digit fits in
 
 
@@ -27,9 +27,9 @@ def plot_rounds(metrics: pl.DataFrame) -> str:
     panels = (
         ("win_rate", "win rate over the start policy", _BLUE),
         ("gold_score", "mean gold score", _ORANGE),
-        ("response_words", "words per response", _GREY),
+        ("response_words", "words per response", GREY),
     )
-    figure = _figure(9.5, 2.7)
+    figure = new_figure(9.5, 2.7)
     for axis, (metric, title, colour) in zip(figure.subplots(1, 3), panels, strict=True):
         rows = metrics.filter(pl.col("metric") == metric).sort("round")
         value, low, high = (rows[name].to_numpy() for name in ("value", "low", "high"))
@@ -37,12 +37,12 @@ def plot_rounds(metrics: pl.DataFrame) -> str:
             rows["round"], value, yerr=[value - low, high - value],
             marker="o", markersize=5, capsize=3, color=colour,
         )  # fmt: skip
-        _label(axis, title, "round (0 is the start)")
+        label_axis(axis, title, "round (0 is the start)")
         axis.set_xticks(sorted(set(metrics["round"])))
         if metric == "win_rate":
-            axis.axhline(0.5, color=_GREY, linestyle="--", linewidth=1)
+            axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
             axis.set_ylim(0, 1.05)
-    return _data_url(figure)
+    return data_url(figure)
 
 
 def plot_selection(inspection: Inspection, examples: Sequence[Choice]) -> str:
@@ -52,7 +52,7 @@ def plot_selection(inspection: Inspection, examples: Sequence[Choice]) -> str:
         inspection: The figures of the selection and of others.
         examples: At least one prompt to look at; the first three are drawn.
     """
-    figure = _figure(9.5, 6.6)
+    figure = new_figure(9.5, 6.6)
     top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.1))[:, 0]
     shown = examples[:3]
     for number, axis in enumerate(top.subplots(1, len(shown), squeeze=False)[0]):
@@ -60,12 +60,12 @@ def plot_selection(inspection: Inspection, examples: Sequence[Choice]) -> str:
     _legend(top, _kinds_of_dots())
     left, right = bottom.subplots(1, 2)
     _draw_by_k(left, inspection, "objective")
-    _label(left, "Representative and diverse", up="objective f(S) at λ = 1")
+    label_axis(left, "Representative and diverse", up="objective f(S) at λ = 1")
     _draw_by_k(right, inspection, "coverage")
     up = "coverage: mean cosine of a response\nto the nearest labelled one"
-    _label(right, "What more labels buy", up=up)
+    label_axis(right, "What more labels buy", up=up)
     _legend(bottom, left.get_legend_handles_labels()[0])
-    return _data_url(figure)
+    return data_url(figure)
 
 
 def plane(vectors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], list[float]]:
@@ -93,7 +93,7 @@ def _draw_plane(axis: "Axes", choice: Choice, name: str) -> None:
     x, y = points.T
     area = _DOT * choice.counts.clip(max=16)  # larger ones would hide the others
     left = np.setdiff1d(np.arange(len(area)), choice.selected)
-    axis.scatter(x[left], y[left], area[left], facecolors="none", edgecolors=_GREY)
+    axis.scatter(x[left], y[left], area[left], facecolors="none", edgecolors=GREY)
     for rank, at in enumerate(choice.selected, 1):
         axis.scatter(x[at], y[at], area[at], color=_BLUE, edgecolors="white", zorder=3)
         axis.annotate(
@@ -105,7 +105,7 @@ def _draw_plane(axis: "Axes", choice: Choice, name: str) -> None:
     axis.set(xlim=(middle_x - half, middle_x + half), ylim=(middle_y - half, middle_y + half))
     axis.set(xticks=[], yticks=[], aspect="equal")
     title = f"{name}: {len(choice.selected)} of {len(area)} selected"
-    _label(axis, title, f"1st axis, {across:.0%} of variance", f"2nd axis, {up:.0%}")
+    label_axis(axis, title, f"1st axis, {across:.0%} of variance", f"2nd axis, {up:.0%}")
 
 
 def _kinds_of_dots() -> list["Artist"]:
@@ -120,8 +120,8 @@ def _kinds_of_dots() -> list["Artist"]:
 
     return [
         dot("selected, numbered as labels are spent", _BLUE, _BLUE),
-        dot("left", _GREY, "none"),
-        dot("sampled four times", _GREY, "none", times=4),
+        dot("left", GREY, "none"),
+        dot("sampled four times", GREY, "none", times=4),
     ]
 
 
@@ -137,7 +137,7 @@ def _draw_by_k(axis: "Axes", inspection: Inspection, name: str) -> None:
         ks, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="AEPO, middle half of prompts"
     )
     chance = [mean(figures, name) for _, figures in inspection.by_k.values()]
-    axis.plot(ks, chance, "s--", color=_GREY, markersize=4, label="random, expected")
+    axis.plot(ks, chance, "s--", color=GREY, markersize=4, label="random, expected")
     axis.plot(
         [inspection.k], [mean(inspection.selected, name)], "D", color=_ORANGE, markersize=9,
         markerfacecolor="none", markeredgewidth=2, label="this selection",
@@ -153,14 +153,16 @@ def _count(labels: int) -> str:
     return f"{labels:,}" if labels < 10_000 else f"{labels / 1000:,.0f}k"
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of that many inches."""
     # Not through pyplot, whose state all threads of a server would share.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _label(axis: "Axes", title: str, across: str = "", up: str = "") -> None:
+def label_axis(axis: "Axes", title: str, across: str = "", up: str = "") -> None:
+    """Title and names of the axes, as all our plots have them."""
     axis.set_title(title, fontsize=10)
     axis.set_xlabel(across or axis.get_xlabel(), fontsize=9)
     axis.set_ylabel(up, fontsize=9)
@@ -175,7 +177,8 @@ def _legend(figure: "FigureBase", handles: Sequence["Artist"]) -> None:
     )
 
 
-def _data_url(figure: "Figure") -> str:
+def data_url(figure: "Figure") -> str:
+    """The figure as a small PNG."""
     from PIL import Image
 
     drawn, file = io.BytesIO(), io.BytesIO()

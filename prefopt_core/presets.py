@@ -15,8 +15,8 @@ from prefopt_core.experiments import (
     AlignConfig,
     Experiment,
     SpaConfig,
-    _read,
-    _set,
+    read_settings,
+    set_setting,
 )
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.registry import did_you_mean
@@ -69,7 +69,7 @@ class Comparison(Config):
     @field_validator("base", mode="before")
     @classmethod
     def _by_name(cls, base: Any) -> Any:
-        return _read(base) if isinstance(base, str) else base
+        return read_settings(base) if isinstance(base, str) else base
 
     @model_validator(mode="after")
     def _consistent(self) -> "Comparison":
@@ -113,7 +113,7 @@ class Comparison(Config):
         }
         for path, value in changes.items():
             if path != "flow":
-                _set(settings, path.split("."), copy.deepcopy(value))
+                set_setting(settings, path.split("."), copy.deepcopy(value))
         try:
             return Cell(arm, flow, FLOWS[flow][1].model_validate(settings | {"seed": seed}))
         except ValidationError as error:
@@ -128,7 +128,7 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
         changes: Dotted setting → value, applied to the base, so to every arm.
         more: Settings of the comparison itself: `seeds`, `first_seed`.
     """
-    preset = _read(path)
+    preset = read_settings(path)
     if "seed" in changes:
         raise ConfigError("seed: A comparison has its own; use --seeds and --first-seed.")
     if "arms" not in preset:
@@ -137,10 +137,10 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
             "has `base`, `arms` and `baseline`."
         )
     base = preset.get("base")
-    base = _read(base) if isinstance(base, str) else base
+    base = read_settings(base) if isinstance(base, str) else base
     if isinstance(base, dict):  # else its field says what is wrong
         for name, value in changes.items():
-            _set(base, name.split("."), value)
+            set_setting(base, name.split("."), value)
     return Comparison.model_validate(preset | {"base": base} | more)
 
 

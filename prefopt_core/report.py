@@ -82,12 +82,12 @@ def markdown(metrics: pl.DataFrame, title: str, chosen: Chosen | None = None) ->
     """The report of the rounds so far, for Prefect: well below its 100 KB."""
     plot = plot_rounds(metrics)
     image = f'\n\n<img src="{plot}" width="760" alt="figures by round">' if plot else ""
-    rounds = _markdown_table(*table_of_rounds(metrics))
+    rounds = markdown_table(*table_of_rounds(metrics))
     text = f"## {title}\n\n{rounds}\n\n{note(metrics)}{image}\n"
     if chosen is None:
         return text
     inspection = inspect(chosen)
-    text += f"\n## What was selected\n\n{_markdown_table(*table_of_selection(chosen, inspection))}"
+    text += f"\n## What was selected\n\n{markdown_table(*table_of_selection(chosen, inspection))}"
     return text + "\n\n" + "\n\n".join(_plot_and_caption(chosen, inspection)) + "\n"
 
 
@@ -100,7 +100,8 @@ def _plot_and_caption(chosen: Chosen, inspection: Inspection | None) -> list[str
     return [f'<img src="{plot}" width="860" alt="{alt}">', caption(inspection)]
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = (header, ["---"] * len(header), *rows)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -130,35 +131,36 @@ def html_report(
     chosen: Chosen | None = None,
 ) -> str:
     """One self-contained page: rounds, plots, the last selection and its pairs, the config."""
-    parts = [_html_table(*table_of_rounds(metrics)), f"<p>{note(metrics)}</p>"]
+    parts = [html_table(*table_of_rounds(metrics)), f"<p>{note(metrics)}</p>"]
     if plot := plot_rounds(metrics):
         parts.append(f'<img src="{plot}" alt="figures by round">')
     if chosen is not None:
         parts += _selection(chosen)
     parts.append(f"<h2>Pairs of the last round ({preferences.height:,})</h2>")
     parts.append(
-        _html_table(["source", "prompt", "chosen / rejected"], _pairs(preferences), raw=True)
+        html_table(["source", "prompt", "chosen / rejected"], _pairs(preferences), raw=True)
     )
     parts.append(f"<h2>Config</h2><pre>{html.escape(config)}</pre>")
-    return _page(title, parts)
+    return html_page(title, parts)
 
 
 def selection_report(chosen: Chosen, title: str) -> str:
     """One self-contained page on a selection that belongs to no run."""
-    return _page(title, _selection(chosen))
+    return html_page(title, _selection(chosen))
 
 
-def _page(title: str, parts: Sequence[str]) -> str:
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """One self-contained page."""
     return _PAGE.format(title=html.escape(title), body="\n".join(parts))
 
 
 def _selection(chosen: Chosen) -> list[str]:
     inspection = inspect(chosen)
-    parts = ["<h2>What was selected</h2>", _html_table(*table_of_selection(chosen, inspection))]
+    parts = ["<h2>What was selected</h2>", html_table(*table_of_selection(chosen, inspection))]
     parts += [f"<p>{part}</p>" for part in _plot_and_caption(chosen, inspection)]
     for number, choice in enumerate(choices(chosen, chosen.prompt_ids()[:_EXAMPLES]), 1):
         parts.append(f"<h3>Prompt {number}</h3><p>{html.escape(shortened(choice.prompt, 400))}</p>")
-        parts.append(_html_table(*_responses(choice), raw=True))
+        parts.append(html_table(*_responses(choice), raw=True))
     return parts
 
 
@@ -195,7 +197,8 @@ def _pairs(preferences: pl.DataFrame) -> list[list[str]]:
     return rows
 
 
-def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, raw: bool = False) -> str:
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, raw: bool = False) -> str:
+    """A table in HTML; `raw` cells are HTML already."""
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{c if raw else html.escape(c)}</td>" for c in row) + "</tr>"

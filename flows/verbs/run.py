@@ -24,7 +24,7 @@ from prefopt_core.store import Store
 
 def run(arguments: argparse.Namespace) -> None:
     """Run a flow and print what it came to."""
-    flow, config = load_run(arguments.config, _changes(arguments.changes))
+    flow, config = load_run(arguments.config, changes_of(arguments.changes))
     console = Console()
     quiet = Console(quiet=True) if arguments.quiet else console
     # Prefect's own lines would stand between ours; in its UI they are all there.
@@ -70,7 +70,7 @@ def plan(arguments: argparse.Namespace) -> None:
     """Say what a run would do, without doing it."""
     from tasks.stage import Planned, Session, session
 
-    flow, config = load_run(arguments.config, _changes(arguments.changes))
+    flow, config = load_run(arguments.config, changes_of(arguments.changes))
     stages: list[Planned] = []
     function = _flow(flow)
     with session(Session(refresh=_refresh(arguments.refresh), plan=stages)):
@@ -113,7 +113,8 @@ def _refresh(names: list[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _changes(texts: list[str]) -> dict[str, Any]:
+def changes_of(texts: list[str]) -> dict[str, Any]:
+    """`setting=value` texts as settings and values."""
     changes = {}
     for text in texts:
         path, sign, value = text.partition("=")

@@ -165,6 +165,9 @@ def test_select_writes_the_chosen_rows(prefopt, store, tmp_path, write):
     assert code == 0
     assert "6 of 15 responses to 3 prompts" in output
     assert len(chosen.read_text().splitlines()) == 6
+    page = tmp_path / "chosen.html"
+    assert str(page) in output
+    assert "What was selected" in page.read_text()
 
 
 def test_list_names_what_a_config_can_say(prefopt):

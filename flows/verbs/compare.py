@@ -1,0 +1,141 @@
+"""`compare`: several ways of spending the same labels, over several seeds."""
+
+import argparse
+import base64
+import logging
+import os
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flows.server import prefect_server
+from flows.verbs.run import changes_of
+from prefopt_core.comparison_page import Part, Picture, in_markdown, parts_of
+from prefopt_core.presets import Comparison, load_comparison
+from prefopt_core.stages import Outcome
+from prefopt_core.store import Store
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Run what the store does not hold yet, and print what it came to."""
+    seeds = {"seeds": arguments.seeds, "first_seed": arguments.first_seed}
+    given = {name: value for name, value in seeds.items() if value is not None}
+    comparison = load_comparison(arguments.preset, changes_of(arguments.changes), **given)
+    console = Console()
+    if arguments.plan:
+        return _plan(comparison, console)
+    # Prefect's own lines would stand between ours; in its UI they are all there.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    quiet = Console(quiet=True) if arguments.quiet else console
+    with nullcontext() if arguments.no_server else prefect_server() as url:
+        if url:
+            quiet.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
+        compared = _run(comparison, quiet, without_prefect=arguments.no_server)
+    parts = parts_of(Store.open().read(compared.table), comparison)
+    for part in parts:
+        _print(part, console)
+    if arguments.out:
+        _write(arguments.out, parts, comparison, compared.table)
+    console.print(f"report  {compared.report}", soft_wrap=True, highlight=False)
+    return None
+
+
+def _run(comparison: Comparison, console: Console, *, without_prefect: bool) -> Any:
+    from flows import comparison as flows_comparison
+    from tasks.stage import Session, session
+
+    function = flows_comparison.compare
+    observer, lines = _Status(console), _Lines(console)
+    flows_comparison.log.addHandler(lines)
+    flows_comparison.log.setLevel(logging.INFO)
+    try:
+        with observer.status, session(Session(observer=observer)):
+            return (function.fn if without_prefect else function)(comparison)
+    finally:
+        flows_comparison.log.removeHandler(lines)
+
+
+def _plan(comparison: Comparison, console: Console) -> None:
+    """Say which runs the store holds, and what the others would take."""
+    from flows.comparison import run_cell
+    from tasks.stage import Planned, Session, session
+
+    table = Table("run", "stages in the store", "labels to buy")
+    complete = 0
+    cells = list(comparison.cells())
+    for cell in cells:
+        stages: list[Planned] = []
+        with session(Session(plan=stages)):
+            run_cell(cell)
+        hits = sum(stage.state == "hit" for stage in stages)
+        labels = sum(stage.labels for stage in stages)
+        complete += hits == len(stages)
+        table.add_row(
+            escape(cell.name), f"{hits} of {len(stages)}", f"≤ {labels:,}" if labels else ""
+        )
+    console.print(table)
+    console.print(f"{complete} of {len(cells)} runs are in the store.", highlight=False)
+
+
+def _print(part: Part, console: Console) -> None:
+    match part:
+        case Picture():
+            return
+        case (header, rows):
+            table = Table(*map(escape, header))  # an arm may be called [b]
+            for row in rows:
+                table.add_row(*map(escape, row))
+            console.print(table)
+        case _:
+            console.print(part, highlight=False, markup=False)
+
+
+def _write(folder: Path, parts: list[Part], comparison: Comparison, table: Any) -> None:
+    """As Markdown with its plots, and all figures as CSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    title = comparison.title or "Comparison"
+    linked: list[Part] = []
+    for part in parts:
+        if isinstance(part, Picture):
+            file = folder / f"{part.name}.png"
+            file.write_bytes(base64.b64decode(part.url.partition(",")[2]))
+            part = replace(part, url=file.name)
+        linked.append(part)
+    (folder / "comparison.md").write_text(in_markdown(linked, title), encoding="utf-8")
+    Store.open().read(table).write_csv(folder / "comparison.csv")
+
+
+class _Lines(logging.Handler):
+    """Prints what the flow says."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line for each finished run."""
+        self.console.print(record.getMessage(), highlight=False, markup=False, soft_wrap=True)
+
+
+class _Status:
+    """Shows on a terminal which stage is going on; its lines would be too many here."""
+
+    def __init__(self, console: Console) -> None:
+        self.status = console.status("")
+
+    def started(self, stage: str) -> None:
+        """A stage begins."""
+        self.status.update(stage)
+
+    def progressed(self, stage: str, done: int, total: int) -> None:
+        """A stage has done so much."""
+        self.status.update(f"{stage}  {done / max(total, 1):.0%}")
+
+    def finished(self, stage: str, outcome: Outcome) -> None:
+        """A stage has its result."""

@@ -1,0 +1,219 @@
+"""`prefopt compare`: arms × seeds through the store, resumed, in Prefect, and what it prints."""
+
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import yaml
+
+from flows.cli import main
+from flows.comparison import compare
+from prefopt_core.presets import load_comparison
+from prefopt_core.store import Store
+from tasks.stage import Session, session
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(REPOSITORY)
+
+
+@pytest.fixture
+def prefopt(capsys):
+    """Run `prefopt compare …` in this process; returns (exit code, output, error output)."""
+
+    def prefopt(*arguments):
+        code = main(["compare", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return prefopt
+
+
+class Listener:
+    """Remembers which stages were found in the store and which were computed."""
+
+    def __init__(self):
+        self.outcomes = []
+
+    def started(self, stage): ...
+
+    def progressed(self, stage, done, total): ...
+
+    def finished(self, stage, outcome):
+        self.outcomes.append((stage, outcome.cached))
+
+
+@pytest.fixture(scope="module")
+def _tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared")
+    listener = Listener()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        patch.setenv("PREFOPT_STORE", str(folder / "store"))
+        comparison = load_comparison("presets/tiny.yaml", {})
+        with session(Session(observer=listener)):
+            compared = compare.fn(comparison)
+    return SimpleNamespace(
+        store=folder / "store",
+        comparison=comparison,
+        compared=compared,
+        outcomes=listener.outcomes,
+    )
+
+
+@pytest.fixture
+def tiny(_tiny, store):
+    """The finished comparison of presets/tiny.yaml; its store is a copy, in use."""
+    shutil.copytree(_tiny.store, store.root)
+    return _tiny
+
+
+@pytest.fixture
+def pools(given_candidates, config_file):
+    """A comparison without evaluation of a run without a model; each cell takes no time."""
+    arms = {"aepo": {}, "random": {"selection.strategy": "random"}}
+    preset = {"base": given_candidates, "arms": arms, "baseline": "random"}
+    return config_file(preset, "preset.yaml")
+
+
+@pytest.mark.slow
+def test_arms_share_what_they_have_in_common(tiny):
+    table = {}
+    for stage, cached in tiny.outcomes:
+        table.setdefault(stage, []).append(cached)
+    assert table["load_policy"] == [False, True, False, True]  # seed by seed, arm by arm
+    assert table["load_prompts"] == [False, True, False, True]
+    per_cell = len(table["generate"]) // 4
+    second = table["generate"][per_cell : 2 * per_cell]
+    assert second[:2] == [True, True]  # the start policy's answers, and the first candidates
+    assert table["train"] == [False] * 8
+    assert table["compare"] == [False, False]  # after each seed
+
+
+@pytest.mark.slow
+def test_the_table_holds_what_the_runs_alone_measure(tiny, run):
+    store = Store.open()
+    table = store.read(tiny.compared.table)
+    for cell in tiny.comparison.cells():
+        settings = yaml.safe_load(cell.settings())
+        metrics = pl.concat([store.read(m) for m in run(settings).metrics])
+        rows = table.filter(pl.col("arm") == cell.arm, pl.col("seed") == cell.config.seed)
+        assert rows.select("round", "metric", "value").equals(
+            metrics.select("round", "metric", "value")
+        )
+        assert rows["labels"].max() == 12
+    assert {(arm, seed) for arm, seed in table.select("arm", "seed").iter_rows()} == {
+        (arm, seed) for arm in ("random", "aepo") for seed in (0, 1)
+    }
+
+
+@pytest.mark.slow
+def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, prefopt, tmp_path):
+    code, output, _ = prefopt("presets/tiny.yaml", "--plan", "--seeds", 3)
+    assert code == 0
+    assert re.search(r"aepo, seed 1 +│ 32 of 32 ", output)
+    assert re.search(r"aepo, seed 2 +│ 0 of 32 +│ ≤ 12", output)
+    assert "4 of 6 runs are in the store" in output
+
+    listener = Listener()
+    with session(Session(observer=listener)):
+        assert compare.fn(tiny.comparison).table == tiny.compared.table
+    assert all(cached for _, cached in listener.outcomes)
+
+    out = tmp_path / "out"
+    code, output, _ = prefopt("presets/tiny.yaml", "--no-server", "--out", out)
+    assert code == 0
+    assert "4 of 4  aepo, seed 1: " in output
+    assert re.search(r"random \(baseline\) +│ 2 +│ 12 ", output)
+    assert "Holm" in output
+    assert {path.name for path in out.iterdir()} == {
+        "comparison.csv", "comparison.md", "curves.png", "differences.png"
+    }  # fmt: skip
+    assert 'src="curves.png"' in (out / "comparison.md").read_text()
+    assert pl.read_csv(out / "comparison.csv").height == tiny.compared.table.rows
+
+
+@pytest.mark.slow
+def test_a_killed_comparison_goes_on_where_it_was(tiny, store, command, tools, contents):
+    undisturbed = contents(store)
+    shutil.rmtree(store.root)
+
+    def start():
+        return command("compare", "presets/tiny.yaml", "--no-server", "--seeds", 1)
+
+    first = start()
+    tools.until(lambda: len(list(store.manifests("train"))) >= 3)  # in the second cell
+    tools.kill(first)
+    before = {path: path.stat().st_mtime_ns for path in store.root.glob("manifests/*/*.json")}
+    printed, _ = start().communicate(timeout=120)
+    assert "2 of 2  aepo, seed 0" in printed
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert contents(store).items() <= undisturbed.items()
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_is_named_and_runs_alone(tiny, prefopt, tmp_path):
+    file = tmp_path / "broken.py"
+    file.write_text("def score(prompt, response):\n    return 'good'\n")
+    code, _, error = prefopt(
+        "presets/tiny.yaml", "--no-server", "--quiet", f"annotation.params.function={file}:score"
+    )
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "This was random, seed 0" in error
+    alone = re.search(r"`prefopt run (\S+)`", error)[1]
+    settings = yaml.safe_load(Path(alone).read_text())
+    assert (settings["seed"], settings["selection"]["strategy"]) == (0, "random")
+    assert main(["run", alone, "--no-server", "--quiet"]) == 2
+
+
+@pytest.mark.slow
+def test_in_prefect_cells_are_runs_within_the_run(tiny, prefect):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterId,
+        FlowRunFilterParentFlowRunId,
+    )
+
+    state = compare(tiny.comparison, return_state=True)
+    assert state.is_completed()
+    parent = state.state_details.flow_run_id
+    with get_client(sync_client=True) as client:
+        cells = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent])
+            )
+        )
+        artifacts = client.read_artifacts(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[parent]))
+        )
+    assert sorted(run.name for run in cells) == [
+        "aepo, seed 0", "aepo, seed 1", "random, seed 0", "random, seed 1"
+    ]  # fmt: skip
+    assert {run.state.name for run in cells} == {"Completed"}
+    pages = [artifact for artifact in artifacts if artifact.key == "comparison"]
+    assert len(pages) == 2  # one after each seed
+    assert all(len(page.data.encode()) < 100_000 for page in pages)
+
+
+def test_what_is_wrong_ends_in_one_line_before_anything_runs(prefopt, pools, store):
+    code, _, error = prefopt(pools, "--no-server")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "arm aepo: Without `evaluation` there is nothing to compare" in error
+    for arguments, said in (
+        (["presets/none.yaml"], "There is no file"),
+        (["presets/tiny.yaml", "seed=1"], "--first-seed"),
+        (["presets/tiny.yaml", "selection.kk=1"], "Did you mean 'k'"),
+        (["presets/tiny.yaml", "--seeds", "0"], "seeds"),
+    ):
+        code, _, error = prefopt(*arguments, "--no-server")
+        assert (code, error.count("\n")) == (2, 1)
+        assert said in error
+    assert not store.root.exists()
