@@ -90,6 +90,11 @@ class SelectionConfig(Backend):
         "sampled, or to AEPO's objective.",
     )
 
+    @property
+    def fewest(self) -> int:
+        """Labels that one prompt takes at least."""
+        return self.k if self.allocation == "fixed" else 2
+
     def key_part(self) -> Any:
         """The part of the similarity is its own: it may name files."""
         return super().key_part() | {"similarity": self.similarity.key_part()}

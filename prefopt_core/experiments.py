@@ -96,7 +96,7 @@ class AlignConfig(Iterated):
 
     @model_validator(mode="after")
     def _consistent(self) -> "AlignConfig":
-        check_budget(self.budget, self.selection.k)
+        check_budget(self.budget, self.selection.fewest)
         check_k(self.generation, self.selection)
         self._check_labels([r.labels for r in self.rounds])
         return self
@@ -113,10 +113,10 @@ class AlignConfig(Iterated):
                 "has learned nothing yet. Buy labels there."
             )
         for number, count in enumerate(labels):
-            if 0 < count < self.selection.k:
+            if 0 < count < (fewest := self.selection.fewest):
                 raise ConfigError(
-                    f"rounds.{number}.labels is {count}: it cannot pay for the {self.selection.k} "
-                    f"labels of one prompt. Set it to 0 or to at least {self.selection.k}."
+                    f"rounds.{number}.labels is {count}: it cannot pay for the {fewest} labels of "
+                    f"one prompt. Set it to 0 or to at least {fewest}."
                 )
 
 
@@ -150,7 +150,7 @@ class AepoConfig(Experiment):
 
     @model_validator(mode="after")
     def _consistent(self) -> "AepoConfig":
-        check_budget(self.budget, self.selection.k)
+        check_budget(self.budget, self.selection.fewest)
         check_k(self.generation, self.selection)
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")

@@ -45,9 +45,10 @@ def _module(source: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    sys.path.insert(0, str(Path(source).resolve().parent))  # so that it can import its neighbours
+    folder = str(Path(source).resolve().parent)
+    sys.path.insert(0, folder)  # so that it can import its neighbours
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.pop(0)
+        sys.path.remove(folder)
     return module

@@ -266,11 +266,11 @@ def table_of_selection(
         "selected responses": chosen.selections.height,
     }
     rows = [[words, f"{count:,}"] for words, count in counts.items()]
-    if "gap" in chosen.selections.columns:
-        gaps = chosen.selections.filter(pl.col("rank") == 0)["gap"].drop_nulls().to_numpy()
+    gaps = chosen.selections.filter(pl.col("rank") == 0)["gap"].drop_nulls().to_numpy()
+    if len(gaps):
         rows.append(["prompts whose set is proved the best", f"{(gaps == 0).sum():,}"])
         if gaps.any():
-            rows.append(["what a better set could gain, at most", f"{gaps.max():.3f}"])
+            rows.append(["what a better set could gain, at most", f"{gaps.max():.2g}"])
     if inspection is None:
         return ["", "this selection"], rows
     for name, words in _FIGURES:

@@ -65,6 +65,7 @@ def sign_flip_test(differences: FloatArray) -> float:
     0.25
     """
     differences = np.asarray(differences, dtype=np.float64)
+    assert np.isfinite(differences).all(), f"a difference is not a number: {differences}"
     sums = np.abs(_signs(len(differences)) @ differences)
     # Sums of the same numbers in another order differ in their last digits.
     nearly = np.abs(differences.sum()) - 1e-9 * np.abs(differences).sum()

@@ -87,12 +87,10 @@ TABLES: dict[str, Contract] = {
             "rank": pl.Int32(),  # order in which a label should be spent, from 0
             "representativeness": pl.Float64(),
             "redundancy": pl.Float64(),
-        },
-        optional={
             "gap": pl.Float64(),  # what the strategy's objective could gain at most; 0 if proved
-            "gain": pl.Float64(),  # what its label adds, if labels are allocated by that
         },
-        nullable=frozenset({"representativeness", "redundancy"}),
+        optional={"gain": pl.Float64()},  # what its label adds, if labels are allocated by that
+        nullable=frozenset({"representativeness", "redundancy", "gap"}),
     ),
     # one verdict; higher is better. state: scored or skipped (the annotator gave no verdict)
     "annotations": Contract(

@@ -10,7 +10,13 @@ from prefopt_core.store import Store
 from tasks.stage import stage
 
 
-@stage("select", table="selections", version=2, by_shard=True)
+@stage(
+    "select",
+    table="selections",
+    version=2,
+    by_shard=True,
+    ignore=("config.similarity.params.batch_size", "config.similarity.params.device"),
+)
 def select_responses(
     candidates: Artifact, embeddings: Artifact | None, config: SelectionConfig, seed: int
 ) -> pl.DataFrame:

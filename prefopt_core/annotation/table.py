@@ -104,7 +104,13 @@ def _by_gain(selections: pl.DataFrame, labels: int) -> pl.DataFrame:
         raise ConfigError(f"{labels} labels cannot pay for a pair. Raise the budget to at least 2.")
     share = prompts.select("prompt_id").with_columns(labels=pl.Series(allocate(totals, labels)))
     kept = selections.join(share, "prompt_id", maintain_order="left")
-    return kept.filter(pl.col("rank") < pl.col("labels")).drop("labels")
+    kept = kept.filter(pl.col("rank") < pl.col("labels")).drop("labels")
+    if kept.is_empty():
+        raise ConfigError(
+            "No label adds anything by `selection.allocation`. Set it to 'coverage' or 'fixed', or "
+            "raise `generation.n`."
+        )
+    return kept
 
 
 def judge(

@@ -10,6 +10,7 @@ Notation: n rows, u_ij the cosine of row i to row j, w the weights, S the chosen
 """
 
 import heapq
+import math
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -167,9 +168,10 @@ def select(
     order, value, bound = greedy(columns, sample.weights, count)
     total = sample.weights.sum()
     compared = "all pairs" if isinstance(columns, Dense) else f"{neighbours_per_row} neighbours"
+    ceiling = math.ceil(1e4 * bound / total) / 1e4
     return Picked(
         sampled[order],
-        f"facility location {value / total:.4f}, no set of {count} exceeds {bound / total:.4f} "
+        f"facility location {value / total:.4f}, no set of {count} exceeds {ceiling:.4f} "
         f"(ratio {value / bound:.3f}) among {size} sampled of {len(pool)} rows, {compared}",
     )
 

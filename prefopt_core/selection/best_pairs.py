@@ -99,7 +99,7 @@ def _inverse(squares: Single) -> Single:
 
 def _rounding(n: int, d: int) -> float:
     """A bound on the error of r_j and of e_i·e_j in float32, for sums in any order, lengths too."""
-    return (n + 2 * d + 16) * 2.0**-24
+    return (n + 3 * d + 24) * 2.0**-24
 
 
 def _first_best(

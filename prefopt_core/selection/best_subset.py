@@ -105,7 +105,8 @@ def _by_branches(
     # A set grows by r members: each adds its pairs with the set, and half its pairs with the new.
     mates = -np.sort(np.where(np.eye(n, dtype=bool), np.inf, -shares), axis=1)
     half = np.column_stack([np.zeros(n), np.cumsum(mates[:, : k - 1], axis=1)]) / 2
-    root = _Nodes(np.zeros((1, 0), np.intp), np.zeros(1), np.zeros((1, n)), np.full(1, np.inf))
+    bound = _sum_of_largest(half[None, :, k - 1], k)
+    root = _Nodes(np.zeros((1, 0), np.intp), np.zeros(1), np.zeros((1, n)), bound)
     waiting = [root]  # depth first: a stack
     members: list[int] = []
     value = -np.inf

@@ -106,8 +106,8 @@ def allocate(totals: Sequence[FloatArray], budget: int) -> IndexArray:
     """Spend at most `budget` labels where they are worth most.
 
     Steps of the concave majorants are taken steepest first, while they fit; what is left over is
-    spent by the best change of one prompt, or exchange between two, until none is left. Labels
-    that would lower the total are not bought, so the budget may not be used up.
+    spent by changes of one prompt, or of two that gain most by their steps, until none gains.
+    Labels that would lower the total are not bought, so the budget may not be used up.
 
     Optimal where all h are concave, that is h(2)/2 >= h(3) - h(2) >= h(4) - h(3) >= ... Elsewhere
     it falls short of the optimum by less than the next step of one prompt's majorant. Ties go to

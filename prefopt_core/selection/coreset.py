@@ -17,7 +17,7 @@ from prefopt_core.selection.requirements import require_k
 def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int]:
     """Start at the most typical response, then take the one farthest from all taken so far.
 
-    The distance is 1 - cosine, which orders unit vectors as the Euclidean distance does.
+    The distance is 1 - similarity; that of the cosine orders unit vectors as the Euclidean does.
     """
     require_k(k, len(candidates))
     similarity = candidates.similarity

@@ -1,5 +1,6 @@
 """Selection, table in, table out: run one strategy on every prompt."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -71,7 +72,7 @@ def select_responses(
             else:
                 chosen += _one_by_one(batch, None, responses, config, seed)
     chosen.sort(key=lambda chosen: min(chosen.rows))
-    return _selections(responses, chosen)
+    return _selections(responses, chosen, with_gains=config.allocation != "fixed")
 
 
 @lru_cache(maxsize=1)
@@ -190,7 +191,8 @@ def _one_by_one(
         selected, gap = _members(found)
         gains = None
         if config.allocation != "fixed" or (known.comparable and len(selected) > 2):
-            worth = pair_worth(known.similarity, counts=known.counts)
+            weight = config.params.get("diversity_weight", 1.0)
+            worth = pair_worth(known.similarity, diversity_weight=weight, counts=known.counts)
             selected = spending_order(worth, selected)
             gains = _gains(config.allocation, known, worth, selected)
         members = np.array(selected)
@@ -221,7 +223,7 @@ def _known(
 def _members(found: list[int] | Found) -> tuple[list[int], float | None]:
     """The set that a strategy returned, and what a better one could gain, if that is known."""
     if isinstance(found, Found):
-        return found.members, round(found.bound - found.value, 6)
+        return found.members, math.ceil(1e6 * max(0.0, found.bound - found.value)) / 1e6
     return found, None
 
 
@@ -250,7 +252,9 @@ def _figures(known: Candidates, selected: IndexArray) -> tuple[float | None, flo
     return float(of_members.round(6)), float(redundancy(u, selected[None])[0].round(6))
 
 
-def _selections(responses: pl.DataFrame, chosen: list[_Chosen]) -> pl.DataFrame:
+def _selections(
+    responses: pl.DataFrame, chosen: list[_Chosen], *, with_gains: bool
+) -> pl.DataFrame:
     """Put the table together: the rows that were kept, and the two parts of each prompt."""
     columns = TABLES["selections"].columns
     lengths = [len(one.rows) for one in chosen]
@@ -258,9 +262,8 @@ def _selections(responses: pl.DataFrame, chosen: list[_Chosen]) -> pl.DataFrame:
     figures: dict[str, list[Any]] = {
         name: [value for one in chosen for value in [getattr(one, name)] * len(one.rows)]
         for name in ("representativeness", "redundancy", "gap")
-        if name != "gap" or any(one.gap is not None for one in chosen)
     }
-    if any(one.gains is not None for one in chosen):
+    if with_gains:  # whatever is in this shard: all shards of a table have the same columns
         figures["gain"] = [gain for one in chosen for gain in one.gains or ()]
     ranks = [rank for length in lengths for rank in range(length)]
     return (

@@ -36,7 +36,7 @@ def chosen(prompts, vectors_of):
         for sample, text in enumerate(responses):
             candidates.append((prompt, f"{prompt}/{text}", sample, text, "me", "given"))
         for rank, text in enumerate(selected):
-            selections.append((prompt, f"{prompt}/{text}", rank, None, None))
+            selections.append((prompt, f"{prompt}/{text}", rank, None, None, None))
         texts.append((prompt, [{"role": "user", "content": f"{EVIL} number {number}"}]))
     names = ("prompt_id", "candidate_id", "sample", "response", "policy", "finish_reason")
     responses = empty("candidates").select(names).schema

@@ -125,7 +125,7 @@ def test_without_embeddings_the_parts_of_the_objective_are_null():
 
 def test_with_embeddings_every_strategy_reports_the_parts():
     selections = select_responses(THREE, embedded(THREE), config("random"), seed=0)
-    assert selections.null_count().sum_horizontal().item() == 0
+    assert selections.drop("gap").null_count().sum_horizontal().item() == 0
 
 
 def test_west_of_n_keeps_every_distinct_response_in_sample_order():
@@ -303,4 +303,31 @@ def test_gap_says_what_could_still_be_gained(monkeypatch):
     monkeypatch.setattr("prefopt_core.selection.best_subset.EFFORT", 0)
     given_up = select_responses(many, embeddings, config(k=6), seed=0)
     assert given_up["gap"].min() > 0
-    assert "gap" not in select_responses(many, embeddings, config("random"), seed=0).columns
+    assert select_responses(many, embeddings, config("random"), seed=0)["gap"].null_count() == 2
+
+
+def test_shards_have_the_same_columns_whatever_is_in_them():
+    alike, apart = sampled(a=["same"] * 4), sampled(b=["one", "two", "three"])
+    for given in (config(), SelectionConfig(allocation="coverage", k=3)):
+        parts = [select_responses(some, embedded(some), given, seed=0) for some in (alike, apart)]
+        assert parts[0].is_empty()
+        assert parts[0].schema == parts[1].schema
+
+
+def test_ranks_follow_the_diversity_weight_of_the_run():
+    similarity = np.array(
+        [[1, 0.9, 0.2, 0.1], [0.9, 1, 0.3, 0.2], [0.2, 0.3, 1, 0.4], [0.1, 0.2, 0.4, 1]]
+    )
+    root = np.linalg.cholesky(similarity)  # rows whose cosines these are
+    some = sampled(a=["0", "1", "2", "3"])
+    embeddings = pl.DataFrame({"candidate_id": some["candidate_id"], "vector": pack(root)})
+    chosen = select_responses(some, embeddings, config(k=3, diversity_weight=0.0), seed=0)
+    assert set(texts(chosen, some)["a"][:2]) == {"0", "1"}
+
+
+def test_allocation_that_would_buy_nothing_says_so():
+    two = sampled(a=["one", "two"], b=["three", "four"])
+    given = SelectionConfig(k=2, allocation="objective")  # of two, it is 0 at λ = 1
+    selections = select_responses(two, embedded(two), given, seed=0)
+    with pytest.raises(ConfigError, match=r"No label adds anything.*'coverage' or 'fixed'"):
+        within_budget(selections, 4, seed=0)
