@@ -17,7 +17,7 @@ from prefopt_core.tables import (
 )
 
 SELECTIONS = pl.DataFrame(
-    [("p", "a", 0, 0.5, None), ("p", "b", 1, 0.5, 0.1)],
+    [("p", "a", 0, 0.5, None, 0.0), ("p", "b", 1, 0.5, 0.1, 0.0)],
     schema=TABLES["selections"].columns,
     orient="row",
 )
