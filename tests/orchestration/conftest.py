@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from flows.cli import main
 from flows.server import own_server
 from prefopt_core.experiments import FLOWS
 from prefopt_core.registry import import_function
@@ -37,6 +38,22 @@ def score(prompt, response):
             print(repr((prompt, response)), file=file)
     return gold(prompt, response)
 '''
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def prefopt(capsys):
+    """Run a command line in this process; returns (exit code, output, error output)."""
+
+    def prefopt(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return prefopt
 
 
 @pytest.fixture(scope="session")

@@ -10,24 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
 from prefopt_core.store import Store
-
-
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def prefopt(capsys):
-    """Run a command line in this process; returns (exit code, output, error output)."""
-
-    def prefopt(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return prefopt
 
 
 @pytest.fixture

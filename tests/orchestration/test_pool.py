@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli import main
 from prefopt_core.embedding.hashing import embed
 from prefopt_core.experiments import FLOWS
 from prefopt_core.pool import POOL_STRATEGIES
@@ -31,22 +30,6 @@ TEXTS = [
     for verb in ("fix", "replace", "find")
 ]
 ROWS = [{"prompt": text, "topic": topic} for text, topic in TEXTS]
-
-
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def prefopt(capsys):
-    """Run a command line in this process; returns (exit code, output, error output)."""
-
-    def prefopt(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return prefopt
 
 
 @pytest.fixture
