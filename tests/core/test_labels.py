@@ -260,6 +260,7 @@ def test_error_of_the_annotator_is_not_blamed_on_the_store(market):
     assert len(market.known) == 1
 
 
+@pytest.mark.slow
 def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run):
     arguments = (market.labels.root, market.folder / "annotator.py", market.folder, 40)
     kills = 0

@@ -15,6 +15,8 @@ from prefopt_core.maintenance import collect
 from prefopt_core.stages import Stage
 from prefopt_core.store import Store
 
+pytestmark = pytest.mark.slow
+
 # Scores 8 shards of 5,000 rows; every call leaves the number of its shard in `calls`.
 SCORE = """
 import sys, time

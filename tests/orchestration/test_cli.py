@@ -50,6 +50,7 @@ assert not {"torch", "prefect", "polars", "numpy", "pydantic", "rich"} & set(sys
     assert b"align" in done.stdout.lower()
 
 
+@pytest.mark.slow
 def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
     code, output, _ = prefopt("plan", config)
     assert code == 0

@@ -146,6 +146,7 @@ def test_a_changed_setting_leaves_what_comes_before_it_alone(
     assert computed.count("train") == 1
 
 
+@pytest.mark.slow
 def test_aepo_trains_on_paid_labels_only(run, aepo, store, figures):
     result = run(aepo)
     found = figures(store, result)

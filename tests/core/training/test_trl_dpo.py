@@ -91,6 +91,7 @@ def test_weights_are_trained_in_full_and_saved_in_their_own_precision(
     assert any(not torch.equal(weights[k], before[k]) for k in weights)
 
 
+@pytest.mark.slow
 def test_adapters_are_merged_into_a_plain_model(run, start, make_pairs):
     lora = LoraConfig(r=4, dropout=0.1)
     out, _ = run(make_pairs(12), **NOISE, lora=lora)
@@ -105,6 +106,7 @@ def test_adapters_are_merged_into_a_plain_model(run, start, make_pairs):
     assert (again / "model.safetensors").read_bytes() != (out / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_only_self_made_labels_are_doubted(run, make_pairs):
     gold, own = make_pairs(8, seed=1, source="gold"), make_pairs(8, seed=2)
     mild = {"params": {**NOISE["params"], "alpha": 0.4}}
@@ -118,6 +120,7 @@ def test_only_self_made_labels_are_doubted(run, make_pairs):
     assert figures["flagged"].null_count() == len(figures)  # nothing could be flagged
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_repeated(run, make_pairs):
     out, figures = run(make_pairs(8))
     weights = (out / "model.safetensors").read_bytes()
@@ -219,6 +222,7 @@ def test_no_pairs_and_uneven_batches_are_errors(run, make_pairs):
         run(make_pairs(2), batch_size=6, micro_batch_size=4)
 
 
+@pytest.mark.slow
 def test_batches_may_be_split_for_memory(run, make_pairs):
     _, whole = run(make_pairs(8), "whole", micro_batch_size=4)
     _, split = run(make_pairs(8), "split", micro_batch_size=1, gradient_checkpointing=True)
