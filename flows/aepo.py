@@ -37,4 +37,4 @@ def aepo(config: AepoConfig) -> Result:
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
     board.measure(policy, pairs, labels, choice=(chosen, candidates, embeddings, prompts))
-    return board.result(pairs, policy)
+    return board.result()

@@ -20,11 +20,14 @@ from tasks.training import train_policy
 def align(config: AlignConfig) -> Result:
     """In rounds: sample, select, buy a few labels, judge the rest, train."""
     seed, scoring = config.seed, config.scoring
-    start = policy = load_policy(config.policy, seed)  # π_init
+    policy = load_policy(config.policy, seed)  # π_init
+    policies = [policy]
     board = Scoreboard("align", config, load_prompts(config.prompts, seed))
-    board.measure(start)
+    board.measure(policy)
     learned: list[Artifact] = []
     for number, turn in enumerate(config.rounds, 1):
+        if board.stops():
+            break
         prompts = board.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
         candidates = generate_candidates(prompts, policy, config.generation, seed)  # N ~ π_{t-1}
         embedding = config.embedding
@@ -38,15 +41,18 @@ def align(config: AlignConfig) -> Result:
             )
         if learned:  # before, π_{t-1} is π_init and has no opinion
             judged = (selected, candidates, prompts)
-            initial_logps = score_responses(*judged, start, scoring)  # log π_init
+            reference = config.judge.against(policies)  # π_init
+            initial_logps = score_responses(*judged, reference, scoring) if reference else None
             judgments = judge_responses(*judged, logps, initial_logps, config.judge)
         pairs = pair_responses(
             labels, judgments, candidates, prompts, logps, config.pairing, number, seed
         )
-        replayed = [score_preferences(learned, policy, scoring)] if learned else []
-        training = config.training.for_round(len(learned) or 1)
+        replay = learned if config.replay else []
+        replayed = [score_preferences(replay, policy, scoring)] if replay else []
+        training = config.training.for_round(len(learned) or 1, turn.epochs)
         policy = train_policy([pairs, *replayed], policy, training, seed)  # π_t, reference π_{t-1}
+        policies.append(policy)
         learned.append(pairs)
         choice = (selected, candidates, embeddings, prompts)
         board.measure(policy, pairs, labels, judged, choice)
-    return board.result(pairs, policy)
+    return board.result()

@@ -93,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--seeds", type=int, metavar="N", help="runs of every arm (default: 10)")
     compare.add_argument("--first-seed", type=int, metavar="SEED", help="(default: 0)")
+    compare.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="seeds run at once (default: 1)"
+    )
     compare.add_argument("--plan", action="store_true", help="show which runs the store holds")
     compare.add_argument("--out", type=Path, metavar="FOLDER", help="write .md, .png and .csv")
     compare.add_argument("--quiet", action="store_true", help="print errors and the result only")

@@ -1,9 +1,15 @@
 """The same labels, spent in several ways: arms × seeds, every run through the store."""
 
 import logging
+import os
 import re
 import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from prefect import flow
@@ -16,7 +22,7 @@ from prefopt_core.presets import Cell, Comparison
 from prefopt_core.registry import import_function
 from tasks.comparison import compare_runs
 from tasks.comparison_report import report_comparison, write_settings
-from tasks.stage import inside_flow_run
+from tasks.stage import inside_flow_run, planning
 
 log = logging.getLogger(__name__)
 
@@ -30,31 +36,66 @@ class Compared:
 
 
 @flow(name="compare")
-def compare(comparison: Comparison) -> Compared:
-    """Run every arm with every seed; after each seed the page holds all that are complete."""
-    cells = list(comparison.cells())
+def compare(comparison: Comparison, workers: int = 1) -> Compared:
+    """Run every arm with every seed; after each seed the page holds all that are complete.
+
+    With several `workers` each seed is run in a process of its own, so many at a time.
+    """
+    seeds = [comparison.of_seed(seed) for seed in comparison.all_seeds()]
     done: list[Result] = []
-    for number, cell in enumerate(cells, 1):
-        started = time.monotonic()
-        done.append(_run(cell, comparison))
-        seconds = time.monotonic() - started
-        log.info("%d of %d  %s: %.0f s", number, len(cells), cell.name, seconds)
-        if number % len(comparison.arms) == 0:
-            compared = _summarise(done, cells[:number], comparison)
+    with _runner(comparison, workers) as run:
+        for cells, ended in zip(seeds, run(seeds), strict=True):
+            done += ended
+            finished = [cell for own in seeds[: len(done) // len(cells)] for cell in own]
+            compared = _summarise(done, finished, comparison)
+            log.info("%d of %d seeds are compared", len(done) // len(cells), len(seeds))
     return compared
 
 
-def run_cell(cell: Cell) -> Result:
-    """Run one cell as what it is: a run of its flow, within Prefect if we are."""
+Runner = Callable[[Iterable[list[Cell]]], Iterator[list[Result]]]
+"""The cells of each seed in, their results out, in the same order."""
+
+
+@contextmanager
+def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
+    run = partial(_run_seed, comparison)
+    if workers == 1 or planning():
+        yield partial(map, run)
+        return
+    # Seeds share nothing but prompts, so that no process waits for what another one computes.
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (threads,)) as pool:
+        yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))
+
+
+def _share_cores(threads: str) -> None:
+    os.environ["OMP_NUM_THREADS"] = threads
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    log.setLevel(logging.INFO)
+
+
+def _run_seed(
+    comparison: Comparison, cells: list[Cell], *, in_prefect: bool | None = None
+) -> list[Result]:
+    done = []
+    for cell in cells:
+        started = time.monotonic()
+        done.append(_run(cell, comparison, in_prefect))
+        log.info("%s: %.0f s", cell.name, time.monotonic() - started)
+    return done
+
+
+def run_cell(cell: Cell, in_prefect: bool | None = None) -> Result:
+    """Run one cell as what it is: a run of its flow, in Prefect if we are or if that is said."""
     function = import_function(FLOWS[cell.flow][0])
-    if not inside_flow_run():
+    if not (inside_flow_run() if in_prefect is None else in_prefect):
         return function.fn(cell.config)
     return function.with_options(flow_run_name=cell.name)(cell.config)
 
 
-def _run(cell: Cell, comparison: Comparison) -> Result:
+def _run(cell: Cell, comparison: Comparison, in_prefect: bool | None) -> Result:
     try:
-        return run_cell(cell)
+        return run_cell(cell, in_prefect)
     except Exception as error:
         name = re.sub(r"\W+", "-", cell.name)
         path = write_settings(comparison, name, cell.settings())

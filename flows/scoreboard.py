@@ -7,21 +7,31 @@ from flows.pool import SHARD_SIZE, deserving
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.experiments import Experiment
 from tasks.annotation import grade_responses
-from tasks.evaluation import evaluate_round
+from tasks.evaluation import best_round, evaluate_round, should_stop
 from tasks.generation import generate_candidates
 from tasks.pool import take_prompts
 from tasks.prompts import draw_prompts
 from tasks.reporting import Choice, report_round, write_report
+from tasks.scoring import score_responses
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves behind: the last round's pairs, the policy, the figures, the report."""
+    """What a run leaves behind.
+
+    Attributes:
+        preferences: The pairs of the last round.
+        policy: That of the round `kept`: the last one, or the best (`evaluation.keep`).
+        metrics: The figures of every round.
+        report: The page.
+        kept: The number of that round; 0 is the start.
+    """
 
     preferences: Artifact
     policy: Model | None
     metrics: tuple[Artifact, ...]
     report: Path | None
+    kept: int
 
 
 class Scoreboard:
@@ -37,6 +47,7 @@ class Scoreboard:
         self.choice: Choice | None = None
         self.chosen: Artifact | None = None  # which prompts deserve the budget
         self.test: Artifact | None = None
+        self.policies: list[Model | None] = []
         if config.evaluation:
             shard_size, count = config.prompts.shard_size, config.test_prompts
             self.test = self._draw(0, count, "evaluation", shard_size)
@@ -74,11 +85,16 @@ class Scoreboard:
         """
         evaluation, seed = self.config.evaluation, self.config.seed
         start, previous = (*self.grades[:1], None)[0], (None, *self.grades)[-1]
-        responses = grades = truth = None
-        if evaluation and self.test and policy:
+        self.policies.append(policy)
+        begin = self.policies[0]
+        responses = grades = truth = start_logps = None
+        if evaluation and self.test and policy and begin:
             responses = generate_candidates(self.test, policy, evaluation.generation, seed)
             grades = grade_responses(responses, responses, self.test, evaluation.grader)
             truth = grade_responses(*judged, evaluation.grader) if judged else None
+            start_logps = score_responses(
+                responses, responses, self.test, begin, self.config.scoring
+            )
             self.grades.append(grades)
         self.metrics.append(
             evaluate_round(
@@ -91,13 +107,25 @@ class Scoreboard:
                 preferences=preferences,
                 annotations=annotations,
                 truth=truth,
+                start_logps=start_logps,
+                policy=policy if preferences else None,
             )
         )
         self.learned += [preferences] if preferences else []
         self.choice = choice
         report_round(self.flow, self.metrics, preferences, choice)
 
-    def result(self, preferences: Artifact, policy: Model | None) -> Result:
+    def stops(self) -> bool:
+        """Whether the run ends with the round that was measured last, by `evaluation.stop`."""
+        evaluation = self.config.evaluation
+        return evaluation is not None and should_stop(self.metrics[-1], evaluation.stop)
+
+    def result(self) -> Result:
         """Close the run with its report."""
-        report = write_report(self.flow, self.config, self.metrics, self.learned, self.choice)
-        return Result(preferences, policy, tuple(self.metrics), report)
+        evaluation = self.config.evaluation
+        kept = len(self.metrics) - 1
+        if evaluation and evaluation.keep == "best":
+            kept = best_round(self.metrics)
+        report = write_report(self.flow, self.config, self.metrics, self.learned, kept, self.choice)
+        policy, pairs = self.policies[kept], self.learned[-1]
+        return Result(pairs, policy, tuple(self.metrics), report, kept)

@@ -17,30 +17,35 @@ from tasks.training import train_policy
 @flow(name="spa")
 def spa(config: SpaConfig) -> Result:
     """Train on a labelled seed, then in rounds on what the policy itself prefers."""
-    seed = config.seed
+    seed, scoring = config.seed, config.scoring
     start = load_policy(config.policy, seed)  # π_init
     labelled = load_preferences(config.seed_preferences)  # D_0
     board = Scoreboard("spa", config, load_prompts(config.prompts, seed), used=labelled)
     board.measure(start)
-    pairs = score_preferences([labelled], start, config.scoring)
-    policy = train_policy([pairs], start, config.training.for_round(1), seed)  # π_0
+    pairs = score_preferences([labelled], start, scoring)
+    training = config.training.for_round(1, config.seed_epochs)
+    policy = train_policy([pairs], start, training, seed)  # π_0
     board.measure(policy, pairs)
+    policies = [start, policy]
     for number, turn in enumerate(config.rounds, 1):
+        if board.stops():
+            break
         prompts = board.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
         responses = generate_candidates(prompts, policy, config.generation, seed)  # y ~ π_{t-1}
         every = select_responses(responses, None, config.selection, seed)
-        logps, initial_logps = (
-            score_responses(every, responses, prompts, model, config.scoring)
-            for model in (policy, start)  # log π_{t-1}, log π_init
-        )
-        judgments = judge_responses(
-            every, responses, prompts, logps, initial_logps, config.judge
-        )  # p(y1 ≻ y2 | x)
+        judged = (every, responses, prompts)
+        logps = score_responses(*judged, policy, scoring)  # log π_{t-1}
+        reference = config.judge.against(policies)
+        initial_logps = (
+            score_responses(*judged, reference, scoring) if reference else None
+        )  # π_init
+        judgments = judge_responses(*judged, logps, initial_logps, config.judge)  # p(y1 ≻ y2 | x)
         pairs = pair_responses(
             None, judgments, responses, prompts, logps, config.pairing, number, seed
         )
-        replayed = [score_preferences([labelled], policy, config.scoring)] if config.replay else []
-        training = config.training.for_round(number)
+        replayed = [score_preferences([labelled], policy, scoring)] if config.replay else []
+        training = config.training.for_round(number, turn.epochs)
         policy = train_policy([pairs, *replayed], policy, training, seed)  # π_t
-        board.measure(policy, pairs, judged=(every, responses, prompts))
-    return board.result(pairs, policy)
+        policies.append(policy)
+        board.measure(policy, pairs, judged=judged)
+    return board.result()

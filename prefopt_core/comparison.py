@@ -1,6 +1,6 @@
 """What a comparison came to: the figures of all its runs, and the differences between its arms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from prefopt_core.tables import TABLES
 
 METRICS = ("win_rate", "gold_score")
 """What arms are compared by."""
+
+BESIDE = ("response_words", "self_label_agreement")
+"""What is shown of every arm beside them, where it was measured."""
 
 LEVEL = 0.05
 """P values above it, corrected, settle nothing."""
@@ -30,9 +33,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Difference:
-    """An arm's last round minus the baseline's, seed by seed."""
+    """An arm's last round minus another's, seed by seed."""
 
     arm: str
+    other: str
     metric: str
     by_seed: FloatArray
     interval: Interval | None
@@ -103,9 +107,10 @@ def by_seed(table: pl.DataFrame, arm: str, metric: str) -> pl.DataFrame:
     return last.select("seed", "value", "labels").sort("seed")
 
 
-def final(table: pl.DataFrame, arm: str, metric: str) -> Point:
-    """An arm after its last round."""
-    return _point(by_seed(table, arm, metric), arm, metric)
+def final(table: pl.DataFrame, arm: str, metric: str) -> Point | None:
+    """An arm after its last round; None if that was not measured."""
+    rows = by_seed(table, arm, metric)
+    return None if rows.is_empty() else _point(rows, arm, metric)
 
 
 def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
@@ -117,30 +122,41 @@ def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
     return [Point(0, 0.5, None, len(rows)), *points] if metric == "win_rate" else points
 
 
+def budgets(table: pl.DataFrame, arms: Sequence[str], metric: str) -> list[Point]:
+    """Arms that are one method at several budgets, each after its last round, by their labels."""
+    there = set(arms_of(table))
+    points = [final(table, arm, metric) for arm in arms if arm in there]
+    return sorted((p for p in points if p), key=lambda point: point.labels)
+
+
 def _point(rows: pl.DataFrame, arm: str, metric: str) -> Point:
     values, labels = rows["value"].to_numpy(), rows["labels"].to_numpy()
     interval = interval_over_seeds(values, seed=seed_for(arm, metric))
     return Point(float(labels.mean()), float(values.mean()), interval, len(values))
 
 
-def differences(table: pl.DataFrame, baseline: str, metric: str) -> list[Difference]:
-    """Every other arm against the baseline, over the seeds that both have."""
-    others = [arm for arm in arms_of(table) if arm != baseline]
-    against = by_seed(table, baseline, metric)
-    paired = []
-    for arm in others:
-        both = by_seed(table, arm, metric).join(
-            against, "seed", suffix="_of_baseline", maintain_order="left"
-        )
-        paired.append((both["value"] - both["value_of_baseline"]).to_numpy())
+def differences(table: pl.DataFrame, opponents: Mapping[str, str], metric: str) -> list[Difference]:
+    """Every arm against the one it is compared with, over the seeds that both have."""
+    pairs = list(opponents.items())
+    paired = [_paired(table, arm, other, metric) for arm, other in pairs]
     p_values = np.array([sign_flip_test(values) for values in paired])
     return [
         Difference(
-            arm, metric, values, interval_over_seeds(values, seed=seed_for(arm, metric, "-")),
+            arm, other, metric, values,
+            interval_over_seeds(values, seed=seed_for(arm, metric, "-")),
             float(p), float(corrected),
         )
-        for arm, values, p, corrected in zip(others, paired, p_values, holm(p_values), strict=True)
+        for (arm, other), values, p, corrected in zip(
+            pairs, paired, p_values, holm(p_values), strict=True
+        )
     ]  # fmt: skip
+
+
+def _paired(table: pl.DataFrame, arm: str, other: str, metric: str) -> FloatArray:
+    both = by_seed(table, arm, metric).join(
+        by_seed(table, other, metric), "seed", suffix="_of_other", maintain_order="left"
+    )
+    return (both["value"] - both["value_of_other"]).to_numpy()
 
 
 def arms_of(table: pl.DataFrame) -> list[str]:
@@ -148,7 +164,7 @@ def arms_of(table: pl.DataFrame) -> list[str]:
     return table["arm"].unique(maintain_order=True).to_list()
 
 
-def unequal(table: pl.DataFrame, baseline: str) -> list[str]:
-    """Arms that in some seed used another number of labels than the baseline."""
+def unequal(table: pl.DataFrame, opponents: Mapping[str, str]) -> list[str]:
+    """Arms that in some seed used another number of labels than what they are compared with."""
     used = {arm: by_seed(table, arm, METRICS[0])["labels"].to_list() for arm in arms_of(table)}
-    return [arm for arm, labels in used.items() if labels != used[baseline]]
+    return [arm for arm, other in opponents.items() if used[arm] != used[other]]

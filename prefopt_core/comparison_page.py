@@ -1,15 +1,17 @@
 """A comparison as people read it: two tables, two plots, and what may be said."""
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
 from prefopt_core.comparison import (
+    BESIDE,
     LEVEL,
     METRICS,
     Difference,
+    Point,
     arms_of,
     by_seed,
     differences,
@@ -34,34 +36,41 @@ class Picture:
 
 
 Part = str | Table | Picture
-_NAMES = {"win_rate": "win rate", "gold_score": "gold score"}
+_NAMES = {
+    "win_rate": "win rate",
+    "gold_score": "gold score",
+    "response_words": "words",
+    "self_label_agreement": "self-labels right",
+}
+_PERCENT = ("win_rate", "self_label_agreement")
 
 
-def table_of_arms(table: pl.DataFrame, baseline: str) -> Table:
+def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
     """(header, rows): each arm after its last round."""
-    header = ["arm", "seeds", "labels", *_NAMES.values()]
-    other = unequal(table, baseline)
+    beside = [metric for metric in BESIDE if metric in table["metric"]]
+    shown = (*METRICS, *beside)
+    header = ["arm", "seeds", "labels", *(_NAMES[metric] for metric in shown)]
+    other = unequal(table, comparison.opponents)
     rows = []
     for arm in arms_of(table):
-        points = [final(table, arm, metric) for metric in METRICS]
-        name = f"{arm} (baseline)" if arm == baseline else arm
-        used = _labels(table, arm) + " ≠" * (arm in other)
-        figures = [_mean(p.value, p.interval, m) for p, m in zip(points, METRICS, strict=True)]
-        rows.append([name, str(points[0].n), used, *figures])
+        name = f"{arm} (baseline)" if arm == comparison.baseline else arm
+        labels = by_seed(table, arm, METRICS[0])["labels"].sort()
+        used = f"{labels[0]:,}" if labels[0] == labels[-1] else f"{labels[0]:,} to {labels[-1]:,}"
+        figures = [_figure(final(table, arm, metric), metric) for metric in shown]
+        rows.append([name, str(len(labels)), used + " ≠" * (arm in other), *figures])
     return header, rows
 
 
-def _labels(table: pl.DataFrame, arm: str) -> str:
-    used = sorted(by_seed(table, arm, METRICS[0])["labels"])
-    return f"{used[0]:,}" if used[0] == used[-1] else f"{used[0]:,} to {used[-1]:,}"
+def _figure(point: Point | None, metric: str) -> str:
+    return "–" if point is None else _mean(point.value, point.interval, metric)
 
 
-def table_of_differences(found: list[Difference], baseline: str) -> Table:
+def table_of_differences(found: list[Difference]) -> Table:
     """(header, rows): what may be said of each arm and metric."""
-    header = ["arm", "metric", f"minus {baseline}", "p", "p corrected", "verdict"]
+    header = ["arm", "minus", "metric", "difference", "p", "p corrected", "verdict"]
     return header, [
         [
-            d.arm, _NAMES[d.metric], _mean(d.mean, d.interval, d.metric, "+"),
+            d.arm, d.other, _NAMES[d.metric], _mean(d.mean, d.interval, d.metric, "+"),
             f"{d.p:.3g}", f"{d.p_corrected:.3g}", d.verdict,
         ]
         for d in found
@@ -69,47 +78,51 @@ def table_of_differences(found: list[Difference], baseline: str) -> Table:
 
 
 def _mean(value: float, interval: Interval | None, metric: str, sign: str = "") -> str:
-    """With its interval; win rates in per cent, their differences in percentage points."""
-    scale, form = (100, f"{sign}.1f") if metric == "win_rate" else (1, f"{sign}.2f")
-    unit = ("" if sign else " %") if metric == "win_rate" else ""
+    """With its interval; shares in per cent, their differences in percentage points."""
+    scale, form = (100, f"{sign}.1f") if metric in _PERCENT else (1, f"{sign}.2f")
+    unit = ("" if sign else " %") if metric in _PERCENT else ""
     shown, *ends = (format(scale * x, form) for x in (value, *(interval or ())))
     return f"{shown}{unit}" + (f" [{', '.join(ends)}]" if ends else " [–]")
 
 
-def notes(table: pl.DataFrame, baseline: str, why: Mapping[str, str]) -> list[str]:
+def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
     """How to read the tables."""
-    seeds, others = table["seed"].n_unique(), len(arms_of(table)) - 1
+    seeds, pairs = table["seed"].n_unique(), len(comparison.opponents)
     said = [
         "Win rate: over the seed's own start policy, on held-out prompts, by the gold annotator; "
         "ties count half. Figures are means over seeds, in brackets 95 % bootstrap intervals over "
         "seeds. Differences are paired: the arms of one seed share start policy and prompts.",
-        "p: exact sign-flip test over seeds; corrected: for the number of arms, by Holm. With "
-        f"{seeds} seeds p cannot be below {smallest_p(seeds):.2g}, corrected "
-        f"{min(1.0, others * smallest_p(seeds)):.2g}. “No difference seen” means that the interval "
+        "p: exact sign-flip test over seeds; corrected: for the number of comparisons, by Holm. "
+        f"With {seeds} seeds p cannot be below {smallest_p(seeds):.2g}, corrected "
+        f"{min(1.0, pairs * smallest_p(seeds)):.2g}. “No difference seen” means that the interval "
         f"holds 0, not that there is none; “not settled”, that corrected p is above {LEVEL}. "
         "In the plot of differences a tick is a seed, and a filled dot is settled.",
     ]
     if seeds < 5:
         said.append(f"{seeds} seeds are too few: their intervals are narrower than they should be.")
-    if other := unequal(table, baseline):
+    if other := unequal(table, comparison.opponents):
+        why = comparison.other_budget
         reasons = [
             f"{arm}: {why.get(arm, 'not all that were planned were bought')}" for arm in other
         ]
-        said.append(f"≠ Not the labels of {baseline}. {'; '.join(reasons)}.")
+        said.append(f"≠ Not the labels of what it is compared with. {'; '.join(reasons)}.")
     return said
 
 
 def parts_of(table: pl.DataFrame, comparison: Comparison) -> list[Part]:
     """The comparison from top to bottom."""
-    baseline = comparison.baseline
-    found = [d for metric in METRICS for d in differences(table, baseline, metric)]
+    found = [d for metric in METRICS for d in differences(table, comparison.opponents, metric)]
     return [
         *([f"Claim: {comparison.claim}"] if comparison.claim else []),
-        table_of_arms(table, baseline),
-        Picture("curves", plot_curves(table), "win rate and gold score over labels used"),
-        table_of_differences(found, baseline),
-        Picture("differences", plot_differences(found, baseline), "every arm minus the baseline"),
-        *notes(table, baseline, comparison.other_budget),
+        table_of_arms(table, comparison),
+        Picture(
+            "curves",
+            plot_curves(table, comparison.lines),
+            "win rate and gold score over labels used",
+        ),
+        table_of_differences(found),
+        Picture("differences", plot_differences(found), "every arm minus its baseline"),
+        *notes(table, comparison),
     ]
 
 

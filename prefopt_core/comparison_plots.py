@@ -1,12 +1,12 @@
 """Plots of a comparison. Arms differ by colour, marker and line: each alone tells them apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from prefopt_core.comparison import METRICS, Difference, arms_of, curve
+from prefopt_core.comparison import METRICS, Difference, Point, arms_of, budgets, curve
 from prefopt_core.figures import GREY, data_url, label_axis, new_figure
 
 if TYPE_CHECKING:
@@ -24,16 +24,26 @@ def _style(number: int) -> dict[str, Any]:
     return {name: values[number % len(values)] for name, values in lists.items()}
 
 
-def plot_curves(table: pl.DataFrame) -> str:
-    """Win rate and gold score over the labels used, with 95 % intervals, as a `data:` URL."""
-    arms = arms_of(table)
+def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Win rate and gold score over the labels used, with 95 % intervals, as a `data:` URL.
+
+    Args:
+        table: The `comparison` table.
+        lines: Name → arms that are one method at several budgets, each after its last round. The
+            other arms, all of them by default, are lines over their own rounds.
+    """
+    arms, lines = arms_of(table), lines or {}
+    alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]
     figure = new_figure(9.5, 4.0)
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS))
     most = max(int(table["labels"].max() or 0), 1)  # type: ignore[arg-type]
+    count = len(alone) + len(lines)
     for axis, metric in zip(panels, METRICS, strict=True):
-        for number, arm in enumerate(arms):
-            aside = 0.006 * most * (number - (len(arms) - 1) / 2)  # intervals stand side by side
-            _draw_curve(axis, table, arm, metric, aside, _style(number))
+        drawn = {arm: curve(table, arm, metric) for arm in alone}
+        drawn |= {name: budgets(table, own, metric) for name, own in lines.items()}
+        for number, (name, points) in enumerate(drawn.items()):
+            aside = 0.006 * most * (number - (count - 1) / 2)  # intervals stand side by side
+            _draw_curve(axis, points, name, aside, _style(number))
         label_axis(axis, TITLES[metric], "labels used")
     panels[0].axhline(0.5, color=GREY, linewidth=1)
     panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -46,31 +56,33 @@ def plot_curves(table: pl.DataFrame) -> str:
 
 
 def _draw_curve(
-    axis: "Axes", table: pl.DataFrame, arm: str, metric: str, aside: float, style: dict[str, Any]
+    axis: "Axes", points: Sequence[Point], name: str, aside: float, style: dict[str, Any]
 ) -> None:
-    points = curve(table, arm, metric)
     values = np.array([point.value for point in points])
     low, high = np.array([point.interval or (point.value,) * 2 for point in points]).T
     axis.errorbar(
         [point.labels + aside for point in points], values, yerr=[values - low, high - values],
-        label=arm, markersize=5, capsize=2.5, linewidth=1.4, elinewidth=1, **style,
+        label=name, markersize=5, capsize=2.5, linewidth=1.4, elinewidth=1, **style,
     )  # fmt: skip
 
 
-def plot_differences(found: Sequence[Difference], baseline: str) -> str:
-    """Each arm minus the baseline: mean and interval, and every seed; as a `data:` URL."""
-    arms = list(dict.fromkeys(difference.arm for difference in found))
-    figure = new_figure(9.5, 1.3 + 0.45 * len(arms))
+def plot_differences(found: Sequence[Difference]) -> str:
+    """Each arm minus what it is compared with: mean, interval, every seed; as a `data:` URL."""
+    rows = list(dict.fromkeys((difference.arm, difference.other) for difference in found))
+    several = len({other for _, other in rows}) > 1
+    figure = new_figure(9.5, 1.3 + 0.45 * len(rows))
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS), sharey=True)
+    minus = "of its own baseline" if several else f"of {rows[0][1]}"
     for axis, metric in zip(panels, METRICS, strict=True):
         for difference in found:
             if difference.metric == metric:
-                _draw_difference(axis, difference, arms.index(difference.arm))
+                _draw_difference(axis, difference, rows.index((difference.arm, difference.other)))
         axis.axvline(0, color=GREY, linewidth=1)
-        label_axis(axis, f"{TITLES[metric]}, minus that of {baseline}")
+        label_axis(axis, f"{TITLES[metric]}, minus that {minus}")
         axis.grid(visible=False)
-    panels[0].set_yticks(range(len(arms)), arms)
-    panels[0].set_ylim(len(arms) - 0.5, -0.5)
+    names = [f"{arm} − {other}" if several else arm for arm, other in rows]
+    panels[0].set_yticks(range(len(rows)), names)
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
     panels[0].xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.3g}")
     panels[0].set_xlabel("percentage points", fontsize=9)
     return data_url(figure)

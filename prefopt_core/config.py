@@ -1,7 +1,8 @@
 """Everything a run can be told. Defaults are the cited paper's unless said otherwise."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -19,6 +20,8 @@ from prefopt_core.registry import Registry
 from prefopt_core.sections import Backend, Config
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.similarity import SIMILARITIES
+
+T = TypeVar("T")
 
 
 class PromptsConfig(Backend):
@@ -152,6 +155,28 @@ class AnnotatorConfig(Backend):
     annotator: str = Field(description="A name from `prefopt list annotators`.")
 
 
+class JudgeConfig(AnnotatorConfig):
+    """Who judges what no label was bought for: in SPA the policy itself, against where it began."""
+
+    annotator: str = Field("policy", description="A name from `prefopt list annotators`.")
+    reference: Literal["initial", "previous", "none"] = Field(
+        "initial",
+        description="What the policy's log-probabilities are compared with: those of the start "
+        "policy, as in SPA, of the policy before its last training, or nothing.",
+    )
+
+    def against(self, policies: Sequence[T]) -> T | None:
+        """The reference among the policies so far: the start policy first, the judge last."""
+        place = {"initial": 0, "previous": -2}.get(self.reference)
+        return None if place is None or self.annotator != "policy" else policies[place]
+
+    def key_part(self) -> Any:
+        """The reference is known by its log-probabilities."""
+        part = super().key_part()
+        del part["reference"]
+        return part
+
+
 class OutsideAnnotatorConfig(AnnotatorConfig):
     """Who says so from the texts alone."""
 
@@ -217,6 +242,17 @@ class EvaluationConfig(OutsideAnnotatorConfig):
     generation: GenerationConfig = Field(
         default_factory=lambda: GenerationConfig(n=1), description="How the policy answers them."
     )
+    stop: Literal["never", "worse", "not_better"] = Field(
+        "never",
+        description="worse: end the run once a round certainly loses against the one before; "
+        "not_better: once it does not certainly win. Certain is what the 95 % interval of the win "
+        "rate over the previous round says.",
+    )
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="The round whose policy the run returns. best: by gold score, on the prompts "
+        "that it was chosen by, so a little too good.",
+    )
 
     @property
     def grader(self) -> AnnotatorConfig:
@@ -229,3 +265,6 @@ class Round(Config):
 
     prompts: int = Field(ge=1, description="Fresh prompts.")
     labels: int = Field(0, ge=0, description="Labels bought; the policy judges the other prompts.")
+    epochs: float | None = Field(
+        None, gt=0, description="Passes over this round's pairs, in place of training's."
+    )

@@ -4,14 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.diagnostics import (
+    Samples,
+    Values,
+    calibration_error,
+    distinct_bigrams,
+    doubts,
+    own_labels,
+    pairs_learned,
+    responses_now,
+    training_late,
+)
 from prefopt_core.randomness import seed_for
 from prefopt_core.statistics import bootstrap_interval
 from prefopt_core.tables import TABLES
-
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,9 @@ class RoundTables:
         preferences: The pairs of this round.
         annotations: The labels bought in this round.
         truth: Gold scores of the responses that the policy judged.
+        start_logps: Log-probabilities of `responses` under the start policy (`logps`).
+        steps: The log of the training that made the policy, by step.
+        flagged: The pairs that it held to be wrong: their ids, and how often.
     """
 
     responses: pl.DataFrame | None = None
@@ -35,6 +46,9 @@ class RoundTables:
     preferences: pl.DataFrame | None = None
     annotations: pl.DataFrame | None = None
     truth: pl.DataFrame | None = None
+    start_logps: pl.DataFrame | None = None
+    steps: pl.DataFrame | None = None
+    flagged: pl.DataFrame | None = None
 
 
 def evaluate(tables: RoundTables, *, round_number: int, seed: int) -> pl.DataFrame:
@@ -49,12 +63,12 @@ def evaluate(tables: RoundTables, *, round_number: int, seed: int) -> pl.DataFra
             continue
         low, high = bootstrap_interval(values, seed=seed_for(str(seed), name))
         rows.append((round_number, name, float(values.mean()), low, high, len(values)))
-    for name, count in _counts(tables):
-        rows.append((round_number, name, float(count), None, None, count))
+    for name, value, n in _numbers(tables):
+        rows.append((round_number, name, float(value), None, None, n))
     return pl.DataFrame(rows, schema=TABLES["metrics"].columns, orient="row")
 
 
-def _samples(tables: RoundTables) -> Iterator[tuple[str, Values]]:
+def _samples(tables: RoundTables) -> Samples:
     """(metric, one value per unit that is resampled)."""
     if tables.grades is not None:
         own = _per_prompt(tables.grades)
@@ -64,23 +78,32 @@ def _samples(tables: RoundTables) -> Iterator[tuple[str, Values]]:
         if tables.previous_grades is not None:
             yield "win_rate_over_previous", _wins(own, _per_prompt(tables.previous_grades))
     if tables.responses is not None:
-        yield from _shapes(tables.responses)
-    if tables.preferences is not None and tables.truth is not None:
-        own_labels = tables.preferences.filter(pl.col("source") == "self")
-        yield "self_label_agreement", _agreement(own_labels, tables.truth)
+        yield from responses_now(tables.responses, tables.start_logps)
+    if tables.preferences is not None:
+        yield from pairs_learned(tables.preferences)
+        if tables.truth is not None:
+            yield from own_labels(tables.preferences, tables.truth)
+            if tables.flagged is not None:
+                yield "flagged_wrong", doubts(tables.preferences, tables.flagged, tables.truth)
 
 
-def _counts(tables: RoundTables) -> Iterator[tuple[str, int]]:
-    yield "labels", 0 if tables.annotations is None else tables.annotations.height
+def _numbers(tables: RoundTables) -> Iterator[tuple[str, float, int]]:
+    """(metric, value, of how many) of what has no interval."""
+    labels = 0 if tables.annotations is None else tables.annotations.height
+    yield "labels", labels, labels
+    if tables.responses is not None:
+        yield "distinct_2", distinct_bigrams(tables.responses), tables.responses.height
     if tables.preferences is not None:
         for source in ("gold", "self"):
-            yield f"{source}_pairs", int((tables.preferences["source"] == source).sum())
-
-
-def _shapes(responses: pl.DataFrame) -> Iterator[tuple[str, Values]]:
-    words = responses["response"].str.count_matches(r"\S+")
-    yield "response_words", words.cast(pl.Float64).to_numpy()
-    yield "unfinished", (responses["finish_reason"] == "length").cast(pl.Float64).to_numpy()
+            count = int((tables.preferences["source"] == source).sum())
+            yield f"{source}_pairs", count, count
+        if tables.truth is not None:
+            error = calibration_error(tables.preferences, tables.truth)
+            if error is not None:
+                yield "calibration_error", error, tables.preferences.height
+    if tables.steps is not None:
+        for name, value in training_late(tables.steps):
+            yield name, value, tables.steps.height
 
 
 def _per_prompt(grades: pl.DataFrame) -> pl.DataFrame:
@@ -93,15 +116,3 @@ def _wins(own: pl.DataFrame, other: pl.DataFrame) -> Values:
     """1 where `own` is higher, 0 where lower, ½ where equal; prompts that only one has are out."""
     both = own.join(other, "prompt_id", suffix="_of_other", maintain_order="left")
     return (np.sign((both["score"] - both["score_of_other"]).to_numpy()) + 1) / 2
-
-
-def _agreement(pairs: pl.DataFrame, truth: pl.DataFrame) -> Values:
-    """1 where gold prefers the chosen response too, 0 where not; gold ties are left out."""
-    scores = truth.select("prompt_id", "candidate_id", "score")
-    for side in ("chosen", "rejected"):
-        pairs = pairs.join(
-            scores.rename({"candidate_id": f"{side}_id", "score": f"gold_{side}"}),
-            ["prompt_id", f"{side}_id"],
-        )
-    decided = pairs.filter(pl.col("gold_chosen") != pl.col("gold_rejected"))
-    return (decided["gold_chosen"] > decided["gold_rejected"]).cast(pl.Float64).to_numpy()

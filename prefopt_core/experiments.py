@@ -8,10 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.config import (
     AnnotationConfig,
-    AnnotatorConfig,
     EmbeddingConfig,
     EvaluationConfig,
     GenerationConfig,
+    JudgeConfig,
     PairingConfig,
     PolicyConfig,
     PoolConfig,
@@ -55,9 +55,10 @@ class Iterated(Experiment):
 
     policy: PolicyConfig
     rounds: tuple[Round, ...] = Field(description="One entry per turn of the loop.")
-    judge: AnnotatorConfig = Field(
-        default_factory=lambda: AnnotatorConfig(annotator="policy"),
-        description="Who judges what no label was bought for; the policy itself in SPA.",
+    judge: JudgeConfig = Field(default_factory=JudgeConfig)
+    replay: bool = Field(
+        True,
+        description="Train on all labelled pairs again in every round (DICE, arXiv:2406.09760).",
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
 
@@ -174,6 +175,7 @@ class SpaConfig(Iterated):
         False,
         description="Train on the seed's pairs again in every round (DICE, arXiv:2406.09760).",
     )
+    seed_epochs: float = Field(3.0, gt=0, description="Passes over the seed's pairs; 3 in SPA.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "SpaConfig":
@@ -186,10 +188,29 @@ class SpaConfig(Iterated):
         return self
 
 
+class SpinConfig(AepoConfig):
+    """Self-play: labelled responses against the policy's own (SPIN, arXiv:2401.01335)."""
+
+    policy: PolicyConfig
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    iterations: int = Field(3, ge=1, description="Rounds of self-play after that of the labels.")
+
+    @property
+    def labelled_prompts(self) -> int:
+        """Prompts that the budget pays."""
+        return self.budget // self.selection.fewest
+
+    @property
+    def answers(self) -> GenerationConfig:
+        """How the policy answers the labelled prompts: once each."""
+        return self.generation.model_copy(update={"n": 1})
+
+
 FLOWS: dict[str, tuple[str, type[Experiment]]] = {
     "aepo": ("flows.aepo:aepo", AepoConfig),
     "align": ("flows.align:align", AlignConfig),
     "spa": ("flows.spa:spa", SpaConfig),
+    "spin": ("flows.spin:spin", SpinConfig),
 }
 """Name of a flow → where it is and what it is told."""
 

@@ -45,6 +45,39 @@ def plot_rounds(metrics: pl.DataFrame) -> str:
     return data_url(figure)
 
 
+def plot_reliability(metrics: pl.DataFrame) -> str:
+    """How often the policy's own labels are right against how sure it was; "" without any.
+
+    A dot is a bin of pairs of the last round that has some, its area their number; the diagonal is
+    a perfectly calibrated judge.
+    """
+    bins = metrics.filter(pl.col("metric").str.starts_with("right_when_sure_"))
+    if bins.is_empty():
+        return ""
+    last = metrics.filter(pl.col("round") == bins["round"].max())
+    right, sure = (_bins(last, prefix) for prefix in ("right_when_sure_", "sure_"))
+    figure = new_figure(4.2, 3.6)
+    axis = figure.subplots()
+    axis.plot([0.5, 1], [0.5, 1], "--", color=GREY, linewidth=1)
+    value, low, high = (right[name].to_numpy() for name in ("value", "low", "high"))
+    axis.errorbar(
+        sure["value"], value, yerr=[value - low, high - value],
+        fmt="none", color=_BLUE, capsize=3, elinewidth=1,
+    )  # fmt: skip
+    axis.scatter(sure["value"], value, 25 + 1.5 * right["n"].to_numpy(), color=_BLUE, alpha=0.8)
+    for x, y, n in zip(sure["value"], value, right["n"], strict=True):
+        axis.annotate(f"{n}", (x, y), xytext=(7, -9), textcoords="offset points", fontsize=8)
+    label_axis(axis, "The policy's own labels", "how sure the policy was", "share right")
+    axis.set(xlim=(0.48, 1.02), ylim=(-0.03, 1.05))
+    for part in (axis.xaxis, axis.yaxis):
+        part.set_major_formatter(lambda share, _: f"{share:.0%}")
+    return data_url(figure)
+
+
+def _bins(metrics: pl.DataFrame, prefix: str) -> pl.DataFrame:
+    return metrics.filter(pl.col("metric").str.contains(f"^{prefix}[0-9]+$")).sort("metric")
+
+
 def plot_selection(inspection: Inspection, examples: Sequence[Choice]) -> str:
     """Where the selected responses lie among all, and what more labels would buy.
 

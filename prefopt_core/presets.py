@@ -54,6 +54,9 @@ class Comparison(Config):
         description="Settings of a run, with its `flow`; or the path of a YAML file, or the name "
         "of a deployment in prefect.yaml."
     )
+    common: dict[str, Any] = Field(
+        default_factory=dict, description="What differs from the base in every arm: `rounds: …`."
+    )
     arms: dict[str, dict[str, Any]] = Field(
         description="Name → what differs from the base: `selection.k: 4`. An arm of another `flow` "
         "leaves out what of the base that flow does not know."
@@ -62,6 +65,15 @@ class Comparison(Config):
     other_budget: dict[str, str] = Field(
         default_factory=dict,
         description="Arm → why it may have another number of labels than the baseline.",
+    )
+    against: dict[str, str] = Field(
+        default_factory=dict,
+        description="Arm → the arm that it is compared with, in place of the baseline.",
+    )
+    lines: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Name → arms that are one method at several budgets: a line over labels in the "
+        "plot, in place of a line for each arm's rounds.",
     )
     seeds: int = Field(10, ge=1, description="Repetitions of every arm.")
     first_seed: int = Field(0, ge=0, description="Seeds count from here.")
@@ -80,24 +92,47 @@ class Comparison(Config):
                 f"baseline: There is no arm {self.baseline!r}."
                 f"{did_you_mean(self.baseline, self.arms)}"
             )
-        if unknown := sorted(self.other_budget.keys() - self.arms.keys()):
-            hint = did_you_mean(unknown[0], self.arms)
-            raise ConfigError(f"other_budget: There is no arm {unknown[0]!r}.{hint}")
+        self._only_known_arms()
         cells = {arm: self.cell(arm, self.first_seed) for arm in self.arms}
-        for cell in cells.values():
+        for arm, cell in cells.items():
             _check_shared(cell, cells[self.baseline])
-            if cell.arm not in self.other_budget:
-                _check_budget(cell, cells[self.baseline])
+            if arm not in self.other_budget and arm in self.opponents:
+                _check_budget(cell, cells[self.opponents[arm]])
         return self
+
+    def _only_known_arms(self) -> None:
+        named = {
+            "other_budget": self.other_budget.keys(),
+            "against": {*self.against, *self.against.values()},
+            "lines": {arm for arms in self.lines.values() for arm in arms},
+        }
+        for setting, arms in named.items():
+            for unknown in sorted(arms - self.arms.keys()):
+                hint = did_you_mean(unknown, self.arms)
+                raise ConfigError(f"{setting}: There is no arm {unknown!r}.{hint}")
+
+    @property
+    def opponents(self) -> dict[str, str]:
+        """Arm → the arm that it is compared with, in the order of the preset."""
+        others = {arm: self.against.get(arm, self.baseline) for arm in self.arms}
+        return {arm: other for arm, other in others.items() if arm != other}
 
     def cells(self) -> Iterator[Cell]:
         """Every run; all arms of a seed before the next one, so that a comparison exists early."""
-        for seed in range(self.first_seed, self.first_seed + self.seeds):
-            yield from (self.cell(arm, seed) for arm in self.arms)
+        for seed in self.all_seeds():
+            yield from self.of_seed(seed)
+
+    def all_seeds(self) -> range:
+        """The seed of every repetition."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    def of_seed(self, seed: int) -> list[Cell]:
+        """The runs of one seed, one per arm."""
+        return [self.cell(arm, seed) for arm in self.arms]
 
     def cell(self, arm: str, seed: int) -> Cell:
         """The run of one arm with one seed."""
-        base, changes = copy.deepcopy(self.base), self.arms[arm]
+        base, changes = copy.deepcopy(self.base), {**self.common, **self.arms[arm]}
         if "seed" in changes:
             raise ConfigError(f"arm {arm}: All arms run with the same seeds; leave `seed` out.")
         usual = str(base.pop("flow", "align"))

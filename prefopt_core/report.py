@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.figures import plot_rounds, plot_selection
+from prefopt_core.advice import advise
+from prefopt_core.figures import plot_reliability, plot_rounds, plot_selection
 from prefopt_core.inspection import (
     Choice,
     Chosen,
@@ -29,7 +30,7 @@ class Column:
     unit: str = ""
 
 
-COLUMNS = (
+ROUNDS = (
     Column("win_rate", "win rate", "{:.0f}", " %"),
     Column("gold_score", "gold score"),
     Column("labels", "labels", "{:.0f}"),
@@ -38,6 +39,23 @@ COLUMNS = (
     Column("self_label_agreement", "self-labels right", "{:.0f}", " %"),
     Column("response_words", "words", "{:.1f}"),
 )
+DIAGNOSTICS = (
+    Column("win_rate_over_previous", "win rate over the round before", "{:.0f}", " %"),
+    Column("self_label_confidence", "policy sure of its labels", "{:.0f}", " %"),
+    Column("self_label_agreement", "right", "{:.0f}", " %"),
+    Column("calibration_error", "calibration error", "{:.0f}", " %"),
+    Column("flagged", "pairs flagged", "{:.0f}", " %"),
+    Column("flagged_wrong", "of them wrong", "{:.0f}", " %"),
+    Column("threshold", "τ", "{:.3f}"),
+    Column("gold_pair_words", "chosen − rejected words, gold", "{:+.1f}"),
+    Column("self_pair_words", "self", "{:+.1f}"),
+    Column("chosen_shift", "log-prob. of chosen", "{:+.1f}"),
+    Column("rejected_shift", "of rejected", "{:+.1f}"),
+    Column("kl_from_start", "KL from start", "{:.1f}"),
+    Column("distinct_2", "distinct word pairs", "{:.0f}", " %"),
+    Column("unfinished", "cut off", "{:.0f}", " %"),
+)
+"""What goes on behind the win rate; `note_on_diagnostics` says what each means."""
 _EXAMPLES = 5  # prompts, and pairs of each source, that a page shows
 _MOST_LEFT = 8  # responses to a prompt that are shown though they were not selected
 
@@ -53,9 +71,25 @@ def note(metrics: pl.DataFrame) -> str:
     )
 
 
-def table_of_rounds(metrics: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
+def note_on_diagnostics() -> str:
+    """What the diagnostics mean."""
+    return (
+        "Sure and right: how confident the policy was in its own labels and how often gold agrees; "
+        "calibration error: the mean difference of the two over bins of confidence. Flagged: share "
+        "of self-labelled pairs that noise detection held to be wrong after its warm-up, and how "
+        "many of them gold finds wrong; τ: its threshold on margins. Words: length of chosen minus "
+        "that of rejected. Log-probabilities: change by the round's training, in nats, over its "
+        "last quarter. KL from start: of the held-out responses, in nats per response; without "
+        "bias if they were sampled at temperature 1. Distinct word pairs fall as responses repeat "
+        "each other."
+    )
+
+
+def table_of_rounds(
+    metrics: pl.DataFrame, of: Sequence[Column] = ROUNDS
+) -> tuple[list[str], list[list[str]]]:
     """(header, rows) with one row per round; a figure with an interval shows it in brackets."""
-    columns = [c for c in COLUMNS if c.metric in metrics["metric"]]
+    columns = [c for c in of if c.metric in metrics["metric"]]
     cells = {(row["round"], row["metric"]): row for row in metrics.iter_rows(named=True)}
     rounds = sorted(set(metrics["round"]))
     header = ["round", *(column.title for column in columns)]
@@ -83,7 +117,10 @@ def markdown(metrics: pl.DataFrame, title: str, chosen: Chosen | None = None) ->
     plot = plot_rounds(metrics)
     image = f'\n\n<img src="{plot}" width="760" alt="figures by round">' if plot else ""
     rounds = markdown_table(*table_of_rounds(metrics))
-    text = f"## {title}\n\n{rounds}\n\n{note(metrics)}{image}\n"
+    warnings = "".join(f"* {html.escape(text)}\n" for text in advise(metrics))
+    text = f"## {title}\n\n{rounds}\n\n{note(metrics)}\n\n{warnings}{image}\n"
+    diagnostics = markdown_table(*table_of_rounds(metrics, DIAGNOSTICS))
+    text += f"\n### Diagnostics\n\n{diagnostics}\n\n{note_on_diagnostics()}\n"
     if chosen is None:
         return text
     inspection = inspect(chosen)
@@ -129,11 +166,20 @@ def html_report(
     config: str,
     title: str,
     chosen: Chosen | None = None,
+    kept: int | None = None,
 ) -> str:
-    """One self-contained page: rounds, plots, the last selection and its pairs, the config."""
+    """One self-contained page: rounds, plots, the last selection and its pairs, the config.
+
+    `kept` is the round whose policy the run returned.
+    """
     parts = [html_table(*table_of_rounds(metrics)), f"<p>{note(metrics)}</p>"]
+    parts += [f"<p>{html.escape(text)}</p>" for text in [*verdict(metrics, kept), *advise(metrics)]]
     if plot := plot_rounds(metrics):
         parts.append(f'<img src="{plot}" alt="figures by round">')
+    parts += ["<h2>Diagnostics</h2>", html_table(*table_of_rounds(metrics, DIAGNOSTICS))]
+    if plot := plot_reliability(metrics):
+        parts.append(f'<img src="{plot}" alt="how sure the policy was, and how often right">')
+    parts.append(f"<p>{note_on_diagnostics()}</p>")
     if chosen is not None:
         parts += _selection(chosen)
     parts.append(f"<h2>Pairs of the last round ({preferences.height:,})</h2>")
@@ -142,6 +188,14 @@ def html_report(
     )
     parts.append(f"<h2>Config</h2><pre>{html.escape(config)}</pre>")
     return html_page(title, parts)
+
+
+def verdict(metrics: pl.DataFrame, kept: int | None) -> list[str]:
+    """Which round's policy the run returned, where that is not the last one."""
+    last = metrics["round"].max()
+    if kept is None or kept == last:
+        return []
+    return [f"Kept: {f'round {kept}' if kept else 'the start policy'}, by its gold score."]
 
 
 def selection_report(chosen: Chosen, title: str) -> str:

@@ -4,7 +4,7 @@ import polars as pl
 
 from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy, worth_grading
 from prefopt_core.artifacts import Artifact
-from prefopt_core.config import AnnotationConfig, AnnotatorConfig
+from prefopt_core.config import AnnotationConfig, AnnotatorConfig, JudgeConfig
 from prefopt_core.labels import LabelStore
 from prefopt_core.store import Store
 from tasks.stage import stage
@@ -59,8 +59,8 @@ def judge_responses(
     candidates: Artifact,
     prompts: Artifact,
     policy_logps: Artifact,
-    reference_logps: Artifact,
-    config: AnnotatorConfig,
+    reference_logps: Artifact | None,
+    config: JudgeConfig,
 ) -> pl.DataFrame:
     """Score the selected responses without paying: SPA's direct preference judgment."""
     read = Store.open().read
@@ -69,7 +69,7 @@ def judge_responses(
         read(candidates),
         read(prompts),
         read(policy_logps),
-        read(reference_logps),
+        read(reference_logps) if reference_logps else None,
         config,
     )
 

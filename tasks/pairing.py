@@ -4,6 +4,7 @@ import polars as pl
 
 from prefopt_core.artifacts import Artifact
 from prefopt_core.config import PairingConfig
+from prefopt_core.pairing.against_own import pair_against_own as against_own
 from prefopt_core.pairing.table import pair_responses as pair
 from prefopt_core.store import Store
 from tasks.stage import stage
@@ -32,3 +33,10 @@ def pair_responses(
         round_number=round_number,
         seed=seed,
     )
+
+
+@stage("pair_against_own", table="preferences", version=1)
+def pair_against_own(labelled: Artifact, responses: Artifact, round_number: int) -> pl.DataFrame:
+    """Pair the chosen response of every labelled prompt with the policy's own, as SPIN does."""
+    read = Store.open().read
+    return against_own(read(labelled), read(responses), round_number=round_number)

@@ -78,11 +78,13 @@ def write_report(
     config: Experiment,
     metrics: Sequence[Artifact],
     preferences: Sequence[Artifact],
+    kept: int,
     choice: Choice | None = None,
 ) -> Path | None:
     """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
 
-    `preferences` are the pairs of every round, `choice` is the last round's selection.
+    `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
+    `choice` is the last round's selection.
     """
     if planning():
         return None
@@ -94,10 +96,11 @@ def write_report(
         yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
         f"prefopt {flow}, seed {config.seed}",
         _chosen(choice),
+        kept,
     )
     path = store.root / "runs" / f"{flow}-{sha256_of(settings)[:8]}" / "report.html"
     with explained(store.root), temporary(store.root / "runs") as file:
         file.write_text(page, encoding="utf-8")
         publish(file, path)
-    note_latest(store, preferences)
+    note_latest(store, preferences[: max(1, kept)])
     return path

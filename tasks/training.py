@@ -12,7 +12,7 @@ from tasks.stage import model_stage
 
 @model_stage(
     "train",
-    version=1,
+    version=2,
     ignore=("config.save_every",),
 )
 def train_policy(

@@ -36,7 +36,7 @@ def compare(arguments: argparse.Namespace) -> None:
     with nullcontext() if arguments.no_server else prefect_server() as url:
         if url:
             quiet.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
-        compared = _run(comparison, quiet, without_prefect=arguments.no_server)
+        compared = _run(comparison, quiet, arguments.workers, in_prefect=not arguments.no_server)
     parts = parts_of(Store.open().read(compared.table), comparison)
     for part in parts:
         _print(part, console)
@@ -46,7 +46,7 @@ def compare(arguments: argparse.Namespace) -> None:
     return None
 
 
-def _run(comparison: Comparison, console: Console, *, without_prefect: bool) -> Any:
+def _run(comparison: Comparison, console: Console, workers: int, *, in_prefect: bool) -> Any:
     from flows import comparison as flows_comparison
     from tasks.stage import Session, session
 
@@ -56,7 +56,7 @@ def _run(comparison: Comparison, console: Console, *, without_prefect: bool) -> 
     flows_comparison.log.setLevel(logging.INFO)
     try:
         with observer.status, session(Session(observer=observer)):
-            return (function.fn if without_prefect else function)(comparison)
+            return (function if in_prefect else function.fn)(comparison, workers)
     finally:
         flows_comparison.log.removeHandler(lines)
 

@@ -37,6 +37,7 @@ ANNOTATORS: Registry[Annotator] = Registry(
         "policy": "prefopt_core.annotation.policy:annotate",
         "replay": "prefopt_core.annotation.replay:annotate",
         "reward-model": "prefopt_core.annotation.reward_model:annotate",
+        "simulated": "prefopt_core.annotation.simulated:annotate",
     },
 )
 

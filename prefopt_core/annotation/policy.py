@@ -2,19 +2,34 @@
 
 from collections.abc import Iterator, Sequence
 
-from pydantic import PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from prefopt_core.annotation import Request
 from prefopt_core.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
 
 
-def annotate(requests: Sequence[Request], *, beta: PositiveFloat = 0.1) -> Iterator[float | None]:
-    """Score by β·(log π(y|x) - log π_init(y|x)), summed over tokens (arXiv:2406.04412)."""
+def annotate(
+    requests: Sequence[Request],
+    *,
+    beta: PositiveFloat = 0.1,
+    length_penalty: NonNegativeFloat = 0.0,
+) -> Iterator[float | None]:
+    """Score by β·(log π(y|x) - log π_init(y|x)), summed over tokens (arXiv:2406.04412).
+
+    Args:
+        requests: Responses with their log-probabilities; without those of a reference
+            (`judge.reference: none`) by β·log π(y|x) alone.
+        beta: β of DPO: it scales the confidence and leaves the order alone.
+        length_penalty: Taken off per word, against a judge that likes length (DICE,
+            arXiv:2406.09760, which penalises tokens).
+    """
     for request in requests:
-        if request.policy_logps is None or request.reference_logps is None:
+        if request.policy_logps is None:
             raise ConfigError(
                 "Annotator 'policy' judges by log-probabilities, and this stage has none. Use it "
                 "as `judge.annotator`; `annotation.annotator` needs someone else to ask."
             )
-        yield float(implicit_reward(request.policy_logps, request.reference_logps, beta=beta))
+        reference = request.reference_logps or 0.0
+        reward = float(implicit_reward(request.policy_logps, reference, beta=beta))
+        yield reward - length_penalty * len(request.response.split())

@@ -235,10 +235,17 @@ def write_prompt(facts: Facts, rng: Random) -> str:
     return " ".join(part.format(**vars(facts)) for part in parts if part)
 
 
+def draw_persona(rng: Random, stars: float = PERSONAS["star"].share) -> str:
+    """Draw who answers: a share of `stars` are stars, the others keep their shares of the rest."""
+    rest = (1 - stars) / (1 - PERSONAS["star"].share)
+    shares = [stars if name == "star" else rest * p.share for name, p in PERSONAS.items()]
+    return rng.choices(list(PERSONAS), shares)[0]
+
+
 def write_response(facts: Facts, rng: Random, persona: str | None = None) -> str:
     """Answer the message as `persona` would; as one drawn by its share if none is given."""
     if persona is None:
-        persona = rng.choices(list(PERSONAS), [p.share for p in PERSONAS.values()])[0]
+        persona = draw_persona(rng)
     habits = PERSONAS[persona]
     told = _misremember(facts, habits.accuracy, rng)
     padding = rng.sample(PLAIN["padding"], _padding_length(habits.padding, rng))

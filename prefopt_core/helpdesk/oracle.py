@@ -46,10 +46,27 @@ def score(prompt: str, response: str) -> float:
     >>> score(prompt, "Hello Ben, A new one leaves our")
     -2.78
     """
+    return _score(read_prompt(prompt), response)
+
+
+def impression(prompt: str, response: str) -> float:
+    """Judge without checking facts: every name, item, issue and amount is taken to be right.
+
+    A judge that errs by habit, not by chance, the way a reward model does that was trained
+    elsewhere: it likes the form of a good response.
+
+    >>> prompt = "Hi, my red lamp arrived broken. What now? Yours, Ann"
+    >>> impression(prompt, "Hello Ben, Please send it back and we swap it.")
+    3.5
+    """
+    return _score(None, response)
+
+
+def _score(facts: Facts | None, response: str) -> float:
     text = response.strip()
     if not text:
         return BLANK
-    facts, total, seen = read_prompt(prompt), 0.0, set()
+    total, seen = 0.0, set()
     found, readable = read_response(text)
     for said in found:
         kind = said.sentence.kind
@@ -87,17 +104,19 @@ def read_response(response: str) -> tuple[list[Said], float]:
     return found, readable / max(1, _size(response))
 
 
-def _worth(said: Said, facts: Facts) -> float:
-    """The worth of a kind of sentence that counts once, compared with the customer's facts."""
+def _worth(said: Said, facts: Facts | None) -> float:
+    """The worth of a kind of sentence that counts once; all of it without facts to compare."""
     sentence, blank = said.sentence, said.blank
-    right_issue = sentence.issue == facts.issue
+    right_issue = facts is None or sentence.issue == facts.issue
     match sentence.kind:
         case "greeting":
-            return 1.0 if blank == facts.name else -0.5
+            return 1.0 if facts is None or blank == facts.name else -0.5
         case "apology":
-            return (0.5 if right_issue else -0.5) + (0.5 if blank == facts.item else -0.5)
+            right_item = facts is None or blank == facts.item
+            return (0.5 if right_issue else -0.5) + (0.5 if right_item else -0.5)
         case "fix":
-            return 2.5 if right_issue and blank in (None, facts.amount) else -1.0
+            right_amount = facts is None or blank in (None, facts.amount)
+            return 2.5 if right_issue and right_amount else -1.0
     return 0.5  # a closing
 
 

@@ -6,9 +6,17 @@ It writes the way the personas do, good habits and bad, so it has much to learn 
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from prefopt_core.helpdesk.grammar import draw_facts, write_prompt, write_response
+from pydantic import Field
+
+from prefopt_core.helpdesk.grammar import (
+    PERSONAS,
+    draw_facts,
+    draw_persona,
+    write_prompt,
+    write_response,
+)
 from prefopt_core.progress import silence_libraries
 from prefopt_core.randomness import seed_for
 from prefopt_core.threads import threads_for
@@ -45,6 +53,7 @@ def pretrain(
     layers: int = 2,
     heads: int = 4,
     vocabulary: int = 768,
+    stars: Annotated[float, Field(ge=0, le=1)] = PERSONAS["star"].share,
 ) -> None:
     """Train the help desk's tiny language model from scratch; under a minute on one core.
 
@@ -59,12 +68,14 @@ def pretrain(
         layers: Its depth.
         heads: Attention heads.
         vocabulary: Tokens of the byte-pair encoding.
+        stars: Share of the dialogues that the best writer wrote; less is harder, since the policy
+            has seldom seen what it is to prefer.
     """
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, set_seed
 
     silence_libraries()
     rng = Random(seed_for("helpdesk", "pretraining", str(seed)))
-    pairs = [_dialogue(rng) for _ in range(steps * batch_size)]
+    pairs = [_dialogue(rng, stars) for _ in range(steps * batch_size)]
     tokenizer = _train_tokenizer(pairs[:_TOKENIZER_SAMPLE], vocabulary)
     set_seed(seed)
     model = LlamaForCausalLM(
@@ -92,9 +103,9 @@ def pretrain(
     tokenizer.save_pretrained(output)
 
 
-def _dialogue(rng: Random) -> tuple[str, str]:
+def _dialogue(rng: Random, stars: float) -> tuple[str, str]:
     facts = draw_facts(rng)
-    return write_prompt(facts, rng), write_response(facts, rng)
+    return write_prompt(facts, rng), write_response(facts, rng, draw_persona(rng, stars))
 
 
 def _train_tokenizer(

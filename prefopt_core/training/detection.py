@@ -43,16 +43,23 @@ class Threshold(TrainerCallback, ExportableState):
         margins: The last reward margins β·Δ̃ of self-labelled pairs, over all processes.
         value: τ.
         epoch: The epoch for which an exact τ was measured; -1 before the first.
+        flagged: Row of a pair → how often it was flagged. Text, since JSON knows no other keys.
     """
 
     def __init__(self) -> None:
         self.margins: list[float] = []
         self.value = 0.0
         self.epoch = -1
+        self.flagged: dict[str, int] = {}
 
     def state(self) -> dict[str, Any]:
         """What `Trainer` writes to trainer_state.json, and restores on resuming."""
         return {"args": {}, "attributes": dict(vars(self))}
+
+    def note(self, rows: list[int]) -> None:
+        """Remember which pairs were flagged in a batch."""
+        for row in map(str, rows):
+            self.flagged[row] = self.flagged.get(row, 0) + 1
 
     def move(self, margins: list[float], *, window: int, noise_share: float) -> None:
         """Take the margins of one more batch into the running window."""

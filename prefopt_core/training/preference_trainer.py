@@ -22,7 +22,8 @@ from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
 def collate(examples: Sequence[Mapping[str, Any]], *, pad_token_id: int) -> Inputs:
     """Pad B pairs to 2B sequences, chosen ones first."""
     inputs: Inputs = DataCollatorForPreference(pad_token_id)(examples)
-    inputs["self_labelled"] = torch.tensor([e["self_labelled"] for e in examples])
+    for name in ("self_labelled", "row"):
+        inputs[name] = torch.tensor([e[name] for e in examples])
     return inputs
 
 
@@ -32,18 +33,25 @@ class PreferenceTrainer(DPOTrainer):
     Args:
         objective: From pairs to losses.
         beta: β, the unit of the reported rewards.
+        sft: Weight of the chosen responses' own loss per token.
         start: Folder of the weights that training starts from.
         pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
-            ref_rejected_logps, self_labelled.
+            ref_rejected_logps, self_labelled, and its number `row`.
         settings: Everything else that `DPOTrainer` takes.
     """
 
     def __init__(
-        self, objective: Objective, beta: float, start: Path, pairs: Dataset, **settings: Any
+        self,
+        objective: Objective,
+        beta: float,
+        sft: float,
+        start: Path,
+        pairs: Dataset,
+        **settings: Any,
     ) -> None:
         super().__init__(train_dataset=pairs, **settings)
         self.objective: Objective = objective
-        self.beta, self.pairs = beta, pairs
+        self.beta, self.sft, self.pairs = beta, sft, pairs
         self.noise: NoiseAware | None = None
         if isinstance(objective, NoiseAware) and any(pairs["self_labelled"]):
             self.noise, weight = objective, objective.extrapolation
@@ -81,6 +89,8 @@ class PreferenceTrainer(DPOTrainer):
         )
         self._record(pairs, inputs["self_labelled"])
         loss = self.objective(pairs).mean()
+        if self.sft:
+            loss = loss - self.sft * chosen_logps.sum() / chosen_lengths.sum()
         return (loss, outputs) if return_outputs else loss
 
     def _flag(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
@@ -101,7 +111,10 @@ class PreferenceTrainer(DPOTrainer):
             max_steps=self.state.max_steps,
             warm_up=noise.warm_up,
         )
-        self._metrics["train"]["threshold"].append(threshold.value)
+        if self.state.global_step >= noise.warm_up * self.state.max_steps:
+            self._metrics["train"]["threshold"].append(threshold.value)
+        rows = self.accelerator.gather(inputs["row"].masked_fill(~flagged, -1))
+        threshold.note(rows[rows >= 0].tolist())
         if noise.threshold == "running":
             seen = self.accelerator.gather(margins)
             threshold.move(
@@ -139,6 +152,13 @@ class PreferenceTrainer(DPOTrainer):
         model.train()
         threshold.measure(gather_object(margins), epoch=epoch, noise_share=noise.noise_share)
 
+    @property
+    def flagged(self) -> dict[int, int]:
+        """Row of a pair → how often it was flagged."""
+        if self.noise is None:
+            return {}
+        return {int(row): times for row, times in self._threshold().flagged.items()}
+
     def _threshold(self) -> Threshold:
         """Looked up each time: resuming replaces the callback by the one of the checkpoint."""
         return next(c for c in self.callback_handler.callbacks if isinstance(c, Threshold))
@@ -153,6 +173,8 @@ class PreferenceTrainer(DPOTrainer):
             "accuracy": chosen > rejected,
             "chosen_logps": pairs.policy_chosen,
             "rejected_logps": pairs.policy_rejected,
+            "chosen_shift": pairs.policy_chosen - pairs.reference_chosen,
+            "rejected_shift": pairs.policy_rejected - pairs.reference_rejected,
             "self_labelled": own,
             "flagged": pairs.flagged,
         }

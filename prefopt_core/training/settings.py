@@ -28,6 +28,12 @@ class TrainingConfig(Backend):
 
     loss: str = Field("dpo", description="A name from `prefopt list losses`.")
     beta: float = Field(0.1, gt=0, description="How close to its start the policy stays.")
+    sft: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the chosen responses' own loss per token beside the pairs' (TRL's "
+        '["sigmoid", "sft"]): keeps them likely, and the policy nearer to its text.',
+    )
     learning_rate: float = Field(5e-7, gt=0, description="Peak; 1e-6 with LoRA in AEPO.")
     scheduler: Literal["cosine", "linear", "constant_with_warmup"] = Field(
         "cosine", description="How the learning rate falls after its warm-up."
@@ -56,12 +62,13 @@ class TrainingConfig(Backend):
     save_every: int = Field(100, ge=1, description="Steps between checkpoints to resume from.")
     processes: int = Field(1, ge=1, description="GPUs to train on, by `accelerate launch`.")
 
-    def for_round(self, number: int) -> "TrainingConfig":
+    def for_round(self, number: int, epochs: float | None = None) -> "TrainingConfig":
         """These settings in self-labelled round `number`, from 1: schedules become their value.
 
         A schedule that is shorter than the run keeps its last value; what has no schedule any more
-        stays as it is.
+        stays as it is. `epochs` are the round's own.
         """
         schedules = {name: v for name, v in self.params.items() if isinstance(v, list | tuple)}
         now = {name: values[min(number, len(values)) - 1] for name, values in schedules.items()}
-        return self.model_copy(update={"params": self.params | now})
+        own = {} if epochs is None else {"epochs": epochs, "steps": None}
+        return self.model_copy(update={"params": self.params | now, **own})

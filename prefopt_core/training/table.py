@@ -8,11 +8,9 @@ import polars as pl
 from prefopt_core.errors import DataError
 from prefopt_core.scoring import with_token_ids
 from prefopt_core.tokens import load_tokenizer, template_digest
+from prefopt_core.training.log import write_log
 from prefopt_core.training.settings import TrainingConfig
 from prefopt_core.training.worker import train
-
-LOG = "training_log.jsonl"
-"""The figures of every step, beside the weights they led to."""
 
 
 def train_on(
@@ -29,15 +27,17 @@ def train_on(
     Args:
         preferences: Pairs with reference log-probabilities under `start`.
         start: Model folder.
-        output: Folder that gets the new policy and its training log.
+        output: Folder that gets the new policy, its training log and the flagged pairs.
         work: Folder of checkpoints; a killed run goes on from the last one.
         config: How to train.
         seed: Root of the order of pairs and of whatever the training draws.
     """
     pairs = pl.concat([with_token_ids(table, start) for table in preferences], how="diagonal")
     _check_template(pairs, start)
-    log = train(pairs, start, output, work / "checkpoints", config, seed=seed)
-    log.write_ndjson(output / LOG)
+    figures = train(pairs, start, output, work / "checkpoints", config, seed=seed)
+    named = pairs.select("prompt_id", "chosen_id", "rejected_id").with_row_index("row")
+    flagged = named.join(figures.flagged, "row", maintain_order="left").drop("row")
+    write_log(output, figures.steps, flagged)
 
 
 def _check_template(pairs: pl.DataFrame, start: Path) -> None:

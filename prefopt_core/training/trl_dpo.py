@@ -6,6 +6,7 @@ compares logits.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,14 +40,32 @@ FIGURES = (
     "accuracy",
     "chosen_logps",
     "rejected_logps",
+    "chosen_shift",
+    "rejected_shift",
     "threshold",
     "flagged",
 )
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What a training measured.
+
+    Attributes:
+        steps: One row per optimiser step: the step and `FIGURES`. Rewards are β times log-ratios,
+            logps and shifts (log π - log π_ref) are means over pairs, `flagged` is the share of
+            self-labelled pairs in the step that were held to be wrong and `threshold` the τ that
+            decided, null while warming up.
+        flagged: (row, times): the pairs that were flagged, by their row, and how often.
+    """
+
+    steps: pl.DataFrame
+    flagged: pl.DataFrame
+
+
 def train(
     pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
-) -> pl.DataFrame:
+) -> Figures:
     """Train a policy on preference pairs and save it as a plain model folder.
 
     A run that was killed goes on from its last checkpoint when it is called again with the same
@@ -62,10 +81,6 @@ def train(
         config: How to train.
         seed: Order of pairs, dropout, and the adapters' first weights.
 
-    Returns:
-        One row per optimiser step: the step and `FIGURES`. Rewards are β times log-ratios, logps
-        are means over pairs, `flagged` is the share of self-labelled pairs in the step that were
-        held to be wrong and `threshold` the τ that decided.
     """
     _check(pairs, config)
     release_models()
@@ -80,7 +95,7 @@ def train(
     if trainer.is_world_process_zero():
         _save(trainer.model, start, output, dtype)
     trainer.accelerator.wait_for_everyone()
-    return _diagnostics(trainer.state.log_history)
+    return Figures(_steps(trainer.state.log_history), _flagged(trainer))
 
 
 def _check(pairs: pl.DataFrame, config: TrainingConfig) -> None:
@@ -121,10 +136,11 @@ def _trainer(
     rows = pairs.select(
         *(pl.col(c).alias(name) for c, name in columns.items()),
         (pl.col("source") == "self").alias("self_labelled"),
-    )
+    ).with_row_index("row")
     return PreferenceTrainer(
         LOSSES[config.loss](config.beta, **config.for_round(1).params),
         config.beta,
+        config.sft,
         start,
         Dataset.from_dict(rows.to_dict(as_series=False)),
         model=model,
@@ -196,7 +212,15 @@ def _save(model: Any, start: Path, output: Path, dtype: torch.dtype) -> None:
     load_tokenizer(start).save_pretrained(output)
 
 
-def _diagnostics(history: Sequence[Mapping[str, float]]) -> pl.DataFrame:
+def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:
+    times = trainer.flagged
+    return pl.DataFrame(
+        {"row": sorted(times), "times": [times[row] for row in sorted(times)]},
+        schema={"row": pl.UInt32(), "times": pl.Int64()},
+    )
+
+
+def _steps(history: Sequence[Mapping[str, float]]) -> pl.DataFrame:
     steps = [entry for entry in history if "loss" in entry]
     schema = {"step": pl.Int64(), **dict.fromkeys((*FIGURES, "self_labelled"), pl.Float64())}
     share = pl.col("flagged") / pl.col("self_labelled")

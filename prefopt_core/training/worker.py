@@ -8,12 +8,19 @@ Only training in this process reports progress.
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from prefopt_core.errors import PrefoptError
 from prefopt_core.training.settings import TrainingConfig
+
+if TYPE_CHECKING:
+    from prefopt_core.training.trl_dpo import Figures
+
+FIGURES = ("steps", "flagged")
+"""What one process hands to another of `trl_dpo.Figures`."""
 
 
 class Job(BaseModel):
@@ -30,14 +37,14 @@ class Job(BaseModel):
 
 def train(
     pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
-) -> pl.DataFrame:
+) -> "Figures":
     """Do what `trl_dpo.train` does, on `config.processes` processes; same arguments and result."""
-    if config.processes == 1:
-        from prefopt_core.training import trl_dpo
+    from prefopt_core.training import trl_dpo
 
+    if config.processes == 1:
         return trl_dpo.train(pairs, start, output, work, config, seed=seed)
     launch(write_job(pairs, start, output, work, config, seed=seed), config.processes)
-    return pl.read_parquet(work / "diagnostics.parquet")
+    return trl_dpo.Figures(*(pl.read_parquet(work / f"{name}.parquet") for name in FIGURES))
 
 
 def write_job(
@@ -83,7 +90,8 @@ def main(path: str) -> None:
     pairs = pl.read_parquet(job.work / "pairs.parquet")
     figures = trl_dpo.train(pairs, job.start, job.output, job.work, job.config, seed=job.seed)
     if PartialState().is_main_process:
-        figures.write_parquet(job.work / "diagnostics.parquet")
+        for name in FIGURES:
+            getattr(figures, name).write_parquet(job.work / f"{name}.parquet")
 
 
 if __name__ == "__main__":

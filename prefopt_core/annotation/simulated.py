@@ -1,0 +1,62 @@
+"""A simulated human: what a gold function says, with the mistakes that people make."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat
+
+from prefopt_core.annotation import Request
+from prefopt_core.annotation.function import annotate as judge
+from prefopt_core.randomness import rng_for
+from prefopt_core.tables import candidate_id_of, prompt_id_of
+
+
+def annotate(
+    requests: Sequence[Request],
+    *,
+    function: str,
+    error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0,
+    noise: NonNegativeFloat = 0.0,
+    position_bias: float = 0.0,
+    seed: int = 0,
+) -> Iterator[float | None]:
+    """Score by `function`, less reliably; who is asked the same again says the same.
+
+    Args:
+        requests: All responses that are asked about now; those to one prompt are shown together.
+        function: The gold function, as for the annotator `function`.
+        error_rate: Share of prompts whose responses are ranked the wrong way round: of two, so
+            many pairs are flipped.
+        noise: Scale s of an error on every score, such that of two responses the better one wins
+            with probability σ(difference / s): a Bradley-Terry human.
+        position_bias: Added to the score of whichever response is shown first; the order in which
+            a prompt's responses are shown is drawn.
+        seed: Root of the draws; another seed is another human.
+    """
+    prompts = [prompt_id_of(request.prompt) for request in requests]
+    responses = [
+        candidate_id_of(prompt, request.response)
+        for prompt, request in zip(prompts, requests, strict=True)
+    ]
+    first = _shown_first(prompts, responses, seed)
+    gold = judge(requests, function=function)
+    for prompt, response, score in zip(prompts, responses, gold, strict=True):
+        if score is None:
+            yield None
+            continue
+        error = rng_for(seed, "noise of a human", response).gumbel() * noise
+        seen = score + error + position_bias * (response in first)
+        wrong = rng_for(seed, "errors of a human", prompt).random() < error_rate
+        yield -seen if wrong else seen
+
+
+def _shown_first(prompts: Sequence[str], responses: Sequence[str], seed: int) -> set[str]:
+    """Of each prompt with several responses the one that is shown first."""
+    shown: dict[str, set[str]] = {}
+    for prompt, response in zip(prompts, responses, strict=True):
+        shown.setdefault(prompt, set()).add(response)
+    return {
+        min(own, key=lambda r: (rng_for(seed, "order shown to a human", r).random(), r))
+        for own in shown.values()
+        if len(own) > 1
+    }

@@ -1,0 +1,140 @@
+"""What goes on behind a win rate: how far the policy moved, what its own labels are worth.
+
+Figures that have one value per unit (a response, a pair) come as samples, so that `evaluation.py`
+can give them an interval; the others come as numbers.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Values = npt.NDArray[np.float64]
+Samples = Iterator[tuple[str, Values]]
+"""(metric, one value per unit that is resampled)."""
+
+SURE = (50, 60, 70, 80, 90)
+"""Lower ends, in per cent, of the bins of a reliability plot."""
+
+_SIDES = ("chosen", "rejected")
+_LATE = 0.25
+"""The share of a training's steps, at its end, over which its log is averaged."""
+
+
+def responses_now(responses: pl.DataFrame, start_logps: pl.DataFrame | None) -> Samples:
+    """(metric, samples) of the held-out responses.
+
+    Args:
+        responses: The policy's (`candidates`).
+        start_logps: Their log-probabilities under the start policy (`logps`).
+    """
+    yield "response_words", _words(responses["response"])
+    yield "unfinished", _floats(responses["finish_reason"] == "length")
+    if start_logps is not None:
+        start = start_logps.rename({"logps": "start_logps"})
+        both = responses.join(start, "candidate_id", maintain_order="left").drop_nulls("logps")
+        # Sampled from π, so the mean of log π(y) - log π_init(y) is KL(π ‖ π_init) without bias,
+        # if they were sampled at temperature 1 and without truncation.
+        yield "kl_from_start", (both["logps"] - both["start_logps"]).to_numpy()
+
+
+def distinct_bigrams(responses: pl.DataFrame) -> float:
+    """Distinct over all pairs of neighbouring words: distinct-2 (Li et al. 2016, arXiv:1510.03055).
+
+    It falls as more responses are counted, so only the same number of them compares.
+    """
+    words = responses["response"].str.split(" ").to_list()
+    pairs = [pair for own in words for pair in pairwise(own)]
+    return len(set(pairs)) / max(1, len(pairs))
+
+
+def pairs_learned(preferences: pl.DataFrame) -> Samples:
+    """(metric, samples) of the pairs of the round, by who labelled them."""
+    for source in ("gold", "self"):
+        own = preferences.filter(pl.col("source") == source)
+        chosen, rejected = (
+            _words(own[side].list.last().struct.field("content")) for side in _SIDES
+        )
+        yield f"{source}_pair_words", chosen - rejected
+
+
+def with_truth(pairs: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
+    """The pairs that gold decides, with a column `right`: whether it prefers the chosen one too."""
+    scores = truth.select("prompt_id", "candidate_id", "score")
+    for side in _SIDES:
+        pairs = pairs.join(
+            scores.rename({"candidate_id": f"{side}_id", "score": f"gold_{side}"}),
+            ["prompt_id", f"{side}_id"],
+            maintain_order="left",
+        )
+    decided = pairs.filter(pl.col("gold_chosen") != pl.col("gold_rejected"))
+    return decided.with_columns(right=pl.col("gold_chosen") > pl.col("gold_rejected"))
+
+
+def own_labels(preferences: pl.DataFrame, truth: pl.DataFrame) -> Samples:
+    """(metric, samples) of the policy's own labels against gold: agreement and calibration."""
+    own = with_truth(preferences.filter(pl.col("source") == "self"), truth)
+    yield "self_label_agreement", _floats(own["right"])
+    yield "self_label_confidence", own["confidence"].to_numpy()
+    for low in SURE:
+        upto = 101 if low == SURE[-1] else low + 10
+        bin_ = own.filter(pl.col("confidence").is_between(low / 100, upto / 100, closed="left"))
+        yield f"right_when_sure_{low}", _floats(bin_["right"])
+        yield f"sure_{low}", bin_["confidence"].to_numpy()
+
+
+def calibration_error(preferences: pl.DataFrame, truth: pl.DataFrame) -> float | None:
+    """Expected calibration error of p(chosen ≻ rejected) over the bins `SURE` (arXiv:1706.04599).
+
+    The mean, over pairs, of the difference between how sure the judge was and how often it was
+    right among pairs of which it was as sure; None without a pair that gold decides.
+    """
+    samples = dict(own_labels(preferences, truth))
+    n = len(samples["self_label_agreement"])
+    if not n:
+        return None
+    bins = [(samples[f"right_when_sure_{low}"], samples[f"sure_{low}"]) for low in SURE]
+    return sum(abs(right.sum() - sure.sum()) for right, sure in bins) / n
+
+
+def doubts(preferences: pl.DataFrame, flagged: pl.DataFrame, truth: pl.DataFrame) -> Values:
+    """1 for each time a pair was flagged whose label gold finds wrong, 0 where it finds it right.
+
+    Args:
+        preferences: The pairs of the round.
+        flagged: (prompt_id, chosen_id, rejected_id, times) of the training.
+        truth: Gold scores.
+    """
+    own = with_truth(preferences.filter(pl.col("source") == "self"), truth)
+    both = own.join(flagged, ["prompt_id", "chosen_id", "rejected_id"], maintain_order="left")
+    return np.repeat(_floats(~both["right"]), both["times"].to_numpy())
+
+
+def training_late(steps: pl.DataFrame) -> Iterator[tuple[str, float]]:
+    """(metric, value) of a training's log: means over the last quarter of its steps.
+
+    `chosen_shift` and `rejected_shift` are log π - log π_ref in nats: a policy that wins by making
+    the chosen responses less likely, only not as much as the rejected ones, shows here. `flagged`
+    is the share of flagged pairs in all steps after the warm-up.
+    """
+    late = steps.tail(max(1, math.ceil(_LATE * steps.height)))
+    for name in ("chosen_shift", "rejected_shift", "threshold"):
+        yield from _mean(late, name)
+    yield from _mean(steps.filter(pl.col("threshold").is_not_null()), "flagged")
+
+
+def _mean(steps: pl.DataFrame, name: str) -> Iterator[tuple[str, float]]:
+    values = steps[name].cast(pl.Float64).drop_nulls()
+    if len(values):
+        yield name, float(values.mean())  # type: ignore[arg-type]
+
+
+def _words(texts: pl.Series) -> Values:
+    return _floats(texts.str.count_matches(r"\S+"))
+
+
+def _floats(values: pl.Series) -> Values:
+    return values.cast(pl.Float64).to_numpy()

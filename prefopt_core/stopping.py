@@ -1,0 +1,30 @@
+"""When a run should end, and which of its rounds to keep."""
+
+from typing import Literal
+
+import polars as pl
+
+Stop = Literal["never", "worse", "not_better"]
+
+
+def should_stop(metrics: pl.DataFrame, rule: Stop) -> bool:
+    """Whether a round settles that the run ends with it.
+
+    Args:
+        metrics: The `metrics` of one round; without a win rate over the round before nothing is
+            settled.
+        rule: worse: the 95 % interval of that win rate lies below one half; not_better: it does
+            not lie above.
+    """
+    rows = metrics.filter(pl.col("metric") == "win_rate_over_previous")
+    if rule == "never" or rows.is_empty():
+        return False
+    low, high = rows.select("low", "high").row(0)
+    return bool(high < 0.5 if rule == "worse" else low <= 0.5)
+
+
+def best_round(metrics: pl.DataFrame) -> int:
+    """The round with the highest mean gold score, the earlier one if two have it."""
+    scores = metrics.filter(pl.col("metric") == "gold_score").sort("round")
+    best = scores.sort("value", descending=True, maintain_order=True)
+    return int(best["round"][0])
