@@ -24,7 +24,7 @@ def align(config: AlignConfig) -> Result:
     policies = [policy]
     board = Scoreboard("align", config, load_prompts(config.prompts, seed))
     board.measure(policy)
-    learned: list[Artifact] = []
+    labelled: list[Artifact] = []  # pairs of rounds that bought labels
     for number, turn in enumerate(config.rounds, 1):
         if board.stops():
             break
@@ -39,7 +39,7 @@ def align(config: AlignConfig) -> Result:
             labels = annotate_responses(
                 selected, candidates, prompts, config.annotation, turn.labels, seed
             )
-        if learned:  # before, π_{t-1} is π_init and has no opinion
+        if config.judge.can_judge(len(policies)):  # π_init differs from no reference
             judged = (selected, candidates, prompts)
             reference = config.judge.against(policies)  # π_init
             initial_logps = score_responses(*judged, reference, scoring) if reference else None
@@ -47,12 +47,12 @@ def align(config: AlignConfig) -> Result:
         pairs = pair_responses(
             labels, judgments, candidates, prompts, logps, config.pairing, number, seed
         )
-        replay = learned if config.replay else []
+        replay = labelled if config.replay else []
         replayed = [score_preferences(replay, policy, scoring)] if replay else []
-        training = config.training.for_round(len(learned) or 1, turn.epochs)
+        training = config.training.for_round(max(1, number - 1), turn.epochs)
         policy = train_policy([pairs, *replayed], policy, training, seed)  # π_t, reference π_{t-1}
         policies.append(policy)
-        learned.append(pairs)
+        labelled += [pairs] if labels else []
         choice = (selected, candidates, embeddings, prompts)
         board.measure(policy, pairs, labels, judged, choice)
     return board.result()

@@ -170,6 +170,10 @@ class JudgeConfig(AnnotatorConfig):
         place = {"initial": 0, "previous": -2}.get(self.reference)
         return None if place is None or self.annotator != "policy" else policies[place]
 
+    def can_judge(self, policies: int) -> bool:
+        """Whether there is an opinion after so many policies; the first differs from none."""
+        return policies > 1 or self.annotator != "policy" or self.reference == "none"
+
     def key_part(self) -> Any:
         """The reference is known by its log-probabilities."""
         part = super().key_part()

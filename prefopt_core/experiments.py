@@ -97,9 +97,10 @@ class AlignConfig(Iterated):
 
     @model_validator(mode="after")
     def _consistent(self) -> "AlignConfig":
-        check_budget(self.budget, self.selection.fewest)
-        check_k(self.generation, self.selection)
         self._check_labels([r.labels for r in self.rounds])
+        if any(r.labels for r in self.rounds):
+            check_budget(self.budget, self.selection.fewest)
+        check_k(self.generation, self.selection)
         return self
 
     def _check_labels(self, labels: list[int]) -> None:
@@ -108,10 +109,10 @@ class AlignConfig(Iterated):
                 f"The rounds want {sum(labels)} labels and budget is {self.budget}. Raise `budget` "
                 "or lower `labels` of the rounds."
             )
-        if labels[0] == 0:
+        if labels[0] == 0 and not self.judge.can_judge(1):
             raise ConfigError(
                 "rounds.0.labels is 0: in the first round the policy cannot judge itself, since it "
-                "has learned nothing yet. Buy labels there."
+                "has learned nothing yet. Buy labels there, or set `judge.reference: none`."
             )
         for number, count in enumerate(labels):
             if 0 < count < (fewest := self.selection.fewest):

@@ -68,7 +68,8 @@ class Comparison(Config):
     )
     against: dict[str, str] = Field(
         default_factory=dict,
-        description="Arm → the arm that it is compared with, in place of the baseline.",
+        description="Arm → the arm that it is compared with, in place of the baseline; an arm "
+        "against itself is compared with nothing.",
     )
     lines: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,

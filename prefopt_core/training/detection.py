@@ -40,7 +40,7 @@ class Threshold(TrainerCallback, ExportableState):
     """τ and what it is computed from; part of every checkpoint, so that a resumed run keeps it.
 
     Attributes:
-        margins: The last reward margins β·Δ̃ of self-labelled pairs, over all processes.
+        margins: The last reward margins β·Δ̃ of doubtful pairs, over all processes.
         value: τ.
         epoch: The epoch for which an exact τ was measured; -1 before the first.
         flagged: Row of a pair → how often it was flagged. Text, since JSON knows no other keys.
@@ -67,7 +67,7 @@ class Threshold(TrainerCallback, ExportableState):
         self.value = running_threshold(self.margins, window=window, noise_share=noise_share)
 
     def measure(self, margins: list[float], *, epoch: int, noise_share: float) -> None:
-        """Set τ to the exact quantile of the margins of all self-labelled pairs."""
+        """Set τ to the exact quantile of the margins of all doubtful pairs."""
         self.value = quantile_threshold(np.array(margins), noise_share=noise_share)
         self.epoch = epoch
 

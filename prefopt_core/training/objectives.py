@@ -134,15 +134,17 @@ class NoiseAware:
     Attributes:
         beta: β of DPO.
         alpha: α, the share of a flagged label that is turned round; 0.1 in the paper.
-        noise_share: K, the share of self-labelled pairs to flag; 0.1 in the paper.
+        noise_share: K, the share of doubtful pairs to flag; 0.1 in the paper.
         extrapolation: λ of de-coupled detection, or its schedule over the rounds of self-labelling
             (`TrainingConfig.for_round`); 0.5, 0.25, 0.125 in the paper. Above 0
             each step costs a forward pass of the reference; at 0 the policy's margins decide.
         warm_up: The share of steps at the start without flags; 0.2 in the paper.
-        threshold: "running": from the last `window` margins of self-labelled pairs, over all
+        threshold: "running": from the last `window` margins of doubtful pairs, over all
             processes. "quantile": from all of them, measured when the warm-up ends and at the start
             of each later epoch, at the price of a pass over the data.
         window: Pairs in the running window; 50 in the paper's code.
+        doubts: Whose labels may be flagged: "self" those of the policy, as in the paper; "all"
+            paid ones too, if whoever was paid errs.
     """
 
     beta: float
@@ -153,6 +155,7 @@ class NoiseAware:
     warm_up: Share = 0.2
     threshold: Literal["running", "quantile"] = "running"
     window: Annotated[int, Field(ge=2)] = 50
+    doubts: Literal["self", "all"] = "self"
 
     def __call__(self, pairs: PairLogps[Array]) -> Array:
         """One loss per pair, (B,)."""

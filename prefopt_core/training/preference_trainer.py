@@ -22,7 +22,7 @@ from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
 def collate(examples: Sequence[Mapping[str, Any]], *, pad_token_id: int) -> Inputs:
     """Pad B pairs to 2B sequences, chosen ones first."""
     inputs: Inputs = DataCollatorForPreference(pad_token_id)(examples)
-    for name in ("self_labelled", "row"):
+    for name in ("doubtful", "row"):
         inputs[name] = torch.tensor([e[name] for e in examples])
     return inputs
 
@@ -36,7 +36,7 @@ class PreferenceTrainer(DPOTrainer):
         sft: Weight of the chosen responses' own loss per token.
         start: Folder of the weights that training starts from.
         pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
-            ref_rejected_logps, self_labelled, and its number `row`.
+            ref_rejected_logps, doubtful, and its number `row`.
         settings: Everything else that `DPOTrainer` takes.
     """
 
@@ -53,7 +53,7 @@ class PreferenceTrainer(DPOTrainer):
         self.objective: Objective = objective
         self.beta, self.sft, self.pairs = beta, sft, pairs
         self.noise: NoiseAware | None = None
-        if isinstance(objective, NoiseAware) and any(pairs["self_labelled"]):
+        if isinstance(objective, NoiseAware) and any(pairs["doubtful"]):
             self.noise, weight = objective, objective.extrapolation
             assert not isinstance(weight, tuple), "a schedule has one value per round"
             self.detector = Detector(self.model, start, beta=beta, extrapolation=weight)
@@ -87,15 +87,15 @@ class PreferenceTrainer(DPOTrainer):
             rejected_lengths=rejected_lengths,
             flagged=self._flag(inputs, hidden[0]),
         )
-        self._record(pairs, inputs["self_labelled"])
+        self._record(pairs, inputs["doubtful"])
         loss = self.objective(pairs).mean()
         if self.sft:
             loss = loss - self.sft * chosen_logps.sum() / chosen_lengths.sum()
         return (loss, outputs) if return_outputs else loss
 
     def _flag(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
-        """Which self-labelled pairs look wrong, (B,); labels that were paid for are trusted."""
-        own = inputs["self_labelled"]
+        """Which doubtful pairs look wrong, (B,); the labels of the others are trusted."""
+        own = inputs["doubtful"]
         if self.noise is None:
             return torch.zeros_like(own)
         noise, threshold = self.noise, self._threshold()
@@ -123,8 +123,8 @@ class PreferenceTrainer(DPOTrainer):
         return flagged
 
     def _margins(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
-        """β·Δ̃, (B,); infinite, so never flagged, for pairs that are not self-labelled."""
-        own = inputs["self_labelled"]
+        """β·Δ̃, (B,); infinite, so never flagged, for pairs whose label is trusted."""
+        own = inputs["doubtful"]
         margins = torch.full(own.shape, torch.inf, dtype=torch.float64, device=own.device)
         if own.any():
             both = own.repeat(2)  # chosen and rejected
@@ -139,7 +139,7 @@ class PreferenceTrainer(DPOTrainer):
         epoch = int(self.state.epoch)
         if not warm or threshold.epoch >= epoch:
             return
-        own = [i for i, is_own in enumerate(self.pairs["self_labelled"]) if is_own]
+        own = [i for i, is_own in enumerate(self.pairs["doubtful"]) if is_own]
         mine = own[self.accelerator.process_index :: self.accelerator.num_processes]
         size, margins = self.args.per_device_train_batch_size, []
         model: Any = self.model
@@ -175,7 +175,7 @@ class PreferenceTrainer(DPOTrainer):
             "rejected_logps": pairs.policy_rejected,
             "chosen_shift": pairs.policy_chosen - pairs.reference_chosen,
             "rejected_shift": pairs.policy_rejected - pairs.reference_rejected,
-            "self_labelled": own,
+            "doubtful": own,
             "flagged": pairs.flagged,
         }
         table = torch.stack([f.double() for f in figures.values()], dim=1)

@@ -26,6 +26,7 @@ from prefopt_core.progress import silence_libraries
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import LOSSES
+from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
@@ -54,7 +55,7 @@ class Figures:
     Attributes:
         steps: One row per optimiser step: the step and `FIGURES`. Rewards are β times log-ratios,
             logps and shifts (log π - log π_ref) are means over pairs, `flagged` is the share of
-            self-labelled pairs in the step that were held to be wrong and `threshold` the τ that
+            doubtful pairs in the step that were held to be wrong and `threshold` the τ that
             decided, null while warming up.
         flagged: (row, times): the pairs that were flagged, by their row, and how often.
     """
@@ -133,12 +134,14 @@ def _trainer(
     tokenizer = load_tokenizer(start)
     disable_dropout_in_model(model)  # of the model; that of the adapters stays
     columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
+    objective = LOSSES[config.loss](config.beta, **config.for_round(1).params)
+    everyone = isinstance(objective, NoiseAware) and objective.doubts == "all"
     rows = pairs.select(
         *(pl.col(c).alias(name) for c, name in columns.items()),
-        (pl.col("source") == "self").alias("self_labelled"),
+        ((pl.col("source") == "self") | everyone).alias("doubtful"),
     ).with_row_index("row")
     return PreferenceTrainer(
-        LOSSES[config.loss](config.beta, **config.for_round(1).params),
+        objective,
         config.beta,
         config.sft,
         start,
@@ -222,10 +225,8 @@ def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:
 
 def _steps(history: Sequence[Mapping[str, float]]) -> pl.DataFrame:
     steps = [entry for entry in history if "loss" in entry]
-    schema = {"step": pl.Int64(), **dict.fromkeys((*FIGURES, "self_labelled"), pl.Float64())}
-    share = pl.col("flagged") / pl.col("self_labelled")
+    schema = {"step": pl.Int64(), **dict.fromkeys((*FIGURES, "doubtful"), pl.Float64())}
+    share = pl.col("flagged") / pl.col("doubtful")
     return pl.DataFrame(
         [{name: entry.get(name) for name in schema} for entry in steps], schema=schema
-    ).select(
-        "step", *FIGURES[:-1], pl.when(pl.col("self_labelled") > 0).then(share).alias("flagged")
-    )
+    ).select("step", *FIGURES[:-1], pl.when(pl.col("doubtful") > 0).then(share).alias("flagged"))
