@@ -1,9 +1,18 @@
 """Sampling whose draws belong to the prompt: not to the batch, the order, or the other prompts."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import LogitsProcessor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 
 class LogpsRecorder(LogitsProcessor):
@@ -49,3 +58,28 @@ class InverseCdfSampler(LogitsProcessor):
         assert self._recorder.logps is not None
         self.token_logps.append(self._recorder.logps.gather(1, token)[:, 0].cpu())
         return torch.full_like(scores, -torch.inf).scatter(1, token, 0.0)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+
+    def processors(
+        self, uniforms: npt.NDArray[np.float64], prompt_length: int
+    ) -> tuple[LogitsProcessorList, InverseCdfSampler]:
+        """What turns logits into a choice, and the last of it, which knows the choice."""
+        recorder = LogpsRecorder()
+        sampler = InverseCdfSampler(uniforms, recorder, prompt_length)
+        warpers = [
+            (self.temperature != 1.0, TemperatureLogitsWarper, self.temperature),
+            (self.top_k > 0, TopKLogitsWarper, self.top_k),
+            (self.top_p < 1.0, TopPLogitsWarper, self.top_p),
+            (self.min_p > 0.0, MinPLogitsWarper, self.min_p),
+        ]
+        active = [warper(value) for wanted, warper, value in warpers if wanted]
+        return LogitsProcessorList([recorder, *active, sampler]), sampler

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -19,6 +19,8 @@ from prefopt_core.tokens import load_tokenizer, prompt_ids, template_digest
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from prefopt_core.generation.sampling import Sampling
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -27,17 +29,6 @@ class _Request:
     prompt: int
     sample: int
     prompt_token_ids: list[int]
-
-
-@dataclass(frozen=True)
-class _Sampling:
-    """How tokens are drawn."""
-
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
-    max_new_tokens: int
 
 
 def generate(
@@ -57,8 +48,10 @@ def generate(
     """Sample with transformers in this process; a prompt's draws depend on the prompt alone."""
     if model is None:
         raise ConfigError("Generator 'transformers' needs a model: set `policy`.")
+    from prefopt_core.generation.sampling import Sampling
+
     tokenizer, network = load_tokenizer(model), load_model(model, device)
-    sampling = _Sampling(temperature, top_p, top_k, min_p, max_new_tokens)
+    sampling = Sampling(temperature, top_p, top_k, min_p)
     encoded = [prompt_ids(tokenizer, p.messages) for p in prompts]
     requests = [_Request(i, j, ids) for i, ids in enumerate(encoded) for j in range(n)]
     requests.sort(key=lambda r: (len(r.prompt_token_ids), r.prompt, r.sample))  # little padding
@@ -87,10 +80,11 @@ def _sample(
     tokenizer: "PreTrainedTokenizerBase",
     batch: Sequence[_Request],
     uniforms: np.ndarray,
-    sampling: _Sampling,
+    sampling: "Sampling",
 ) -> list[Response]:
     import torch
-    from transformers import GenerationConfig
+
+    from prefopt_core.generation.decoding import decode
 
     width = max(len(r.prompt_token_ids) for r in batch)
     input_ids = torch.full((len(batch), width), tokenizer.pad_token_id)
@@ -99,22 +93,17 @@ def _sample(
         ids = request.prompt_token_ids
         input_ids[row, width - len(ids) :] = torch.tensor(ids)
         attention_mask[row, width - len(ids) :] = 1
-    eos = _end_tokens(network, tokenizer)
-    processors, sampler = _processors(sampling, uniforms, width)
+    eos, template = _end_tokens(network, tokenizer), template_digest(tokenizer)
     with torch.inference_mode(), threads_for(network):
-        written = network.generate(  # type: ignore[operator]
-            input_ids=input_ids.to(network.device),
-            attention_mask=attention_mask.to(network.device),
-            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
-                do_sample=False,
-                max_new_tokens=sampling.max_new_tokens,
-                eos_token_id=sorted(eos),
-                pad_token_id=tokenizer.pad_token_id,
-            ),
-            logits_processor=processors,
-        )[:, width:].tolist()
-    token_logps = torch.stack(sampler.token_logps, dim=1).double().numpy()
-    template = template_digest(tokenizer)
+        written, token_logps = decode(
+            network,
+            input_ids.to(network.device),
+            attention_mask.to(network.device),
+            uniforms,
+            sampling,
+            ends=sorted(eos),
+            pad=tokenizer.pad_token_id,
+        )
     responses = []
     for row, request in enumerate(batch):
         end = next((i for i, token in enumerate(written[row]) if token in eos), None)
@@ -132,29 +121,6 @@ def _sample(
             )
         )
     return responses
-
-
-def _processors(sampling: _Sampling, uniforms: np.ndarray, width: int) -> tuple[Any, Any]:
-    from transformers import (
-        LogitsProcessorList,
-        MinPLogitsWarper,
-        TemperatureLogitsWarper,
-        TopKLogitsWarper,
-        TopPLogitsWarper,
-    )
-
-    from prefopt_core.generation.sampling import InverseCdfSampler, LogpsRecorder
-
-    recorder = LogpsRecorder()
-    sampler = InverseCdfSampler(uniforms, recorder, width)
-    warpers = [
-        (sampling.temperature != 1.0, TemperatureLogitsWarper, sampling.temperature),
-        (sampling.top_k > 0, TopKLogitsWarper, sampling.top_k),
-        (sampling.top_p < 1.0, TopPLogitsWarper, sampling.top_p),
-        (sampling.min_p > 0.0, MinPLogitsWarper, sampling.min_p),
-    ]
-    active = [warper(value) for wanted, warper, value in warpers if wanted]
-    return LogitsProcessorList([recorder, *active, sampler]), sampler
 
 
 def _end_tokens(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> set[int]:

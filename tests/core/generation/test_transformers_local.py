@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
+from transformers import DynamicCache
 
 from prefopt_core.config import GenerationConfig
 from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.generation import GENERATORS, Prompt
+from prefopt_core.generation import GENERATORS, Prompt, decoding
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.generation.transformers_local import generate
 from prefopt_core.inputs.prompts import from_file
@@ -58,6 +59,14 @@ def test_size_of_a_batch_does_not_change_the_text(tiny_model, responses, batch_s
     assert tokens(other) == tokens(responses)
     for row, own in zip(other, responses, strict=True):
         assert [r.logps for r in row] == pytest.approx([r.logps for r in own], abs=1e-4)
+
+
+def test_model_that_keeps_more_than_keys_and_values_carries_its_rows(tiny_model, monkeypatch):
+    expected = written(tiny_model, n=16)
+    network = load_model(tiny_model)
+    monkeypatch.setattr(type(network), "_is_stateful", True)
+    monkeypatch.setattr(DynamicCache, "batch_select_indices", None)
+    assert written(tiny_model, n=16) == expected
 
 
 def test_other_prompts_and_more_samples_change_nothing(tiny_model, responses):
@@ -168,6 +177,23 @@ def test_advice_of_the_models_author_is_not_mixed_in(advised, responses):
         temperature=0.1, min_new_tokens=NEW,
     )  # fmt: skip
     assert tokens(written(model, n=16)) == tokens(responses)
+
+
+def test_dropping_rows_that_have_ended_changes_no_bit(advised, tiny_model, monkeypatch):
+    frequent = probabilities(tiny_model).argsort()[-12:].tolist()
+    model, batches, rest = advised(eos_token_id=frequent), [], decoding.EnoughEnded.rest
+    monkeypatch.setattr(
+        decoding.EnoughEnded, "rest", lambda self: batches.append(len(kept := rest(self))) or kept
+    )
+    monkeypatch.setattr(decoding, "DROPPED_AT", 2.0)  # never
+    carried = written(model, n=40, batch_size=160, max_new_tokens=64)
+    assert batches == [decoding.ROWS]  # all ended, nothing was left to do
+    monkeypatch.setattr(decoding, "DROPPED_AT", 0.1)
+    batches.clear()
+    assert written(model, n=40, batch_size=160, max_new_tokens=64) == carried
+    assert len(batches) > 5
+    assert batches == sorted(batches, reverse=True)
+    assert batches[-1] == decoding.ROWS
 
 
 def test_every_token_that_the_author_lists_ends_a_response(advised, tiny_tokenizer, tiny_model):
