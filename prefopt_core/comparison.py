@@ -17,6 +17,19 @@ METRICS = ("win_rate", "gold_score")
 BESIDE = ("response_words", "self_label_agreement")
 """What is shown of every arm beside them, where it was measured."""
 
+BEHIND = (
+    "self_label_agreement",
+    "self_label_confidence",
+    "flagged",
+    "flagged_wrong",
+    "self_pair_words",
+    "response_words",
+    "kl_from_start",
+    "chosen_shift",
+    "distinct_2",
+)
+"""What is shown of every round of arms that label themselves."""
+
 LEVEL = 0.05
 """P values above it, corrected, settle nothing."""
 
@@ -111,6 +124,14 @@ def final(table: pl.DataFrame, arm: str, metric: str) -> Point | None:
     """An arm after its last round; None if that was not measured."""
     rows = by_seed(table, arm, metric)
     return None if rows.is_empty() else _point(rows, arm, metric)
+
+
+def after(table: pl.DataFrame, arm: str, metric: str, round_number: int) -> Point | None:
+    """An arm after one of its rounds; None if that was not measured."""
+    rows = table.filter(
+        pl.col("arm") == arm, pl.col("metric") == metric, pl.col("round") == round_number
+    )
+    return None if rows.is_empty() else _point(rows.sort("seed"), arm, metric)
 
 
 def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:

@@ -1,17 +1,21 @@
 """A comparison as people read it: two tables, two plots, and what may be said."""
 
+import base64
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import polars as pl
 
 from prefopt_core.comparison import (
+    BEHIND,
     BESIDE,
     LEVEL,
     METRICS,
     Difference,
     Point,
+    after,
     arms_of,
     by_seed,
     differences,
@@ -41,8 +45,18 @@ _NAMES = {
     "gold_score": "gold score",
     "response_words": "words",
     "self_label_agreement": "self-labels right",
+    "self_label_confidence": "policy sure of them",
+    "flagged": "flagged",
+    "flagged_wrong": "of them wrong",
+    "self_pair_words": "chosen − rejected words",
+    "kl_from_start": "KL from start",
+    "chosen_shift": "log-prob. of chosen",
+    "distinct_2": "distinct word pairs",
 }
-_PERCENT = ("win_rate", "self_label_agreement")
+_PERCENT = {
+    *("win_rate", "self_label_agreement", "self_label_confidence"),
+    *("flagged", "flagged_wrong", "distinct_2"),
+}
 
 
 def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
@@ -63,6 +77,20 @@ def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
 
 def _figure(point: Point | None, metric: str) -> str:
     return "–" if point is None else _mean(point.value, point.interval, metric)
+
+
+def table_of_rounds(table: pl.DataFrame) -> Table | None:
+    """(header, rows): every round in which an arm labelled itself; None if none did."""
+    shown = [metric for metric in BEHIND if metric in table["metric"]]
+    if BEHIND[0] not in shown:
+        return None
+    rows = []
+    for arm in arms_of(table):
+        for number in table.filter(pl.col("arm") == arm)["round"].unique().sort():
+            if after(table, arm, BEHIND[0], number):
+                figures = [_figure(after(table, arm, metric, number), metric) for metric in shown]
+                rows.append([arm, str(number), *figures])
+    return ["arm", "round", *(_NAMES[metric] for metric in shown)], rows
 
 
 def table_of_differences(found: list[Difference]) -> Table:
@@ -98,6 +126,13 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
         f"holds 0, not that there is none; “not settled”, that corrected p is above {LEVEL}. "
         "In the plot of differences a tick is a seed, and a filled dot is settled.",
     ]
+    if BEHIND[0] in table["metric"]:
+        said.append(
+            "Flagged: share of self-labelled pairs that noise detection doubts after its warm-up; "
+            "words: of the policy's own pairs; log-probability of chosen: its change by the "
+            "round's training, in nats; KL: nats per held-out response. The report of a run has "
+            "more."
+        )
     if seeds < 5:
         said.append(f"{seeds} seeds are too few: their intervals are narrower than they should be.")
     if other := unequal(table, comparison.opponents):
@@ -122,8 +157,21 @@ def parts_of(table: pl.DataFrame, comparison: Comparison) -> list[Part]:
         ),
         table_of_differences(found),
         Picture("differences", plot_differences(found), "every arm minus its baseline"),
+        *([behind] if (behind := table_of_rounds(table)) else []),
         *notes(table, comparison),
     ]
+
+
+def with_files(parts: Iterable[Part], folder: Path, prefix: str = "") -> list[Part]:
+    """The parts with their plots as .png in a folder, linked by name."""
+    linked: list[Part] = []
+    for part in parts:
+        if isinstance(part, Picture):
+            file = folder / f"{prefix}{part.name}.png"
+            file.write_bytes(base64.b64decode(part.url.partition(",")[2]))
+            part = replace(part, url=file.name)
+        linked.append(part)
+    return linked
 
 
 def in_markdown(parts: Iterable[Part], title: str) -> str:

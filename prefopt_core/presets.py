@@ -133,7 +133,7 @@ class Comparison(Config):
 
     def cell(self, arm: str, seed: int) -> Cell:
         """The run of one arm with one seed."""
-        base, changes = copy.deepcopy(self.base), {**self.common, **self.arms[arm]}
+        base, changes = _changed(self.base, self.common), self.arms[arm]
         if "seed" in changes:
             raise ConfigError(f"arm {arm}: All arms run with the same seeds; leave `seed` out.")
         usual = str(base.pop("flow", "align"))
@@ -147,11 +147,10 @@ class Comparison(Config):
         settings = {
             name: value for name, value in base.items() if name in knows or name not in knew
         }
-        for path, value in changes.items():
-            if path != "flow":
-                set_setting(settings, path.split("."), copy.deepcopy(value))
+        own = {path: value for path, value in changes.items() if path != "flow"}
+        settings = _changed(settings, own) | {"seed": seed}
         try:
-            return Cell(arm, flow, FLOWS[flow][1].model_validate(settings | {"seed": seed}))
+            return Cell(arm, flow, FLOWS[flow][1].model_validate(settings))
         except ValidationError as error:
             raise ConfigError(f"arm {arm}: {'; '.join(map(_problem, error.errors()))}") from error
 
@@ -178,6 +177,14 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
         for name, value in changes.items():
             set_setting(base, name.split("."), value)
     return Comparison.model_validate(preset | {"base": base} | more)
+
+
+def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the settings with what stands at some dotted paths replaced."""
+    settings = copy.deepcopy(settings)
+    for path, value in changes.items():
+        set_setting(settings, path.split("."), copy.deepcopy(value))
+    return settings
 
 
 def labels_of(config: Experiment) -> int:

@@ -1,11 +1,9 @@
 """`compare`: several ways of spending the same labels, over several seeds."""
 
 import argparse
-import base64
 import logging
 import os
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from rich.table import Table
 
 from flows.server import prefect_server
 from flows.verbs.run import changes_of
-from prefopt_core.comparison_page import Part, Picture, in_markdown, parts_of
+from prefopt_core.comparison_page import Part, Picture, in_markdown, parts_of, with_files
 from prefopt_core.presets import Comparison, load_comparison
 from prefopt_core.stages import Outcome
 from prefopt_core.store import Store
@@ -100,14 +98,8 @@ def _write(folder: Path, parts: list[Part], comparison: Comparison, table: Any) 
     """As Markdown with its plots, and all figures as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     title = comparison.title or "Comparison"
-    linked: list[Part] = []
-    for part in parts:
-        if isinstance(part, Picture):
-            file = folder / f"{part.name}.png"
-            file.write_bytes(base64.b64decode(part.url.partition(",")[2]))
-            part = replace(part, url=file.name)
-        linked.append(part)
-    (folder / "comparison.md").write_text(in_markdown(linked, title), encoding="utf-8")
+    text = in_markdown(with_files(parts, folder), title)
+    (folder / "comparison.md").write_text(text, encoding="utf-8")
     Store.open().read(table).write_csv(folder / "comparison.csv")
 
 
