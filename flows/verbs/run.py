@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.server import own_server, prefect_server
+from prefopt_core.advice import advise
 from prefopt_core.errors import ConfigError
 from prefopt_core.experiments import FLOWS, Experiment, load_run
 from prefopt_core.registry import did_you_mean, import_function
-from prefopt_core.report import note, table_of_rounds
+from prefopt_core.report import note, table_of_rounds, verdict
 from prefopt_core.store import Store
 
 
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(table)
     if explained := note(figures):
         console.print(explained, highlight=False)
+    for text in (*verdict(figures, result.kept), *advise(figures)):
+        console.print(f"! {text}", highlight=False, markup=False)
     console.print(f"report       {result.report}", soft_wrap=True, highlight=False)
     # As it was called: `make quickstart` does not put it on the PATH.
     me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
