@@ -30,8 +30,20 @@ def test_judges_as_the_golden_cases_do(case, request_for):
     assert probability == pytest.approx(case["p_chosen_over_rejected"], abs=1e-6)
 
 
-@pytest.mark.parametrize("missing", ["policy_logps", "reference_logps"])
-def test_without_log_probabilities_it_says_where_it_belongs(request_for, missing):
-    logps = {"policy_logps": -1.0, "reference_logps": -2.0} | {missing: None}
+def test_without_log_probabilities_it_says_where_it_belongs(request_for):
     with pytest.raises(ConfigError, match=r"Use it as `judge\.annotator`"):
-        list(annotate([request_for("hi", "ho", **logps)]))
+        list(annotate([request_for("hi", "ho", reference_logps=-2.0)]))
+
+
+def test_without_a_reference_the_log_probability_alone_counts(request_for):
+    requests = [request_for("hi", "ho", policy_logps=logps) for logps in (-8.0, -3.0)]
+    assert list(annotate(requests, beta=0.5)) == [-4.0, -1.5]
+
+
+def test_length_costs_by_the_word(request_for):
+    texts = ["", "one", "two\nwords", "  and  three words "]
+    requests = [request_for("hi", text, policy_logps=-1.0, reference_logps=-3.0) for text in texts]
+    plain = list(annotate(requests, beta=0.1))
+    assert plain == pytest.approx([0.2] * 4)
+    penalised = list(annotate(requests, beta=0.1, length_penalty=0.05))
+    assert penalised == pytest.approx([0.2 - 0.05 * words for words in range(4)])
