@@ -41,8 +41,8 @@ def test_misspelt_name_is_met_with_the_nearest_one(section):
 
 def test_settings_are_completed_checked_and_converted():
     members = config.ANNOTATORS
-    assert members.complete_params("policy", {}) == {"beta": 0.1}
-    assert members.complete_params("policy", {"beta": "0.5"}) == {"beta": 0.5}
+    assert members.complete_params("policy", {}) == {"beta": 0.1, "length_penalty": 0.0}
+    assert members.complete_params("policy", {"beta": "0.5"})["beta"] == 0.5
     assert members.paths("reward-model") == ["model"]
     with pytest.raises(ConfigError, match="'function', setting 'function': Field required"):
         members.complete_params("function", {})

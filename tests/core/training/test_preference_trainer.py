@@ -97,6 +97,7 @@ def test_the_loss_of_a_batch_is_the_one_computed_by_hand(
     found = trainer.compute_loss(trainer.model, batch_of(trainer))
     assert found.item() == pytest.approx(expected, rel=1e-5)
     assert trainer._metrics["train"]["threshold"] == [pytest.approx(tau, abs=1e-5)]
+    assert trainer.flagged == dict.fromkeys(np.flatnonzero(flagged).tolist(), 1)
     if threshold == "running":  # the window has moved on by the self-labelled pairs
         assert trainer._threshold().margins == pytest.approx(own, abs=1e-4)
     found.backward()
@@ -125,12 +126,53 @@ def test_noise_aware_without_self_made_labels_is_dpo(make_trainer, make_pairs):
     assert found[0] == found[1]
 
 
-def test_nothing_is_flagged_before_the_warm_up_ends(make_trainer, make_pairs):
-    trainer = make_trainer(make_pairs(6), loss="noise_aware", params={"threshold": "quantile"})
+@pytest.mark.parametrize("threshold", ["running", "quantile"])
+def test_nothing_is_flagged_before_the_warm_up_ends(make_trainer, make_pairs, threshold):
+    trainer = make_trainer(make_pairs(6), loss="noise_aware", params={"threshold": threshold})
+    trainer._threshold().value = 1e9
     trainer.state.global_step = 1
     trainer.compute_loss(trainer.model, batch_of(trainer))
     assert trainer._metrics["train"]["flagged"] == [0.0]
+    assert trainer._metrics["train"]["threshold"] == []
+    assert trainer.flagged == {}
     assert trainer._threshold().epoch == -1
+
+
+def test_pairs_are_counted_as_often_as_they_are_flagged(make_trainer, make_pairs):
+    frame = pl.concat([make_pairs(2, source="gold"), make_pairs(3, seed=1)])
+    trainer = make_trainer(frame, loss="noise_aware")
+    for value in (1e9, -1e9, 1e9):  # all self-labelled pairs, none, all
+        trainer._threshold().value = value
+        trainer.compute_loss(trainer.model, batch_of(trainer))
+    assert trainer.flagged == {2: 2, 3: 2, 4: 2}
+
+
+@pytest.mark.parametrize("loss", ["dpo", "simpo"])
+def test_sft_adds_the_mean_loss_of_a_token_of_all_chosen_responses(
+    make_trainer, make_pairs, oracle, loss
+):
+    frame, weight = make_pairs(5, source="gold"), 0.3
+    found = []
+    for sft in (0.0, weight):
+        trainer = make_trainer(frame, loss=loss, sft=sft)
+        perturb(trainer.model)
+        found.append(trainer.compute_loss(trainer.model, batch_of(trainer)).item())
+    chosen, *_ = by_hand(trainer.model, trainer.model, oracle, frame)[0]
+    tokens = frame["chosen_token_ids"].list.len().to_numpy()
+    assert len(set(tokens)) > 1  # else it could be a mean over responses as well
+    assert found[1] - found[0] == pytest.approx(-weight * chosen.sum() / tokens.sum(), rel=1e-5)
+
+
+def test_shifts_are_what_the_log_probabilities_gained(make_trainer, make_pairs, oracle):
+    frame = make_pairs(4)
+    trainer = make_trainer(frame)
+    perturb(trainer.model)
+    chosen, rejected, *references = by_hand(trainer.model, trainer.model, oracle, frame)[0]
+    trainer.compute_loss(trainer.model, batch_of(trainer))
+    seen = trainer._metrics["train"]
+    assert seen["chosen_shift"] == [pytest.approx((chosen - references[0]).mean(), abs=1e-4)]
+    assert seen["rejected_shift"] == [pytest.approx((rejected - references[1]).mean(), abs=1e-4)]
+    assert abs(seen["chosen_shift"][0]) > 0.1
 
 
 def test_the_exact_threshold_is_measured_once_an_epoch(make_trainer, make_pairs):
@@ -144,10 +186,12 @@ def test_the_exact_threshold_is_measured_once_an_epoch(make_trainer, make_pairs)
     assert seen[0] == seen[1] != seen[2] == seen[3]
 
 
-def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_pairs):
+@pytest.mark.parametrize("sft", [0.0, 0.5])
+def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_pairs, sft):
     frame = make_pairs(12, source="gold", finished=True)
-    config = TrainingConfig(learning_rate=1e-2, batch_size=4, epochs=2.0)
-    ours = trl_dpo.train(frame, start, tmp_path / "out", tmp_path / "work", config, seed=0)
+    config = TrainingConfig(learning_rate=1e-2, batch_size=4, epochs=2.0, sft=sft)
+    work = tmp_path / "work"
+    ours = trl_dpo.train(frame, start, tmp_path / "out", work, config, seed=0).steps
 
     tokenizer = load_tokenizer(start)
     texts = [
@@ -178,6 +222,8 @@ def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_
             disable_tqdm=True,
             save_strategy="no",
             beta=config.beta,
+            loss_type=["sigmoid", "sft"] if sft else ["sigmoid"],
+            loss_weights=[1.0, sft] if sft else None,
             **{k: arguments[k] for k in kept},
         ),
         train_dataset=Dataset.from_list(texts),
@@ -195,7 +241,7 @@ def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_
         assert ours[figure].to_list() == expected
     accuracies = [entry["rewards/accuracies"] for entry in steps]
     assert ours["accuracy"].to_list()[2:] == accuracies[2:]  # before, margins are noise around 0
-    assert ours["loss"][-1] < 0.6  # not log 2 all along
+    assert ours["loss"][-1] < ours["loss"][0] - 0.09  # not log 2 all along
 
 
 def test_dropout_of_the_model_is_off_in_any_architecture(start, tmp_path, make_pairs, oracle):

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -37,6 +38,12 @@ with listening(lambda done, _: die() if (moment, number) == ("step", done) else 
 """
 
 
+def assert_equal(one, other):
+    """Both figures of two trainings, to the last bit."""
+    assert_frame_equal(one.steps, other.steps, check_exact=True)
+    assert_frame_equal(one.flagged, other.flagged)
+
+
 def config_of(**settings):
     common = {"learning_rate": 1e-2, "batch_size": 4, "micro_batch_size": 2, "save_every": 4}
     return TrainingConfig(**{**common, "epochs": 3.0, **settings})
@@ -58,11 +65,16 @@ def test_training_prefers_the_chosen_responses(run, make_pairs):
     seen = []
     with listening(lambda *progress: seen.append(progress)):
         out, figures = run(make_pairs(12))
-    assert figures["step"].to_list() == list(range(1, 10))
-    assert figures["loss"][0] == pytest.approx(np.log(2), abs=1e-4)
-    assert figures["loss"][-1] < figures["loss"][0]
-    assert figures["reward_margin"][-1] > 0
-    assert figures["flagged"].to_list() == [0.0] * 9
+    steps = figures.steps
+    assert steps["step"].to_list() == list(range(1, 10))
+    assert steps["loss"][0] == pytest.approx(np.log(2), abs=1e-4)
+    assert steps["loss"][-1] < steps["loss"][0]
+    assert steps["reward_margin"][-1] > 0
+    shift = (steps["chosen_shift"] - steps["rejected_shift"]).to_numpy()
+    assert config_of().beta * shift == pytest.approx(steps["reward_margin"].to_numpy())
+    assert steps["flagged"].to_list() == [0.0] * 9
+    assert steps["threshold"].null_count() == 9
+    assert figures.flagged.is_empty()
     assert seen == [(step, 9) for step in range(10)]
     assert {p.suffix for p in out.iterdir()} <= {".json", ".safetensors", ".jinja"}  # no pickle
 
@@ -111,13 +123,20 @@ def test_only_self_made_labels_are_doubted(run, make_pairs):
     gold, own = make_pairs(8, seed=1, source="gold"), make_pairs(8, seed=2)
     mild = {"params": {**NOISE["params"], "alpha": 0.4}}
     _, mixed = run(pl.concat([gold, own]), "mixed", **{**NOISE, **mild})
-    assert mixed["flagged"].is_between(0, 1).all()
-    assert mixed["flagged"].max() > 0
-    assert mixed["threshold"].null_count() == 0
+    steps = mixed.steps
+    warm = steps["step"] > 0.2 * steps.height + 1  # step n looks back on n - 1
+    assert steps["threshold"].is_not_null().to_list() == warm.to_list()
+    assert steps["flagged"].is_between(0, 1).all()
+    assert set(steps.filter(~warm)["flagged"]) == {0.0}
+    assert steps["flagged"].max() > 0
+    assert mixed.flagged["row"].is_between(8, 15).all()  # those behind the gold ones
+    assert mixed.flagged["row"].is_unique().all()
+    assert mixed.flagged["times"].is_between(1, 3).all()  # once an epoch at most
     out, _ = run(gold, "gold", **{**NOISE, **mild})
     plain, figures = run(gold, "plain")
     assert (out / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
-    assert figures["flagged"].null_count() == len(figures)  # nothing could be flagged
+    steps = figures.steps
+    assert steps["flagged"].null_count() == len(steps)  # nothing could be flagged
 
 
 @pytest.mark.slow
@@ -128,7 +147,7 @@ def test_a_finished_training_is_not_repeated(run, make_pairs):
     with listening(lambda *progress: seen.append(progress)):
         _, again = run(make_pairs(8))
     assert seen == [(6, 6)]
-    assert again.equals(figures)
+    assert_equal(again, figures)
     assert (out / "model.safetensors").read_bytes() == weights
 
 
@@ -166,7 +185,8 @@ def test_a_killed_training_ends_with_the_same_bits(
     assert (out / "model.safetensors").read_bytes() == (
         expected / "model.safetensors"
     ).read_bytes(), f"killed at {moment} {number}"
-    assert resumed.equals(figures)
+    assert figures.flagged.height > 1
+    assert_equal(resumed, figures)
 
 
 @pytest.mark.slow
@@ -179,9 +199,15 @@ def test_two_processes_train_as_one_does(start, tmp_path, make_pairs, monkeypatc
         config = config_of(**NOISE, processes=processes, epochs=2.0)
         figures.append(worker.train(pairs, start, out, work, config, seed=3))
         weights.append(load_file(out / "model.safetensors"))
-    assert figures[0].columns == figures[1].columns
-    for name in ("loss", "reward_margin", "chosen_logps"):
-        assert figures[1][name].to_list() == pytest.approx(figures[0][name].to_list(), abs=1e-3)
+    one, two = (own.steps for own in figures)
+    assert one.schema == two.schema
+    for name in ("loss", "reward_margin", "chosen_logps", "chosen_shift"):
+        assert two[name].to_list() == pytest.approx(one[name].to_list(), abs=1e-3)
+    for own in figures:  # the pairs of all processes are counted, each one once
+        share = own.steps["flagged"].sum() * config_of().batch_size
+        assert own.flagged["times"].sum() == pytest.approx(share)
+        assert own.flagged["row"].is_between(0, 7).all()
+    assert figures[1].flagged.height > 0
     for name, weight in weights[0].items():
         assert torch.allclose(weight, weights[1][name], atol=1e-3), name
 
@@ -226,8 +252,9 @@ def test_no_pairs_and_uneven_batches_are_errors(run, make_pairs):
 def test_batches_may_be_split_for_memory(run, make_pairs):
     _, whole = run(make_pairs(8), "whole", micro_batch_size=4)
     _, split = run(make_pairs(8), "split", micro_batch_size=1, gradient_checkpointing=True)
-    assert split["loss"].to_list() == pytest.approx(whole["loss"].to_list(), abs=1e-4)
-    assert split["grad_norm"].to_list() == pytest.approx(whole["grad_norm"].to_list(), rel=1e-2)
+    for name, near in (("loss", {"abs": 1e-4}), ("grad_norm", {"rel": 1e-2})):
+        expected = pytest.approx(whole.steps[name].to_list(), **near)
+        assert split.steps[name].to_list() == expected
 
 
 def test_training_talks_to_nobody(run, make_pairs, monkeypatch, capfd):
