@@ -43,13 +43,12 @@ def compare(comparison: Comparison, workers: int = 1) -> Compared:
     With several `workers` each seed is run in a process of its own, so many at a time.
     """
     seeds = [comparison.of_seed(seed) for seed in comparison.all_seeds()]
-    done: list[Result] = []
+    done: list[tuple[Cell, Result]] = []
     with _runner(comparison, workers) as run:
-        for cells, ended in zip(seeds, run(seeds), strict=True):
-            done += ended
-            finished = [cell for own in seeds[: len(done) // len(cells)] for cell in own]
-            compared = _summarise(done, finished, comparison)
-            log.info("%d of %d seeds are compared", len(done) // len(cells), len(seeds))
+        for number, (cells, results) in enumerate(zip(seeds, run(seeds), strict=True), 1):
+            done += zip(cells, results, strict=True)
+            compared = _summarise(done, comparison)
+            log.info("%d of %d seeds are compared", number, len(seeds))
     return compared
 
 
@@ -72,8 +71,6 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
 def _begin(threads: str) -> None:
     die_with_parent()
     os.environ["OMP_NUM_THREADS"] = threads
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    log.setLevel(logging.INFO)
 
 
 def _run_seed(
@@ -109,11 +106,11 @@ def _run(cell: Cell, comparison: Comparison, in_prefect: bool | None) -> Result:
         raise
 
 
-def _summarise(done: list[Result], cells: list[Cell], comparison: Comparison) -> Compared:
+def _summarise(done: list[tuple[Cell, Result]], comparison: Comparison) -> Compared:
     table = compare_runs(
-        [metrics for result in done for metrics in result.metrics],
-        [len(result.metrics) for result in done],
-        [cell.arm for cell in cells],
-        [cell.config.seed for cell in cells],
+        [metrics for _, result in done for metrics in result.metrics],
+        [len(result.metrics) for _, result in done],
+        [cell.arm for cell, _ in done],
+        [cell.config.seed for cell, _ in done],
     )
     return Compared(table, report_comparison(table, comparison))
