@@ -20,6 +20,7 @@ SURE = (50, 60, 70, 80, 90)
 """Lower ends, in per cent, of the bins of a reliability plot."""
 
 _SIDES = ("chosen", "rejected")
+_WORD = r"\S+"
 _LATE = 0.25
 """The share of a training's steps, at its end, over which its log is averaged."""
 
@@ -46,7 +47,7 @@ def distinct_bigrams(responses: pl.DataFrame) -> float:
 
     It falls as more responses are counted, so only the same number of them compares.
     """
-    words = responses["response"].str.split(" ").to_list()
+    words = responses["response"].str.extract_all(_WORD).to_list()
     pairs = [pair for own in words for pair in pairwise(own)]
     return len(set(pairs)) / max(1, len(pairs))
 
@@ -86,18 +87,19 @@ def own_labels(preferences: pl.DataFrame, truth: pl.DataFrame) -> Samples:
         yield f"sure_{low}", bin_["confidence"].to_numpy()
 
 
-def calibration_error(preferences: pl.DataFrame, truth: pl.DataFrame) -> float | None:
+def calibration_error(preferences: pl.DataFrame, truth: pl.DataFrame) -> tuple[float, int] | None:
     """Expected calibration error of p(chosen ≻ rejected) over the bins `SURE` (arXiv:1706.04599).
 
     The mean, over pairs, of the difference between how sure the judge was and how often it was
-    right among pairs of which it was as sure; None without a pair that gold decides.
+    right among pairs of which it was as sure; with the number of pairs that gold decides, None
+    without any.
     """
     samples = dict(own_labels(preferences, truth))
     n = len(samples["self_label_agreement"])
     if not n:
         return None
     bins = [(samples[f"right_when_sure_{low}"], samples[f"sure_{low}"]) for low in SURE]
-    return sum(abs(right.sum() - sure.sum()) for right, sure in bins) / n
+    return sum(abs(right.sum() - sure.sum()) for right, sure in bins) / n, n
 
 
 def doubts(preferences: pl.DataFrame, flagged: pl.DataFrame, truth: pl.DataFrame) -> Values:
@@ -133,7 +135,7 @@ def _mean(steps: pl.DataFrame, name: str) -> Iterator[tuple[str, float]]:
 
 
 def _words(texts: pl.Series) -> Values:
-    return _floats(texts.str.count_matches(r"\S+"))
+    return _floats(texts.str.count_matches(_WORD))
 
 
 def _floats(values: pl.Series) -> Values:

@@ -100,7 +100,7 @@ def _numbers(tables: RoundTables) -> Iterator[tuple[str, float, int]]:
         if tables.truth is not None:
             error = calibration_error(tables.preferences, tables.truth)
             if error is not None:
-                yield "calibration_error", error, tables.preferences.height
+                yield "calibration_error", *error
     if tables.steps is not None:
         for name, value in training_late(tables.steps):
             yield name, value, tables.steps.height
