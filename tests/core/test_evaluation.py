@@ -23,11 +23,15 @@ def grades(**scores):
 
 def pairs(*ids, source="self"):
     """(chosen, rejected) ids; the first letter is the prompt."""
+    said = [{"role": "assistant", "content": "So it is."}]
     rows = [
-        {"prompt_id": chosen[0], "chosen_id": chosen, "rejected_id": rejected, "source": source}
+        {
+            "prompt_id": chosen[0], "chosen_id": chosen, "rejected_id": rejected, "source": source,
+            "chosen": said, "rejected": said, "confidence": 0.75,
+        }
         for chosen, rejected in ids
-    ]
-    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("chosen_id",), pl.String))
+    ]  # fmt: skip
+    return pl.DataFrame(rows)
 
 
 def responses(*texts, cut=0):
@@ -71,7 +75,7 @@ def test_figures_of_nothing_are_left_out():
         grades=grades(a=None), start_grades=grades(a=1.0),
         preferences=pairs(("a0", "a1")), truth=grades(a=[1.0, 1.0]),
     )  # fmt: skip
-    assert set(found) == {"labels", "gold_pairs", "self_pairs"}
+    assert set(found) == {"labels", "gold_pairs", "self_pairs", "self_pair_words"}
 
 
 def test_agreement_leaves_out_gold_ties_unjudged_pairs_and_paid_labels():
@@ -82,11 +86,39 @@ def test_agreement_leaves_out_gold_ties_unjudged_pairs_and_paid_labels():
     agreement = found["self_label_agreement"]
     assert (agreement["value"], agreement["n"]) == (0.5, 2)
     assert (found["self_pairs"]["value"], found["gold_pairs"]["value"]) == (4, 1)
+    error = found["calibration_error"]  # sure of both, by ¾, and right in one
+    assert (error["value"], error["n"], error["low"]) == (pytest.approx(0.25), 2, None)
+
+
+def test_what_the_training_noted_is_part_of_the_round():
+    truth = grades(a=[1.0, 0.0], b=[0.0, 1.0])
+    steps = {"step": [1, 2], "chosen_shift": [-1.0, -3.0], "rejected_shift": [-2.0, -5.0]}
+    flagged = {"prompt_id": ["b"], "chosen_id": ["b0"], "rejected_id": ["b1"], "times": [2]}
+    found = measure(
+        preferences=pairs(("a0", "a1"), ("b0", "b1")), truth=truth, flagged=pl.DataFrame(flagged),
+        steps=pl.DataFrame({**steps, "threshold": [None, 0.5], "flagged": [0.0, 0.25]}),
+    )  # fmt: skip
+    assert (found["flagged_wrong"]["value"], found["flagged_wrong"]["n"]) == (1.0, 2)
+    expected = {"chosen_shift": -3.0, "rejected_shift": -5.0, "threshold": 0.5, "flagged": 0.25}
+    assert {name: found[name]["value"] for name in expected} == expected
+    assert {found[name]["low"] for name in expected} == {None}
+
+
+def test_how_far_the_policy_moved_has_an_interval():
+    table = responses("a b", "b c", "a b").with_columns(
+        candidate_id=pl.Series(["x", "y", "z"]), logps=pl.Series([-1.0, -2.0, -3.0])
+    )
+    start = pl.DataFrame({"candidate_id": ["x", "y", "z"], "logps": [-2.0, -4.0, -6.0]})
+    found = measure(responses=table, start_logps=start)
+    kl = found["kl_from_start"]
+    assert (kl["value"], kl["n"]) == (2.0, 3)
+    assert 1.0 <= kl["low"] < 2.0 < kl["high"] <= 3.0
+    assert found["distinct_2"]["value"] == pytest.approx(2 / 3)
 
 
 def test_start_policy_is_round_zero_and_has_nobody_to_win_against():
     found = measure(0, grades=grades(a=1.0, b=2.0), responses=responses("one", "two words"))
-    assert set(found) == {"gold_score", "response_words", "unfinished", "labels"}
+    assert set(found) == {"gold_score", "response_words", "unfinished", "distinct_2", "labels"}
     assert found["labels"]["value"] == 0
 
 
