@@ -36,15 +36,23 @@ def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None =
     alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]
     figure = new_figure(9.5, 4.0)
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS))
-    most = max(int(table["labels"].max() or 0), 1)  # type: ignore[arg-type]
-    count = len(alone) + len(lines)
+    count, used = len(alone) + len(lines), sorted({*table["labels"]} - {0}) or [1]
     for axis, metric in zip(panels, METRICS, strict=True):
         drawn = {arm: curve(table, arm, metric) for arm in alone}
         drawn |= {name: budgets(table, own, metric) for name, own in lines.items()}
         for number, (name, points) in enumerate(drawn.items()):
-            aside = 0.006 * most * (number - (count - 1) / 2)  # intervals stand side by side
-            _draw_curve(axis, points, name, aside, _style(number))
+            aside = number - (count - 1) / 2  # intervals stand side by side
+            if used[-1] > 10 * used[0]:
+                places = [point.labels * 1.03**aside for point in points]
+            else:
+                places = [point.labels + 0.006 * aside * used[-1] for point in points]
+            _draw_curve(axis, places, points, name, _style(number))
         label_axis(axis, TITLES[metric], "labels used")
+        if used[-1] > 10 * used[0]:
+            axis.set_xscale("symlog", linthresh=used[0])
+            ticks = [0, *_apart(used)]
+            axis.set_xticks(ticks, [f"{labels:,}" for labels in ticks], rotation=40)
+            axis.minorticks_off()
     panels[0].axhline(0.5, color=GREY, linewidth=1)
     panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     handles, names = panels[0].get_legend_handles_labels()
@@ -55,14 +63,27 @@ def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None =
     return data_url(figure)
 
 
+def _apart(numbers: Sequence[int]) -> list[int]:
+    """Those of ascending numbers that have room on a logarithmic axis, the last one among them."""
+    kept = [numbers[-1]]
+    for number in reversed(numbers):
+        if 1.3 * number < kept[-1]:
+            kept.append(number)
+    return kept[::-1]
+
+
 def _draw_curve(
-    axis: "Axes", points: Sequence[Point], name: str, aside: float, style: dict[str, Any]
+    axis: "Axes",
+    places: Sequence[float],
+    points: Sequence[Point],
+    name: str,
+    style: dict[str, Any],
 ) -> None:
     values = np.array([point.value for point in points])
     low, high = np.array([point.interval or (point.value,) * 2 for point in points]).T
     axis.errorbar(
-        [point.labels + aside for point in points], values, yerr=[values - low, high - values],
-        label=name, markersize=5, capsize=2.5, linewidth=1.4, elinewidth=1, **style,
+        places, values, yerr=[values - low, high - values], label=name,
+        markersize=5, capsize=2.5, linewidth=1.4, elinewidth=1, **style,
     )  # fmt: skip
 
 
