@@ -3,7 +3,7 @@
 It cannot tell sense from nonsense; it looks for what a listener would miss, wherever it stands:
 
     the hero is named again                        +1
-    pronouns                                       +1 × share that fit the hero, -1 × share that do not
+    pronouns                                       +1 × share that fit the hero, -1 × the rest
     somebody speaks, in closed quotation marks     +1
     a kind act: helps, shares, hugs, thanks, …     +1
     sad, scared, … and later glad, smiled, …       +1    never glad again  -1
