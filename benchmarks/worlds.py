@@ -33,12 +33,14 @@ N = 8
 
 @dataclass(frozen=True)
 class World:
-    """A start policy, prompts and a gold function."""
+    """A start policy, prompts, a gold function, and how presets sample in it."""
 
     name: str
     policy: dict[str, Any]
     prompts: str
     gold: str
+    max_new_tokens: int
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,27 @@ class Samples:
 def worlds(model: Path | None) -> list[World]:
     """The help desk; and the stories, if there is a model to tell them."""
     helpdesk = World(
-        "help desk", {"source": "helpdesk"}, "helpdesk", "prefopt_core.helpdesk.oracle:score"
+        name="help desk",
+        policy={"source": "helpdesk"},
+        prompts="helpdesk",
+        gold="prefopt_core.helpdesk.oracle:score",
+        max_new_tokens=96,
+        temperature=1.0,
     )
     if model is None:
         return [helpdesk]
-    params = {"path": str(model), "chat_template": "plain"}
-    told = World(
-        "stories",
-        {"source": "pretrained", "params": params},
-        "stories",
-        "prefopt_core.stories.critic:score",
+    stories = World(
+        name="stories",
+        policy={
+            "source": "pretrained",
+            "params": {"path": str(model), "chat_template": "plain"},
+        },
+        prompts="stories",
+        gold="prefopt_core.stories.critic:score",
+        max_new_tokens=64,
+        temperature=0.7,
     )
-    return [helpdesk, told]
+    return [helpdesk, stories]
 
 
 def main() -> None:
@@ -85,16 +96,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="folder of stories260K-hf")
     parser.add_argument("--prompts", type=int, default=100, help="of each world (100)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-new-tokens", type=int, default=96)
     arguments = parser.parse_args()
     if arguments.model and not (arguments.model / "config.json").is_file():
         parser.error(f"{arguments.model} is no model folder: there is no config.json in it.")
     found = worlds(arguments.model)
     measured = {
-        world.name: figures(
-            sample(world, arguments.prompts, arguments.max_new_tokens, arguments.seed)
-        )
-        for world in found
+        world.name: figures(sample(world, arguments.prompts, arguments.seed)) for world in found
     }
     print(f"{arguments.prompts} prompts × {N} samples, seed {arguments.seed}\n")
     print(table(measured))
@@ -102,10 +109,11 @@ def main() -> None:
         print("\nWithout the stories: give their model by --model PATH.", file=sys.stderr)
 
 
-def sample(world: World, prompts: int, max_new_tokens: int, seed: int) -> list[Samples]:
+def sample(world: World, prompts: int, seed: int) -> list[Samples]:
     """What the start policy answers to `prompts` prompts, and what gold says of it."""
     written = load_prompts(PromptsConfig(source=world.prompts, params={"count": prompts}), seed)
-    generation = GenerationConfig(n=N, params={"max_new_tokens": max_new_tokens, "batch_size": 256})
+    sampling = {"max_new_tokens": world.max_new_tokens, "temperature": world.temperature}
+    generation = GenerationConfig(n=N, params={**sampling, "batch_size": 256})
     policy = load_policy(PolicyConfig.model_validate(world.policy), seed)
     candidates = generate_candidates(written, policy, generation, seed)
     read, gold = Store.open().read, load_function(world.gold)
