@@ -15,6 +15,7 @@ PROMPT_SOURCES: Registry[PromptSource] = Registry(
         "file": "prefopt_core.inputs.prompts:from_file",
         "helpdesk": "prefopt_core.inputs.prompts:from_helpdesk",
         "hub": "prefopt_core.inputs.prompts:from_hub",
+        "stories": "prefopt_core.inputs.prompts:from_stories",
     },
 )
 

@@ -1,4 +1,4 @@
-"""Prompts from a file, from a hub data set, or from the embedded help desk."""
+"""Prompts from a file, from a hub data set, or from a world of ours."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,7 +62,18 @@ def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
     """Write prompts of the embedded help-desk world."""
     from prefopt_core.helpdesk.prompts import prompts
 
-    messages = [[{"role": "user", "content": text}] for text in prompts(count, seed)]
+    return _of_texts(prompts(count, seed))
+
+
+def from_stories(seed: int, *, count: PositiveInt) -> pl.DataFrame:
+    """Write openings of children's stories, for a base model that goes on with them."""
+    from prefopt_core.stories.openings import openings
+
+    return _of_texts(openings(count, seed))
+
+
+def _of_texts(texts: Iterable[str]) -> pl.DataFrame:
+    messages: list[list[Message]] = [[{"role": "user", "content": text}] for text in texts]
     rows = [(prompt_id_of(m), m) for m in messages]
     return pl.DataFrame(rows, schema=TABLES["prompts"].columns, orient="row")
 
