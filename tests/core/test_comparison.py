@@ -22,6 +22,8 @@ from prefopt_core.tables import TABLES, check_table
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 
+AGAINST_CHANCE = {"better": "chance", "same": "chance"}
+
 few = st.integers(1, 9).flatmap(
     lambda n: arrays(float, n, elements=st.integers(-40, 40).map(lambda i: i / 10))
 )
@@ -204,6 +206,11 @@ def test_given_pairs_count_two_labels_each(preset, write):
         ({"arms": {"random": {}, "b": {"evaluation.prompts": 8}}}, "arm b: Its 'evaluation' is"),
         ({"arms": {"random": {}, "b": {"policy.params.steps": 5}}}, "arm b: Its 'policy' is not"),
         ({"other_budget": {"aepp": "why"}}, "other_budget: There is no arm 'aepp'"),
+        ({"against": {"aepp": "random"}}, "against: There is no arm 'aepp'. Did you mean 'aepo'"),
+        ({"against": {"aepo": "randum"}}, "against: There is no arm 'randum'. Did you mean"),
+        ({"lines": {"AEPO": ["aepo", "aepp"]}}, "lines: There is no arm 'aepp'. Did you mean"),
+        ({"common": {"selection.kk": 3}}, "arm random: selection: There is no setting 'kk'"),
+        ({"common": {"seed": 3}}, "arm random: All arms run with the same seeds"),
         ({"arm": {}}, "There is no setting 'arm'. Did you mean 'arms'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -273,7 +280,7 @@ def test_the_last_round_and_the_way_to_it(compared):
 
 
 def test_differences_are_paired_by_seed(compared):
-    better, same = differences(compared, "chance", "win_rate")
+    better, same = differences(compared, AGAINST_CHANCE, "win_rate")
     assert better.by_seed == pytest.approx(0.05 + np.arange(7) / 1000)
     assert (better.p, better.p_corrected) == (2**-6, 2**-5)
     assert (better.verdict, same.verdict) == ("higher", "no difference seen")
@@ -283,7 +290,7 @@ def test_differences_are_paired_by_seed(compared):
     shuffled = compared.sample(fraction=1, shuffle=True, seed=0).sort(
         pl.col("arm").replace_strict({"chance": 0, "better": 1, "same": 2}), maintain_order=True
     )
-    again = differences(shuffled, "chance", "win_rate")
+    again = differences(shuffled, AGAINST_CHANCE, "win_rate")
     assert [(d.arm, d.interval, d.p) for d in again] == [
         (d.arm, d.interval, d.p) for d in (better, same)
     ]
@@ -291,22 +298,22 @@ def test_differences_are_paired_by_seed(compared):
 
 def test_few_seeds_settle_nothing(compared):
     five = compared.filter(pl.col("seed") < 5)
-    better, _ = differences(five, "chance", "win_rate")
+    better, _ = differences(five, AGAINST_CHANCE, "win_rate")
     assert better.interval[0] > 0
     assert better.verdict == "not settled"
-    one = differences(compared.filter(pl.col("seed") == 0), "chance", "win_rate")
+    one = differences(compared.filter(pl.col("seed") == 0), AGAINST_CHANCE, "win_rate")
     assert {d.verdict for d in one} == {"one seed says nothing"}
 
 
 def test_unequal_labels_are_marked_and_explained(preset):
     runs = [run([0.5, 0.6]), run([0.5, 0.7], (0, 8, 0), (None, 4, 0))]
     table = collect(runs * 2, ["random", "aepo"] * 2, [0, 0, 1, 1])
-    assert unequal(table, "random") == ["aepo"]
+    assert unequal(table, {"aepo": "random"}) == ["aepo"]
     for why in ({}, {"aepo": "because"}):
         text = in_markdown(parts_of(table, Comparison(**preset, other_budget=why)), "Title")
         assert "| aepo | 2 | 8 ≠ |" in text
         assert ("aepo: because." in text) == bool(why)
-        assert "≠ Not the labels of random" in text
+        assert "≠ Not the labels of what it is compared with" in text
 
 
 def test_the_page_shows_intervals_verdicts_and_plots(compared, preset):
@@ -314,8 +321,8 @@ def test_the_page_shows_intervals_verdicts_and_plots(compared, preset):
     parts = parts_of(compared, Comparison(**preset | {"claim": "<b> is better"}))
     text = in_markdown(parts, "Title")
     assert "| chance (baseline) | 7 | 12 | 56.0 % [" in text
-    assert "| better | win rate | +5.3 [+5." in text
-    assert "| same | win rate | +0.3 [-" in text
+    assert "| better | chance | win rate | +5.3 [+5." in text
+    assert "| same | chance | win rate | +0.3 [-" in text
     assert "no difference seen" in text
     assert "p cannot be below 0.016, corrected 0.031" in text
     assert len(text.encode()) < 100_000  # what Prefect takes
