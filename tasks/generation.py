@@ -14,7 +14,18 @@ from tasks.stage import stage
     table="candidates",
     version=1,
     by_shard=True,
-    ignore=("config.params.batch_size", "config.params.device"),
+    ignore=(
+        "config.params.batch_size",
+        "config.params.device",
+        # of `openai`: the model's name and the settings say what was asked, not where or how fast
+        "config.params.base_url",
+        "config.params.api_key_env",
+        "config.params.concurrency",
+        "config.params.timeout_s",
+        "config.params.max_attempts",
+        "config.params.price_prompt",
+        "config.params.price_completion",
+    ),
 )
 def generate_candidates(
     prompts: Artifact, policy: Model | None, config: GenerationConfig, seed: int
