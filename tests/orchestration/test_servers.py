@@ -122,7 +122,6 @@ def test_a_real_server_answers_chats_and_completions(endpoint, model_name, store
     assert bought.prompt_tokens > 0
     assert 10 <= bought.completion_tokens <= 10 * 12
     assert [row[:5] for row in ask(7)] == five
-    assert {r.finish_reason for row in ask(4, max_new_tokens=1) for r in row} <= {"length", "stop"}
 
 
 @real
