@@ -4,6 +4,7 @@ import polars as pl
 
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import GenerationConfig
+from prefopt_core.generation.openai_api import SPEED_ONLY
 from prefopt_core.generation.table import generate_candidates as generate
 from prefopt_core.store import Store
 from tasks.stage import stage
@@ -14,18 +15,7 @@ from tasks.stage import stage
     table="candidates",
     version=1,
     by_shard=True,
-    ignore=(
-        "config.params.batch_size",
-        "config.params.device",
-        # of `openai`: the model's name and the settings say what was asked, not where or how fast
-        "config.params.base_url",
-        "config.params.api_key_env",
-        "config.params.concurrency",
-        "config.params.timeout_s",
-        "config.params.max_attempts",
-        "config.params.price_prompt",
-        "config.params.price_completion",
-    ),
+    ignore=tuple(f"config.params.{name}" for name in ("batch_size", "device", *SPEED_ONLY)),
 )
 def generate_candidates(
     prompts: Artifact, policy: Model | None, config: GenerationConfig, seed: int

@@ -1,6 +1,7 @@
 """Generate with a server that speaks OpenAI's API: a hosted one, vLLM's, or any other."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -18,11 +19,24 @@ from prefopt_core.responses import Choice
 from prefopt_core.spending import Spending, spend
 from prefopt_core.tables import Message
 
+log = logging.getLogger(__name__)
+
 FINISH_REASONS: Mapping[str, Literal["stop", "length"]] = {
     **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
 }
 """A server's finish reason → ours. What ends for any other was withheld: a filter, a tool call."""
+
+SPEED_ONLY = (
+    "base_url",
+    "api_key_env",
+    "concurrency",
+    "timeout_s",
+    "max_attempts",
+    "price_prompt",
+    "price_completion",
+)
+"""Settings that say where the model is and how it is asked, not what; its name says which it is."""
 
 _SAMPLING = {"n", "seed", "temperature", "top_p", "max_tokens", "max_completion_tokens"}
 _OURS = {"model", "messages", "prompt", "stream"} | _SAMPLING
@@ -71,10 +85,13 @@ def generate(
     contents = [_content(prompt.messages, endpoint, model) for prompt in prompts]
     prices = Prices(price_prompt, price_completion)
     given = _outside_loops(buy, prompts, contents, order, place, concurrency, prices)
-    return [
+    responses = [
         _responses(prompt, choices, model_name, withheld)
         for prompt, choices in zip(prompts, given, strict=True)
     ]
+    if temperature and n > 1:
+        _warn_if_alike(responses, base_url)
+    return responses
 
 
 def _check(base_url: str, extra_body: Mapping[str, Any] | None) -> None:
@@ -133,6 +150,17 @@ def _responses(
         )
     spend(Spending(withheld=missing))
     return usable
+
+
+def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> None:
+    """A server may take no notice of the temperature; labels for its responses buy nothing."""
+    if len(responses) > 1 and all(len({r.text for r in row}) == 1 for row in responses):
+        log.warning(
+            "%s gave the same response to a prompt each time, for all %d prompts: it does not "
+            "sample. See to its settings, or `generation.params.extra_body`.",
+            base_url,
+            len(responses),
+        )
 
 
 def _is_whole(text: str | None, reason: str) -> bool:

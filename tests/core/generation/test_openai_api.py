@@ -458,6 +458,18 @@ def test_an_empty_response_that_the_model_ended_is_one(ask, loopback):
     assert texts(ask()) == [["", "a"]] * 3
 
 
+def test_a_server_that_does_not_sample_is_told(ask, loopback, caplog):
+    loopback.behave = lambda request, time: (200, loopback.answer(request, texts=["a", "a"]))
+    ask()
+    assert "it does not sample" in caplog.text
+    caplog.clear()
+    ask(temperature=0)
+    ask(prompts=PROMPTS[:1], seed=1)  # one prompt may have one answer
+    loopback.behave = lambda request, time: (200, loopback.answer(request))
+    ask(seed=2)
+    assert not caplog.records
+
+
 # --- keys and settings ------------------------------------------------------------------------
 
 
