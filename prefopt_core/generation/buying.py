@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from prefopt_core.artifacts import sha256_of
-from prefopt_core.errors import ConfigError, PrefoptError, ServerError
+from prefopt_core.errors import ConfigError, ServerError
 from prefopt_core.generation import Prompt
 from prefopt_core.generation.endpoint import (
     Answer,
@@ -90,10 +91,23 @@ class Prices:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """A prompt, and what is sent of it."""
+
+    prompt: Prompt
+    content: Mapping[str, Any]
+
+    @cached_property
+    def digest(self) -> str:
+        """Under what the responses are kept."""
+        return sha256_of(self.content)
+
+
+@dataclass(frozen=True)
 class _Ask:
     """Samples `first` to `first + count - 1` of one prompt."""
 
-    prompt: int
+    sent: Sent
     first: int
     count: int
 
@@ -101,84 +115,59 @@ class _Ask:
         """The same in requests of at most `most` samples."""
         size, end = most or self.count, self.first + self.count
         for first in range(self.first, end, size):
-            yield _Ask(self.prompt, first, min(size, end - first))
+            yield _Ask(self.sent, first, min(size, end - first))
 
 
-def buy(
-    prompts: Sequence[Prompt],
-    contents: Sequence[Mapping[str, Any]],
-    order: Order,
-    place: Place,
-    concurrency: int,
-    prices: Prices,
-) -> list[list[Choice]]:
-    """Have `order.n` samples of every prompt: those the store holds, and the others bought.
-
-    Args:
-        prompts: Whose ids the seeds come from.
-        contents: What is sent of each.
-        order: What else is asked.
-        place: Of the server.
-        concurrency: Requests at a time.
-        prices: For the record.
-    """
-    digests = [sha256_of(content) for content in contents]
+def buy(sent: Sequence[Sent], order: Order, place: Place, prices: Prices) -> list[list[Choice]]:
+    """Have `order.n` samples of every prompt: those the store holds, and the others bought."""
     with ResponseStore(Store.open().root).buying(order.writer) as purchase:
+        distinct = list({each.digest: each for each in sent}.values())
         asks = [
             ask
-            for number, digest in enumerate(digests)
-            for ask in _missing(number, purchase.known(digest).keys(), order.n)
+            for each in distinct
+            for ask in _missing(each, purchase.known(each.digest).keys(), order.n)
         ]
         if asks:
-            buyer = _Buyer(prompts, contents, digests, order, place, prices, purchase)
-            asyncio.run(buyer.buy(asks, concurrency))
-        known = [purchase.known(digest) for digest in digests]
+            buyer = _Buyer(order, place, prices, purchase, len(distinct) * order.n)
+            asyncio.run(buyer.buy(asks))
+        known = [purchase.known(each.digest) for each in sent]
     return [[choices[sample] for sample in range(order.n)] for choices in known]
 
 
-def _missing(prompt: int, known: Iterable[int], n: int) -> Iterator[_Ask]:
+def _missing(sent: Sent, known: Iterable[int], n: int) -> Iterator[_Ask]:
     """Runs of samples that are not known, in order."""
     first = 0
     for sample in [*sorted(s for s in known if s < n), n]:
         if sample > first:
-            yield _Ask(prompt, first, sample - first)
+            yield _Ask(sent, first, sample - first)
         first = sample + 1
 
 
 class _Buyer:
     def __init__(
-        self,
-        prompts: Sequence[Prompt],
-        contents: Sequence[Mapping[str, Any]],
-        digests: Sequence[str],
-        order: Order,
-        place: Place,
-        prices: Prices,
-        purchase: ResponsePurchase,
+        self, order: Order, place: Place, prices: Prices, purchase: ResponsePurchase, total: int
     ) -> None:
-        self._prompts, self._contents, self._digests = prompts, contents, digests
         self._order, self._place, self._prices, self._purchase = order, place, prices, purchase
-        self._total = len(prompts) * order.n
+        self._total = total  # responses
         self._done = 0
         self._most: int | None = None  # choices that this server gives at a time, once known
-        self._failure: BaseException | None = None
+        self._failure: tuple[_Ask, Exception] | None = None  # the first
 
-    async def buy(self, asks: Sequence[_Ask], concurrency: int) -> None:
+    async def buy(self, asks: Sequence[_Ask]) -> None:
         """Send all requests; after a failure no new ones, but what is under way still arrives."""
         self._done = self._total - sum(ask.count for ask in asks)
         self._queue: asyncio.Queue[_Ask] = asyncio.Queue()
         self._put(asks)
         async with Endpoint(self._place) as self._endpoint:
-            workers = [
-                asyncio.create_task(self._work()) for _ in range(min(concurrency, self._total))
-            ]
+            count = min(self._place.concurrency, self._total)
+            workers = [asyncio.create_task(self._work()) for _ in range(count)]
             try:
                 await self._queue.join()
             finally:
                 for worker in workers:
                     worker.cancel()
-        if self._failure:
-            raise self._failure
+        if self._failure:  # told only now, when it is known what has arrived
+            raise self._told(*self._failure)
 
     def _put(self, asks: Iterable[_Ask]) -> None:
         for ask in asks:
@@ -193,7 +182,7 @@ class _Buyer:
             except Stopped:
                 pass
             except Exception as error:  # of whatever kind: it must reach the caller, not end a task
-                self._failure = self._failure or error
+                self._failure = self._failure or (ask, error)
                 self._endpoint.stopped.set()
             finally:
                 self._queue.task_done()
@@ -205,19 +194,17 @@ class _Buyer:
             answer = await self._endpoint.ask(self._request(ask), self._order.extra_body)
         except RefusedError as error:
             if ask.count == 1 or error.status not in _MAY_MEAN_N:
-                raise self._refused(ask, error) from None
+                raise
             self._most = 1  # perhaps it was the number of choices that it did not like
             self._put(ask.parts(1))
-            return
-        except PassingError as error:
-            raise self._given_up(error) from None
-        self._keep(ask, answer)
+        else:
+            self._keep(ask, answer)
 
     def _keep(self, ask: _Ask, answer: Answer) -> None:
         in_order = sorted(answer.choices, key=lambda choice: choice.index)[: ask.count]
         choices = [(choice.said, choice.finish_reason or "none") for choice in in_order]
         usage = self._prices.usage(answer)
-        self._purchase.commit(self._digests[ask.prompt], ask.first, choices, usage)
+        self._purchase.commit(ask.sent.digest, ask.first, choices, usage)
         spend(
             Spending(
                 responses=len(choices),
@@ -231,33 +218,32 @@ class _Buyer:
         report(self._done, self._total)
         if left := ask.count - len(choices):
             self._most = len(choices)
-            self._put(_Ask(ask.prompt, ask.first + len(choices), left).parts(self._most))
+            self._put(_Ask(ask.sent, ask.first + len(choices), left).parts(self._most))
 
     def _request(self, ask: _Ask) -> dict[str, Any]:
         order = self._order
-        request = {"model": order.model_name, **self._contents[ask.prompt], **order.settings}
+        request = {"model": order.model_name, **ask.sent.content, **order.settings}
         request |= {"n": ask.count} if ask.count > 1 else {}
         if order.seeded:
-            name = self._prompts[ask.prompt].prompt_id, str(ask.first)
+            name = ask.sent.prompt.prompt_id, str(ask.first)
             request["seed"] = int(rng_for(order.seed, "generation", *name).integers(2**31))
         return request
 
-    def _refused(self, ask: _Ask, error: RefusedError) -> PrefoptError:
-        prompt = self._prompts[ask.prompt].messages[-1]["content"][:60]
-        return ConfigError(
-            f"{self._place.base_url} refuses to answer the prompt {prompt!r}: {error}. "
-            f"{_ADVICE.get(error.status, _OTHER_ADVICE)} {self._kept()}"
-        )
-
-    def _given_up(self, error: PassingError) -> PrefoptError:
-        return ServerError(
-            f"{self._place.base_url} gave no answer in {self._place.max_attempts} attempts; at "
-            f"last: {error}. See to the server, lower `generation.params.concurrency`, or raise "
-            f"`timeout_s` or `max_attempts`. {self._kept()}"
-        )
-
-    def _kept(self) -> str:
-        return (
+    def _told(self, ask: _Ask, error: Exception) -> Exception:
+        """The first failure in the user's terms."""
+        url, place = self._place.base_url, self._place
+        kept = (
             f"{self._done} of {self._total} responses of this shard are kept; the same command "
             "goes on from there."
         )
+        if isinstance(error, RefusedError):
+            prompt = ask.sent.prompt.messages[-1]["content"][:60]
+            advice = _ADVICE.get(error.status, _OTHER_ADVICE)
+            return ConfigError(f"{url} refuses the prompt {prompt!r}: {error}. {advice} {kept}")
+        if isinstance(error, PassingError):
+            return ServerError(
+                f"{url} gave no answer in {place.max_attempts} attempts; at last: {error}. See to "
+                "the server, lower `generation.params.concurrency`, or raise `timeout_s` or "
+                f"`max_attempts`. {kept}"
+            )
+        return error

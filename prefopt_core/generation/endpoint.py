@@ -36,6 +36,7 @@ class Place:
     base_url: str
     api_key_env: str | None
     endpoint: Literal["chat", "completions"]
+    concurrency: int  # requests at a time
     timeout_s: float
     max_attempts: int
 

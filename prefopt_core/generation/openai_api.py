@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.generation import Prompt, Response
-from prefopt_core.generation.buying import Order, Prices, buy
+from prefopt_core.generation.buying import Order, Prices, Sent, buy
 from prefopt_core.generation.endpoint import Place
 from prefopt_core.responses import Choice
 from prefopt_core.spending import Spending, spend
@@ -81,10 +81,9 @@ def generate(
         seeded=seeded,
         n=n,
     )
-    place = Place(base_url, api_key_env, endpoint, timeout_s, max_attempts)
-    contents = [_content(prompt.messages, endpoint, model) for prompt in prompts]
-    prices = Prices(price_prompt, price_completion)
-    given = _outside_loops(buy, prompts, contents, order, place, concurrency, prices)
+    place = Place(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
+    sent = [Sent(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
+    given = _outside_loops(buy, sent, order, place, Prices(price_prompt, price_completion))
     responses = [
         _responses(prompt, choices, model_name, withheld)
         for prompt, choices in zip(prompts, given, strict=True)
