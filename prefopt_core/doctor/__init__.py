@@ -48,5 +48,8 @@ def guarded(what: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
     """The checks of one function; whatever breaks in it is one more finding, not the end."""
     try:
         yield from check()
+    except ImportError as error:  # installed, by its metadata, and broken
+        mend = f"pip install --force-reinstall {error.name or what}"
+        yield Check(what, "problem", f"cannot be looked at: {error}", mend)
     except Exception as error:  # of any kind: this is where broken installations are looked at
         yield Check(what, "warning", f"cannot be looked at: {type(error).__name__}: {error}")

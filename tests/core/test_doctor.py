@@ -248,6 +248,12 @@ def test_what_breaks_while_looking_is_one_more_finding(monkeypatch):
     assert "RuntimeError: two went wrong" in found[1].found
 
 
+def test_library_that_cannot_be_imported_is_a_problem(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    check = only(guarded("CPU", machine.cpus))
+    assert (check.state, check.mend) == ("problem", "pip install --force-reinstall torch")
+
+
 def test_every_check_is_made():
     found = {check.what for check in examine()}
     assert {"Python", "packages", "vLLM", "torch", "CPU", "store", "disk", "model hub"} <= found
