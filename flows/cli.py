@@ -18,6 +18,7 @@ VERBS = {
     "ui": "flows.verbs.run:ui",
     "deploy": "flows.verbs.deploy:deploy",
     "cache": "flows.verbs.cache:cache",
+    "doctor": "flows.verbs.doctor:doctor",
 }
 """Verb → its function, imported when used: `prefopt --help` must not wait for torch or Prefect."""
 
@@ -157,6 +158,8 @@ def parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, default=4200)
 
     verbs.add_parser("deploy", help="publish the runs of prefect.yaml to a Prefect server")
+
+    verbs.add_parser("doctor", help="what works on this machine, and what mends the rest")
 
     cache = verbs.add_parser("cache", help="look after the store")
     actions = cache.add_subparsers(required=True, metavar="ACTION", dest="action")

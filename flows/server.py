@@ -37,7 +37,7 @@ def prefect_server() -> Iterator[str]:
 
 def usual_server() -> str | None:
     """The API of a server that is there already; this process talks to it from now on."""
-    url = os.environ.get("PREFECT_API_URL") or (USUAL_URL if _answers(USUAL_URL) else None)
+    url = os.environ.get("PREFECT_API_URL") or (USUAL_URL if answers(USUAL_URL) else None)
     if url:
         os.environ["PREFECT_API_URL"] = url
     return url
@@ -46,7 +46,7 @@ def usual_server() -> str | None:
 @contextmanager
 def own_server(port: int) -> Iterator[str]:
     """Run a server on `port` for the block; its data live in the store, so runs stay visible."""
-    if _answers(f"http://127.0.0.1:{port}/api"):
+    if answers(f"http://127.0.0.1:{port}/api"):
         raise PrefoptError(
             f"Port {port} has a Prefect server already, perhaps on the runs of another store: "
             f"http://127.0.0.1:{port}. Use that one, or another `--port`."
@@ -93,7 +93,7 @@ def die_with_parent() -> None:
 
 def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE_S
-    while not _answers(url):
+    while not answers(url):
         if server.poll() is not None or time.monotonic() > deadline:
             raise PrefoptError(
                 f"The Prefect server did not start; its output is in {log}. Start one yourself "
@@ -102,7 +102,8 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
         time.sleep(0.2)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a Prefect server is there and well."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
             return bool(response.status == 200)

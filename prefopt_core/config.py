@@ -258,6 +258,17 @@ class EvaluationConfig(OutsideAnnotatorConfig):
         "that it was chosen by, so a little too good.",
     )
 
+    @field_validator("generation")
+    @classmethod
+    def _by_the_policy(cls, generation: GenerationConfig) -> GenerationConfig:
+        if generation.generator in ("file", "openai"):
+            raise ConfigError(
+                f"{generation.generator!r} gives responses that training does not change, so they "
+                "say nothing about the policy. Leave the generator out here, or name one that "
+                "runs the policy."
+            )
+        return generation
+
     @property
     def grader(self) -> AnnotatorConfig:
         """The annotator alone, so that other settings here do not grade again."""

@@ -19,3 +19,7 @@ class StoreError(PrefoptError):
 
 class MissingExtraError(PrefoptError, ImportError):
     """An optional library is needed and not installed."""
+
+
+class ServerError(PrefoptError):
+    """A server that is asked for responses does not answer, or not in a way that can be used."""

@@ -9,13 +9,12 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.artifacts import canonical_json, sha256_of
-from prefopt_core.errors import StoreError
-from prefopt_core.files import explained
+from prefopt_core.ledger import ledger
 from prefopt_core.locks import locked
 
 _SCHEMA = """
@@ -46,27 +45,8 @@ class LabelStore:
         self.root = root
         self.path = root / "labels.sqlite"
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with explained(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-        with self._explained(), closing(sqlite3.connect(self.path, timeout=60)) as connection:
-            connection.isolation_level = None  # every statement is a transaction of its own
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(_SCHEMA)
-            yield connection
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"Cannot use the labels in {self.path}: {error}. Free some space, make the file "
-                "writable, or put back a copy if it is damaged; then run the same command again. "
-                "Labels bought so far are kept."
-            ) from error
+    def _connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        return ledger(self.path, _SCHEMA, "labels")
 
     @contextmanager
     def buying(self, annotator: Annotator) -> Iterator["Purchase"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +85,8 @@ def score_candidates(
         if row["response_token_ids"] is not None:
             sequences.append((row["prompt_token_ids"], row["response_token_ids"]))
         else:
-            sequences.append(tokenised(model, row["prompt"], row["response"]))
+            finished = row["finish_reason"] != "length"
+            sequences.append(tokenised(model, row["prompt"], row["response"], finished=finished))
     logps = pl.Series(sequence_logps(model, sequences, config), dtype=pl.Float64)
     return rows.select("candidate_id").with_columns(logps=logps)
 
@@ -114,8 +116,7 @@ def with_token_ids(preferences: pl.DataFrame, model: Path) -> pl.DataFrame:
     if "prompt_token_ids" in preferences.columns:
         return preferences
     rows = list(preferences.iter_rows(named=True))
-    chosen = [tokenised(model, row["prompt"], row["chosen"][-1]["content"]) for row in rows]
-    rejected = [tokenised(model, row["prompt"], row["rejected"][-1]["content"]) for row in rows]
+    chosen, rejected = (_side(model, rows, side) for side in ("chosen", "rejected"))
     kind = pl.List(pl.Int32)
     return preferences.with_columns(
         prompt_token_ids=pl.Series([prompt for prompt, _ in chosen], dtype=kind),
@@ -125,7 +126,24 @@ def with_token_ids(preferences: pl.DataFrame, model: Path) -> pl.DataFrame:
     )
 
 
-def tokenised(model: Path, prompt: Sequence[Message], response: str) -> tuple[list[int], list[int]]:
-    """(prompt, response) token ids of texts, by the tokenizer of `model`."""
+def _side(model: Path, rows: Sequence[dict[str, Any]], side: str) -> list[tuple[Tokens, Tokens]]:
+    return [
+        tokenised(
+            model,
+            row["prompt"],
+            row[side][-1]["content"],
+            finished=row.get(f"{side}_finished") is not False,
+        )
+        for row in rows
+    ]
+
+
+def tokenised(
+    model: Path, prompt: Sequence[Message], response: str, *, finished: bool = True
+) -> tuple[list[int], list[int]]:
+    """(prompt, response) token ids of texts, by the tokenizer of `model`.
+
+    A response that was cut off (not `finished`) gets no end-of-sequence token: nobody wrote one.
+    """
     tokenizer = load_tokenizer(model)
-    return prompt_ids(tokenizer, prompt), response_ids(tokenizer, response)
+    return prompt_ids(tokenizer, prompt), response_ids(tokenizer, response, finished=finished)

@@ -13,7 +13,8 @@ from prefopt_core.registry import Registry, did_you_mean
 class Config(BaseModel):
     """Frozen, so it can be a cache key; closed, so a misspelt setting is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Inputs stay out of error texts: somebody may put a key where the name of its variable belongs.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod

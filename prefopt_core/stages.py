@@ -52,6 +52,7 @@ class Outcome:
     parts: int
     reasons: tuple[str, ...]  # of the parts that were computed
     seconds: float
+    spent: str = ""  # what servers were paid for
 
     @property
     def cached(self) -> bool:
@@ -63,7 +64,8 @@ class Outcome:
         made = "hit" if self.cached else f"computed in {self.seconds:.1f} s: {self.reasons[0]}"
         if not self.cached and self.parts > 1:
             made = f"{self.parts - self.hits} of {self.parts} shards {made}"
-        return f"{made} · {size} · {self.value.digest[:12]}"
+        spent = f" · {self.spent}" if self.spent else ""
+        return f"{made} · {size} · {self.value.digest[:12]}{spent}"
 
 
 @dataclass(frozen=True)

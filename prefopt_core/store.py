@@ -4,7 +4,8 @@ objects/ab/<sha256>.parquet   a shard of a table
 objects/ab/<sha256>/          a model folder
 manifests/<stage>/<key>.json  what a stage made of which inputs; written last: it is the commit
 quarantine/                   objects that were not what their name says
-locks/  work/  labels.sqlite  one lock per key; unfinished work; labels that were paid for
+locks/  work/                 one lock per key; unfinished work
+labels.sqlite  responses.sqlite   what was paid for
 """
 
 import os

@@ -127,6 +127,9 @@ TABLES: dict[str, Contract] = {
             "chosen_token_ids": TOKENS,
             "rejected_token_ids": TOKENS,
             "template": pl.String(),  # digest of the chat template behind the token ids
+            # of texts without token ids: false where it was cut off, so has no end of sequence
+            "chosen_finished": pl.Boolean(),
+            "rejected_finished": pl.Boolean(),
             "ref_chosen_logps": pl.Float64(),
             "ref_rejected_logps": pl.Float64(),
         },

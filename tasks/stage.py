@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 from uuid import UUID
@@ -19,6 +19,7 @@ import polars as pl
 
 from prefopt_core import progress
 from prefopt_core.artifacts import Artifact, Model
+from prefopt_core.spending import adding_up
 from prefopt_core.stages import Outcome, Stage
 from prefopt_core.store import Store
 
@@ -195,10 +196,11 @@ def _run(
 
     if observer:
         observer.started(spec.name)
-    with progress.listening(heard):
+    with progress.listening(heard), adding_up() as spent:
         outcome = spec.run(
             Store.open(), arguments, refresh=spec.name in session.refresh, on_part=on_part
         )
+    outcome = replace(outcome, spent=str(spent))
     if observer:
         observer.finished(spec.name, outcome)
     return outcome

@@ -1,7 +1,10 @@
-"""One offline environment and one tiny random model for every test."""
+"""One offline environment, one tiny random model and one server of responses for every test."""
 
 import json
 import os
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -97,3 +100,95 @@ def write(tmp_path):
         return path
 
     return write
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status, content, *more = self.server.told(self.path, self.headers, request)
+        headers, missing = more or ({}, 0)
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in ({"Content-Type": "application/json"} | headers).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if missing:  # one byte now and then, so that no read ever takes long
+            for byte in data[: len(data) - missing]:
+                self.wfile.write(bytes([byte]))
+                self.server.over.wait(self.server.pause)
+            self.close_connection = True
+        else:
+            self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+class Loopback(ThreadingHTTPServer):
+    """A server on this machine that speaks OpenAI's API, as well or as badly as a test wants.
+
+    `behave(request, time)` says what is answered when a request comes for that time: (status,
+    content) or (status, content, headers, bytes that are promised and never come).
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+        self.lock, self.over = threading.Lock(), threading.Event()
+        self.behave = lambda request, time: (200, self.answer(request))
+        self.asked, self.paths, self.keys, self.times = [], set(), set(), Counter()
+        self.busy = self.busiest = 0
+        self.pause = 0.0  # after each byte of an answer that does not come to its end
+
+    @staticmethod
+    def answer(request, texts=None, reason="stop"):
+        """What a good server says: the texts given, or some that show seed and number."""
+        texts = texts or [f"{request.get('seed')}/{i}" for i in range(request.get("n", 1))]
+        choices = [
+            {"index": i, "finish_reason": reason}
+            | ({"message": {"content": text}} if "messages" in request else {"text": text})
+            for i, text in enumerate(texts)
+        ]
+        usage = {"prompt_tokens": 10, "completion_tokens": 5 * len(texts)}
+        return {"model": request["model"], "choices": choices[::-1], "usage": usage}
+
+    def told(self, path, headers, request):
+        with self.lock:
+            self.asked.append(request)
+            self.paths.add(path)
+            self.keys.add(headers["Authorization"])
+            self.times[key := json.dumps(request)] += 1
+            self.busy += 1
+            self.busiest = max(self.busiest, self.busy)
+        try:
+            return self.behave(request, self.times[key])
+        finally:
+            with self.lock:
+                self.busy -= 1
+
+    def stall(self):
+        """Say nothing until the test is over."""
+        self.over.wait(30)
+        return 500, b""
+
+    def handle_error(self, request, client_address):
+        """A client that went away is no news."""
+
+
+@pytest.fixture
+def loopback():
+    with Loopback() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()

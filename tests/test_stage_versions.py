@@ -37,10 +37,13 @@ GROUND = {
     "prefopt_core.extras",  # imports
     "prefopt_core.files",  # how bytes reach the disk
     "prefopt_core.labels",  # how labels are kept
+    "prefopt_core.ledger",  # how labels and responses are written
     "prefopt_core.locks",  # who waits
     "prefopt_core.progress",  # only shows
     "prefopt_core.registry",  # names to functions
+    "prefopt_core.responses",  # how bought responses are kept
     "prefopt_core.sections",  # what configs are made of
+    "prefopt_core.spending",  # only shows
     "prefopt_core.stages",  # how stages run
     "prefopt_core.store",  # checks what it stores
     "prefopt_core.tables",  # contracts hold on every write; golden ids in core/test_tables.py

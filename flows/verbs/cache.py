@@ -9,6 +9,7 @@ from rich.table import Table
 from prefopt_core import maintenance
 from prefopt_core.errors import StoreError
 from prefopt_core.labels import LabelStore
+from prefopt_core.responses import ResponseStore
 from prefopt_core.store import Store
 
 
@@ -31,6 +32,13 @@ def _ls(store: Store, arguments: argparse.Namespace) -> None:
     Console().print(table)
     for annotator, guidelines, count in LabelStore(store.root).counts():
         print(f"{count} labels of {annotator}, guidelines {guidelines}")
+    for bought in ResponseStore(store.root).bought():
+        print(
+            f"{bought.responses} responses of {bought.model}: {bought.prompt_tokens:,} prompt and "
+            f"{bought.completion_tokens:,} completion tokens"
+            + f", {bought.cost:,.4g} paid"
+            * bool(bought.cost)
+        )
 
 
 def _explain(store: Store, arguments: argparse.Namespace) -> None:

@@ -46,6 +46,7 @@ GENERATORS: Registry[Generator] = Registry(
     "generator",
     {
         "file": "prefopt_core.generation.given:generate",
+        "openai": "prefopt_core.generation.openai_api:generate",
         "transformers": "prefopt_core.generation.transformers_local:generate",
     },
 )

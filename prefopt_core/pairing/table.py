@@ -88,7 +88,10 @@ def _with_texts(
         "candidate_id",
         pl.concat_list(pl.struct(role=pl.lit("assistant"), content="response")).alias("messages"),
     )
-    if written["response_token_ids"].null_count() == 0:
+    if (written["finish_reason"] != "given").any() and written["response_token_ids"].has_nulls():
+        # Texts of a server. Who tokenises them must know which of them have no end.
+        known = known.with_columns(written["finish_reason"].ne("length").alias("finished"))
+    elif written["response_token_ids"].null_count() == 0:
         known = known.with_columns(
             written["response_token_ids"].alias("token_ids"),
             written["prompt_token_ids"],
@@ -96,7 +99,12 @@ def _with_texts(
         )
     if logps is not None:
         known = known.join(logps, "candidate_id", how="left", maintain_order="left")
-    names = {"messages": "{}", "token_ids": "{}_token_ids", "logps": "ref_{}_logps"}
+    names = {
+        "messages": "{}",
+        "finished": "{}_finished",
+        "token_ids": "{}_token_ids",
+        "logps": "ref_{}_logps",
+    }
     for side in ("chosen", "rejected"):
         columns = {
             column: name.format(side) for column, name in names.items() if column in known.columns

@@ -98,6 +98,10 @@ OUT_OF_RANGE = {
         {"annotation": {"annotator": "policy"}},
         r"annotation\.annotator: .*only `judge` has.*replay, reward-model or function",
     ),
+    "a file answers": (
+        {"evaluation": GRADER | {"generation": {"generator": "file", "params": {"path": "p"}}}},
+        r"evaluation\.generation: .*'file' gives responses that training does not change",
+    ),
     "policy grades": ({"evaluation": {"annotator": "policy"}}, r"evaluation\.annotator: .*`judge`"),
     "spa buys": ({"flow": "spa", "rounds": rounds(2)}, r"flow `spa` buys none\..* use `align`"),
     "spa, one response": ({"flow": "spa", "generation": {"n": 1}}, r"k=2 of N=1 responses"),

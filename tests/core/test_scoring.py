@@ -101,6 +101,37 @@ def test_response_that_came_as_text_is_scored_with_its_end(tiny_model, write, ti
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+def test_text_that_was_cut_off_is_scored_and_trained_without_an_end(
+    tiny_model, sampled, tiny_tokenizer
+):
+    prompts, candidates = sampled
+    texts = candidates.with_columns(
+        pl.lit(None, pl.List(pl.Int32)).alias("response_token_ids"),
+        finish_reason=pl.when(sample=0).then(pl.lit("length")).otherwise(pl.lit("stop")),
+    )
+    (prompt,) = prompts["prompt"].head(1)
+    rows = texts.head(2)
+    scored = score_candidates(rows, rows, prompts, tiny_model, CONFIG)["logps"].to_list()
+    chosen, rejected = (
+        tokenised(tiny_model, prompt, text, finished=finished)
+        for text, finished in zip(rows["response"], (False, True), strict=True)
+    )
+    assert scored == pytest.approx([slow_logps(tiny_model, *ids) for ids in (chosen, rejected)])
+    pair = pl.DataFrame(
+        {
+            "prompt": [prompt],
+            "chosen": [[{"role": "assistant", "content": rows["response"][0]}]],
+            "rejected": [[{"role": "assistant", "content": rows["response"][1]}]],
+            "chosen_finished": [False],
+            "rejected_finished": [True],
+        }
+    )
+    (trained,) = with_token_ids(pair, tiny_model).iter_rows(named=True)
+    assert tiny_tokenizer.eos_token_id not in trained["chosen_token_ids"]
+    assert trained["rejected_token_ids"][-1] == tiny_tokenizer.eos_token_id
+    assert trained["chosen_token_ids"] == chosen[1]
+
+
 def test_gold_pairs_get_reference_logps_and_self_labelled_ones_are_left_out(
     tiny_model, write, tiny_tokenizer
 ):

@@ -136,13 +136,29 @@ def test_draws_belong_to_the_prompt():
         assert alone.equals(together.filter(prompt_id=p))
 
 
-def test_without_tokens_or_logps_their_columns_are_left_out():
-    given = CANDIDATES.with_columns(
-        pl.lit(None, TABLES["candidates"].columns[name]).alias(name)
-        for name in ("prompt_token_ids", "response_token_ids", "logps", "template")
+def as_text(**columns):
+    """The candidates without what only a model in this house knows."""
+    return CANDIDATES.with_columns(
+        *(
+            pl.lit(None, TABLES["candidates"].columns[name]).alias(name)
+            for name in ("prompt_token_ids", "response_token_ids", "logps", "template")
+        ),
+        **columns,
     )
+
+
+def test_without_tokens_or_logps_their_columns_are_left_out():
+    given = as_text(finish_reason=pl.lit("given"))
     table = pair(verdicts(a=[0.0, 1.0, 2.0]), candidates=given, logps=None)
     assert table.columns == list(TABLES["preferences"].columns)
+
+
+def test_texts_of_a_server_keep_whether_they_came_to_their_end():
+    cut = pl.when(sample=0).then(pl.lit("length")).otherwise(pl.lit("stop"))
+    table = pair(verdicts(a=[0.0, 1.0, 2.0]), candidates=as_text(finish_reason=cut), logps=None)
+    assert check_table("preferences", table)["rejected_id"][0] == candidate_id_of("a", "x")
+    assert table.select("chosen_finished", "rejected_finished").row(0) == (True, False)
+    assert "chosen_token_ids" not in table.columns
 
 
 def test_text_that_was_sampled_twice_is_one_response():

@@ -1,0 +1,65 @@
+"""`doctor`: what works on this machine, and what mends the rest."""
+
+import argparse
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import metadata
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from prefopt_core.doctor import Check, examine, guarded
+from prefopt_core.errors import PrefoptError
+
+MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
+
+
+def doctor(arguments: argparse.Namespace) -> None:
+    """Print all checks; fails if the quickstart cannot run."""
+    console = Console()
+    checks = [*examine(), *guarded("Prefect", prefect_server)]
+    table = Table("", "", "found")
+    for check in checks:
+        table.add_row(MARKS[check.state], check.what, check.found)
+    console.print(table)
+    for check in checks:
+        if check.mend:  # below the table, which would break commands in lines
+            console.print(f"{check.what}: {check.mend}", soft_wrap=True, highlight=False)
+    problems = [check.what for check in checks if check.state == "problem"]
+    if problems:
+        raise PrefoptError(f"The quickstart cannot run here: mend {', '.join(problems)}.")
+
+
+def prefect_server() -> Iterator[Check]:
+    """The server that a run would use, and whether it is of this Prefect."""
+    from flows.server import USUAL_URL, answers
+
+    own = metadata.version("prefect")
+    named = os.environ.get("PREFECT_API_URL")
+    url = named or USUAL_URL
+    shown = urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[2]).geturl()
+    if answers(url):
+        other = _version(url)
+        if other and other.split(".")[:2] != own.split(".")[:2]:
+            found = f"{shown} is Prefect {other}, installed is {own}"
+            yield Check("Prefect", "warning", found, f"pip install prefect=={other}")
+        else:
+            yield Check("Prefect", "ok", f"{shown} answers, Prefect {other or own}")
+    elif named:
+        found = f"PREFECT_API_URL is {shown}, which does not answer"
+        yield Check("Prefect", "problem", found, "prefopt ui  # or: unset PREFECT_API_URL")
+    else:
+        yield Check("Prefect", "ok", f"{own}, no server; `prefopt run` starts its own")
+
+
+def _version(url: str) -> str | None:
+    with (
+        suppress(OSError, ValueError),
+        urllib.request.urlopen(f"{url}/admin/version", timeout=5) as answer,
+    ):
+        return str(json.load(answer))
+    return None

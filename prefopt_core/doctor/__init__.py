@@ -1,0 +1,55 @@
+"""What works on this machine, and what mends the rest; nothing is changed, no secret is shown."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from prefopt_core.registry import import_function
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        what: Its name.
+        state: problem: the quickstart cannot run; warning: something else cannot.
+        found: What is there.
+        mend: What to type or do; "" if nothing has to be mended.
+    """
+
+    what: str
+    state: Literal["ok", "warning", "problem"]
+    found: str
+    mend: str = ""
+
+
+CHECKS = {
+    "Python": "prefopt_core.doctor.software:python",
+    "packages": "prefopt_core.doctor.software:packages",
+    "extras": "prefopt_core.doctor.software:extras",
+    "vLLM": "prefopt_core.doctor.software:vllm",
+    "torch": "prefopt_core.doctor.machine:torch_and_gpus",
+    "CPU": "prefopt_core.doctor.machine:cpus",
+    "store": "prefopt_core.doctor.machine:store",
+    "disk": "prefopt_core.doctor.machine:disk",
+    "model hub": "prefopt_core.doctor.machine:hub",
+}
+"""Name → function that yields checks; imported when used, as what it looks at may be broken."""
+
+
+def examine() -> Iterator[Check]:
+    """Everything that needs no orchestrator."""
+    for what, path in CHECKS.items():
+        yield from guarded(what, lambda path=path: import_function(path)())  # type: ignore[misc]
+
+
+def guarded(what: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """The checks of one function; whatever breaks in it is one more finding, not the end."""
+    try:
+        yield from check()
+    except ImportError as error:  # installed, by its metadata, and broken
+        mend = f"pip install --force-reinstall {error.name or what}"
+        yield Check(what, "problem", f"cannot be looked at: {error}", mend)
+    except Exception as error:  # of any kind: this is where broken installations are looked at
+        yield Check(what, "warning", f"cannot be looked at: {type(error).__name__}: {error}")

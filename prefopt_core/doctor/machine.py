@@ -1,0 +1,162 @@
+"""What the machine has: GPUs, CPUs, a place for the store, a way to the model hub."""
+
+import os
+import shutil
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+from prefopt_core.doctor import Check
+from prefopt_core.errors import StoreError
+
+GIB = 2**30
+_TOO_LITTLE, _LITTLE = 1 * GIB, 20 * GIB  # free disk: for the quickstart; for a real policy
+_HUB_PATIENCE_S = 5
+
+
+def torch_and_gpus() -> Iterator[Check]:
+    """Whether torch loads, and what it can compute on."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a library of CUDA that is not there
+        reason = str(error).partition("\n")[0]
+        yield Check("torch", "problem", f"cannot be imported: {reason}", _torch_again())
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said below, with what mends it
+        there = torch.cuda.is_available()
+    kind = torch.version.cuda or torch.version.hip
+    yield Check("torch", "ok", f"{torch.__version__}, built for {kind or 'CPUs only'}")
+    if there:
+        yield from map(_gpu, range(torch.cuda.device_count()))
+    elif not has_driver():
+        yield Check("GPU", "ok", "none; everything runs on the CPU")
+    elif kind is None:
+        found = "there is one, but this torch is built for CPUs only"
+        yield Check("GPU", "warning", found, _torch_again())
+    else:
+        mend = "nvidia-smi  # update the driver, or install a torch for the CUDA it shows"
+        yield Check("GPU", "warning", f"there is one that torch cannot use: {_refusal()}", mend)
+
+
+def has_driver() -> bool:
+    """Whether an NVIDIA driver is there, so probably a GPU."""
+    return os.path.exists("/proc/driver/nvidia/version") or shutil.which("nvidia-smi") is not None
+
+
+def _refusal() -> str:
+    """Why torch cannot use the GPU, in its words."""
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return str(error).partition("\n")[0][:200]
+    return "no device is visible (CUDA_VISIBLE_DEVICES?)"
+
+
+def _torch_again() -> str:
+    return "pip install --force-reinstall -c constraints.txt torch"
+
+
+def _gpu(number: int) -> Check:
+    import torch
+
+    free, total = torch.cuda.mem_get_info(number)
+    bf16 = torch.cuda.get_device_capability(number) >= (8, 0)
+    found = (
+        f"{torch.cuda.get_device_name(number)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free, "
+        f"{'' if bf16 else 'no '}bf16"
+    )
+    if free < total / 2:
+        found += "; other processes hold most of its memory"
+        return Check(f"GPU {number}", "warning", found, "nvidia-smi  # shows which")
+    return Check(f"GPU {number}", "ok", found)
+
+
+def cpus() -> Iterator[Check]:
+    """How many this process may use, and how many it will."""
+    import torch
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = torch.get_num_threads()
+    found = f"{usable} CPUs for this process, torch uses {threads} threads"
+    if threads > (usable or 1):
+        yield Check("CPU", "warning", found, f"export OMP_NUM_THREADS={usable}")
+    else:
+        yield Check("CPU", "ok", found)
+
+
+def store() -> Iterator[Check]:
+    """Whether files, locks and ledgers work where the store is or would be."""
+    from prefopt_core.files import TEMPORARY, explained
+    from prefopt_core.ledger import ledger
+    from prefopt_core.locks import locked
+    from prefopt_core.store import Store
+
+    root = Store.open().root
+    place = next(path for path in (root, *root.parents) if os.path.lexists(path))
+    try:
+        with explained(root), TemporaryDirectory(dir=place, prefix=TEMPORARY) as folder:
+            with locked(Path(folder, "lock"), "looking at the store"):
+                pass
+            with ledger(Path(folder, "ledger"), "CREATE TABLE t (x)", "entries"):
+                pass
+    except (StoreError, OSError) as error:
+        yield Check("store", "problem", str(error), "export PREFOPT_STORE=/a/folder/you/may/write")
+        return
+    size = f"holds {_size(root) / GIB:,.1f} GiB" if root.exists() else "is made by the first run"
+    yield Check("store", "ok", f"{root} can be written; it {size}")
+
+
+def disk() -> Iterator[Check]:
+    """How much fits beside what is there."""
+    from prefopt_core.store import Store
+
+    root = Store.open().root
+    place = next(path for path in (root, *root.parents) if path.is_dir())
+    free = shutil.disk_usage(place).free
+    found = f"{free / GIB:,.1f} GiB free at {place}"
+    mend = "prefopt cache gc  # or: export PREFOPT_STORE=/on/a/larger/disk"
+    if free < _TOO_LITTLE:
+        yield Check("disk", "problem", found, mend)
+    elif free < _LITTLE:
+        found += "; every round keeps a policy, 15 GiB for 7B parameters"
+        yield Check("disk", "warning", found, mend)
+    else:
+        yield Check("disk", "ok", found)
+
+
+def _size(root: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with suppress(OSError):  # gone since it was listed
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
+
+
+def hub() -> Iterator[Check]:
+    """Whether models can come from the hub; the quickstart needs none."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        yield Check("model hub", "ok", "not asked (HF_HUB_OFFLINE): models come from folders")
+        return
+    host = urlsplit(constants.ENDPOINT).hostname
+    try:
+        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+        urllib.request.urlopen(request, timeout=_HUB_PATIENCE_S).close()
+    except urllib.error.HTTPError:
+        pass  # it answers
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        mend = "export HF_HUB_OFFLINE=1  # and give models as folders"
+        yield Check("model hub", "warning", f"{host} is not reached ({reason})", mend)
+        return
+    yield Check("model hub", "ok", f"{host} answers")

@@ -1,0 +1,151 @@
+"""Which versions are installed, and whether they are those that prefopt was written for."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from prefopt_core.doctor import Check
+
+DISTRIBUTION = "prefopt-flows"
+VLLM_PYTHON = "PREFOPT_VLLM_PYTHON"
+"""The environment variable that names the interpreter with vLLM, if that is another one."""
+
+_PURPOSE = {
+    "minilm": "the default of `embedding`, without a model hub",
+    "openai": "the generator `openai`",
+}
+"""Extras that a user may want, and for what."""
+
+_QUICKSTART = {"minilm"}
+
+_VERSION_OF_VLLM = """
+import importlib.metadata as metadata, importlib.util, json
+names = metadata.packages_distributions().get("vllm", [])
+there = importlib.util.find_spec("vllm") is not None
+print(json.dumps(metadata.version(names[0]) if names and there else None))
+"""
+
+
+def python() -> Iterator[Check]:
+    """The interpreter itself."""
+    wanted = SpecifierSet(metadata.metadata(DISTRIBUTION)["Requires-Python"] or "")
+    version = platform.python_version()
+    found = f"{version}, {sys.executable}"
+    if wanted.contains(version, prereleases=True):
+        yield Check("Python", "ok", found)
+    else:
+        yield Check(
+            "Python",
+            "problem",
+            f"{found}; {wanted} is needed",
+            "make clean && make PYTHON=python3.11",
+        )
+
+
+def packages() -> Iterator[Check]:
+    """What prefopt cannot do without."""
+    try:
+        needed = _requirements()
+    except metadata.PackageNotFoundError:
+        yield Check(
+            "packages",
+            "problem",
+            f"{DISTRIBUTION} is not installed in {sys.prefix}",
+            "pip install -c constraints.txt -e .",
+        )
+        return
+    wrong = [(each, problem) for each in needed if (problem := _problem(each))]
+    for requirement, problem in wrong:
+        yield Check(requirement.name, "problem", problem, _install(requirement))
+    if not wrong:
+        yield Check("packages", "ok", f"{len(needed)} of {len(needed)} in the supported range")
+
+
+def extras() -> Iterator[Check]:
+    """What is needed for some settings only."""
+    for extra, purpose in _PURPOSE.items():
+        problems = [problem for each in _requirements(extra) if (problem := _problem(each))]
+        name, found = f"extra {extra}", f"{'; '.join(problems) or 'installed'} ({purpose})"
+        if not problems:
+            yield Check(name, "ok", found)
+        else:
+            mend = f"pip install '{DISTRIBUTION}[{extra}]'"
+            yield Check(name, "problem" if extra in _QUICKSTART else "warning", found, mend)
+
+
+def vllm() -> Iterator[Check]:
+    """Where vLLM is: here, or with the interpreter that the environment names."""
+    named = os.environ.get(VLLM_PYTHON)
+    interpreter = shutil.which(os.path.expanduser(named or sys.executable))
+    if interpreter is None:
+        yield Check(
+            "vLLM",
+            "warning",
+            f"{VLLM_PYTHON} names {named}, which is no interpreter",
+            f"export {VLLM_PYTHON}=/path/to/environment/bin/python",
+        )
+        return
+    (wanted,) = _requirements("vllm")
+    version, trouble = _vllm_of(interpreter)
+    mend = (
+        f"python3 -m venv ~/vllm && ~/vllm/bin/{_install(wanted)} && "
+        f"export {VLLM_PYTHON}=~/vllm/bin/python"
+    )
+    if trouble:
+        yield Check("vLLM", "warning", f"{interpreter} cannot say: {trouble}", mend)
+    elif version is None and named:
+        yield Check("vLLM", "warning", f"{interpreter}, named by {VLLM_PYTHON}, has none", mend)
+    elif version is None:
+        found = f"not in {interpreter}; needed by `vllm` as generator or scorer only"
+        yield Check("vLLM", "ok", found, mend)
+    elif not wanted.specifier.contains(version, prereleases=True):
+        found = f"{version} of {interpreter}; {wanted.specifier} is supported"
+        yield Check("vLLM", "warning", found, mend)
+    else:
+        yield Check("vLLM", "ok", f"{version} of {interpreter}")
+
+
+def _vllm_of(interpreter: str) -> tuple[str | None, str]:
+    """(version or None, why it could not be found out)."""
+    command = [interpreter, "-c", _VERSION_OF_VLLM]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout), ""
+    except ValueError:
+        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        return None, said[-1][:200]
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, str(error)
+
+
+def _requirements(extra: str = "") -> list[Requirement]:
+    """What the installed distribution asks for: always, or for an extra."""
+    every = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
+    always = [each for each in every if not each.marker or each.marker.evaluate({"extra": ""})]
+    if not extra:
+        return always
+    with_extra = [each for each in every if each.marker and each.marker.evaluate({"extra": extra})]
+    return [each for each in with_extra if each not in always]
+
+
+def _problem(requirement: Requirement) -> str:
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement.name} is not installed"
+    if requirement.specifier.contains(Version(version), prereleases=True):
+        return ""
+    return f"{requirement.name} {version} is installed, {requirement.specifier} is supported"
+
+
+def _install(requirement: Requirement) -> str:
+    return f"pip install '{requirement.name}{requirement.specifier}'"

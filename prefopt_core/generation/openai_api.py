@@ -1,0 +1,178 @@
+"""Generate with a server that speaks OpenAI's API: a hosted one, vLLM's, or any other."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation.buying import Order, Prices, Sent, buy
+from prefopt_core.generation.endpoint import Place
+from prefopt_core.responses import Choice
+from prefopt_core.spending import Spending, spend
+from prefopt_core.tables import Message
+
+log = logging.getLogger(__name__)
+
+FINISH_REASONS: Mapping[str, Literal["stop", "length"]] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
+}
+"""A server's finish reason → ours. What ends for any other was withheld: a filter, a tool call."""
+
+SPEED_ONLY = (
+    "base_url",
+    "api_key_env",
+    "concurrency",
+    "timeout_s",
+    "max_attempts",
+    "price_prompt",
+    "price_completion",
+)
+"""Settings that say where the model is and how it is asked, not what; its name says which it is."""
+
+_SAMPLING = {"n", "seed", "temperature", "top_p", "max_tokens", "max_completion_tokens"}
+_OURS = {"model", "messages", "prompt", "stream"} | _SAMPLING
+
+
+def generate(
+    prompts: Sequence[Prompt],
+    model: Path | None,
+    n: int,
+    seed: int,
+    *,
+    base_url: str,
+    model_name: str,
+    endpoint: Literal["chat", "completions"] = "chat",
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=60)] | None = None,
+    temperature: NonNegativeFloat = 1.0,
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    max_new_tokens: PositiveInt = 256,
+    length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
+    seeded: bool = True,
+    extra_body: dict[str, Any] | None = None,
+    withheld: Literal["error", "drop"] = "error",
+    concurrency: PositiveInt = 16,
+    timeout_s: PositiveFloat = 600.0,
+    max_attempts: PositiveInt = 6,
+    price_prompt: NonNegativeFloat = 0.0,
+    price_completion: NonNegativeFloat = 0.0,
+) -> list[list[Response]]:
+    """Ask an OpenAI-compatible server; what was paid for is kept and never bought twice.
+
+    A chat is sent as it is. A completion is what the chat template of `model` makes of it, as
+    token ids, so that the server sees what training will see; without `model` it is the text of
+    the prompt, which may then have one message only. Prices are of a million tokens.
+    """
+    _check(base_url, extra_body)
+    order = Order(
+        model_name=model_name,
+        endpoint=endpoint,
+        settings={"temperature": temperature, "top_p": top_p, length_field: max_new_tokens},
+        extra_body=extra_body or {},
+        seed=seed,
+        seeded=seeded,
+        n=n,
+    )
+    place = Place(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
+    sent = [Sent(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
+    given = _outside_loops(buy, sent, order, place, Prices(price_prompt, price_completion))
+    responses = [
+        _responses(prompt, choices, model_name, withheld)
+        for prompt, choices in zip(prompts, given, strict=True)
+    ]
+    if temperature and n > 1:
+        _warn_if_alike(responses, base_url)
+    return responses
+
+
+def _check(base_url: str, extra_body: Mapping[str, Any] | None) -> None:
+    url = urlsplit(base_url)
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+        raise ConfigError(
+            "`generation.params.base_url` must be http(s)://host/v1 or the like, without user or "
+            "password; a key belongs in the environment variable that `api_key_env` names."
+        )
+    if ours := sorted(_OURS & set(extra_body or {})):
+        raise ConfigError(
+            f"`generation.params.extra_body` has {', '.join(ours)}, which prefopt sends itself. "
+            "Use the settings of that meaning (`prefopt list generators`)."
+        )
+
+
+def _content(
+    messages: Sequence[Message], endpoint: str, model: Path | None
+) -> dict[str, list[Message] | list[int] | str]:
+    """What is sent of a prompt."""
+    if endpoint == "chat":
+        return {"messages": [dict(message) for message in messages]}
+    if model:
+        from prefopt_core.tokens import load_tokenizer, prompt_ids
+
+        return {"prompt": prompt_ids(load_tokenizer(model), messages)}
+    if len(messages) == 1:
+        return {"prompt": messages[0]["content"]}
+    raise ConfigError(
+        f"The prompt {messages[-1]['content'][:60]!r} has {len(messages)} messages, and without a "
+        "model nothing says how to write them as one text. Set `policy`, whose chat template "
+        "does, or `generation.params.endpoint` to 'chat'."
+    )
+
+
+def _responses(
+    prompt: Prompt, choices: Sequence[Choice], writer: str, withheld: str
+) -> list[Response]:
+    usable = [
+        Response(text=text, finish_reason=FINISH_REASONS[reason], writer=writer)
+        for text, reason in choices
+        if text is not None and _is_whole(text, reason)
+    ]
+    missing = len(choices) - len(usable)
+    if missing and (withheld == "error" or not usable):
+        reasons = sorted({reason for text, reason in choices if not _is_whole(text, reason)})
+        raise DataError(
+            f"{missing} of {len(choices)} responses to the prompt "
+            f"{prompt.messages[-1]['content'][:60]!r} have no text that could be used (finish "
+            f"reason {', '.join(reasons)}). They are kept and will not be bought again. Remove "
+            "the prompt"
+            + "; or leave them out: set `generation.params.withheld` to 'drop'" * bool(usable)
+            + "; or, where thinking took all the tokens, raise `max_new_tokens`"
+            * ("length" in reasons)
+            + "."
+        )
+    spend(Spending(withheld=missing))
+    return usable
+
+
+def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> None:
+    """A server may take no notice of the temperature; labels for its responses buy nothing."""
+    if len(responses) > 1 and all(len({r.text for r in row}) == 1 for row in responses):
+        log.warning(
+            "%s gave the same response to a prompt each time, for all %d prompts: it does not "
+            "sample. See to its settings, or `generation.params.extra_body`.",
+            base_url,
+            len(responses),
+        )
+
+
+def _is_whole(text: str | None, reason: str) -> bool:
+    """Whether a choice is a response; one that was cut off before its first word is not."""
+    ended = FINISH_REASONS.get(reason)
+    return text is not None and ended is not None and (text != "" or ended == "stop")
+
+
+def _outside_loops(function: Any, *arguments: Any) -> Any:
+    """Call a function that runs an event loop of its own, also where one is running: a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function(*arguments)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, function, *arguments).result()

@@ -1,0 +1,35 @@
+"""Files in which what was paid for is entered: on disk the moment it arrives."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from prefopt_core.errors import StoreError
+from prefopt_core.files import explained
+
+
+@contextmanager
+def ledger(path: Path, schema: str, entries: str) -> Iterator[sqlite3.Connection]:
+    """Open an SQLite file with a write-ahead log; every statement is a transaction of its own.
+
+    Args:
+        path: Made if absent, with its folder.
+        schema: The statement that makes its table if absent.
+        entries: What is entered, for messages.
+    """
+    with explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
+            connection.isolation_level = None
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(schema)
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"Cannot use the {entries} in {path}: {error}. Free some space, make the file "
+            "writable, or put back a copy if it is damaged; then run the same command again. "
+            f"{entries.capitalize()} bought so far are kept."
+        ) from error

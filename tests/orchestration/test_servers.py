@@ -1,0 +1,148 @@
+"""Responses from a server, through whole runs; a real one if `PREFOPT_OPENAI_URL` names it."""
+
+import json
+import os
+import urllib.request
+
+import polars as pl
+import pytest
+
+from prefopt_core.generation import Prompt
+from prefopt_core.generation.openai_api import generate
+from prefopt_core.responses import ResponseStore
+
+pytest.importorskip("openai", reason="the extra `openai` is not installed")
+
+
+@pytest.fixture
+def served(loopback):
+    """The generation section of a config, for the server of the tests."""
+
+    def served(**params):
+        words = ["Load the tray", "Open the settings", "Choose account", "Close it", "Press it"]
+
+        def behave(request, time):
+            texts = [f"{word}." for word in words[: request.get("n", 1)]]
+            reason = "length" if request["seed"] % 2 else "stop"
+            return 200, loopback.answer(request, texts, reason)
+
+        loopback.behave = behave
+        params = {"base_url": loopback.url, "model_name": "m", "max_new_tokens": 8} | params
+        return {"generator": "openai", "n": 4, "params": params}
+
+    return served
+
+
+def test_preference_data_set_from_a_server_without_a_model(
+    prefopt, served, loopback, given_candidates, prompts_file, config_file, store
+):
+    prices = {"price_prompt": 1000.0, "price_completion": 1000.0}
+    config = config_file(
+        given_candidates
+        | {
+            "generation": served(**prices),
+            "prompts": {"params": {"path": str(prompts_file)}, "shard_size": 12},
+            "budget": 48,
+        }
+    )
+    code, output, _ = prefopt("run", config, "--no-server")
+    assert code == 0
+    bought = "96 responses bought: 240 prompt and 480 completion tokens, 0.72"
+    assert f"· {bought}" in " ".join(output.split())
+    _, output, _ = prefopt("cache", "ls")
+    assert "96 responses of m: 240 prompt and 480 completion tokens, 0.72 paid" in output
+    asked = len(loopback.asked)
+    moved = ["generation.params.base_url=http://elsewhere/v1", "generation.params.concurrency=2"]
+    _, output, _ = prefopt("plan", config, *moved)
+    assert "0 of" in output
+    # forgotten results are made again from what was bought
+    prefopt("cache", "rm", "generate")
+    prefopt("cache", "gc")
+    code, output, _ = prefopt("run", config, "--no-server")
+    assert (code, "bought" in output) == (0, False)
+    assert len(loopback.asked) == asked == 24
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_a_round_of_align_on_responses_of_a_server(run, served, settings, store, endpoint):
+    settings |= {
+        "generation": served(endpoint=endpoint),
+        "rounds": [{"prompts": 6, "labels": 12}],
+        "budget": 12,
+    }
+    result = run(settings)
+    pairs = store.read(result.preferences)
+    assert pairs.height == 6
+    assert set(pairs["chosen_finished"]) == {True, False}
+    assert {"unfinished", "win_rate"} <= set(store.read(result.metrics[-1])["metric"])
+
+
+@pytest.mark.slow
+def test_in_prefect_the_task_says_what_was_paid(served, settings, store, prefect, tools):
+    from prefect.client.orchestration import get_client
+
+    settings |= {"flow": "aepo", "generation": served(), "budget": 12}
+    del settings["rounds"], settings["training"], settings["evaluation"], settings["policy"]
+    flow, config = tools.parsed(settings)
+    flow(config)
+    with get_client(sync_client=True) as client:
+        messages = [str(run.state.message) for run in client.read_task_runs(limit=200)]
+    assert any("96 responses bought: 240 prompt and 480 completion" in text for text in messages)
+
+
+# --- a real server ----------------------------------------------------------------------------
+
+URL = os.environ.get("PREFOPT_OPENAI_URL", "")
+FOLDER = os.environ.get("PREFOPT_OPENAI_MODEL", "")  # of the model that is served, if it is here
+real = pytest.mark.skipif(not URL, reason="set PREFOPT_OPENAI_URL to http://host:port/v1")
+
+
+@pytest.fixture(scope="module")
+def model_name():
+    with urllib.request.urlopen(f"{URL}/models", timeout=60) as answer:
+        return json.load(answer)["data"][0]["id"]
+
+
+@real
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_a_real_server_answers_chats_and_completions(endpoint, model_name, store):
+    texts = ["How do I reset my password?", "The printer is out of paper."]
+    prompts = [Prompt(t, [{"role": "user", "content": t}]) for t in texts]
+
+    def ask(n):
+        params = {"base_url": URL, "model_name": model_name, "endpoint": endpoint}
+        return generate(prompts, None, n, 0, max_new_tokens=12, **params)
+
+    five = ask(5)
+    assert [len(row) for row in five] == [5, 5]
+    assert len({response.text for row in five for response in row}) > 2
+    assert {response.finish_reason for row in five for response in row} <= {"stop", "length"}
+    (bought,) = ResponseStore(store.root).bought()
+    assert (bought.model, bought.responses) == (model_name, 10)
+    assert bought.prompt_tokens > 0
+    assert 10 <= bought.completion_tokens <= 10 * 12
+    assert [row[:5] for row in ask(7)] == five
+
+
+@real
+@pytest.mark.skipif(not FOLDER, reason="set PREFOPT_OPENAI_MODEL to the folder of the model")
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_a_round_of_align_on_a_real_server(endpoint, model_name, run, settings, store):
+    params = {
+        "base_url": URL, "model_name": model_name, "endpoint": endpoint, "max_new_tokens": 24,
+    }  # fmt: skip
+    settings |= {
+        "policy": {"source": "pretrained", "params": {"path": FOLDER}},
+        "generation": {"generator": "openai", "n": 4, "params": params},
+        "rounds": [{"prompts": 6, "labels": 12}],
+        "budget": 12,
+    }
+    result = run(settings)
+    pairs = store.read(result.preferences)
+    assert pairs.height >= 3
+    assert pairs["chosen_finished"].null_count() == 0
+    assert isinstance(result.policy.digest, str)
+    candidates = pl.concat(
+        [store.read(m.output) for m in store.manifests("generate")], how="vertical"
+    )
+    assert model_name in set(candidates["policy"])
