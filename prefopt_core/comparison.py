@@ -1,6 +1,6 @@
 """What a comparison came to: the figures of all its runs, and the differences between its arms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,10 @@ BEHIND = (
 
 LEVEL = 0.05
 """P values above it, corrected, settle nothing."""
+
+
+Match = tuple[str, str]
+"""(arm, the arm that it is compared with)."""
 
 
 @dataclass(frozen=True)
@@ -156,10 +160,9 @@ def _point(rows: pl.DataFrame, arm: str, metric: str) -> Point:
     return Point(float(labels.mean()), float(values.mean()), interval, len(values))
 
 
-def differences(table: pl.DataFrame, opponents: Mapping[str, str], metric: str) -> list[Difference]:
-    """Every arm against the one it is compared with, over the seeds that both have."""
-    pairs = list(opponents.items())
-    paired = [_paired(table, arm, other, metric) for arm, other in pairs]
+def differences(table: pl.DataFrame, matches: Sequence[Match], metric: str) -> list[Difference]:
+    """Every arm against those it is compared with, over the seeds that both have."""
+    paired = [_paired(table, arm, other, metric) for arm, other in matches]
     p_values = np.array([sign_flip_test(values) for values in paired])
     return [
         Difference(
@@ -168,7 +171,7 @@ def differences(table: pl.DataFrame, opponents: Mapping[str, str], metric: str) 
             float(p), float(corrected),
         )
         for (arm, other), values, p, corrected in zip(
-            pairs, paired, p_values, holm(p_values), strict=True
+            matches, paired, p_values, holm(p_values), strict=True
         )
     ]  # fmt: skip
 
@@ -185,7 +188,7 @@ def arms_of(table: pl.DataFrame) -> list[str]:
     return table["arm"].unique(maintain_order=True).to_list()
 
 
-def unequal(table: pl.DataFrame, opponents: Mapping[str, str]) -> list[str]:
-    """Arms that in some seed used another number of labels than what they are compared with."""
+def unequal(table: pl.DataFrame, matches: Sequence[Match]) -> list[Match]:
+    """The matches whose two arms in some seed used different numbers of labels."""
     used = {arm: by_seed(table, arm, METRICS[0])["labels"].to_list() for arm in arms_of(table)}
-    return [arm for arm, other in opponents.items() if used[arm] != used[other]]
+    return [(arm, other) for arm, other in matches if used[arm] != used[other]]

@@ -64,14 +64,14 @@ def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
     beside = [metric for metric in BESIDE if metric in table["metric"]]
     shown = (*METRICS, *beside)
     header = ["arm", "seeds", "labels", *(_NAMES[metric] for metric in shown)]
-    other = unequal(table, comparison.opponents)
+    marked = _of_other_budgets(table, comparison)
     rows = []
     for arm in arms_of(table):
         name = f"{arm} (baseline)" if arm == comparison.baseline else arm
         labels = by_seed(table, arm, METRICS[0])["labels"].sort()
         used = f"{labels[0]:,}" if labels[0] == labels[-1] else f"{labels[0]:,} to {labels[-1]:,}"
         figures = [_figure(final(table, arm, metric), metric) for metric in shown]
-        rows.append([name, str(len(labels)), used + " ≠" * (arm in other), *figures])
+        rows.append([name, str(len(labels)), used + " ≠" * (arm in marked), *figures])
     return header, rows
 
 
@@ -115,14 +115,14 @@ def _mean(value: float, interval: Interval | None, metric: str, sign: str = "") 
 
 def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
     """How to read the tables."""
-    seeds, pairs = table["seed"].n_unique(), len(comparison.opponents)
+    seeds, matches = table["seed"].n_unique(), len(comparison.matches)
     said = [
         "Win rate: over the seed's own start policy, on held-out prompts, by the gold annotator; "
         "ties count half. Figures are means over seeds, in brackets 95 % bootstrap intervals over "
         "seeds. Differences are paired: the arms of one seed share start policy and prompts.",
         "p: exact sign-flip test over seeds; corrected: for the number of comparisons, by Holm. "
         f"With {seeds} seeds p cannot be below {smallest_p(seeds):.2g}, corrected "
-        f"{min(1.0, pairs * smallest_p(seeds)):.2g}. “No difference seen” means that the interval "
+        f"{min(1.0, matches * smallest_p(seeds)):.2g}. “No difference seen”: the interval "
         f"holds 0, not that there is none; “not settled”, that corrected p is above {LEVEL}. "
         "In the plot of differences a tick is a seed, and a filled dot is settled.",
     ]
@@ -135,18 +135,26 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
         )
     if seeds < 5:
         said.append(f"{seeds} seeds are too few: their intervals are narrower than they should be.")
-    if other := unequal(table, comparison.opponents):
-        why = comparison.other_budget
-        reasons = [
-            f"{arm}: {why.get(arm, 'not all that were planned were bought')}" for arm in other
-        ]
-        said.append(f"≠ Not the labels of what it is compared with. {'; '.join(reasons)}.")
+    if marked := _of_other_budgets(table, comparison):
+        reasons: dict[str, list[str]] = {}  # arms of one reason stand together
+        for arm, why in marked.items():
+            reasons.setdefault(why, []).append(arm)
+        told = "; ".join(f"{', '.join(arms)}: {why}" for why, arms in reasons.items())
+        said.append(f"≠ Not the labels of what it is compared with. {told}.")
     return said
+
+
+def _of_other_budgets(table: pl.DataFrame, comparison: Comparison) -> dict[str, str]:
+    """Arm → why it used another number of labels than what it is compared with."""
+    why = comparison.other_budget
+    found = unequal(table, comparison.matches)
+    arms = [arm if arm in why or other not in why else other for arm, other in found]
+    return {arm: why.get(arm, "not all that were planned were bought") for arm in arms}
 
 
 def parts_of(table: pl.DataFrame, comparison: Comparison) -> list[Part]:
     """The comparison from top to bottom."""
-    found = [d for metric in METRICS for d in differences(table, comparison.opponents, metric)]
+    found = [d for metric in METRICS for d in differences(table, comparison.matches, metric)]
     return [
         *([f"Claim: {comparison.claim}"] if comparison.claim else []),
         table_of_arms(table, comparison),

@@ -97,10 +97,10 @@ class AlignConfig(Iterated):
 
     @model_validator(mode="after")
     def _consistent(self) -> "AlignConfig":
-        self._check_labels([r.labels for r in self.rounds])
         if any(r.labels for r in self.rounds):
             check_budget(self.budget, self.selection.fewest)
         check_k(self.generation, self.selection)
+        self._check_labels([r.labels for r in self.rounds])
         return self
 
     def _check_labels(self, labels: list[int]) -> None:

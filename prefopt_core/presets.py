@@ -66,10 +66,10 @@ class Comparison(Config):
         default_factory=dict,
         description="Arm → why it may have another number of labels than the baseline.",
     )
-    against: dict[str, str] = Field(
+    against: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="Arm → the arm that it is compared with, in place of the baseline; an arm "
-        "against itself is compared with nothing.",
+        description="Arm → the arm, or arms, that it is compared with in place of the baseline; "
+        "[] if with none.",
     )
     lines: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,
@@ -84,6 +84,13 @@ class Comparison(Config):
     def _by_name(cls, base: Any) -> Any:
         return read_settings(base) if isinstance(base, str) else base
 
+    @field_validator("against", mode="before")
+    @classmethod
+    def _one_or_several(cls, against: Any) -> Any:
+        if not isinstance(against, dict):
+            return against
+        return {arm: [o] if isinstance(o, str) else o for arm, o in against.items()}
+
     @model_validator(mode="after")
     def _consistent(self) -> "Comparison":
         if len(self.arms) < 2:
@@ -95,16 +102,17 @@ class Comparison(Config):
             )
         self._only_known_arms()
         cells = {arm: self.cell(arm, self.first_seed) for arm in self.arms}
-        for arm, cell in cells.items():
+        for cell in cells.values():
             _check_shared(cell, cells[self.baseline])
-            if arm not in self.other_budget and arm in self.opponents:
-                _check_budget(cell, cells[self.opponents[arm]])
+        for arm, other in self.matches:
+            if not {arm, other} & self.other_budget.keys():
+                _check_budget(cells[arm], cells[other])
         return self
 
     def _only_known_arms(self) -> None:
         named = {
             "other_budget": self.other_budget.keys(),
-            "against": {*self.against, *self.against.values()},
+            "against": {*self.against, *(o for own in self.against.values() for o in own)},
             "lines": {arm for arms in self.lines.values() for arm in arms},
         }
         for setting, arms in named.items():
@@ -113,10 +121,10 @@ class Comparison(Config):
                 raise ConfigError(f"{setting}: There is no arm {unknown!r}.{hint}")
 
     @property
-    def opponents(self) -> dict[str, str]:
-        """Arm → the arm that it is compared with, in the order of the preset."""
-        others = {arm: self.against.get(arm, self.baseline) for arm in self.arms}
-        return {arm: other for arm, other in others.items() if arm != other}
+    def matches(self) -> list[tuple[str, str]]:
+        """(arm, the arm that it is compared with), in the order of the preset."""
+        others = {arm: self.against.get(arm, (self.baseline,)) for arm in self.arms}
+        return [(arm, other) for arm, own in others.items() for other in own if arm != other]
 
     def cells(self) -> Iterator[Cell]:
         """Every run; all arms of a seed before the next one, so that a comparison exists early."""
@@ -134,7 +142,7 @@ class Comparison(Config):
     def cell(self, arm: str, seed: int) -> Cell:
         """The run of one arm with one seed."""
         base, changes = _changed(self.base, self.common), self.arms[arm]
-        if "seed" in changes:
+        if "seed" in {**self.common, **changes}:
             raise ConfigError(f"arm {arm}: All arms run with the same seeds; leave `seed` out.")
         usual = str(base.pop("flow", "align"))
         flow = str(changes.get("flow", usual))

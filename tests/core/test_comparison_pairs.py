@@ -61,11 +61,19 @@ def table():
 
 
 def test_every_arm_but_the_baseline_has_an_opponent(preset):
-    assert Comparison(**preset).opponents == {
-        "aepo": "random", "random half": "random", "aepo half": "random half"
-    }  # fmt: skip
+    assert Comparison(**preset).matches == [
+        ("aepo", "random"), ("random half", "random"), ("aepo half", "random half")
+    ]  # fmt: skip
     preset["against"]["random"] = "aepo"  # a baseline may have one too
-    assert Comparison(**preset).opponents["random"] == "aepo"
+    assert ("random", "aepo") in Comparison(**preset).matches
+
+
+def test_an_arm_may_have_several_opponents_or_none(preset):
+    preset["against"] = {"aepo half": ["random half", "random"], "aepo": []}
+    preset["other_budget"]["aepo half"] = "half of the labels"
+    assert Comparison(**preset).matches == [
+        ("random half", "random"), ("aepo half", "random half"), ("aepo half", "random")
+    ]  # fmt: skip
 
 
 def test_an_arm_has_the_budget_of_what_it_is_compared_with(preset):
@@ -95,18 +103,18 @@ def test_common_settings_reach_every_arm_unless_it_says_otherwise(preset):
 
 
 def test_arms_are_compared_in_pairs(table, preset):
-    opponents = Comparison(**preset).opponents
-    found = differences(table, opponents, "win_rate")
-    assert [(d.arm, d.other) for d in found] == list(opponents.items())
+    matches = Comparison(**preset).matches
+    found = differences(table, matches, "win_rate")
+    assert [(d.arm, d.other) for d in found] == matches
     assert [d.mean for d in found] == pytest.approx([0.05, -0.1, 0.1])
     assert [d.p for d in found] == [1 / 8] * 3
     assert [d.p_corrected for d in found] == [3 / 8] * 3  # for the number of pairs
     rows = table_of_differences(found)[1]
-    assert [row[:3] for row in rows] == [[*pair, "win rate"] for pair in opponents.items()]
+    assert [row[:3] for row in rows] == [[*pair, "win rate"] for pair in matches]
 
 
 def test_labels_are_unequal_to_those_of_the_opponent(table, preset):
-    assert unequal(table, Comparison(**preset).opponents) == ["random half"]
+    assert unequal(table, Comparison(**preset).matches) == [("random half", "random")]
     text = in_markdown(parts_of(table, Comparison(**preset)), "Title")
     assert "| random half | 4 | 4 ≠ |" in text
     assert "| aepo half | 4 | 4 |" in text
@@ -138,14 +146,14 @@ def test_a_line_goes_through_the_ends_of_its_arms_by_their_labels(table):
 
 
 def test_plots_differ_by_what_they_show(table, preset):
-    opponents = Comparison(**preset).opponents
+    matches = Comparison(**preset).matches
     lines = {"AEPO": ("aepo half", "aepo"), "random": ("random half", "random")}
     curves = [plot_curves(table), plot_curves(table, lines), plot_curves(table, {"A": ("aepo",)})]
     assert all(plot.startswith("data:image/png") for plot in curves)
     assert len(set(curves)) == 3
     of_pairs, of_one = (
         plot_differences([d for m in ("win_rate", "gold_score") for d in differences(table, o, m)])
-        for o in (opponents, {"aepo": "random"})
+        for o in (matches, [("aepo", "random")])
     )
     assert of_pairs != of_one
     comparison = Comparison(**preset, lines=lines)
