@@ -4,6 +4,7 @@ import polars as pl
 
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import GenerationConfig
+from prefopt_core.engine import SPEED_ONLY
 from prefopt_core.generation.table import generate_candidates as generate
 from prefopt_core.store import Store
 from tasks.stage import stage
@@ -14,7 +15,7 @@ from tasks.stage import stage
     table="candidates",
     version=1,
     by_shard=True,
-    ignore=("config.params.batch_size", "config.params.device"),
+    ignore=tuple(f"config.params.{name}" for name in ("batch_size", "device", *SPEED_ONLY)),
 )
 def generate_candidates(
     prompts: Artifact, policy: Model | None, config: GenerationConfig, seed: int

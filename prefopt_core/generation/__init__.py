@@ -47,6 +47,7 @@ GENERATORS: Registry[Generator] = Registry(
     {
         "file": "prefopt_core.generation.given:generate",
         "transformers": "prefopt_core.generation.transformers_local:generate",
+        "vllm": "prefopt_core.generation.vllm_offline:generate",
     },
 )
 
