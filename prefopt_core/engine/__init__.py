@@ -22,6 +22,7 @@ from prefopt_core.engine.link import Link
 from prefopt_core.errors import ConfigError
 from prefopt_core.models import kept, release_models
 from prefopt_core.progress import report
+from prefopt_core.threads import SMALL
 
 PYTHON = "PREFOPT_VLLM_PYTHON"
 """The environment variable that names the interpreter, where no setting does."""
@@ -103,7 +104,8 @@ class Engine:
         }
         places = _places(settings.tensor_parallel_size, settings.data_parallel_size)
         assert settings.python
-        self._links = [Link(settings.python, str(model), place) for place in places]
+        threads = _threads(model)
+        self._links = [Link(settings.python, str(model), place, threads) for place in places]
         try:
             for link in self._links:
                 link.send(told)
@@ -161,6 +163,12 @@ def _interpreter(named: str | None) -> str:
             "has vLLM."
         )
     return found
+
+
+def _threads(model: Path) -> dict[str, str]:
+    """One thread for a small model, as everywhere: more would wait for each other, on a CPU."""
+    size = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    return {"OMP_NUM_THREADS": "1"} if size < 4 * SMALL else {}
 
 
 def _own_dtype(model: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from prefopt_core.errors import MissingExtraError, PrefoptError
 
 SCRIPT = Path(__file__).with_name("served.py")
-ENVIRONMENT = {
+DEFAULTS = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     # It is a process of its own already: this starts and ends sooner, and which sequences are
@@ -41,10 +41,13 @@ class Link:
     Args:
         python: Interpreter that has vLLM.
         model: What it serves, for messages.
-        environment: Of this process, besides what it inherits.
+        environment: Of this process, over what it inherits.
+        unless_set: Of this process, under what it inherits.
     """
 
-    def __init__(self, python: str, model: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, python: str, model: str, environment: dict[str, str], unless_set: dict[str, str]
+    ) -> None:
         self._python, self._model = python, model
         inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         with tempfile.NamedTemporaryFile(
@@ -58,7 +61,7 @@ class Link:
                 stderr=log,
                 text=True,
                 start_new_session=True,
-                env=ENVIRONMENT | inherited | environment,
+                env=DEFAULTS | unless_set | inherited | environment,
             )
         self.close = weakref.finalize(self, _end, self._process, self._log)  # at exit, too
 

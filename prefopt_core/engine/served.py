@@ -115,6 +115,9 @@ def main() -> None:
     except ImportError as error:
         say(missing=str(error))
         return
+    if importlib.import_module("vllm.platforms").current_platform.is_cpu():
+        # After a part of a prompt vLLM winds a seeded generator back, which only those of GPUs can.
+        settings["enable_chunked_prefill"] = False
     llm = vllm.LLM(**settings)
     say(ready=vllm.__version__, max_model_len=llm.llm_engine.model_config.max_model_len)
     bar = progress_bar(say)
