@@ -16,11 +16,10 @@ from typing import Any
 from prefopt_core.errors import MissingExtraError, PrefoptError
 
 SCRIPT = Path(__file__).with_name("served.py")
-DEFAULTS = {
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    # It is a process of its own already: this starts and ends sooner, and which sequences are
-    # worked on together does not depend on which of two processes is faster.
+DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+FIXED = {
+    # It is a process of its own already. One less starts and ends sooner and is never left over,
+    # and which sequences are worked on together does not depend on which of two is faster.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would keep our pipes open
 }
@@ -61,7 +60,7 @@ class Link:
                 stderr=log,
                 text=True,
                 start_new_session=True,
-                env=DEFAULTS | unless_set | inherited | environment,
+                env=DEFAULTS | unless_set | inherited | FIXED | environment,
             )
         self.close = weakref.finalize(self, _end, self._process, self._log)  # at exit, too
 
