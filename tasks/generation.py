@@ -13,7 +13,7 @@ from tasks.stage import stage
 @stage(
     "generate",
     table="candidates",
-    version=1,
+    version=2,
     by_shard=True,
     ignore=tuple(f"config.params.{name}" for name in ("batch_size", "device", *SPEED_ONLY)),
 )

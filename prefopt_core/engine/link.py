@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from prefopt_core.engine import served
 from prefopt_core.errors import MissingExtraError, PrefoptError
 
-SCRIPT = Path(__file__).with_name("served.py")
+SCRIPT = Path(served.__file__)
 DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 FIXED = {
     # It is a process of its own already. One less starts and ends sooner and is never left over,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,11 +10,11 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation.decoding import decode
 from prefopt_core.generation.encoding import encode, end_tokens, model_for
 from prefopt_core.models import load_model
 from prefopt_core.progress import report
 from prefopt_core.randomness import rng_for
-from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer, template_digest
 
 if TYPE_CHECKING:
@@ -88,45 +89,26 @@ def _sample(
     uniforms: np.ndarray,
     sampling: _Sampling,
 ) -> list[Response]:
-    import torch
-    from transformers import GenerationConfig
-
-    width = max(len(r.prompt_token_ids) for r in batch)
-    input_ids = torch.full((len(batch), width), tokenizer.pad_token_id)
-    attention_mask = torch.zeros_like(input_ids)
-    for row, request in enumerate(batch):  # padding on the left: all responses start together
-        ids = request.prompt_token_ids
-        input_ids[row, width - len(ids) :] = torch.tensor(ids)
-        attention_mask[row, width - len(ids) :] = 1
-    eos = end_tokens(tokenizer, network.generation_config)
-    processors, sampler = _processors(sampling, uniforms, width)
-    with torch.inference_mode(), threads_for(network):
-        written = network.generate(  # type: ignore[operator]
-            input_ids=input_ids.to(network.device),
-            attention_mask=attention_mask.to(network.device),
-            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
-                do_sample=False,
-                max_new_tokens=sampling.max_new_tokens,
-                eos_token_id=sorted(eos),
-                pad_token_id=tokenizer.pad_token_id,
-            ),
-            logits_processor=processors,
-        )[:, width:].tolist()
-    token_logps = torch.stack(sampler.token_logps, dim=1).double().numpy()
+    ends = end_tokens(tokenizer, network.generation_config)
+    written = decode(
+        network,
+        [request.prompt_token_ids for request in batch],
+        uniforms,
+        partial(_processors, sampling),
+        ends=ends,
+        pad=tokenizer.pad_token_id,
+    )
     template = template_digest(tokenizer)
     responses = []
-    for row, request in enumerate(batch):
-        end = next((i for i, token in enumerate(written[row]) if token in eos), None)
-        ids = written[row] if end is None else written[row][: end + 1]
+    for request, (ids, logps) in zip(batch, written, strict=True):
+        stopped = ids[-1] in ends
         responses.append(
             Response(
-                text=str(
-                    tokenizer.decode(ids if end is None else ids[:-1], skip_special_tokens=True)
-                ),
-                finish_reason="length" if end is None else "stop",
+                text=str(tokenizer.decode(ids[:-1] if stopped else ids, skip_special_tokens=True)),
+                finish_reason="stop" if stopped else "length",
                 prompt_token_ids=request.prompt_token_ids,
                 token_ids=ids,
-                logps=float(token_logps[row, : len(ids)].sum()),
+                logps=logps,
                 template=template,
             )
         )

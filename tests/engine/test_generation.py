@@ -54,20 +54,6 @@ def test_response_ends_with_eos_exactly_if_it_stopped(written, model):
         assert r.text == tokenizer.decode(r.token_ids, skip_special_tokens=True)
 
 
-def test_every_token_that_the_author_lists_ends_a_response(write_with, model, tmp_path, written):
-    end = load_tokenizer(model).eos_token_id
-    comma = flat(written)[0].token_ids[2]
-    folder = shutil.copytree(model, tmp_path / "advised")
-    advice = {"eos_token_id": [end, comma], "repetition_penalty": 9.0, "temperature": 0.01}
-    (folder / "generation_config.json").write_text(json.dumps(advice))
-    every = flat(write_with(folder=folder, n=16))
-    assert {r.token_ids[-1] for r in every if r.finish_reason == "stop"} == {end, comma}
-    assert not any({end, comma} & set(r.token_ids[:-1]) for r in every)
-    before = [list(r.token_ids) for r in flat(written)]
-    cut = [ids[: ids.index(comma) + 1] if comma in ids else ids for ids in before]
-    assert [list(r.token_ids) for r in every] == cut
-
-
 @pytest.mark.parametrize(
     "params", [{}, {"temperature": 0.5}, {"top_p": 0.6, "top_k": 9, "min_p": 0.05}], ids=str
 )
@@ -130,3 +116,17 @@ def test_truncation_leaves_the_tail_out_and_nothing_else(
 def test_prompts_must_fit_the_engine(write_with):
     with pytest.raises(ConfigError, match=r"300 new ones do not fit .* 256 .*max_new_tokens"):
         write_with(max_new_tokens=300)
+
+
+def test_every_token_that_the_author_lists_ends_a_response(write_with, model, tmp_path, written):
+    end = load_tokenizer(model).eos_token_id
+    comma = flat(written)[0].token_ids[2]
+    folder = shutil.copytree(model, tmp_path / "advised")
+    advice = {"eos_token_id": [end, comma], "repetition_penalty": 9.0, "temperature": 0.01}
+    (folder / "generation_config.json").write_text(json.dumps(advice))
+    every = flat(write_with(folder=folder, n=16))
+    assert {r.token_ids[-1] for r in every if r.finish_reason == "stop"} == {end, comma}
+    assert not any({end, comma} & set(r.token_ids[:-1]) for r in every)
+    before = [list(r.token_ids) for r in flat(written)]
+    cut = [ids[: ids.index(comma) + 1] if comma in ids else ids for ids in before]
+    assert [list(r.token_ids) for r in every] == cut
