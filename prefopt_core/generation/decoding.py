@@ -1,7 +1,7 @@
-"""Decoding a batch with transformers: rows that have ended leave it.
+"""Decoding a batch with transformers: prompts are read once, rows that have ended leave.
 
-`generate` goes on with every row until the last one has ended. Responses differ in length so much
-that most of its work would be on rows that are finished.
+`generate` alone reads a prompt for each of its samples, and goes on with every row until the last
+one has ended. Responses differ in length so much that most of its work is on finished rows.
 """
 
 from collections.abc import Callable, Sequence, Set
@@ -51,7 +51,8 @@ def decode(
     size = uniforms.shape[1]
     written = torch.full(uniforms.shape, pad)
     logps = torch.zeros(uniforms.shape, dtype=torch.double)
-    rows, cache, start = torch.arange(len(prompts)), None, 0
+    rows, start = torch.arange(len(prompts)), 0
+    cache = _read(network, prompts, ids, mask, ends, pad)
     while start < size:
         stop = min(start + STRIDE, size) if start == 0 or _selects(cache) else size
         processors, sampler = chain(uniforms[rows.numpy(), start:stop], ids.shape[1])
@@ -86,6 +87,30 @@ def _padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple["torch.Tensor",
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
     return ids, mask
+
+
+def _read(
+    network: "PreTrainedModel",
+    prompts: Sequence[Sequence[int]],
+    ids: "torch.Tensor",
+    mask: "torch.Tensor",
+    ends: Set[int],
+    pad: int,
+) -> Any:
+    """The cache of all but the last token of each prompt; equal prompts are read together."""
+    import torch
+
+    number = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    if len(number) == len(prompts) or min(map(len, number)) < 2:
+        return None
+    rows = [number[tuple(prompt)] for prompt in prompts]
+    first = [rows.index(i) for i in range(len(number))]
+    answer = _generate(network, ids[first, :-1], mask[first, :-1], None, None, ends, pad, 1)
+    cache = answer.past_key_values
+    if not _selects(cache):
+        return None
+    cache.batch_select_indices(torch.tensor(rows))
+    return cache
 
 
 def _generate(
