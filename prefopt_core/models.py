@@ -2,13 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from prefopt_core.errors import ConfigError
 from prefopt_core.progress import silence_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+@runtime_checkable
+class OutOfProcess(Protocol):
+    """A model that another process holds."""
+
+    def close(self) -> None:
+        """End that process; returns when its memory is free."""
 
 
 _loaded: dict[tuple[Path | str, str, str], Any] = {}  # at most one
@@ -76,6 +84,9 @@ def release_models() -> None:
 
     import torch
 
+    for model in _loaded.values():
+        if isinstance(model, OutOfProcess):
+            model.close()
     _loaded.clear()
     gc.collect()
     if torch.cuda.is_available():

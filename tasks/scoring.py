@@ -2,14 +2,17 @@
 
 import polars as pl
 
-from prefopt_core import scoring
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import ScoringConfig
+from prefopt_core.engine import SPEED_ONLY
+from prefopt_core.scoring import table
 from prefopt_core.store import Store
 from tasks.stage import stage
 
+_IGNORED = tuple(f"config.params.{name}" for name in ("batch_size", "device", *SPEED_ONLY))
 
-@stage("score", table="logps", version=1, by_shard=True, ignore=("config",))
+
+@stage("score", table="logps", version=1, by_shard=True, ignore=_IGNORED)
 def score_responses(
     selections: Artifact,
     candidates: Artifact,
@@ -19,7 +22,7 @@ def score_responses(
 ) -> pl.DataFrame:
     """Sum the log-probabilities of the selected responses under `policy`."""
     store = Store.open()
-    return scoring.score_candidates(
+    return table.score_candidates(
         store.read(selections),
         store.read(candidates),
         store.read(prompts),
@@ -28,11 +31,11 @@ def score_responses(
     )
 
 
-@stage("score_preferences", table="preferences", version=1, ignore=("config",))
+@stage("score_preferences", table="preferences", version=1, ignore=_IGNORED)
 def score_preferences(
     preferences: list[Artifact], policy: Model, config: ScoringConfig
 ) -> pl.DataFrame:
     """Give pairs that are used again the log-probabilities of their new reference."""
     store = Store.open()
     pairs = [store.read(table) for table in preferences]
-    return scoring.score_preferences(pairs, store.open_model(policy), config)
+    return table.score_preferences(pairs, store.open_model(policy), config)

@@ -12,6 +12,7 @@ from prefopt_core.pairing import PAIRINGS
 from prefopt_core.policies import POLICIES
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.registry import Registry, did_you_mean
+from prefopt_core.scoring import SCORERS
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.similarity import SIMILARITIES
 from prefopt_core.training import LOSSES
@@ -25,6 +26,7 @@ KINDS: dict[str, Registry[Any]] = {
     "policies": POLICIES,
     "pool-strategies": POOL_STRATEGIES,
     "prompts": PROMPT_SOURCES,
+    "scorers": SCORERS,
     "similarities": SIMILARITIES,
     "strategies": STRATEGIES,
 }

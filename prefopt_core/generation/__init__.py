@@ -48,6 +48,7 @@ GENERATORS: Registry[Generator] = Registry(
         "file": "prefopt_core.generation.given:generate",
         "openai": "prefopt_core.generation.openai_api:generate",
         "transformers": "prefopt_core.generation.transformers_local:generate",
+        "vllm": "prefopt_core.generation.vllm_offline:generate",
     },
 )
 

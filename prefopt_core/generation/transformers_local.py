@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prefopt_core.errors import ConfigError
 from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation.encoding import encode, end_tokens, model_for
 from prefopt_core.models import load_model
 from prefopt_core.progress import report
 from prefopt_core.randomness import rng_for
 from prefopt_core.threads import threads_for
-from prefopt_core.tokens import load_tokenizer, prompt_ids, template_digest
+from prefopt_core.tokens import load_tokenizer, template_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -46,16 +46,15 @@ def generate(
     device: str = "auto",
 ) -> list[list[Response]]:
     """Sample with transformers in this process; a prompt's draws depend on the prompt alone."""
-    if model is None:
-        raise ConfigError("Generator 'transformers' needs a model: set `policy`.")
     from prefopt_core.generation.sampling import Sampling
 
-    tokenizer, network = load_tokenizer(model), load_model(model, device)
+    folder = model_for("transformers", model)
+    tokenizer, network = load_tokenizer(folder), load_model(folder, device)
     sampling = Sampling(temperature, top_p, top_k, min_p)
-    encoded = [prompt_ids(tokenizer, p.messages) for p in prompts]
+    limit = getattr(network.config, "max_position_embeddings", None)
+    encoded = encode(tokenizer, prompts, max_new_tokens, limit)
     requests = [_Request(i, j, ids) for i, ids in enumerate(encoded) for j in range(n)]
     requests.sort(key=lambda r: (len(r.prompt_token_ids), r.prompt, r.sample))  # little padding
-    _check_length(network, requests, max_new_tokens, prompts)
     responses: list[list[Response | None]] = [[None] * n for _ in prompts]
     for start in range(0, len(requests), batch_size):
         batch = requests[start : start + batch_size]
@@ -93,7 +92,8 @@ def _sample(
         ids = request.prompt_token_ids
         input_ids[row, width - len(ids) :] = torch.tensor(ids)
         attention_mask[row, width - len(ids) :] = 1
-    eos, template = _end_tokens(network, tokenizer), template_digest(tokenizer)
+    eos = end_tokens(tokenizer, network.generation_config)
+    template = template_digest(tokenizer)
     with torch.inference_mode(), threads_for(network):
         written, token_logps = decode(
             network,
@@ -121,25 +121,3 @@ def _sample(
             )
         )
     return responses
-
-
-def _end_tokens(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> set[int]:
-    """What ends a response: the tokenizer's EOS and those the model's author lists."""
-    listed = getattr(network.generation_config, "eos_token_id", None)
-    return {tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])} - {None}
-
-
-def _check_length(
-    network: "PreTrainedModel",
-    requests: Sequence[_Request],
-    max_new_tokens: int,
-    prompts: Sequence[Prompt],
-) -> None:
-    limit = getattr(network.config, "max_position_embeddings", None)
-    longest = max(requests, key=lambda r: len(r.prompt_token_ids), default=None)
-    if limit and longest and len(longest.prompt_token_ids) + max_new_tokens > limit:
-        raise ConfigError(
-            f"A prompt of {len(longest.prompt_token_ids)} tokens and {max_new_tokens} new ones do "
-            f"not fit the model's {limit} positions. Lower `generation.params.max_new_tokens` or "
-            f"drop the prompt {prompts[longest.prompt].messages[-1]['content'][:60]!r}."
-        )

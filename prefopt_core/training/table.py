@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.errors import DataError
-from prefopt_core.scoring import with_token_ids
+from prefopt_core.scoring.table import with_token_ids
 from prefopt_core.tokens import load_tokenizer, template_digest
 from prefopt_core.training.log import write_log
 from prefopt_core.training.settings import TrainingConfig

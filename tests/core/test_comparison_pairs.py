@@ -85,14 +85,14 @@ def test_an_arm_has_the_budget_of_what_it_is_compared_with(preset):
 
 
 def test_common_settings_reach_every_arm_unless_it_says_otherwise(preset):
-    preset["common"] = {"generation.n": 6, "selection.k": 3, "scoring.batch_size": 4}
+    preset["common"] = {"generation.n": 6, "selection.k": 3, "scoring.params.batch_size": 4}
     preset["common"] |= {"rounds.0.labels": 9, "rounds.1.labels": 3}
-    preset["arms"]["aepo"] |= {"scoring.batch_size": 5}
+    preset["arms"]["aepo"] |= {"scoring.params.batch_size": 5}
     preset["other_budget"]["aepo half"] = "its own"
     comparison = Comparison(**preset)
     cells = {cell.arm: cell.config for cell in comparison.of_seed(0)}
     assert {arm: config.generation.n for arm, config in cells.items()} == dict.fromkeys(cells, 6)
-    assert {arm: config.scoring.batch_size for arm, config in cells.items()} == {
+    assert {arm: config.scoring.params["batch_size"] for arm, config in cells.items()} == {
         "random": 4, "aepo": 5, "random half": 4, "aepo half": 4
     }  # fmt: skip
     assert [config.rounds[0].labels for config in cells.values()] == [9, 9, 4, 4]

@@ -9,7 +9,7 @@ from prefopt_core.config import GenerationConfig, ScoringConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.inputs.preferences import SeedConfig, read_preferences
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.scoring import (
+from prefopt_core.scoring.table import (
     score_candidates,
     score_preferences,
     sequence_logps,
@@ -19,7 +19,7 @@ from prefopt_core.scoring import (
 from prefopt_core.tables import check_table
 from prefopt_core.tokens import template_digest
 
-CONFIG = ScoringConfig(batch_size=4)
+CONFIG = ScoringConfig(params={"batch_size": 4})
 
 
 def slow_logps(model, prompt, response):
@@ -54,7 +54,9 @@ def test_sums_are_those_of_one_pass_without_padding(tiny_model, sequences):
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_size_of_a_batch_and_order_do_not_change_the_sums(tiny_model, sequences, batch_size):
     expected = sequence_logps(tiny_model, sequences, CONFIG)
-    found = sequence_logps(tiny_model, sequences[::-1], ScoringConfig(batch_size=batch_size))
+    found = sequence_logps(
+        tiny_model, sequences[::-1], ScoringConfig(params={"batch_size": batch_size})
+    )
     assert found[::-1] == pytest.approx(expected, abs=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Log-probabilities of given responses under a model: for SPA's judge and DPO's reference."""
+"""Scoring, table in, table out: for SPA's judge, DPO's reference, the perplexity strategy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,9 @@ import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.config import ScoringConfig
-from prefopt_core.models import load_model
-from prefopt_core.progress import report
+from prefopt_core.scoring import SCORERS, Tokens
 from prefopt_core.tables import Message
-from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer, prompt_ids, response_ids, template_digest
-
-Tokens = Sequence[int]
 
 
 def sequence_logps(
@@ -26,46 +22,12 @@ def sequence_logps(
     Args:
         model: Model folder.
         sequences: n (prompt token ids, response token ids).
-        config: Batch size (sequences a forward pass) and device.
+        config: Which scorer, and its settings.
 
     Returns:
         (n,) sums, in nats.
     """
-    network = load_model(model, config.device)
-    # Like lengths together, so that little of a batch is padding; longest first, so that a batch
-    # that does not fit into memory fails at once.
-    order = sorted(
-        range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1])
-    )
-    sums = np.zeros(len(sequences))
-    for start in range(0, len(order), config.batch_size):
-        batch = order[start : start + config.batch_size]
-        sums[batch] = _batch_logps(network, [sequences[i] for i in batch])
-        report(min(start + config.batch_size, len(order)), len(order))
-    return sums
-
-
-def _batch_logps(network, batch: Sequence[tuple[Tokens, Tokens]]) -> npt.NDArray[np.float64]:  # type: ignore[no-untyped-def]
-    import torch
-
-    width = max(len(prompt) + len(response) for prompt, response in batch)
-    input_ids = torch.zeros((len(batch), width), dtype=torch.long)
-    attention_mask = torch.zeros_like(input_ids)
-    is_response = torch.zeros_like(input_ids, dtype=torch.bool)
-    for row, (prompt, response) in enumerate(batch):
-        end = len(prompt) + len(response)
-        input_ids[row, :end] = torch.tensor([*prompt, *response])
-        attention_mask[row, :end] = 1
-        is_response[row, len(prompt) : end] = True
-    with torch.inference_mode(), threads_for(network):
-        input_ids = input_ids.to(network.device)
-        logits = network(
-            input_ids=input_ids, attention_mask=attention_mask.to(network.device), use_cache=False
-        ).logits[:, :-1]
-        labels, counted = input_ids[:, 1:, None], is_response[:, 1:].to(network.device)
-        # logit - logsumexp, not log_softmax: no second tensor of the size of the logits
-        token_logps = logits.gather(2, labels)[..., 0].float() - logits.float().logsumexp(-1)
-        return (token_logps * counted).double().sum(1).cpu().numpy()
+    return SCORERS[config.scorer](model, sequences, **config.params)
 
 
 def score_candidates(

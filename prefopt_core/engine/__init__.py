@@ -1,0 +1,202 @@
+"""vLLM as generator and scorer use it: in processes of its own, kept while the model is wanted.
+
+The engine may live in an environment of its own, as vLLM, trl and transformers seldom install
+together. It stays between shards and stages, until another model is wanted or training needs the
+memory; then its processes end, and what they held is free.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from prefopt_core.engine.link import Link
+from prefopt_core.errors import ConfigError
+from prefopt_core.models import kept, release_models
+from prefopt_core.progress import report
+from prefopt_core.threads import SMALL
+
+PYTHON = "PREFOPT_VLLM_PYTHON"
+"""The environment variable that names the interpreter, where no setting does."""
+
+SPEED_ONLY = (
+    "python",
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "tensor_parallel_size",
+    "data_parallel_size",
+    "enforce_eager",
+)
+"""Settings that change where and how fast the engine runs, not what is asked of it."""
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How an engine runs. The names are vLLM's, but for `python`.
+
+    Attributes:
+        dtype: Of weights and activations; "auto" is the model's own.
+        python: Interpreter that has vLLM; None: $PREFOPT_VLLM_PYTHON, else this one.
+        max_model_len: Tokens of prompt and response; None: as many as the model takes.
+        max_num_seqs: Sequences worked on at once; None: vLLM's choice.
+        max_num_batched_tokens: Tokens of one forward pass; None: vLLM's choice.
+        gpu_memory_utilization: Share of each GPU's memory that the engine takes.
+        tensor_parallel_size: GPUs that share one copy of the model.
+        data_parallel_size: Copies of the model, each on GPUs of its own; prompts are dealt out.
+        enforce_eager: Starts faster and runs slower: nothing is compiled.
+    """
+
+    dtype: Dtype
+    python: str | None
+    max_model_len: int | None
+    max_num_seqs: int | None
+    max_num_batched_tokens: int | None
+    gpu_memory_utilization: float
+    tensor_parallel_size: int
+    data_parallel_size: int
+    enforce_eager: bool
+
+    def for_vllm(self, model: Path) -> dict[str, Any]:
+        """What `vllm.LLM` is told of it; None leaves the choice to vLLM."""
+        ours = ("python", "data_parallel_size")
+        told = {k: v for k, v in asdict(self).items() if k not in ours and v is not None}
+        return told | {"dtype": _own_dtype(model)} if self.dtype == "auto" else told
+
+
+def engine_for(model: Path, settings: EngineSettings) -> "Engine":
+    """The engine on that model with those settings: started once, until another is wanted."""
+    settings = replace(settings, python=_interpreter(settings.python))
+    key = (model, json.dumps(asdict(settings)), "vllm")
+    engine: Engine = kept(key, lambda: Engine(model, settings))
+    return engine
+
+
+class Engine:
+    """vLLM on one model: as many processes as there are copies.
+
+    Attributes:
+        max_model_len: Tokens that prompt and response may have together.
+    """
+
+    def __init__(self, model: Path, settings: EngineSettings) -> None:
+        told = settings.for_vllm(model) | {
+            "model": str(model),
+            "skip_tokenizer_init": True,  # token ids in, token ids out
+            "generation_config": "vllm",  # the author's advice on sampling is not mixed in
+            "load_format": "safetensors",  # never pickled weights
+            "logprobs_mode": "raw_logprobs",  # before temperature and truncation
+            "enable_prefix_caching": True,
+            "disable_log_stats": True,
+            "seed": 0,
+        }
+        places = _places(settings.tensor_parallel_size, settings.data_parallel_size)
+        assert settings.python
+        threads = _threads(model)
+        self._links = [Link(settings.python, str(model), place, threads) for place in places]
+        try:
+            for link in self._links:
+                link.send(told)
+            ready = [link.receive() for link in self._links]
+        except BaseException:
+            self.close()
+            raise
+        self.max_model_len: int = ready[0]["max_model_len"]
+
+    def ask(self, call: str, dealt: dict[str, Sequence[Any]], **same: Any) -> list[Any]:
+        """Have every copy work on its part of the lists in `dealt`; results in their order.
+
+        Whatever goes wrong ends the engine: the next call starts a new one.
+        """
+        total = len(next(iter(dealt.values())))
+        done = [0.0] * len(self._links)
+        results: list[Any] = [None] * total
+
+        def work(number: int) -> None:
+            def progressed(share: float) -> None:
+                done[number] = share
+                report(int(total * sum(done) / len(done)), total)
+
+            part = slice(number, None, len(self._links))
+            mine = {name: list(values[part]) for name, values in dealt.items()}
+            self._links[number].send({"call": call, **mine, **same})
+            results[part] = self._links[number].receive(progressed)["result"]
+
+        with ThreadPoolExecutor(len(self._links)) as pool:
+            try:
+                jobs = [
+                    pool.submit(copy_context().run, work, number)
+                    for number in range(min(total, len(self._links)))
+                ]
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                release_models()
+                raise
+        return results
+
+    def close(self) -> None:
+        """End the processes; returns when they are gone, and their memory with them."""
+        for link in self._links:
+            link.close()
+
+
+def _interpreter(named: str | None) -> str:
+    wanted = named or os.environ.get(PYTHON) or sys.executable
+    found = shutil.which(os.path.expanduser(wanted))
+    if found is None:
+        raise ConfigError(
+            f"There is no interpreter {wanted!r} to run vLLM with. Set `generation.params.python` "
+            f"(and `scoring.params.python`), or ${PYTHON}, to the python of an environment that "
+            "has vLLM."
+        )
+    return found
+
+
+def _threads(model: Path) -> dict[str, str]:
+    """One thread for a small model, as everywhere: more would wait for each other, on a CPU."""
+    size = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    return {"OMP_NUM_THREADS": "1"} if size < 4 * SMALL else {}
+
+
+def _own_dtype(model: Path) -> str:
+    """What the weights are kept in; vLLM's own "auto" would round float32 to 16 bits."""
+    from transformers import AutoConfig
+
+    kind = getattr(AutoConfig.from_pretrained(model), "dtype", None)
+    return str(kind).removeprefix("torch.") if kind else "auto"
+
+
+def _places(tensor_parallel: int, copies: int) -> list[dict[str, str]]:
+    """What each copy's environment says about its GPUs."""
+    gpus = _gpus() if copies > 1 else []
+    if not gpus:
+        return [{}] * copies
+    if len(gpus) < copies * tensor_parallel:
+        raise ConfigError(
+            f"{copies} copies on {tensor_parallel} GPUs each need {copies * tensor_parallel}, and "
+            f"there are {len(gpus)}. Lower `data_parallel_size` or `tensor_parallel_size`."
+        )
+    parts = [gpus[i * tensor_parallel : (i + 1) * tensor_parallel] for i in range(copies)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} for part in parts]
+
+
+def _gpus() -> list[str]:
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    return [str(number) for number in range(torch.cuda.device_count())]

@@ -1,0 +1,146 @@
+"""One process of an engine: started, spoken to, listened to, ended, and its failures explained."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prefopt_core.engine import served
+from prefopt_core.errors import MissingExtraError, PrefoptError
+
+SCRIPT = Path(served.__file__)
+DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+FIXED = {
+    # It is a process of its own already. One less starts and ends sooner and is never left over,
+    # and which sequences are worked on together does not depend on which of two is faster.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would keep our pipes open
+}
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
+"""What is meant for this interpreter and would mislead another."""
+
+PATIENCE_S = 20.0
+"""For a process to end by itself before it is killed, and then to be gone."""
+
+_PROBLEM = re.compile(r"\b(?:\w+\.)*\w*(?:Error|Exception): .+")
+_SYMPTOMS = ("Engine core init", "EngineDeadError", "EngineCore encountered", "WorkerProc init")
+"""How vLLM's own lines begin that only say that something is wrong elsewhere."""
+
+
+class Link:
+    """A process that runs `served.py`, in a session of its own so that all of it can be ended.
+
+    Args:
+        python: Interpreter that has vLLM.
+        model: What it serves, for messages.
+        environment: Of this process, over what it inherits.
+        unless_set: Of this process, under what it inherits.
+    """
+
+    def __init__(
+        self, python: str, model: str, environment: dict[str, str], unless_set: dict[str, str]
+    ) -> None:
+        self._python, self._model = python, model
+        inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+        with tempfile.NamedTemporaryFile(
+            prefix="prefopt-vllm-", suffix=".log", delete=False
+        ) as log:
+            self._log = Path(log.name)
+            self._process = subprocess.Popen(
+                [python, str(SCRIPT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                env=DEFAULTS | unless_set | inherited | FIXED | environment,
+            )
+        self.close = weakref.finalize(self, _end, self._process, self._log)  # at exit, too
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Tell it something."""
+        assert self._process.stdin
+        try:
+            print(json.dumps(message), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise self._failure() from None
+
+    def receive(self, progressed: Callable[[float], None] = lambda done: None) -> dict[str, Any]:
+        """Wait for its next answer; `progressed` hears what share of it is done."""
+        assert self._process.stdout
+        for line in self._process.stdout:
+            answer: dict[str, Any] = json.loads(line)
+            if "missing" in answer:
+                raise MissingExtraError(
+                    f"{self._python} cannot import vLLM ({answer['missing']}). Install it there, "
+                    f"`{self._python} -m pip install 'prefopt-flows[vllm]'`, or in an environment "
+                    "of its own, `python -m venv ENV && ENV/bin/pip install vllm`, and set "
+                    "`generation.params.python` (and `scoring.params.python`) to ENV/bin/python."
+                )
+            if "done" not in answer:
+                return answer
+            progressed(answer["done"])
+        raise self._failure()
+
+    def _failure(self) -> PrefoptError:
+        """What the end of the process has to be told as; the log stays for the rest."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE_S)
+        code = self._process.poll()
+        ended = f"ended with exit code {code}"
+        if code is not None and code < 0:
+            ended = f"was killed by signal {-code} ({signal.strsignal(-code)})"
+        kept = self._log.rename(self._log.with_suffix(".failed.log"))
+        return PrefoptError(
+            f"The vLLM engine on {self._model} {ended}: {cause(kept.read_text(errors='replace'))}\n"
+            "Finished shards are kept; the same command goes on from them. If memory ran out, "
+            "lower `max_model_len`, `max_num_seqs` or `max_num_batched_tokens`; if something else "
+            "needs the GPU too, `gpu_memory_utilization` (`generation.params`, `scoring.params`). "
+            f"All it said: {kept}"
+        )
+
+
+def cause(log: str) -> str:
+    r"""The error that a log ends with, rather than those that follow from it; else its last lines.
+
+    >>> cause("(Core) ERROR ValueError: No memory.\nRuntimeError: Engine core init failed.")
+    'ValueError: No memory.'
+    """
+    found = [match[0] for line in log.splitlines() if (match := _PROBLEM.search(line))]
+    roots = [problem for problem in found if not any(s in problem for s in _SYMPTOMS)]
+    last = [line.strip() for line in log.splitlines() if line.strip()][-3:]
+    return (roots or found or [" / ".join(last) or "it said nothing."])[-1]
+
+
+def _end(process: "subprocess.Popen[str]", log: Path) -> None:
+    assert process.stdin
+    assert process.stdout
+    with suppress(BrokenPipeError):
+        process.stdin.close()  # it ends with its input, and what it started ends with it
+    if not _gone_within(PATIENCE_S, process):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        _gone_within(PATIENCE_S, process)
+    process.stdout.close()
+    log.unlink(missing_ok=True)
+
+
+def _gone_within(seconds: float, process: "subprocess.Popen[str]") -> bool:
+    """Whether the process and all that it started have ended by then."""
+    patience = time.monotonic() + seconds
+    while time.monotonic() < patience:
+        process.poll()
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False

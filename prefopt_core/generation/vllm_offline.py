@@ -1,0 +1,108 @@
+"""Generate with vLLM's offline engine, in a process of its own; see `prefopt_core.engine`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from prefopt_core.engine import Dtype, EngineSettings, Share, engine_for
+from prefopt_core.errors import PrefoptError
+from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation.encoding import advice_in, encode, end_tokens, model_for
+from prefopt_core.randomness import seed_for
+from prefopt_core.tokens import load_tokenizer, template_digest
+
+
+def generate(
+    prompts: Sequence[Prompt],
+    model: Path | None,
+    n: int,
+    seed: int,
+    *,
+    temperature: PositiveFloat = 1.0,
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    top_k: NonNegativeInt = 0,
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0,
+    max_new_tokens: PositiveInt = 256,
+    dtype: Dtype = "auto",
+    python: str | None = None,
+    max_model_len: PositiveInt | None = None,
+    max_num_seqs: PositiveInt | None = None,
+    max_num_batched_tokens: PositiveInt | None = None,
+    gpu_memory_utilization: Share = 0.9,
+    tensor_parallel_size: PositiveInt = 1,
+    data_parallel_size: PositiveInt = 1,
+    enforce_eager: bool = False,
+) -> list[list[Response]]:
+    """Sample with vLLM in a process of its own; a prompt's draws depend on the prompt alone."""
+    folder = model_for("vllm", model)
+    engine = engine_for(
+        folder,
+        EngineSettings(
+            dtype=dtype,
+            python=python,
+            max_model_len=max_model_len,
+            max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=max_num_batched_tokens,
+            gpu_memory_utilization=gpu_memory_utilization,
+            tensor_parallel_size=tensor_parallel_size,
+            data_parallel_size=data_parallel_size,
+            enforce_eager=enforce_eager,
+        ),
+    )
+    tokenizer = load_tokenizer(folder)
+    encoded = encode(tokenizer, prompts, max_new_tokens, engine.max_model_len)
+    written = engine.ask(
+        "generate",
+        {
+            "prompts": encoded,
+            # Sample j of a prompt draws from its seed + j
+            "seeds": [seed_for(str(seed), "generation", prompt.prompt_id) for prompt in prompts],
+        },
+        n=n,
+        sampling={
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": top_k,
+            "min_p": min_p,
+            "max_tokens": max_new_tokens,
+            "stop_token_ids": sorted(end_tokens(tokenizer, advice_in(folder))),
+        },
+    )
+    template = template_digest(tokenizer)
+    texts = iter(
+        tokenizer.batch_decode(
+            [
+                ids[:-1] if reason == "stop" else ids
+                for samples in written
+                for ids, reason, _ in samples
+            ],
+            skip_special_tokens=True,
+        )
+    )
+    return [
+        [
+            Response(
+                text=next(texts),
+                finish_reason=_known(reason),
+                prompt_token_ids=prompt,
+                token_ids=ids,
+                logps=logps,
+                template=template,
+            )
+            for ids, reason, logps in samples
+        ]
+        for prompt, samples in zip(encoded, written, strict=True)
+    ]
+
+
+def _known(reason: str) -> Literal["stop", "length"]:
+    if reason == "stop":
+        return "stop"
+    if reason == "length":
+        return "length"
+    raise PrefoptError(
+        f"vLLM ended a response for the reason {reason!r}, not 'stop' or 'length'; such a response "
+        "is neither finished nor cut off. Run the same command again, or use another generator."
+    )

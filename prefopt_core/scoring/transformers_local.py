@@ -1,0 +1,58 @@
+"""Score with a model in this process, through Hugging Face transformers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import PositiveInt
+
+from prefopt_core.models import load_model
+from prefopt_core.progress import report
+from prefopt_core.scoring import Tokens
+from prefopt_core.threads import threads_for
+
+
+def score(
+    model: Path,
+    sequences: Sequence[tuple[Tokens, Tokens]],
+    *,
+    batch_size: PositiveInt = 32,
+    device: str = "auto",
+) -> npt.NDArray[np.float64]:
+    """Score with transformers in this process; the fallback that needs nothing else."""
+    network = load_model(model, device)
+    # Like lengths together, so that little of a batch is padding; longest first, so that a batch
+    # that does not fit into memory fails at once.
+    order = sorted(
+        range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1])
+    )
+    sums = np.zeros(len(sequences))
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        sums[batch] = _batch_logps(network, [sequences[i] for i in batch])
+        report(min(start + batch_size, len(order)), len(order))
+    return sums
+
+
+def _batch_logps(network, batch: Sequence[tuple[Tokens, Tokens]]) -> npt.NDArray[np.float64]:  # type: ignore[no-untyped-def]
+    import torch
+
+    width = max(len(prompt) + len(response) for prompt, response in batch)
+    input_ids = torch.zeros((len(batch), width), dtype=torch.long)
+    attention_mask = torch.zeros_like(input_ids)
+    is_response = torch.zeros_like(input_ids, dtype=torch.bool)
+    for row, (prompt, response) in enumerate(batch):
+        end = len(prompt) + len(response)
+        input_ids[row, :end] = torch.tensor([*prompt, *response])
+        attention_mask[row, :end] = 1
+        is_response[row, len(prompt) : end] = True
+    with torch.inference_mode(), threads_for(network):
+        input_ids = input_ids.to(network.device)
+        logits = network(
+            input_ids=input_ids, attention_mask=attention_mask.to(network.device), use_cache=False
+        ).logits[:, :-1]
+        labels, counted = input_ids[:, 1:, None], is_response[:, 1:].to(network.device)
+        # logit - logsumexp, not log_softmax: no second tensor of the size of the logits
+        token_logps = logits.gather(2, labels)[..., 0].float() - logits.float().logsumexp(-1)
+        return (token_logps * counted).double().sum(1).cpu().numpy()

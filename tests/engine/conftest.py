@@ -1,0 +1,76 @@
+"""The real engine on a tiny model that has learned to speak; without vLLM all of it is skipped."""
+
+import os
+
+import pytest
+
+from prefopt_core.engine import PYTHON
+from prefopt_core.generation import Prompt
+from prefopt_core.helpdesk.prompts import prompts
+from prefopt_core.models import release_models
+
+ENGINE = {"enforce_eager": True, "max_num_seqs": 64}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _vllm():
+    if not os.environ.get(PYTHON):
+        pytest.skip(f"{PYTHON} names no interpreter that has vLLM: `make test-vllm`")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        yield
+    release_models()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """Folder of a help desk's model in float32."""
+    from prefopt_core.helpdesk.pretraining import pretrain
+
+    folder = tmp_path_factory.mktemp("helpdesk")
+    (folder / "model").mkdir()
+    settings = {"steps": 150, "batch_size": 16, "hidden_size": 64, "layers": 2, "heads": 2}
+    pretrain(folder / "model", folder / "work", 0, **settings)
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """Eight prompts."""
+    return [
+        Prompt(f"id{i}", [{"role": "user", "content": text}])
+        for i, text in enumerate(prompts(8, seed=1))
+    ]
+
+
+@pytest.fixture(scope="session")
+def write_with(model, asked):
+    """Have the engine write; the settings are the generator's."""
+    from prefopt_core.generation.vllm_offline import generate
+
+    def write_with(prompts=asked, n=4, seed=0, folder=model, **params):
+        return generate(prompts, folder, n, seed, **({"max_new_tokens": 24} | ENGINE | params))
+
+    return write_with
+
+
+@pytest.fixture(scope="session")
+def written(write_with):
+    """Sixteen responses to each prompt: some end, some are cut off."""
+    return write_with(n=16)
+
+
+@pytest.fixture(scope="session")
+def token_logps(model):
+    """(T + 1, V) log-probabilities of each of T tokens and the next, by transformers' own pass."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    network = AutoModelForCausalLM.from_pretrained(model)  # not `load_model`: the engine stays
+
+    def token_logps(prompt, response):
+        with torch.no_grad():
+            logits = network(torch.tensor([[*prompt, *response]])).logits
+        return logits[0, len(prompt) - 1 :].double().log_softmax(-1)
+
+    return token_logps

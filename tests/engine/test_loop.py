@@ -1,0 +1,72 @@
+"""One round of the joined loop with vLLM in place of transformers: the same tables come out."""
+
+import pytest
+
+from flows.align import align
+from prefopt_core.experiments import AlignConfig
+from prefopt_core.store import Store
+from tasks.stage import STAGES, Session, session
+
+ORACLE = {"annotator": "function", "params": {"function": "prefopt_core.helpdesk.oracle:score"}}
+
+
+def settings(model, backend, **params):
+    generation = {"generator": backend, "params": {"max_new_tokens": 24} | params}
+    return {
+        "policy": {"source": "pretrained", "params": {"path": str(model)}},
+        "prompts": {"source": "helpdesk", "shard_size": 8, "params": {"count": 40}},
+        "generation": generation | {"n": 4},
+        "scoring": {"scorer": backend, "params": params},
+        "embedding": {"embedder": "hashing"},
+        "annotation": ORACLE,
+        "budget": 16,
+        "rounds": [{"prompts": 8, "labels": 8}, {"prompts": 8, "labels": 8}],
+        "training": {
+            "learning_rate": 1e-3,
+            "steps": 2,
+            "batch_size": 4,
+            "micro_batch_size": 4,
+            "max_length": 256,
+        },
+        "evaluation": ORACLE | {"prompts": 8, "generation": generation | {"n": 1}},
+    }
+
+
+class Listener:
+    """Remembers the artifact of every stage run."""
+
+    def __init__(self):
+        self.made = []
+
+    def started(self, stage): ...
+
+    def progressed(self, stage, done, total): ...
+
+    def finished(self, stage, outcome):
+        self.made.append((stage, outcome))
+
+
+def run(settings, folder):
+    listener = Listener()
+    with pytest.MonkeyPatch.context() as patch, session(Session(observer=listener)):
+        patch.setenv("PREFOPT_STORE", str(folder))
+        align.fn(AlignConfig.model_validate(settings))
+    store = Store(folder)
+    return [
+        (
+            stage,
+            outcome.cached,
+            [f.name for f in outcome.value.files]
+            if STAGES[stage].table is None
+            else store.read(outcome.value).schema,
+        )
+        for stage, outcome in listener.made
+    ]
+
+
+def test_two_rounds_make_the_same_tables_as_with_transformers(model, tmp_path):
+    engine = {"enforce_eager": True, "max_num_seqs": 64}
+    made = run(settings(model, "vllm", **engine), tmp_path / "vllm")
+    assert made == run(settings(model, "transformers"), tmp_path / "transformers")
+    again = run(settings(model, "vllm", **engine, max_model_len=128), tmp_path / "vllm")
+    assert all(cached for _, cached, _ in again)  # what changes speed only changes no key
