@@ -23,7 +23,7 @@ from prefopt_core.presets import Cell, Comparison
 from prefopt_core.registry import import_function
 from tasks.comparison import compare_runs
 from tasks.comparison_report import report_comparison, write_settings
-from tasks.stage import inside_flow_run, planning
+from tasks.stage import inside_flow_run, part_of_more, planning
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,8 @@ def _run_seed(
     done = []
     for cell in cells:
         started = time.monotonic()
-        done.append(_run(cell, comparison, in_prefect))
+        with part_of_more():
+            done.append(_run(cell, comparison, in_prefect))
         log.info("%s: %.0f s", cell.name, time.monotonic() - started)
     return done
 

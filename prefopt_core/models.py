@@ -80,6 +80,8 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
 
 def release_models() -> None:
     """Give the memory of loaded models back, so that training finds it free."""
+    if not _loaded:
+        return
     import gc
 
     import torch

@@ -13,7 +13,7 @@ from prefopt_core.inspection import Chosen
 from prefopt_core.latest import note_latest
 from prefopt_core.report import html_report, markdown, shortened
 from prefopt_core.store import Store
-from tasks.stage import inside_flow_run, planning
+from tasks.stage import inside_flow_run, leaves_pages, planning
 
 Choice = tuple[Artifact, Artifact, Artifact | None, Artifact]
 """(selections, candidates, embeddings, prompts) of one round."""
@@ -86,7 +86,7 @@ def write_report(
     `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
     `choice` is the last round's selection.
     """
-    if planning():
+    if not leaves_pages():
         return None
     store = Store.open()
     settings = config.model_dump(mode="json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,11 +70,13 @@ class Session:
         refresh: Stages that compute even what is in the store.
         observer: Is told what happens.
         plan: When given, nothing runs; what would run is appended here.
+        pages: Whether runs leave a page in the store.
     """
 
     refresh: frozenset[str] = frozenset()
     observer: Observer | None = None
     plan: list[Planned] | None = None
+    pages: bool = True
 
 
 _session: ContextVar[Session] = ContextVar("session", default=Session())  # noqa: B039, frozen
@@ -209,6 +211,16 @@ def _run(
 def planning() -> bool:
     """Whether stages only say what they would do."""
     return _session.get().plan is not None
+
+
+def leaves_pages() -> bool:
+    """Whether runs leave a page in the store: not while planning, nor as part of something."""
+    return _session.get().pages and not planning()
+
+
+def part_of_more() -> AbstractContextManager[None]:
+    """Run the stages of the block as in the session at hand, without a page for each run."""
+    return session(replace(_session.get(), pages=False))
 
 
 def inside_flow_run() -> bool:

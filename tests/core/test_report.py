@@ -3,8 +3,16 @@
 import polars as pl
 import pytest
 
-from prefopt_core.figures import plot_rounds
-from prefopt_core.report import html_report, markdown, shortened, table_of_rounds
+from prefopt_core.figures import plot_reliability, plot_rounds
+from prefopt_core.report import (
+    DIAGNOSTICS,
+    html_report,
+    markdown,
+    note_on_diagnostics,
+    shortened,
+    table_of_rounds,
+    verdict,
+)
 from prefopt_core.tables import TABLES
 
 SAMPLED = ("gold_score", "win_rate", "response_words", "unfinished", "self_label_agreement")
@@ -19,6 +27,16 @@ def metrics(rounds, names=SAMPLED):
                 rows.append((number, name, value, value - 0.05, value + 0.05, 200))
         rows += [(number, name, 10.0, None, None, 10) for name in ("labels", "gold_pairs")]
     return pl.DataFrame(rows, schema=TABLES["metrics"].columns, orient="row")
+
+
+def with_bins(table, **bins):
+    """The same with bins of confidence in the last round: lower end → (sure, share right, n)."""
+    last = table["round"].max()
+    rows = []
+    for low, (sure, right, n) in bins.items():
+        rows.append((last, f"right_when_sure_{low[1:]}", right, right - 0.1, right + 0.1, n))
+        rows.append((last, f"sure_{low[1:]}", sure, sure - 0.01, sure + 0.01, n))
+    return pl.concat([table, pl.DataFrame(rows, schema=table.schema, orient="row")])
 
 
 EVIL = '<script>alert("x")</script>'
@@ -92,3 +110,70 @@ def test_page_needs_nothing_from_elsewhere(preferences):
 def test_shortened_text_is_one_line():
     assert shortened("one\n two\tthree ", 20) == "one two three"
     assert shortened("a" * 30, 10) == "a" * 9 + "…"
+
+
+def test_diagnostics_are_a_table_of_their_own_with_a_note_on_what_each_means(preferences):
+    named = ("calibration_error", "flagged", "threshold", "kl_from_start", "distinct_2")
+    table = metrics(2, (*SAMPLED, *named)).with_columns(
+        low=pl.when(pl.col("metric").is_in(named)).then(None).otherwise("low")
+    )
+    header, rows = table_of_rounds(table, DIAGNOSTICS)
+    assert header == [
+        "round", "right", "calibration error", "pairs flagged", "τ", "KL from start",
+        "distinct word pairs", "cut off",
+    ]  # fmt: skip
+    sampled, counted = "67 % [62, 72]", "67 %"
+    assert rows[1] == ["1", sampled, counted, counted, "0.667", "0.7", counted, sampled]
+    text, page = markdown(table, "align"), html_report(table, preferences, "seed: 0", "align")
+    assert f"| {' | '.join(rows[1])} |" in text.split("### Diagnostics")[1]
+    assert "<h2>Diagnostics</h2>" in page
+    assert note_on_diagnostics() in text
+    assert note_on_diagnostics() in page
+
+
+def test_reliability_is_drawn_only_where_the_policy_judged(preferences):
+    alt = "how sure the policy was"
+    plain = metrics(2)
+    assert plot_reliability(plain) == ""
+    assert alt not in html_report(plain, preferences, "seed: 0", "align")
+    judged = with_bins(plain, b50=(0.55, 0.4, 12), b90=(0.95, 0.8, 30))
+    assert plot_reliability(judged).startswith("data:image/png")
+    page = html_report(judged, preferences, "seed: 0", "align")
+    assert f'<img src="{plot_reliability(judged)}" alt="{alt}' in page
+
+
+def test_a_dot_is_a_bin_of_the_last_round_that_has_some(monkeypatch):
+    figures = []
+    monkeypatch.setattr("prefopt_core.figures.data_url", figures.append)
+    before = with_bins(metrics(2), b50=(0.52, 0.3, 99))
+    after = with_bins(
+        metrics(3).filter(pl.col("round") == 2), b90=(0.93, 0.8, 30), b60=(0.64, 0.5, 8)
+    )
+    plot_reliability(pl.concat([before, after]))
+    plot_reliability(pl.concat([before, metrics(3).filter(pl.col("round") == 2)]))
+    both, earlier = (figure.axes[0] for figure in figures)
+    dots = both.collections[-1]
+    assert dots.get_offsets().tolist() == [[0.64, 0.5], [0.93, 0.8]]
+    assert dots.get_sizes()[0] < dots.get_sizes()[1]
+    assert [text.get_text() for text in both.texts] == ["8", "30"]
+    assert earlier.collections[-1].get_offsets().tolist() == [[0.52, 0.3]]
+
+
+def test_warnings_are_told_as_text(preferences, monkeypatch):
+    cut = metrics(2).with_columns(low=pl.lit(0.3))
+    page, text = html_report(cut, preferences, "seed: 0", "align"), markdown(cut, "align")
+    assert "of the responses are cut off" in page
+    assert "* Round 1: " in text
+    monkeypatch.setattr("prefopt_core.report.advise", lambda _: [f"{EVIL} & more"])
+    for shown in (html_report(cut, preferences, "seed: 0", "align"), markdown(cut, "align")):
+        assert "<script" not in shown
+        assert "&lt;script&gt;" in shown
+        assert "&amp; more" in shown
+
+
+def test_a_page_says_which_round_was_kept_if_not_the_last(preferences):
+    three = metrics(3)
+    assert verdict(three, None) == verdict(three, 2) == []
+    for kept, said in ((1, "Kept: round 1,"), (0, "Kept: the start policy,")):
+        assert said in html_report(three, preferences, "seed: 0", "align", kept=kept)
+    assert "Kept:" not in html_report(three, preferences, "seed: 0", "align", kept=2)

@@ -1,7 +1,9 @@
 """Every sentence of the grammar is one the oracle can read, whatever its facts are."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import product
+from math import sqrt
 from random import Random
 
 import pytest
@@ -18,6 +20,7 @@ from prefopt_core.helpdesk.grammar import (
     SIGNATURES,
     Facts,
     draw_facts,
+    draw_persona,
     sentences,
     write_prompt,
     write_response,
@@ -94,3 +97,21 @@ def test_the_same_generator_writes_the_same_dialogue(seed):
         return write_prompt(facts, rng), write_response(facts, rng)
 
     assert dialogue() == dialogue()
+
+
+@pytest.mark.parametrize("stars", [0.0, 0.3, 1.0])
+def test_a_share_of_stars_leaves_the_others_their_shares_of_the_rest(stars):
+    rng = Random(5)
+    drawn = Counter(draw_persona(rng, stars) for _ in range(20_000))
+    others = 1 - PERSONAS["star"].share
+    for name, persona in PERSONAS.items():
+        share = stars if name == "star" else (1 - stars) * persona.share / others
+        assert drawn[name] / 20_000 == pytest.approx(share, abs=4 * sqrt(0.25 / 20_000))
+    assert stars or not drawn["star"]
+
+
+def test_by_default_personas_are_drawn_by_the_shares_that_they_have():
+    rng, other = Random(3), Random(3)
+    shares = [persona.share for persona in PERSONAS.values()]
+    expected = [other.choices(list(PERSONAS), shares)[0] for _ in range(2000)]
+    assert [draw_persona(rng) for _ in range(2000)] == expected

@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 
 from prefopt_core.errors import ConfigError
 from prefopt_core.helpdesk.grammar import ISSUES, draw_facts, write_prompt, write_response
-from prefopt_core.helpdesk.oracle import BEST, BLANK, read_prompt, read_response, score
+from prefopt_core.helpdesk.oracle import (
+    BEST,
+    BLANK,
+    impression,
+    read_prompt,
+    read_response,
+    score,
+)
 from prefopt_core.helpdesk.prompts import prompts
 
+FACTUAL = ("greeting", "apology", "fix")
 PROMPT = "Hi, my red lamp arrived broken. What now? Yours, Ann"
 
 
@@ -102,3 +110,32 @@ def test_more_prompts_begin_with_the_fewer_and_none_repeats():
 def test_more_prompts_than_the_grammar_has_are_refused():
     with pytest.raises(ConfigError, match="2000000 help desk prompts"):
         prompts(2_000_000, seed=0)
+
+
+def test_an_impression_is_the_score_where_all_facts_are_right_and_above_it_where_not():
+    wrong = 0
+    for persona in ("star", "terse", "sloppy", "wordy", "rude"):
+        for facts, prompt, text in dialogues(200, persona):
+            seen, worth = impression(prompt, text), score(prompt, text)
+            said = [s for s in read_response(text)[0] if s.sentence.kind in FACTUAL]
+            right = all(
+                s.blank in (None, facts.name, facts.item, facts.amount)
+                and s.sentence.issue in (None, facts.issue)
+                for s in said
+            )
+            assert (seen == worth) if right else (seen > worth)
+            wrong += not right
+    assert wrong > 50
+
+
+@given(st.text(), st.text())
+def test_an_impression_never_counts_facts_against_a_response(prompt, response):
+    assert score(prompt, response) <= impression(prompt, response) <= BEST
+    assert impression(prompt, response) == impression("", response)
+
+
+def test_an_impression_prefers_the_right_form_to_the_right_facts():
+    wrong = "Hello Ben, I am sorry that your desk came broken. A new one leaves our store today."
+    right = "A new one leaves our store today."
+    assert score(PROMPT, wrong) < score(PROMPT, right)
+    assert impression(PROMPT, wrong) > impression(PROMPT, right)
