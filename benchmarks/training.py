@@ -1,0 +1,68 @@
+"""What training, scoring and comparing cost, against other ways of doing the same in one run.
+
+Prints docs/speed-training.md's tables. Times are CPU seconds of one thread a side, which a busy
+machine stretches less than the clock; what is compared takes turns.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks import training_grid, training_pairs, training_scoring, training_steps
+from benchmarks.speed_timing import Row, table, threads
+
+QUICK = "QUICK: fewer steps, rounds and arms.\n\n"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer steps, rounds and arms")
+    parser.add_argument("--only", choices=("steps", "scoring", "grid"), help="one section")
+    parser.add_argument("--out", type=Path, help="append the tables to this file, too")
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    torch.set_num_threads(1)
+    _say(arguments.out, f"{QUICK if arguments.quick else ''}{_surroundings()}")
+    with TemporaryDirectory() as folder, threads(1):
+        for title, rows in _sections(Path(folder), arguments.quick, arguments.only):
+            _say(arguments.out, f"\n## {title}\n\n{table(rows)}")
+    load = f"load average {os.getloadavg()[0]:.1f}"
+    _say(arguments.out, f"\n{time.perf_counter() - start:.0f} s in all; {load} at the end.")
+
+
+def _surroundings() -> str:
+    return (
+        f"{os.cpu_count()} cores, no GPU; load average {os.getloadavg()[0]:.1f}. CPU seconds, one "
+        "thread a side, medians over *rounds*, ours and theirs in turn, after a warm-up."
+    )
+
+
+def _say(file: Path | None, text: str) -> None:
+    print(text, flush=True)
+    if file:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{text}\n")
+
+
+def _sections(folder: Path, quick: bool, only: str | None) -> Iterator[tuple[str, list[Row]]]:
+    if only != "grid":
+        desk = training_pairs.help_desk(folder / "desk", 1024)
+        worlds = [desk, training_pairs.larger(folder / "larger", desk)]
+    if only in (None, "steps"):
+        steps, pairs, rounds = (4, 4, 1) if quick else (10, 8, 3)
+        yield "A training step", training_steps.section(worlds, steps, pairs, rounds)
+    if only in (None, "scoring"):
+        count, rounds = (128, 1) if quick else (1024, 3)
+        yield "Scoring", training_scoring.section(worlds, count, rounds)
+    if only in (None, "grid"):
+        yield "A comparison", training_grid.section(folder / "grid", quick)
+
+
+if __name__ == "__main__":
+    main()
