@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks import training_grid, training_pairs, training_scoring, training_steps
+from benchmarks import training_grid, training_scoring, training_steps
 from benchmarks.speed_timing import Row, table, threads
+from benchmarks.training_pairs import World, help_desk, larger
 
 QUICK = "QUICK: fewer steps, rounds and arms.\n\n"
 
@@ -51,17 +52,22 @@ def _say(file: Path | None, text: str) -> None:
 
 
 def _sections(folder: Path, quick: bool, only: str | None) -> Iterator[tuple[str, list[Row]]]:
-    if only != "grid":
-        desk = training_pairs.help_desk(folder / "desk", 1024)
-        worlds = [desk, training_pairs.larger(folder / "larger", desk)]
-    if only in (None, "steps"):
-        steps, pairs, rounds = (4, 4, 1) if quick else (10, 8, 3)
-        yield "A training step", training_steps.section(worlds, steps, pairs, rounds)
-    if only in (None, "scoring"):
-        count, rounds = (128, 1) if quick else (1024, 3)
-        yield "Scoring", training_scoring.section(worlds, count, rounds)
+    steps, pairs, sequences, rounds = (4, 4, 128, 1) if quick else (10, 8, 1024, 3)
+    for world in _worlds(folder) if only != "grid" else ():
+        if only != "scoring":
+            rows = training_steps.compare(world, steps, pairs, rounds)
+            yield f"A training step: {world.name}", rows
+        if only != "steps":
+            rows = training_scoring.compare(world, sequences, rounds)
+            yield f"Scoring: {world.name}", rows
     if only in (None, "grid"):
         yield "A comparison", training_grid.section(folder / "grid", quick)
+
+
+def _worlds(folder: Path) -> Iterator[World]:
+    desk = help_desk(folder / "desk", 1024)
+    yield desk
+    yield larger(folder / "larger", desk)
 
 
 if __name__ == "__main__":

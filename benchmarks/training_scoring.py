@@ -15,34 +15,29 @@ SAME = 1e-4
 """Sums of some twenty log-probabilities may differ by so much: padding changes the rounding."""
 
 
-def section(worlds: list[World], count: int, rounds: int) -> list[Row]:
+def compare(world: World, count: int, rounds: int) -> list[Row]:
     """Both orders in turn, CPU seconds per sequence."""
-    rows = []
-    for world in worlds:
-        sequences, config = world.sequences[:count], ScoringConfig()
-        network = load_model(world.folder)
-        sums: dict[str, np.ndarray] = {}
-        taken: dict[str, list[float]] = {"by length": [], "in file order": []}
-        for turn in range(rounds + 1):
-            for way, seconds in taken.items():
-                started = time.process_time()
-                if way == "by length":
-                    sums[way] = scoring.sequence_logps(world.folder, sequences, config)
-                else:
-                    sums[way] = _in_file_order(network, sequences, config.batch_size)
-                if turn:  # the first is warm-up
-                    seconds.append((time.process_time() - started) / count)
-        ours, theirs = (Time(float(np.median(t)), len(t)) for t in taken.values())
-        gap = float(np.abs(sums["by length"] - sums["in file order"]).max())
-        size = config.batch_size
-        rows += [
-            faster(f"{world.name}: by length, batches of {size}", "file order", ours, theirs),
-            figure(
-                f"{world.name}: sums, largest difference", f"{gap:.1e}", "file order", "",
-                f"≤ {SAME:g}", gap <= SAME,
-            ),
-        ]  # fmt: skip
-    return [*rows, _padding(worlds[0].sequences[:count], ScoringConfig().batch_size)]
+    sequences, config = world.sequences[:count], ScoringConfig()
+    size, network = config.batch_size, load_model(world.folder)
+    ways = {
+        "by length": lambda: scoring.sequence_logps(world.folder, sequences, config),
+        "in file order": lambda: _in_file_order(network, sequences, size),
+    }
+    sums: dict[str, np.ndarray] = {}
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            started = time.process_time()
+            sums[name] = way()
+            if turn:  # the first is warm-up
+                taken[name].append((time.process_time() - started) / count)
+    ours, theirs = (Time(float(np.median(t)), len(t)) for t in taken.values())
+    gap = float(np.abs(sums["by length"] - sums["in file order"]).max())
+    return [
+        faster(f"a sequence, by length, batches of {size}", "in file order", ours, theirs),
+        figure("sums, largest difference", f"{gap:.1e}", target=f"≤ {SAME:g}", met=gap <= SAME),
+        _padding(sequences, size),
+    ]
 
 
 def _in_file_order(

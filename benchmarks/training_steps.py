@@ -53,12 +53,8 @@ class Untokenised(DPOTrainer):
         """Not measured."""
 
 
-def section(worlds: list[World], steps: int, batch: int, rounds: int) -> list[Row]:
-    """All trainings of each model in turn, so many rounds."""
-    return [row for world in worlds for row in _compare(world, steps, batch, rounds)]
-
-
-def _compare(world: World, steps: int, batch: int, rounds: int) -> list[Row]:
+def compare(world: World, steps: int, batch: int, rounds: int) -> list[Row]:
+    """All trainings in turn, so many rounds."""
     pairs = pairs_of(world, steps * batch)
     settings = {"learning_rate": 1e-4, "batch_size": batch, "micro_batch_size": batch}
     dpo = TrainingConfig(**settings)
@@ -79,14 +75,14 @@ def _compare(world: World, steps: int, batch: int, rounds: int) -> list[Row]:
     for _ in range(rounds):
         for name, way in ways.items():
             courses[name].append(_run(way))
-    return _rows(world.name, courses)
+    return _rows(courses)
 
 
-def _rows(name: str, courses: dict[str, list[Course]]) -> list[Row]:
+def _rows(courses: dict[str, list[Course]]) -> list[Row]:
     step = {way: _median([s for c in found for s in c.steps[1:]]) for way, found in courses.items()}
     whole = {way: _median([c.whole for c in found]) for way, found in courses.items()}
-    length, given = len(courses["ours"][0].steps), f"{name}: step, reference given"
-    everything, noise = f"{name}: scoring, set-up, {length} steps", f"{name}: step, noise detection"
+    length, given = len(courses["ours"][0].steps), "step, reference given"
+    everything, noise = f"scoring, set-up, {length} steps", "step, noise detection"
     rows = [
         faster(given, "TRL, reference in every step", step["ours"], step["TRL"]),
         faster(given, "TRL, precomputed", step["ours"], step["TRL, precomputed"]),
@@ -101,7 +97,7 @@ def _rows(name: str, courses: dict[str, list[Course]]) -> list[Row]:
         shown = f"{ours[0]:.6f} … {ours[-1]:.6f}"
         rows.append(
             figure(
-                f"{name}: losses of {length} steps, largest difference {gap:.1e}", shown, way,
+                f"losses of {length} steps, largest difference {gap:.1e}", shown, way,
                 f"{courses[way][0].losses[0]:.6f} … {courses[way][0].losses[-1]:.6f}",
                 f"≤ {SAME:g}", gap <= SAME,
             )
