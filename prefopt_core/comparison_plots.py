@@ -36,7 +36,7 @@ def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None =
     alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]
     figure = new_figure(9.5, 4.0)
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS))
-    count, used = len(alone) + len(lines), sorted({*table["labels"]} - {0}) or [1]
+    count, used = len(alone) + len(lines), _labels(table, alone, lines)
     for axis, metric in zip(panels, METRICS, strict=True):
         drawn = {arm: curve(table, arm, metric) for arm in alone}
         drawn |= {name: budgets(table, own, metric) for name, own in lines.items()}
@@ -54,13 +54,22 @@ def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None =
             axis.set_xticks(ticks, [f"{labels:,}" for labels in ticks], rotation=40)
             axis.minorticks_off()
     panels[0].axhline(0.5, color=GREY, linewidth=1)
-    panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    panels[0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
     handles, names = panels[0].get_legend_handles_labels()
     columns = min(len(names), 5)
     figure.legend(
         handles, names, loc="outside lower center", ncols=columns, fontsize=9, frameon=False
     )
     return data_url(figure)
+
+
+def _labels(
+    table: pl.DataFrame, alone: Sequence[str], lines: Mapping[str, Sequence[str]]
+) -> list[int]:
+    """The numbers of labels, above 0, at which something is drawn; ascending."""
+    curves = [curve(table, arm, METRICS[0]) for arm in alone]
+    curves += [budgets(table, own, METRICS[0]) for own in lines.values()]
+    return sorted({round(p.labels) for points in curves for p in points} - {0}) or [1]
 
 
 def _apart(numbers: Sequence[int]) -> list[int]:
@@ -90,22 +99,20 @@ def _draw_curve(
 def plot_differences(found: Sequence[Difference]) -> str:
     """Each arm minus what it is compared with: mean, interval, every seed; as a `data:` URL."""
     rows = list(dict.fromkeys((difference.arm, difference.other) for difference in found))
-    several = len({other for _, other in rows}) > 1
-    figure = new_figure(9.5, 1.3 + 0.45 * len(rows))
+    figure = new_figure(9.5, 1.3 + 0.3 * len(rows))
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS), sharey=True)
-    minus = "of its own baseline" if several else f"of {rows[0][1]}"
     for axis, metric in zip(panels, METRICS, strict=True):
         for difference in found:
             if difference.metric == metric:
                 _draw_difference(axis, difference, rows.index((difference.arm, difference.other)))
         axis.axvline(0, color=GREY, linewidth=1)
-        label_axis(axis, f"{TITLES[metric]}, minus that {minus}")
+        label_axis(axis, TITLES[metric].partition(" over ")[0])
         axis.grid(visible=False)
-    names = [f"{arm} − {other}" if several else arm for arm, other in rows]
-    panels[0].set_yticks(range(len(rows)), names)
+    panels[0].set_yticks(range(len(rows)), [f"{arm} − {other}" for arm, other in rows])
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     panels[0].xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.3g}")
-    panels[0].set_xlabel("percentage points", fontsize=9)
+    panels[0].set_xlabel("difference in percentage points", fontsize=9)
+    panels[1].set_xlabel("difference", fontsize=9)
     return data_url(figure)
 
 

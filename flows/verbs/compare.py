@@ -14,6 +14,7 @@ from rich.table import Table
 from flows.server import prefect_server
 from flows.verbs.run import changes_of
 from prefopt_core.comparison_page import Part, Picture, in_markdown, parts_of, with_files
+from prefopt_core.errors import ConfigError
 from prefopt_core.presets import Comparison, load_comparison
 from prefopt_core.stages import Outcome
 from prefopt_core.store import Store
@@ -22,6 +23,8 @@ from prefopt_core.store import Store
 def compare(arguments: argparse.Namespace) -> None:
     """Run what the store does not hold yet, and print what it came to."""
     seeds = {"seeds": arguments.seeds, "first_seed": arguments.first_seed}
+    if arguments.workers < 1:
+        raise ConfigError(f"--workers is {arguments.workers}: it takes one at least.")
     given = {name: value for name, value in seeds.items() if value is not None}
     comparison = load_comparison(arguments.preset, changes_of(arguments.changes), **given)
     console = Console()

@@ -1,0 +1,58 @@
+"""Scoring in batches of like lengths against batches in file order, padded to their longest."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.speed_timing import Row, Time, faster, figure
+from benchmarks.training_pairs import World
+from prefopt_core import scoring
+from prefopt_core.config import ScoringConfig
+from prefopt_core.models import load_model
+
+SAME = 1e-4
+"""Sums of some twenty log-probabilities may differ by so much: padding changes the rounding."""
+
+
+def compare(world: World, count: int, rounds: int) -> list[Row]:
+    """Both orders in turn, CPU seconds per sequence."""
+    sequences, config = world.sequences[:count], ScoringConfig()
+    size, network = config.batch_size, load_model(world.folder)
+    ways = {
+        "by length": lambda: scoring.sequence_logps(world.folder, sequences, config),
+        "in file order": lambda: _in_file_order(network, sequences, size),
+    }
+    sums: dict[str, np.ndarray] = {}
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            started = time.process_time()
+            sums[name] = way()
+            if turn:  # the first is warm-up
+                taken[name].append((time.process_time() - started) / count)
+    ours, theirs = (Time(float(np.median(t)), len(t)) for t in taken.values())
+    gap = float(np.abs(sums["by length"] - sums["in file order"]).max())
+    return [
+        faster(f"a sequence, by length, batches of {size}", "in file order", ours, theirs),
+        figure("sums, largest difference", f"{gap:.1e}", target=f"≤ {SAME:g}", met=gap <= SAME),
+        _padding(sequences, size),
+    ]
+
+
+def _in_file_order(
+    network: object, sequences: Sequence[tuple[list[int], list[int]]], size: int
+) -> np.ndarray:
+    starts = range(0, len(sequences), size)
+    return np.concatenate([scoring._batch_logps(network, sequences[i : i + size]) for i in starts])
+
+
+def _padding(sequences: Sequence[tuple[list[int], list[int]]], size: int) -> Row:
+    lengths = np.array([len(prompt) + len(response) for prompt, response in sequences])
+    shares = []
+    for order in (-np.sort(-lengths), lengths):
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        shares.append(1 - lengths.sum() / sum(len(b) * b.max() for b in batches))
+    spread = "–".join(f"{q:.0f}" for q in np.quantile(lengths, [0, 0.5, 1]))
+    name = f"padding, {len(lengths)} sequences of {spread} tokens (least–median–most)"
+    return figure(name, f"{shares[0]:.0%}", "file order", f"{shares[1]:.0%}")
