@@ -6,10 +6,10 @@ from random import Random
 
 import polars as pl
 
-from prefopt_core.config import ScoringConfig
 from prefopt_core.helpdesk.grammar import draw_facts, write_prompt, write_response
 from prefopt_core.helpdesk.pretraining import pretrain
-from prefopt_core.scoring import sequence_logps, tokenised
+from prefopt_core.scoring.table import tokenised
+from prefopt_core.scoring.transformers_local import score
 from prefopt_core.tokens import load_tokenizer
 
 
@@ -72,7 +72,7 @@ def _sequences(model: Path, count: int) -> list[tuple[list[int], list[int]]]:
 
 def pairs_of(world: World, count: int) -> pl.DataFrame:
     """Pairs with their reference log-probabilities, all self-labelled: noise detection has work."""
-    logps = sequence_logps(world.folder, world.sequences[: 2 * count], ScoringConfig())
+    logps = score(world.folder, world.sequences[: 2 * count])
     chosen, rejected = world.sequences[: 2 * count : 2], world.sequences[1 : 2 * count : 2]
     return pl.DataFrame(
         {

@@ -7,21 +7,20 @@ import numpy as np
 
 from benchmarks.speed_timing import Row, Time, faster, figure
 from benchmarks.training_pairs import World
-from prefopt_core import scoring
-from prefopt_core.config import ScoringConfig
 from prefopt_core.models import load_model
+from prefopt_core.scoring import transformers_local
 
+BATCH = 32
 SAME = 1e-4
 """Sums of some twenty log-probabilities may differ by so much: padding changes the rounding."""
 
 
 def compare(world: World, count: int, rounds: int) -> list[Row]:
     """Both orders in turn, CPU seconds per sequence."""
-    sequences, config = world.sequences[:count], ScoringConfig()
-    size, network = config.batch_size, load_model(world.folder)
+    sequences, network = world.sequences[:count], load_model(world.folder)
     ways = {
-        "by length": lambda: scoring.sequence_logps(world.folder, sequences, config),
-        "in file order": lambda: _in_file_order(network, sequences, size),
+        "by length": lambda: transformers_local.score(world.folder, sequences, batch_size=BATCH),
+        "in file order": lambda: _in_file_order(network, sequences, BATCH),
     }
     sums: dict[str, np.ndarray] = {}
     taken: dict[str, list[float]] = {way: [] for way in ways}
@@ -34,9 +33,9 @@ def compare(world: World, count: int, rounds: int) -> list[Row]:
     ours, theirs = (Time(float(np.median(t)), len(t)) for t in taken.values())
     gap = float(np.abs(sums["by length"] - sums["in file order"]).max())
     return [
-        faster(f"a sequence, by length, batches of {size}", "in file order", ours, theirs),
+        faster(f"a sequence, by length, batches of {BATCH}", "in file order", ours, theirs),
         figure("sums, largest difference", f"{gap:.1e}", target=f"≤ {SAME:g}", met=gap <= SAME),
-        _padding(sequences, size),
+        _padding(sequences, BATCH),
     ]
 
 
@@ -44,7 +43,8 @@ def _in_file_order(
     network: object, sequences: Sequence[tuple[list[int], list[int]]], size: int
 ) -> np.ndarray:
     starts = range(0, len(sequences), size)
-    return np.concatenate([scoring._batch_logps(network, sequences[i : i + size]) for i in starts])
+    batches = [sequences[start : start + size] for start in starts]
+    return np.concatenate([transformers_local._batch_logps(network, batch) for batch in batches])
 
 
 def _padding(sequences: Sequence[tuple[list[int], list[int]]], size: int) -> Row:

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from prefopt_core.config import ScoringConfig
 from prefopt_core.inputs.preferences import SeedConfig, read_preferences
-from prefopt_core.scoring import score_preferences
+from prefopt_core.scoring.table import score_preferences
 from prefopt_core.training.log import FLAGGED, STEPS, read_log, write_log
 from prefopt_core.training.settings import TrainingConfig
 from prefopt_core.training.table import train_on
