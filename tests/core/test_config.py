@@ -6,7 +6,13 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from prefopt_core.config import GenerationConfig, PromptsConfig, SelectionConfig
+from prefopt_core.config import (
+    AnnotatorConfig,
+    GenerationConfig,
+    JudgeConfig,
+    PromptsConfig,
+    SelectionConfig,
+)
 from prefopt_core.errors import ConfigError
 from prefopt_core.experiments import load_run
 from prefopt_core.registry import Registry
@@ -246,3 +252,27 @@ def test_registry_imports_nothing_until_a_name_is_used():
 def test_registry_reports_every_problem_at_once():
     with pytest.raises(ConfigError, match=r"'diversity_wight'.*'diversity_weight'.*setting 'x'"):
         STRATEGIES.complete_params("aepo", {"diversity_wight": 1, "x": 2})
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"), [("initial", "start"), ("previous", "second"), ("none", None)]
+)
+def test_the_judge_is_compared_with_one_of_the_policies_so_far(reference, expected):
+    judge = JudgeConfig(reference=reference)
+    assert judge.against(["start", "second", "now"]) == expected
+    assert judge.against(["start", "now"]) == (expected and "start")
+
+
+def test_a_judge_that_is_not_the_policy_has_no_reference():
+    function = {"function": "json:dumps"}
+    for reference in ("initial", "previous", "none"):
+        judge = JudgeConfig(annotator="function", params=function, reference=reference)
+        assert judge.against(["start", "now"]) is None
+
+
+def test_the_reference_enters_a_key_by_its_log_probabilities_only():
+    parts = [JudgeConfig(reference=r).key_part() for r in ("initial", "previous", "none")]
+    assert parts[0] == parts[1] == parts[2] == AnnotatorConfig(annotator="policy").key_part()
+    assert JudgeConfig(params={"length_penalty": 0.1}).key_part() != parts[0]
+    with pytest.raises(ValidationError, match="'initial', 'previous' or 'none'"):
+        JudgeConfig(reference="last")
