@@ -13,6 +13,8 @@ Row = Mapping[str, Any]
 Figures = Mapping[str, Row]
 """The figures of one round: metric → its row."""
 
+ENOUGH = 20
+"""Intervals of fewer values than that warn of nothing."""
 LONGER = 1.25
 """Responses so many times as long as the start policy's are worth a word."""
 OVERCONFIDENT = 0.1
@@ -28,7 +30,8 @@ DISPLACED = -1.0
 def advise(metrics: pl.DataFrame) -> list[str]:
     """Warnings on the rounds of a run, the newest round last; [] if nothing is amiss."""
     rounds: dict[int, dict[str, Row]] = {}
-    for row in metrics.sort("round").iter_rows(named=True):
+    known = metrics.filter(pl.col("low").is_null() | (pl.col("n") >= ENOUGH))
+    for row in known.sort("round").iter_rows(named=True):
         rounds.setdefault(row["round"], {})[row["metric"]] = row
     start = rounds.get(0, {})
     return [
@@ -114,7 +117,7 @@ def _flags(now: Figures, start: Figures) -> Iterator[str]:
     if wrong and right and wrong["high"] < 1 - right["value"]:
         yield (
             f"the pairs that noise detection flags are wrong less often ({_percent(wrong)}) than "
-            f"the others ({1 - right['value']:.0%}). Use `training.loss: dpo`."
+            f"self-labels on the whole ({1 - right['value']:.0%}). Use `training.loss: dpo`."
         )
 
 

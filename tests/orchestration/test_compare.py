@@ -117,8 +117,8 @@ def test_the_table_holds_what_the_runs_alone_measure(tiny, run):
 def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, prefopt, tmp_path):
     code, output, _ = prefopt("presets/tiny.yaml", "--plan", "--seeds", 3)
     assert code == 0
-    assert re.search(r"aepo, seed 1 +│ 32 of 32 ", output)
-    assert re.search(r"aepo, seed 2 +│ 0 of 32 +│ ≤ 12", output)
+    stages = re.search(r"aepo, seed 1 +│ (\d+) of \1 ", output)[1]
+    assert re.search(rf"aepo, seed 2 +│ 0 of {stages} +│ ≤ 12", output)
     assert "4 of 6 runs are in the store" in output
 
     listener = Listener()
@@ -129,7 +129,8 @@ def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, pr
     out = tmp_path / "out"
     code, output, _ = prefopt("presets/tiny.yaml", "--no-server", "--out", out)
     assert code == 0
-    assert "4 of 4  aepo, seed 1: " in output
+    assert "aepo, seed 1: " in output
+    assert "2 of 2 seeds are compared" in output
     assert re.search(r"random \(baseline\) +│ 2 +│ 12 ", output)
     assert "Holm" in output
     assert {path.name for path in out.iterdir()} == {
@@ -152,7 +153,8 @@ def test_a_killed_comparison_goes_on_where_it_was(tiny, store, command, tools, c
     tools.kill(first)
     before = {path: path.stat().st_mtime_ns for path in store.root.glob("manifests/*/*.json")}
     printed, _ = start().communicate(timeout=120)
-    assert "2 of 2  aepo, seed 0" in printed
+    assert "aepo, seed 0: " in printed
+    assert "1 of 1 seeds are compared" in printed
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert contents(store).items() <= undisturbed.items()
 
@@ -171,6 +173,48 @@ def test_a_cell_that_fails_is_named_and_runs_alone(tiny, prefopt, tmp_path):
     settings = yaml.safe_load(Path(alone).read_text())
     assert (settings["seed"], settings["selection"]["strategy"]) == (0, "random")
     assert main(["run", alone, "--no-server", "--quiet"]) == 2
+
+
+@pytest.mark.slow
+def test_several_workers_come_to_the_same_table(tiny, store, prefopt):
+    shutil.rmtree(store.root)
+    code, output, _ = prefopt("presets/tiny.yaml", "--no-server", "--workers", 2)
+    assert code == 0
+    assert "2 of 2 seeds are compared" in output
+    listener = Listener()
+    with session(Session(observer=listener)):
+        assert compare.fn(tiny.comparison).table == tiny.compared.table
+    assert all(cached for _, cached in listener.outcomes)
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_in_a_worker_is_named_too(tiny, prefopt, tmp_path):
+    file = tmp_path / "broken.py"
+    file.write_text("def score(prompt, response):\n    return 'good'\n")
+    changes = ["--workers", 2, f"annotation.params.function={file}:score"]
+    code, _, error = prefopt("presets/tiny.yaml", "--no-server", "--quiet", *changes)
+    assert code == 2
+    assert "This was random, seed 0" in error
+    assert "The same command goes on from here" in error
+    alone = re.search(r"`prefopt run (\S+)`", error)[1]
+    assert yaml.safe_load(Path(alone).read_text())["seed"] == 0
+
+
+@pytest.mark.slow
+def test_workers_run_their_cells_in_the_prefect_of_the_run(tiny, prefect, monkeypatch):
+    from prefect.client.orchestration import get_client
+
+    monkeypatch.setenv("PREFECT_API_URL", prefect)  # as the command line does
+    with get_client(sync_client=True) as client:
+        before = {run.id for run in client.read_flow_runs()}
+        state = compare(tiny.comparison, 2, return_state=True)
+        runs = [run for run in client.read_flow_runs() if run.id not in before]
+    assert state.is_completed()
+    assert state.result().table == tiny.compared.table
+    assert {"aepo, seed 0", "aepo, seed 1", "random, seed 0", "random, seed 1"} < {
+        run.name for run in runs
+    }
+    assert {run.state.name for run in runs} == {"Completed"}
 
 
 @pytest.mark.slow
@@ -212,6 +256,7 @@ def test_what_is_wrong_ends_in_one_line_before_anything_runs(prefopt, pools, sto
         (["presets/tiny.yaml", "seed=1"], "--first-seed"),
         (["presets/tiny.yaml", "selection.kk=1"], "Did you mean 'k'"),
         (["presets/tiny.yaml", "--seeds", "0"], "seeds"),
+        (["presets/tiny.yaml", "--workers", "0"], "--workers is 0"),
     ):
         code, _, error = prefopt(*arguments, "--no-server")
         assert (code, error.count("\n")) == (2, 1)

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from prefopt_core.files import content_digest
-from prefopt_core.helpdesk.pretraining import pretrain
+from prefopt_core.helpdesk.grammar import PERSONAS, draw_facts, write_prompt, write_response
+from prefopt_core.helpdesk.pretraining import _dialogue, pretrain
 from prefopt_core.tokens import load_tokenizer, prompt_ids
 
 SMALL = {"steps": 8, "batch_size": 8, "hidden_size": 32, "layers": 1, "vocabulary": 400}
@@ -62,6 +64,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(model, tmp_path
     pretrain(tmp_path / "other", tmp_path / "work-2", 1, **SMALL)
     assert content_digest(tmp_path / "again") == content_digest(model)
     assert content_digest(tmp_path / "other") != content_digest(model)
+
+
+def test_the_usual_share_of_stars_gives_the_dialogues_there_were_without_the_setting():
+    for seed in range(200):
+        rng, before = Random(seed), Random(seed)
+        facts = draw_facts(before)
+        expected = write_prompt(facts, before), write_response(facts, before)
+        assert _dialogue(rng, PERSONAS["star"].share) == expected
+
+
+def test_another_share_of_stars_gives_another_model(model, tmp_path):
+    for name, stars in (("usual", PERSONAS["star"].share), ("few", 0.01)):
+        pretrain(tmp_path / name, tmp_path / f"work-{name}", 0, **SMALL, stars=stars)
+    assert content_digest(tmp_path / "usual") == content_digest(model)
+    assert content_digest(tmp_path / "few") != content_digest(model)
 
 
 @pytest.mark.slow

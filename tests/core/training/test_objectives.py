@@ -54,6 +54,7 @@ def test_a_config_holds_all_settings_of_its_loss():
         "warm_up": 0.2,
         "threshold": "running",
         "window": 50,
+        "doubts": "self",
     }
     assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
     lora = TrainingConfig(lora=LoraConfig(target_modules=("q_proj",)))
