@@ -4,8 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.config import ScoringConfig
-from prefopt_core.scoring import sequence_logps
+from prefopt_core.scoring.transformers_local import score
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def test_spin_buys_labels_once_and_then_plays_against_itself(run, spin, store, t
     pairs = store.read(result.preferences)
     for side in ("chosen", "rejected"):
         sequences = list(zip(pairs["prompt_token_ids"], pairs[f"{side}_token_ids"], strict=True))
-        scored = sequence_logps(store.open_model(shorter.policy), sequences, ScoringConfig())
+        scored = score(store.open_model(shorter.policy), sequences)
         assert np.array(scored) == pytest.approx(pairs[f"ref_{side}_logps"].to_numpy(), abs=1e-3)
     assert (pairs["chosen_id"] != pairs["rejected_id"]).all()
     assert pairs["prompt_id"].is_unique().all()
