@@ -30,7 +30,7 @@ FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
 PATIENCE_S = 20.0
 """For a process to end by itself before it is killed, and then to be gone."""
 
-_PROBLEM = re.compile(r"\b(?:\w+\.)*\w*(?:Error|Exception): .+")
+_PROBLEM = re.compile(r"\b(?:\w+\.)*\w*(?:Error|Exception): .+(?:\n  \S.*)?")
 _SYMPTOMS = ("Engine core init", "EngineDeadError", "EngineCore encountered", "WorkerProc init")
 """How vLLM's own lines begin that only say that something is wrong elsewhere."""
 
@@ -111,10 +111,12 @@ class Link:
 def cause(log: str) -> str:
     r"""The error that a log ends with, rather than those that follow from it; else its last lines.
 
+    An indented line behind it belongs to it: pydantic says there what is wrong.
+
     >>> cause("(Core) ERROR ValueError: No memory.\nRuntimeError: Engine core init failed.")
     'ValueError: No memory.'
     """
-    found = [match[0] for line in log.splitlines() if (match := _PROBLEM.search(line))]
+    found = [" ".join(match[0].split()) for match in _PROBLEM.finditer(log)]
     roots = [problem for problem in found if not any(s in problem for s in _SYMPTOMS)]
     last = [line.strip() for line in log.splitlines() if line.strip()][-3:]
     return (roots or found or [" / ".join(last) or "it said nothing."])[-1]

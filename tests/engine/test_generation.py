@@ -64,8 +64,9 @@ def test_logps_are_the_models_own_at_temperature_one(write_with, token_logps, pa
         assert r.logps == pytest.approx(float(expected), abs=1e-3)
 
 
-@pytest.mark.parametrize("params", [{"temperature": 0.01}, {"top_k": 1}, {"top_p": 1e-6}], ids=str)
-def test_the_limit_of_every_setting_is_greedy(write_with, token_logps, params):
+# Not of the temperature: vLLM takes none below 0.01, and there the two likeliest may still tie.
+@pytest.mark.parametrize("params", [{"top_k": 1}, {"top_p": 1e-6}, {"min_p": 1.0}], ids=str)
+def test_the_limit_of_every_truncation_is_greedy(write_with, token_logps, params):
     for row in write_with(n=2, **params):
         assert row[0] == row[1]
         likeliest = token_logps(row[0].prompt_token_ids, row[0].token_ids)[:-1].argmax(-1)
@@ -97,8 +98,8 @@ def test_tokens_are_as_frequent_as_softmax_says(write_with, token_logps, asked, 
     [
         ({"top_k": 3}, lambda p: set(np.argsort(-p)[:3])),
         (
-            {"top_p": 0.8},
-            lambda p: set(np.argsort(-p)[: int((np.sort(p)[::-1].cumsum() < 0.8).sum()) + 1]),
+            {"top_p": 0.3},
+            lambda p: set(np.argsort(-p)[: int((np.sort(p)[::-1].cumsum() < 0.3).sum()) + 1]),
         ),
         ({"min_p": 0.3}, lambda p: set(np.flatnonzero(p >= 0.3 * p.max()))),
     ],
