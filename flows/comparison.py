@@ -113,5 +113,6 @@ def _summarise(done: list[tuple[Cell, Result]], comparison: Comparison) -> Compa
         [len(result.metrics) for _, result in done],
         [cell.arm for cell, _ in done],
         [cell.config.seed for cell, _ in done],
+        [result.kept for _, result in done],
     )
     return Compared(table, report_comparison(table, comparison))

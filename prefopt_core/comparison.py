@@ -50,7 +50,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Difference:
-    """An arm's last round minus another's, seed by seed."""
+    """What an arm returned minus what another did, seed by seed."""
 
     arm: str
     other: str
@@ -87,7 +87,10 @@ class Difference:
 
 
 def collect(
-    metrics: Sequence[pl.DataFrame], arms: Sequence[str], seeds: Sequence[int]
+    metrics: Sequence[pl.DataFrame],
+    arms: Sequence[str],
+    seeds: Sequence[int],
+    kept: Sequence[int],
 ) -> pl.DataFrame:
     """Put the figures of many runs into one table.
 
@@ -95,37 +98,52 @@ def collect(
         metrics: One `metrics` table per run, with all its rounds.
         arms: The arm of each run.
         seeds: The seed of each run.
+        kept: The round of each run whose policy it returned (`evaluation.keep`). Later ones are
+            left out, but not what they cost.
 
     Returns:
         The `comparison` table.
     """
     runs = [
-        run.join(_labels(run), "round", maintain_order="left").select(
+        _figures(run, last)
+        .join(_labels(run, last), "round", maintain_order="left")
+        .select(
             pl.lit(arm).alias("arm"), pl.lit(seed, pl.Int64).alias("seed"),
             "round", "metric", "value", "labels",
         )
-        for run, arm, seed in zip(metrics, arms, seeds, strict=True)
+        for run, arm, seed, last in zip(metrics, arms, seeds, kept, strict=True)
     ]  # fmt: skip
     return pl.concat([pl.DataFrame(schema=TABLES["comparison"].columns), *runs])
 
 
-def _labels(run: pl.DataFrame) -> pl.DataFrame:
-    """(round, labels used up to then). Pairs for which none was bought were given: two each."""
+def _figures(run: pl.DataFrame, kept: int) -> pl.DataFrame:
+    """(round, metric, value) up to the round that was kept."""
+    figures = run.filter(pl.col("round") <= kept).select("round", "metric", "value")
+    if kept:
+        return figures
+    # The start policy is not measured against itself; it wins half.
+    own = pl.DataFrame({"round": [0], "metric": ["win_rate"], "value": [0.5]}, figures.schema)
+    return pl.concat([figures, own])
+
+
+def _labels(run: pl.DataFrame, kept: int) -> pl.DataFrame:
+    """(round, labels used up to then, or at all). Pairs that were given took two each."""
     counts = run.pivot("metric", index="round", values="value").sort("round").fill_null(0)
     bought, given = pl.col("labels"), 2 * pl.col("gold_pairs")
     used = pl.when(bought > 0).then(bought).otherwise(given)
-    return counts.select("round", labels=used.cum_sum().cast(pl.Int64))
+    so_far = pl.when(pl.col("round") < kept).then(used.cum_sum()).otherwise(used.sum())
+    return counts.select("round", labels=so_far.cast(pl.Int64))
 
 
 def by_seed(table: pl.DataFrame, arm: str, metric: str) -> pl.DataFrame:
-    """(seed, value, labels) of an arm's last round, by seed."""
+    """(seed, value, labels) of what an arm returned, by seed."""
     rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric)
     last = rows.filter(pl.col("round") == pl.col("round").max().over("seed"))
     return last.select("seed", "value", "labels").sort("seed")
 
 
 def final(table: pl.DataFrame, arm: str, metric: str) -> Point | None:
-    """An arm after its last round; None if that was not measured."""
+    """What an arm returned; None if that was not measured."""
     rows = by_seed(table, arm, metric)
     return None if rows.is_empty() else _point(rows, arm, metric)
 
@@ -141,6 +159,8 @@ def after(table: pl.DataFrame, arm: str, metric: str, round_number: int) -> Poin
 def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
     """A metric over the labels used; the start policy wins half against itself."""
     rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric).sort("round", "seed")
+    if metric == "win_rate":
+        rows = rows.filter(pl.col("round") > 0)
     points = [
         _point(group, arm, metric) for _, group in rows.group_by("round", maintain_order=True)
     ]
@@ -148,7 +168,7 @@ def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
 
 
 def budgets(table: pl.DataFrame, arms: Sequence[str], metric: str) -> list[Point]:
-    """Arms that are one method at several budgets, each after its last round, by their labels."""
+    """Arms that are one method at several budgets, by their labels."""
     there = set(arms_of(table))
     points = [final(table, arm, metric) for arm in arms if arm in there]
     return sorted((p for p in points if p), key=lambda point: point.labels)

@@ -60,7 +60,7 @@ _PERCENT = {
 
 
 def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
-    """(header, rows): each arm after its last round."""
+    """(header, rows): what each arm returned."""
     beside = [metric for metric in BESIDE if metric in table["metric"]]
     shown = (*METRICS, *beside)
     header = ["arm", "seeds", "labels", *(_NAMES[metric] for metric in shown)]

@@ -29,8 +29,8 @@ def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None =
 
     Args:
         table: The `comparison` table.
-        lines: Name → arms that are one method at several budgets, each after its last round. The
-            other arms, all of them by default, are lines over their own rounds.
+        lines: Name → arms that are one method at several budgets. The other
+            arms, all of them by default, are lines over their own rounds.
     """
     arms, lines = arms_of(table), lines or {}
     alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from prefopt_core.config import EvaluationConfig
 from prefopt_core.errors import ConfigError
 from prefopt_core.experiments import (
     FLOWS,
@@ -213,11 +214,19 @@ def _check_shared(cell: Cell, baseline: Cell) -> None:
             f"arm {cell.arm}: Without `evaluation` there is nothing to compare. Set it in the base."
         )
     for name in SHARED:
-        if getattr(cell.config, name) != getattr(baseline.config, name):
+        if _shared(cell.config, name) != _shared(baseline.config, name):
             raise ConfigError(
                 f"arm {cell.arm}: Its {name!r} is not that of {baseline.arm!r}. Arms are compared "
                 f"by what they make of the same start and prompts; set `{name}` in the base."
             )
+
+
+def _shared(config: Experiment, name: str) -> Any:
+    """A section, but for what may differ: which rounds a run takes says nothing of how it scores."""
+    section = getattr(config, name)
+    if isinstance(section, EvaluationConfig):
+        return section.model_copy(update={"stop": "never", "keep": "last"})
+    return section
 
 
 def _check_budget(cell: Cell, baseline: Cell) -> None:

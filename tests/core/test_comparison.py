@@ -255,7 +255,7 @@ def compared():
             runs.append(run([0.5, level + more]))
             arms.append(arm)
             seeds.append(seed)
-    return collect(runs, arms, seeds)
+    return collect(runs, arms, seeds, [2] * len(runs))
 
 
 def test_the_table_holds_every_figure_once_and_labels_add_up(compared):
@@ -266,8 +266,17 @@ def test_the_table_holds_every_figure_once_and_labels_add_up(compared):
 
 
 def test_labels_that_were_given_as_pairs_count_too():
-    given = collect([run([0.5, 0.6, 0.6], (0, 0, 0), (None, 6, 0))], ["spa"], [0])
+    given = collect([run([0.5, 0.6, 0.6], (0, 0, 0), (None, 6, 0))], ["spa"], [0], [2])
     assert by_seed(given, "spa", "win_rate")["labels"].to_list() == [12]
+
+
+@pytest.mark.parametrize(("kept", "win_rate"), [(2, 0.55), (1, 0.6), (0, 0.5)])
+def test_an_arm_counts_by_the_round_it_returned_and_by_all_labels_it_took(kept, win_rate):
+    runs = [run([0.6, 0.55])] * 2
+    table = check_table("comparison", collect(runs, ["best", "best"], [0, 1], [kept, 2]))
+    assert by_seed(table, "best", "win_rate").row(0) == (0, win_rate, 12)
+    assert [point.labels for point in curve(table, "best", "win_rate")][:1] == [0]
+    assert len(curve(table, "best", "win_rate")) == 3
 
 
 def test_the_last_round_and_the_way_to_it(compared):
@@ -308,7 +317,7 @@ def test_few_seeds_settle_nothing(compared):
 
 def test_unequal_labels_are_marked_and_explained(preset):
     runs = [run([0.5, 0.6]), run([0.5, 0.7], (0, 8, 0), (None, 4, 0))]
-    table = collect(runs * 2, ["random", "aepo"] * 2, [0, 0, 1, 1])
+    table = collect(runs * 2, ["random", "aepo"] * 2, [0, 0, 1, 1], [1, 2, 1, 2])
     assert unequal(table, [("aepo", "random")]) == [("aepo", "random")]
     for why in ({}, {"aepo": "because"}):
         text = in_markdown(parts_of(table, Comparison(**preset, other_budget=why)), "Title")

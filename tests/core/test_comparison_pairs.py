@@ -54,7 +54,7 @@ def table():
             runs.append(run(rate + seed / 100, labels, **more))
             arms.append(arm)
             seeds.append(seed)
-    return collect(runs, arms, seeds)
+    return collect(runs, arms, seeds, [1] * len(runs))
 
 
 # --- what a preset may say --------------------------------------------------------------------
