@@ -19,7 +19,7 @@ from prefopt_core.helpdesk.grammar import (
 )
 from prefopt_core.progress import silence_libraries
 from prefopt_core.randomness import seed_for
-from prefopt_core.threads import threads_for
+from prefopt_core.threads import SMALL, threads_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainingArguments
@@ -95,7 +95,9 @@ def pretrain(
         )
     )
     examples = _in_batches(_encode(tokenizer, pairs), batch_size, rng)
-    _fit(model, examples, _arguments(work, steps, batch_size, learning_rate, seed))
+    # A GPU would hardly be faster with a small model, and give other bytes.
+    on_cpu = model.num_parameters() < SMALL
+    _fit(model, examples, _arguments(work, steps, batch_size, learning_rate, seed, on_cpu=on_cpu))
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
@@ -169,7 +171,7 @@ def _in_batches(
 
 
 def _arguments(
-    work: Path, steps: int, batch_size: int, learning_rate: float, seed: int
+    work: Path, steps: int, batch_size: int, learning_rate: float, seed: int, *, on_cpu: bool
 ) -> "TrainingArguments":
     from transformers import TrainingArguments
 
@@ -188,7 +190,7 @@ def _arguments(
         train_sampling_strategy="sequential",  # `_in_batches` has made the order
         remove_unused_columns=False,
         dataloader_pin_memory=False,
-        use_cpu=True,  # a GPU would hardly be faster, and give other bytes
+        use_cpu=on_cpu,
         seed=seed,
         save_steps=SAVE_EVERY,
         logging_strategy="no",
