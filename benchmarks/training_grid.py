@@ -48,6 +48,9 @@ def section(folder: Path, quick: bool) -> list[Row]:
     cells = list(load_comparison(str(path), {}).cells())
     ways: dict[str, Callable[[], Spent]] = {
         "compare": lambda: _spend(folder / "together", [["compare", str(path)]]),
+        "compare, a seed a worker": lambda: _spend(
+            folder / "workers", [["compare", str(path), "--workers", str(seeds)]]
+        ),
         "runs, one store": lambda: _spend(folder / "one", _commands(folder, cells)),
         "runs, a store each": lambda: _each(folder, cells),
     }
@@ -56,10 +59,11 @@ def section(folder: Path, quick: bool) -> list[Row]:
 
 
 def _rows(spent: dict[str, Spent], size: str) -> list[Row]:
-    ours, shared, alone = spent.values()
+    ours, workers, shared, alone = spent.values()
     total = alone.computed
     pairs = [
         ("`prefopt compare`", "`prefopt run` per cell, an empty store each", ours, alone),
+        ("`prefopt compare`, a worker per seed", "one process", workers, ours),
         ("`prefopt compare`: one process", "`prefopt run` per cell, one store", ours, shared),
         ("`prefopt run` per cell, one store", "an empty store each", shared, alone),
     ]  # fmt: skip
