@@ -1,7 +1,7 @@
-"""The tables and plots of docs/results.md: every claim a preset, every preset through the store.
+"""The tables and plots behind docs/results.md: every claim a preset, every preset a page.
 
 What the store holds is not computed again: the same command with more seeds adds theirs, and after
-a kill it goes on. The text above the marker in the page is by hand and stays.
+a kill it goes on. The text above the marker in a page is by hand and stays.
 """
 
 import argparse
@@ -12,41 +12,39 @@ from prefopt_core.comparison_page import in_markdown, parts_of, with_files
 from prefopt_core.presets import load_comparison
 from prefopt_core.store import Store
 
-PRESETS = ("aepo", "spa", "ablations", "joined", "noise")
-MARKER = "<!-- Below this line: made by `make results`. -->"
+PRESETS = ("aepo", "spa", "ablations", "joined", "noise", "remedies")
+MARKER = "<!-- Below this line: made by `python -m benchmarks.results`. -->"
 
 
 def main() -> None:
-    """Run what is missing and write the page."""
+    """Run what is missing and write the pages."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="directory of the page")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="directory of the pages")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1, help="seeds run at once")
-    parser.add_argument("--presets", nargs="+", default=PRESETS, help="names in presets/")
+    parser.add_argument("--presets", nargs="*", default=PRESETS, help="names in presets/")
     parser.add_argument("--stories", metavar="PATH", help="folder of stories260K, for its preset")
     arguments = parser.parse_args()
     changes: dict[str, dict[str, str]] = {name: {} for name in arguments.presets}
     if arguments.stories:
         changes["stories"] = {"policy.params.path": arguments.stories}
-    sections = [
-        section(name, own, arguments.seeds, arguments.workers, arguments.out)
-        for name, own in changes.items()
-    ]
-    page = arguments.out / "results.md"
-    by_hand = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.exists() else ""
-    page.write_text("\n".join([by_hand + MARKER + "\n", *sections]), encoding="utf-8")
+    for name, own in changes.items():
+        write(arguments.out, name, own, arguments.seeds, arguments.workers)
 
 
-def section(name: str, changes: dict[str, str], seeds: int, workers: int, out: Path) -> str:
-    """One preset: its command, its tables, its plots."""
+def write(out: Path, name: str, changes: dict[str, str], seeds: int, workers: int) -> None:
+    """The page of one preset: its command, its tables, its plots."""
     comparison = load_comparison(f"presets/{name}.yaml", changes, seeds=seeds)
     compared = compare.fn(comparison, workers)
     parts = parts_of(Store.open().read(compared.table), comparison)
     linked = with_files(parts, out, prefix=f"results-{name}-")
     more = " policy.params.path=PATH" * bool(changes)
     command = f"```sh\nprefopt compare presets/{name}.yaml --seeds {seeds}{more}\n```"
-    title, _, body = in_markdown(linked, comparison.title).partition("\n\n")
-    return f"{title}\n\n{command}\n\n{body}"
+    _, _, body = in_markdown(linked, comparison.title).partition("\n\n")
+    page = out / f"results-{name}.md"
+    by_hand = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.exists() else ""
+    by_hand = by_hand or f"# {comparison.title}\n\n"
+    page.write_text(f"{by_hand}{MARKER}\n\n{command}\n\n{body}", encoding="utf-8")
 
 
 if __name__ == "__main__":
