@@ -99,7 +99,7 @@ def collect(store: Store, *, dry_run: bool = False) -> tuple[int, int]:
 
 
 def _collect(store: Store, dry_run: bool) -> tuple[int, int]:
-    kept = set()
+    kept: set[Path] = set()
     for manifest in store.manifests():
         if isinstance(manifest.output, Model):
             models = (manifest.output, store.base(manifest.output))  # weights of an adapter stay

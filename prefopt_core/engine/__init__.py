@@ -131,10 +131,18 @@ def engine_for(model: Path, settings: EngineSettings) -> "Engine":
 
     def start() -> Engine:
         release_models()  # one that rests as well
-        return Engine(weights, settings, adapters)
+        try:
+            return Engine(weights, settings, adapters)
+        except PrefoptError as error:
+            if "LoRA" not in str(error):
+                raise
+            raise PrefoptError(
+                f"{error}\nIf vLLM has no adapters for this model: generate and score by "
+                "`transformers`, or train with `training.lora.merge: true`."
+            ) from error
 
     engine: Engine = kept((weights, json.dumps(told), "vllm"), start)
-    engine.adapter = adapter and str(adapter.folder)
+    engine.adapter = str(adapter.folder) if adapter else None
     return engine
 
 
@@ -178,7 +186,6 @@ class Engine:
 
         Whatever goes wrong ends the engine: the next call starts a new one.
         """
-        self._wake()
         total = len(next(iter(dealt.values())))
         done = [0.0] * len(self._links)
         results: list[Any] = [None] * total
@@ -195,6 +202,7 @@ class Engine:
 
         with ThreadPoolExecutor(len(self._links)) as pool:
             try:
+                self._wake()
                 jobs = [
                     pool.submit(copy_context().run, work, number)
                     for number in range(min(total, len(self._links)))

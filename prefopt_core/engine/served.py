@@ -34,12 +34,12 @@ def progress_bar(say: Say) -> Bar:
     return partial(Progress, file=open(os.devnull, "w"))
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An adapter that vLLM does not take."""
 
 
 def adapted(llm: Any, adapter: str | None) -> Any:
-    """vLLM's request to use the adapter in a folder; None: the model as it is."""
+    """VLLM's request to use the adapter in a folder; None: the model as it is."""
     if adapter is None:
         return None
     from vllm.lora.request import LoRARequest
@@ -49,7 +49,7 @@ def adapted(llm: Any, adapter: str | None) -> Any:
     try:
         llm.llm_engine.add_lora(request)  # where it is loaded already, nothing happens
     except Exception as error:  # vLLM raises many kinds, and its workers others
-        raise Refused(str(error), adapter) from error
+        raise RefusedError(str(error), adapter) from error
     return request
 
 
@@ -173,7 +173,7 @@ def main() -> None:
     for call in coming:
         try:
             say(result=CALLS[call.pop("call")](llm, bar, **call))
-        except Refused as error:
+        except RefusedError as error:
             say(refused=error.args[0], adapter=error.args[1])
 
 

@@ -1,4 +1,4 @@
-"""Adapters in training: new ones, those of the policy that training goes on with, and their files."""
+"""Adapters in training: new ones, those that training goes on with, and their files."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def new_adapters(lora: Settings) -> LoraConfig:
 def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
     """The adapters in the folder `start` on `model`, their base, ready to be trained further."""
     policy: PeftModel = adapted(model, start, trainable=True)
-    had = policy.peft_config["default"]
+    had: Any = policy.peft_config["default"]
     before = (had.r, had.lora_alpha, had.lora_dropout)
     if lora is None or before != (lora.r, lora.alpha, lora.dropout):
         raise ConfigError(
