@@ -9,10 +9,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from prefopt_core import models
 from prefopt_core.errors import ConfigError
-from prefopt_core.folders import note_base
+from prefopt_core.folders import ADAPTER_WEIGHTS, note_base
 from prefopt_core.generation import GENERATORS
 from prefopt_core.models import release_models
 from prefopt_core.scoring import SCORERS
@@ -128,12 +129,14 @@ def test_larger_adapter_of_other_layers_starts_the_engine_again(adapt, policies,
     release_models()
 
 
-def test_adapter_that_vllm_does_not_take_says_what_to_do(adapt, written):
-    pairs = [(r.prompt_token_ids, r.token_ids) for r in written[0]]
-    with pytest.raises(
-        ConfigError, match=r"up to rank 512, .* has 513\. Lower"
-    ):
+def test_adapter_that_vllm_does_not_take_says_what_to_do(adapt, store):
+    pairs = [([5, 6, 7], [8, 9])]
+    with pytest.raises(ConfigError, match=r"up to rank 512, .* has 513\. Lower"):
         SCORERS["vllm"](adapt(4, r=513), pairs, **SETTINGS)
-    strange = adapt(5, target_modules=("input_layernorm", "q_proj"))
-    with pytest.raises(ConfigError, match=r"training\.lora\.merge: true"):
-        SCORERS["vllm"](strange, pairs, **SETTINGS)
+    folder = shutil.copytree(adapt(5, target_modules=("q_proj",)), store.root / "work" / "strange")
+    weights = load_file(folder / ADAPTER_WEIGHTS)
+    strange = {name.replace("q_proj", "w_pack"): weight for name, weight in weights.items()}
+    save_file(strange, folder / ADAPTER_WEIGHTS)
+    with pytest.raises(ConfigError, match=r"cannot serve .*w_pack.*training\.lora\.merge: true"):
+        SCORERS["vllm"](store.model_path(store.put_model(folder)), pairs, **SETTINGS)
+    assert processes() == []
