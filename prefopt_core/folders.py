@@ -2,8 +2,8 @@
 
 An adapter that was not merged is a model folder, too, in PEFT's form:
 
-adapter_config.json  adapter_model.safetensors   what was learned
-base.json                                        the model in the same store that it belongs to
+adapter_config.json, adapter_model.safetensors   what was learned
+adapter_base.json                                the model in the same store that it belongs to
 config.json, tokenizer, chat template            as in that model's folder
 """
 
@@ -17,7 +17,7 @@ from prefopt_core.files import file_digest
 
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-BASE = "base.json"
+BASE = "adapter_base.json"
 
 
 @dataclass(frozen=True)
