@@ -161,6 +161,18 @@ def test_in_bfloat16_adapters_stay_in_full_precision(start, put, train, tmp_path
     release_models()
 
 
+def test_command_exports_the_newest_policy(base, train, store, tmp_path, monkeypatch, capsys):
+    from flows.cli import main
+
+    train(base, "train")
+    monkeypatch.setenv("PREFOPT_STORE", str(store.root))
+    assert main(["export", str(tmp_path / "policy"), "--artifact", "train"]) == 0
+    assert capsys.readouterr().out == f"model in {tmp_path / 'policy'}\n"
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "policy").config.hidden_size == 32
+    assert main(["export", str(tmp_path / "policy"), "--artifact", "train"]) == 2
+    assert "Name a new folder" in capsys.readouterr().err
+
+
 # --- what goes on -----------------------------------------------------------------------------
 
 
