@@ -144,10 +144,12 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("artifact", help="a table's name (its newest), or the start of a digest")
     show.add_argument("--rows", type=int, default=10)
 
-    export = verbs.add_parser("export", help="write preferences in TRL's format")
+    export = verbs.add_parser("export", help="write preferences in TRL's format, or a model")
     export.add_argument("folder", type=Path)
     export.add_argument(
-        "--artifact", help="a stage or digest (default: all pairs that the last run learned from)"
+        "--artifact",
+        help="a stage or digest, `train` for the newest policy, whose adapters are merged "
+        "(default: all pairs that the last run learned from)",
     )
     export.add_argument("--format", choices=("parquet", "jsonl"), default="parquet")
     export.add_argument(

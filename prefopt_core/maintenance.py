@@ -99,10 +99,11 @@ def collect(store: Store, *, dry_run: bool = False) -> tuple[int, int]:
 
 
 def _collect(store: Store, dry_run: bool) -> tuple[int, int]:
-    kept = set()
+    kept: set[Path] = set()
     for manifest in store.manifests():
         if isinstance(manifest.output, Model):
-            kept.add(store.model_path(manifest.output))
+            models = (manifest.output, store.base(manifest.output))  # weights of an adapter stay
+            kept.update(store.model_path(model) for model in models if model)
         else:
             kept.update(store.shard_path(shard) for shard in manifest.output.shards)
     paths = [p for p in (store.root / "objects").glob("*/*") if p not in kept]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from prefopt_core.errors import ConfigError
+from prefopt_core.folders import adapter_in, weights_of
 from prefopt_core.progress import silence_libraries
 
 if TYPE_CHECKING:
@@ -18,15 +19,19 @@ class OutOfProcess(Protocol):
     def close(self) -> None:
         """End that process; returns when its memory is free."""
 
+    def rest(self) -> bool:
+        """Give the memory of the accelerator back and stay; False if that cannot be."""
+
 
 _loaded: dict[tuple[Path | str, str, str], Any] = {}  # at most one
+_resting: dict[tuple[Path | str, str, str], OutOfProcess] = {}  # at most one
 
 
 def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
     """A causal language model in its own dtype, ready for inference; the last one is kept.
 
     Args:
-        folder: Weights, config and tokenizer.
+        folder: Weights, config and tokenizer; or an adapter's, which is not merged.
         device: "cpu", "cuda", …; "auto" spreads it over the GPUs there are, else the CPU.
     """
     model: PreTrainedModel = kept((folder, device, "policy"), lambda: _load(folder, device))
@@ -36,8 +41,8 @@ def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
 def kept(key: tuple[Path | str, str, str], load: Callable[[], Any]) -> Any:
     """The model of that (source, device, use): loaded once, until another is wanted."""
     if key not in _loaded:
-        release_models()  # before the next one is there: two may not fit
-        _loaded[key] = load()
+        make_room()  # before the next one is there: two may not fit
+        _loaded[key] = _resting.pop(key) if key in _resting else load()
     return _loaded[key]
 
 
@@ -48,7 +53,8 @@ def _load(folder: Path, device: str) -> "PreTrainedModel":
     place = device
     if device == "auto":
         place = "auto" if torch.cuda.is_available() else "cpu"
-    model: PreTrainedModel = load_weights(AutoModelForCausalLM, folder, device_map=place)
+    base = load_weights(AutoModelForCausalLM, weights_of(folder), device_map=place)
+    model: PreTrainedModel = adapted(base, folder).get_base_model() if adapter_in(folder) else base
     # How to sample is a setting of the run; of the author's advice (repetition penalties, beams)
     # only what ends a response stays, or it would be mixed with ours in silence.
     ends = model.generation_config.eos_token_id if model.generation_config else None
@@ -78,8 +84,40 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
     return model.eval()
 
 
+def adapted(model: Any, folder: Path, *, trainable: bool = False) -> Any:
+    """PEFT's model of an adapter on `model`, its base; the adapter stays in float32."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, folder, is_trainable=trainable)
+
+
+def make_room() -> None:
+    """Give the memory of loaded models back, so that training finds it free.
+
+    An engine that can give it back and stay, stays: its weights will be wanted again.
+    """
+    engines = {k: m for k, m in _loaded.items() if isinstance(m, OutOfProcess) and m.rest()}
+    for key in engines:
+        del _loaded[key]
+    if engines:
+        _end_resting()
+        _resting.update(engines)
+    _drop_loaded()
+
+
 def release_models() -> None:
-    """Give the memory of loaded models back, so that training finds it free."""
+    """End all of them, also engines that rest."""
+    _drop_loaded()
+    _end_resting()
+
+
+def _end_resting() -> None:
+    for engine in _resting.values():
+        engine.close()
+    _resting.clear()
+
+
+def _drop_loaded() -> None:
     if not _loaded:
         return
     import gc

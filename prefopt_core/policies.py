@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prefopt_core.errors import ConfigError
+from prefopt_core.folders import ADAPTER
 from prefopt_core.registry import InputPath, Registry
 from prefopt_core.tokens import PLAIN_TEMPLATE, load_tokenizer
 
@@ -42,6 +43,12 @@ def import_model(
         raise ConfigError(
             f"{path} is not a model folder: it needs config.json and *.safetensors{pickled}. Give "
             "`policy.params.path` a folder made by `save_pretrained`, or a hub id."
+        )
+    if (source / ADAPTER).is_file():
+        raise ConfigError(
+            f"{path} has an adapter ({ADAPTER}). Give `policy.params.path` whole weights: those of "
+            "a policy in the store by `prefopt export FOLDER --artifact DIGEST`, others by PEFT's "
+            "`merge_and_unload`."
         )
     for file in sorted(p for p in source.rglob("*") if p.is_file()):
         name = file.relative_to(source)

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from prefopt_core.artifacts import Artifact, Model, ModelFile, Record, Shard
 from prefopt_core.errors import StoreError
 from prefopt_core.files import explained, file_digest, publish, sync, temporary
+from prefopt_core.folders import BASE, base_of, described, place_of
 from prefopt_core.locks import locked
 from prefopt_core.tables import check_table
 
@@ -61,7 +62,12 @@ class Store:
 
     def model_path(self, model: Model) -> Path:
         """The folder of a model."""
-        return self.root / "objects" / model.digest[:2] / model.digest
+        return place_of(self.root / "objects", model)
+
+    def base(self, model: Model) -> Model | None:
+        """The model whose weights an adapter adapts; None for a model with its own."""
+        named = any(file.name == BASE for file in model.files)
+        return base_of(self.model_path(model)) if named else None
 
     def manifest_path(self, stage: str, key: str) -> Path:
         """The manifest of one stage run."""
@@ -91,10 +97,14 @@ class Store:
     def check(self, output: Artifact | Model) -> str:
         """Compare objects with their digests; quarantine what differs. "" means intact."""
         if isinstance(output, Model):
-            folder = self.model_path(output)
-            return self._check_object(folder, {file.name: file for file in output.files})
+            problem, base = self._check_model(output), self.base(output)
+            return problem or (self._check_model(base) if base else "")
         problems = (self._check_object(self.shard_path(s), {".": s}) for s in output.shards)
         return next(filter(None, problems), "")
+
+    def _check_model(self, model: Model) -> str:
+        parts = {file.name: file for file in model.files}
+        return self._check_object(self.model_path(model), parts)
 
     def _check_object(self, path: Path, parts: dict[str, Shard] | dict[str, ModelFile]) -> str:
         if not path.exists():
@@ -147,18 +157,13 @@ class Store:
 
     def put_model(self, folder: Path) -> Model:
         """Move a finished model folder into the store; links in it stay links."""
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
         with explained(self.root):
-            files = []
-            for path in paths:
+            for path in (path for path in folder.rglob("*") if path.is_file()):
                 sync(path)
-                sha256, size = file_digest(path)
-                name = path.relative_to(folder).as_posix()
-                files.append(ModelFile(name=name, sha256=sha256, size=size))
-            model = Model(files=tuple(files))
+            model = described(folder)
             # Unlike a file, a folder cannot replace one that another stage made meanwhile.
             with locked(self.root / "locks" / f"model-{model.digest[:32]}", "storing a model"):
-                if self.check(model):  # not there, or damaged and now out of the way
+                if self._check_model(model):  # not there, or damaged and now out of the way
                     publish(folder, self.model_path(model))
         return model
 

@@ -1,4 +1,4 @@
-"""`show` and `export`: artifacts for people, and preferences for trainers."""
+"""`show` and `export`: artifacts for people, preferences for trainers, models for all."""
 
 import argparse
 from typing import Any
@@ -7,9 +7,9 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from prefopt_core.artifacts import Artifact
+from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.errors import StoreError
-from prefopt_core.export import export_preferences
+from prefopt_core.export import export_model, export_preferences
 from prefopt_core.latest import latest_preferences
 from prefopt_core.maintenance import find
 from prefopt_core.report import shortened
@@ -54,9 +54,13 @@ def _cell(name: str, value: Any) -> str:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Write the pairs of the last run, or those named, for `datasets` and TRL."""
+    """Write the pairs of the last run, or those named, for `datasets` and TRL; or a model."""
     store = Store.open()
-    chosen = _named(store, arguments.artifact) if arguments.artifact else latest_preferences(store)
+    named = find(store, arguments.artifact)[0].output if arguments.artifact else None
+    if isinstance(named, Model):
+        print(f"model in {export_model(store.open_model(named), arguments.folder)}")
+        return
+    chosen = [_preferences(named, arguments.artifact)] if named else latest_preferences(store)
     pairs = pl.concat([store.read(table) for table in chosen], how="diagonal")
     path = export_preferences(pairs, arguments.folder, arguments.format, as_text=arguments.text)
     print(
@@ -64,11 +68,10 @@ def export(arguments: argparse.Namespace) -> None:
     )
 
 
-def _named(store: Store, artifact: str) -> list[Artifact]:
-    output = find(store, artifact)[0].output
-    if isinstance(output, Artifact) and output.table == "preferences":
-        return [output]
+def _preferences(output: Artifact, name: str) -> Artifact:
+    if output.table == "preferences":
+        return output
     raise StoreError(
-        f"{artifact!r} is not a table of preferences. `prefopt cache ls` shows what there is; the "
-        "stage `pair` makes preferences."
+        f"{name!r} is neither a table of preferences nor a model. `prefopt cache ls` shows what "
+        "there is; the stage `pair` makes preferences, `train` models."
     )

@@ -3,6 +3,9 @@
 The engine may live in an environment of its own, as vLLM, trl and transformers seldom install
 together. It stays between shards and stages, until another model is wanted or training needs the
 memory; then its processes end, and what they held is free.
+
+A policy that is an adapter is served beside the weights it belongs to. An engine that does that
+rests where another would end: the weights are loaded once, and every round sends its adapter.
 """
 
 import json
@@ -11,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +23,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from prefopt_core.engine.link import Link
-from prefopt_core.errors import ConfigError
+from prefopt_core.errors import ConfigError, PrefoptError
+from prefopt_core.folders import Adapter, adapter_in, weights_of
 from prefopt_core.models import kept, release_models
 from prefopt_core.progress import report
 from prefopt_core.threads import SMALL
@@ -76,11 +81,68 @@ class EngineSettings:
         return told | {"dtype": _own_dtype(model)} if self.dtype == "auto" else told
 
 
+@dataclass(frozen=True)
+class Adapters:
+    """Which adapters an engine can serve.
+
+    Attributes:
+        rank: The largest; 0: none, which is a little faster.
+        modules: Last names of the layers they may adapt. Not all, since vLLM would then compute
+            the logits as if the output layer was adapted, too.
+    """
+
+    rank: int = 0
+    modules: frozenset[str] = frozenset()
+
+    def covering(self, adapter: Adapter) -> "Adapters":
+        """These and one more."""
+        rank = next((rank for rank in _RANKS if rank >= adapter.rank), None)
+        if rank is None:
+            raise ConfigError(
+                f"vLLM serves adapters up to rank {_RANKS[-1]}, and {adapter.folder} has "
+                f"{adapter.rank}. Lower `training.lora.r`, or set `training.lora.merge: true`."
+            )
+        return Adapters(max(self.rank, rank), self.modules | adapter.modules)
+
+    def for_vllm(self) -> dict[str, Any]:
+        """What `vllm.LLM` is told of it."""
+        if not self.rank:
+            return {}
+        modules = sorted(self.modules)
+        return {"enable_lora": True, "max_lora_rank": self.rank, "lora_target_modules": modules}
+
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM has kernels for
+_wanted: dict[Path, Adapters] = {}  # so far, by the folder of the weights
+
+
 def engine_for(model: Path, settings: EngineSettings) -> "Engine":
-    """The engine on that model with those settings: started once, until another is wanted."""
+    """The engine that serves that model with those settings: kept until others are wanted.
+
+    Policies that are adapters of the same weights share one, among themselves and with the weights
+    alone. The first adapter may find one that can serve none; it is started again, once.
+    """
     settings = replace(settings, python=_interpreter(settings.python))
-    key = (model, json.dumps(asdict(settings)), "vllm")
-    engine: Engine = kept(key, lambda: Engine(model, settings))
+    weights, adapter = weights_of(model), adapter_in(model)
+    adapters = _wanted.get(weights, Adapters())
+    if adapter:
+        adapters = _wanted[weights] = adapters.covering(adapter)
+    told = asdict(settings) | adapters.for_vllm()
+
+    def start() -> Engine:
+        release_models()  # one that rests as well
+        try:
+            return Engine(weights, settings, adapters)
+        except PrefoptError as error:
+            if "LoRA" not in str(error):
+                raise
+            raise PrefoptError(
+                f"{error}\nIf vLLM has no adapters for this model: generate and score by "
+                "`transformers`, or train with `training.lora.merge: true`."
+            ) from error
+
+    engine: Engine = kept((weights, json.dumps(told), "vllm"), start)
+    engine.adapter = str(adapter.folder) if adapter else None
     return engine
 
 
@@ -88,11 +150,15 @@ class Engine:
     """vLLM on one model: as many processes as there are copies.
 
     Attributes:
+        adapter: Folder of the adapter that calls are answered with; None: the model as it is.
         max_model_len: Tokens that prompt and response may have together.
     """
 
-    def __init__(self, model: Path, settings: EngineSettings) -> None:
-        told = settings.for_vllm(model) | {
+    def __init__(self, model: Path, settings: EngineSettings, adapters: Adapters) -> None:
+        self.adapter: str | None = None
+        self._adapters, self._resting = adapters, False
+        told = settings.for_vllm(model) | adapters.for_vllm()
+        told |= {
             "model": str(model),
             "skip_tokenizer_init": True,  # token ids in, token ids out
             "generation_config": "vllm",  # the author's advice on sampling is not mixed in
@@ -131,11 +197,12 @@ class Engine:
 
             part = slice(number, None, len(self._links))
             mine = {name: list(values[part]) for name, values in dealt.items()}
-            self._links[number].send({"call": call, **mine, **same})
+            self._links[number].send({"call": call, "adapter": self.adapter, **mine, **same})
             results[part] = self._links[number].receive(progressed)["result"]
 
         with ThreadPoolExecutor(len(self._links)) as pool:
             try:
+                self._wake()
                 jobs = [
                     pool.submit(copy_context().run, work, number)
                     for number in range(min(total, len(self._links)))
@@ -146,6 +213,26 @@ class Engine:
                 release_models()
                 raise
         return results
+
+    def rest(self) -> bool:
+        """Give the GPUs' memory back, keeping the weights in the machine's, if adapters are served.
+
+        An engine without adapters would be of no more use: the next round has other weights.
+        """
+        if not self._resting and self._adapters.rank:
+            with suppress(PrefoptError):  # one that died is closed
+                self._resting = all(self._tell("rest"))
+        return self._resting
+
+    def _wake(self) -> None:
+        if self._resting:
+            self._tell("wake")
+            self._resting = False
+
+    def _tell(self, call: str) -> list[bool]:
+        for link in self._links:
+            link.send({"call": call})
+        return [link.receive()["result"] for link in self._links]
 
     def close(self) -> None:
         """End the processes; returns when they are gone, and their memory with them."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prefopt_core.engine import served
-from prefopt_core.errors import MissingExtraError, PrefoptError
+from prefopt_core.errors import ConfigError, MissingExtraError, PrefoptError
 
 SCRIPT = Path(served.__file__)
 DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -84,6 +84,12 @@ class Link:
                     f"`{self._python} -m pip install 'prefopt-flows[vllm]'`, or in an environment "
                     "of its own, `python -m venv ENV && ENV/bin/pip install vllm`, and set "
                     "`generation.params.python` (and `scoring.params.python`) to ENV/bin/python."
+                )
+            if "refused" in answer:
+                raise ConfigError(
+                    f"vLLM cannot serve the adapter in {answer['adapter']}: {answer['refused']} "
+                    "Generate and score by `transformers`, or train with `training.lora.merge: "
+                    "true` or other `training.lora.target_modules`."
                 )
             if "done" not in answer:
                 return answer

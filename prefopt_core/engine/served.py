@@ -34,9 +34,33 @@ def progress_bar(say: Say) -> Bar:
     return partial(Progress, file=open(os.devnull, "w"))
 
 
+class RefusedError(Exception):
+    """An adapter that vLLM does not take."""
+
+
+def adapted(llm: Any, adapter: str | None) -> Any:
+    """VLLM's request to use the adapter in a folder; None: the model as it is."""
+    if adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    number = ADAPTERS.setdefault(adapter, len(ADAPTERS) + 1)
+    request = LoRARequest(os.path.basename(adapter), number, adapter)
+    try:
+        llm.llm_engine.add_lora(request)  # where it is loaded already, nothing happens
+    except Exception as error:  # vLLM raises many kinds, and its workers others
+        raise RefusedError(str(error), adapter) from error
+    return request
+
+
+ADAPTERS: dict[str, int] = {}
+"""Numbers that vLLM knows adapters by."""
+
+
 def generate(
     llm: Any,
     bar: Bar,
+    adapter: str | None,
     prompts: list[list[int]],
     seeds: list[int],
     n: int,
@@ -50,14 +74,16 @@ def generate(
         for seed in seeds
     ]
     asked = [{"prompt_token_ids": ids} for ids in prompts]
-    answers = llm.generate(asked, params, use_tqdm=bar)
+    answers = llm.generate(asked, params, use_tqdm=bar, lora_request=adapted(llm, adapter))
     return [
         [(list(o.token_ids), o.finish_reason, o.cumulative_logprob) for o in answer.outputs]
         for answer in answers
     ]
 
 
-def score(llm: Any, bar: Bar, sequences: list[tuple[list[int], list[int]]]) -> list[float]:
+def score(
+    llm: Any, bar: Bar, adapter: str | None, sequences: list[tuple[list[int], list[int]]]
+) -> list[float]:
     """Summed log-probabilities of the second part of each sequence, given the first."""
     from vllm import SamplingParams
 
@@ -74,7 +100,7 @@ def score(llm: Any, bar: Bar, sequences: list[tuple[list[int], list[int]]]) -> l
         for _, response in sequences
     ]
     asked = [{"prompt_token_ids": [*prompt, *response][:-1]} for prompt, response in sequences]
-    answers = llm.generate(asked, params, use_tqdm=bar)
+    answers = llm.generate(asked, params, use_tqdm=bar, lora_request=adapted(llm, adapter))
     sums = []
     for (prompt, response), answer in zip(sequences, answers, strict=True):
         given = answer.prompt_logprobs[len(prompt) :]
@@ -83,7 +109,28 @@ def score(llm: Any, bar: Bar, sequences: list[tuple[list[int], list[int]]]) -> l
     return sums
 
 
-CALLS: dict[str, Callable[..., Any]] = {"generate": generate, "score": score}
+def rest(llm: Any, bar: Bar) -> bool:
+    """Give the GPUs' memory back and keep the weights in the machine's; whether that is so."""
+    if importlib.import_module("vllm.platforms").current_platform.is_cpu():
+        return True  # there is no memory but the machine's
+    if able := bool(llm.llm_engine.model_config.enable_sleep_mode):
+        llm.sleep(level=1)
+    return able
+
+
+def wake(llm: Any, bar: Bar) -> bool:
+    """Take the GPUs' memory again."""
+    if able := bool(llm.llm_engine.model_config.enable_sleep_mode):
+        llm.wake_up()
+    return able
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "generate": generate,
+    "score": score,
+    "rest": rest,
+    "wake": wake,
+}
 
 
 def calls() -> Iterator[dict[str, Any]]:
@@ -115,14 +162,19 @@ def main() -> None:
     except ImportError as error:
         say(missing=str(error))
         return
-    if importlib.import_module("vllm.platforms").current_platform.is_cpu():
+    platform = importlib.import_module("vllm.platforms").current_platform
+    settings["enable_sleep_mode"] = "enable_lora" in settings and platform.is_sleep_mode_available()
+    if platform.is_cpu():
         # After a part of a prompt vLLM winds a seeded generator back, which only those of GPUs can.
         settings["enable_chunked_prefill"] = False
     llm = vllm.LLM(**settings)
     say(ready=vllm.__version__, max_model_len=llm.llm_engine.model_config.max_model_len)
     bar = progress_bar(say)
     for call in coming:
-        say(result=CALLS[call.pop("call")](llm, bar, **call))
+        try:
+            say(result=CALLS[call.pop("call")](llm, bar, **call))
+        except RefusedError as error:
+            say(refused=error.args[0], adapter=error.args[1])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ H the width of the model; R the number of response tokens among all of them.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.trainer_callback import ExportableState
+from trl.trainer.utils import use_adapter
 
 from prefopt_core.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
@@ -73,10 +74,11 @@ class Threshold(TrainerCallback, ExportableState):
 
 
 class Reference:
-    """The model that training started from: the policy without its adapters, or its first weights.
+    """The model that training started from.
 
-    The latter are read when first needed; log-probabilities under the reference are given, so only
-    detection with λ > 0 ever does.
+    With adapters it is the policy without them, or with what they were, which TRL keeps under the
+    name "ref" where training goes on with some. Else it is the first weights, read when first
+    needed; log-probabilities under the reference are given, so only detection with λ > 0 ever does.
     """
 
     def __init__(self, policy: Any, start: Path) -> None:
@@ -92,9 +94,17 @@ class Reference:
 
     def hidden(self, inputs: Inputs) -> torch.Tensor:
         """Its last hidden states, (2B, T, H)."""
-        adapted = isinstance(self.policy, PeftModel)
-        with self.policy.disable_adapter() if adapted else nullcontext():
+        if not isinstance(self.policy, PeftModel):
             return last_hidden(self.model, inputs)
+        if "ref" not in self.policy.peft_config:
+            with self.policy.disable_adapter():
+                return last_hidden(self.policy, inputs)
+        training = self.policy.training
+        with use_adapter(self.policy, "ref"):
+            self.policy.eval()  # no dropout in the reference's adapters
+            hidden = last_hidden(self.policy, inputs)
+            self.policy.train(training)
+        return hidden
 
 
 class Detector:

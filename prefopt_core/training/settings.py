@@ -10,13 +10,19 @@ from prefopt_core.training import LOSSES
 
 
 class LoraConfig(Config):
-    """Low-rank adapters, arXiv:2106.09685: little memory, merged into the weights at the end."""
+    """Low-rank adapters, arXiv:2106.09685: little memory."""
 
     r: int = Field(64, ge=1, description="Rank; 64 in AEPO.")
     alpha: int = Field(16, ge=1, description="Adapters are scaled by alpha / r; 16 in AEPO.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in front of the adapters.")
     target_modules: str | tuple[str, ...] = Field(
         "all-linear", description="Names of adapted layers; all but the output layer by default."
+    )
+    merge: bool = Field(
+        True,
+        description="true: a round ends with whole weights, and the next one starts new adapters "
+        "on them. false: it ends with the adapters alone, and the next one trains them further; "
+        "no weights are written, and vLLM keeps those it has.",
     )
 
 
@@ -61,6 +67,13 @@ class TrainingConfig(Backend):
     )
     save_every: int = Field(100, ge=1, description="Steps between checkpoints to resume from.")
     processes: int = Field(1, ge=1, description="GPUs to train on, by `accelerate launch`.")
+
+    def key_part(self) -> Any:
+        """What was the only way before there was a choice is not told: keys are as they were."""
+        part = super().key_part()
+        if self.lora and self.lora.merge:
+            del part["lora"]["merge"]
+        return part
 
     def for_round(self, number: int, epochs: float | None = None) -> "TrainingConfig":
         """These settings in self-labelled round `number`, from 1: schedules become their value.

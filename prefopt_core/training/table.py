@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.errors import DataError
+from prefopt_core.folders import ADAPTER, note_base
 from prefopt_core.scoring.table import with_token_ids
 from prefopt_core.tokens import load_tokenizer, template_digest
 from prefopt_core.training.log import write_log
@@ -27,7 +28,8 @@ def train_on(
     Args:
         preferences: Pairs with reference log-probabilities under `start`.
         start: Model folder.
-        output: Folder that gets the new policy, its training log and the flagged pairs.
+        output: Folder that gets the new policy, its training log and the flagged pairs; of
+            adapters that are not merged also whose they are.
         work: Folder of checkpoints; a killed run goes on from the last one.
         config: How to train.
         seed: Root of the order of pairs and of whatever the training draws.
@@ -35,6 +37,8 @@ def train_on(
     pairs = pl.concat([with_token_ids(table, start) for table in preferences], how="diagonal")
     _check_template(pairs, start)
     figures = train(pairs, start, output, work / "checkpoints", config, seed=seed)
+    if (output / ADAPTER).is_file():
+        note_base(output, start)
     named = pairs.select("prompt_id", "chosen_id", "rejected_id").with_row_index("row")
     flagged = named.join(figures.flagged, "row", maintain_order="left").drop("row")
     write_log(output, figures.steps, flagged)

@@ -15,17 +15,19 @@ import polars as pl
 import torch
 from accelerate import PartialState
 from datasets import Dataset
-from peft import LoraConfig, PeftModel
+from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.models import release_models
+from prefopt_core.folders import adapter_in, weights_of
+from prefopt_core.models import make_room
 from prefopt_core.progress import silence_libraries
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import LOSSES
+from prefopt_core.training.adapters import continued, new_adapters, save_adapters
 from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
@@ -77,24 +79,28 @@ def train(
             ref_chosen_logps and ref_rejected_logps (summed over response tokens, under `start`),
             source ("self" for labels that noise detection may doubt).
         start: Model folder: the policy's first weights and the reference.
-        output: Folder to write: safetensors in the dtype of `start`, its tokenizer and settings.
+        output: Folder to write: safetensors in the dtype of `start`, its tokenizer and settings;
+            with `lora.merge: false` adapters in place of the weights.
         work: Folder of checkpoints, of this run alone; delete it once `output` is safe.
         config: How to train.
         seed: Order of pairs, dropout, and the adapters' first weights.
 
     """
     _check(pairs, config)
-    release_models()
+    make_room()
     silence_libraries()
-    model: Any = AutoModelForCausalLM.from_pretrained(start, dtype="auto")
+    model: Any = AutoModelForCausalLM.from_pretrained(weights_of(start), dtype="auto")
     dtype = model.dtype
-    if config.lora is None:
+    disable_dropout_in_model(model)  # of the model; that of the adapters stays
+    if adapter_in(start):
+        model = continued(model, start, config.lora)
+    elif config.lora is None:
         model.float()  # a step of 5e-7 is lost in bfloat16 weights
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
     with threads_for(model):
         trainer.train(resume_from_checkpoint=latest_checkpoint(work))
     if trainer.is_world_process_zero():
-        _save(trainer.model, start, output, dtype)
+        _save(trainer.model, start, output, dtype, config)
     trainer.accelerator.wait_for_everyone()
     return Figures(_steps(trainer.state.log_history), _flagged(trainer))
 
@@ -132,7 +138,7 @@ def _trainer(
     model: Any, pairs: pl.DataFrame, start: Path, work: Path, config: TrainingConfig, seed: int
 ) -> PreferenceTrainer:
     tokenizer = load_tokenizer(start)
-    disable_dropout_in_model(model)  # of the model; that of the adapters stays
+    lora = None if isinstance(model, PeftModel) else config.lora
     columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
     objective = LOSSES[config.loss](config.beta, **config.for_round(1).params)
     everyone = isinstance(objective, NoiseAware) and objective.doubts == "all"
@@ -150,23 +156,7 @@ def _trainer(
         args=_arguments(work, config, seed),
         processing_class=tokenizer,
         data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
-        peft_config=_adapters(config),
-    )
-
-
-def _adapters(config: TrainingConfig) -> LoraConfig | None:
-    lora = config.lora
-    if lora is None:
-        return None
-    modules = (
-        lora.target_modules if isinstance(lora.target_modules, str) else [*lora.target_modules]
-    )
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=modules,
+        peft_config=new_adapters(lora) if lora else None,
     )
 
 
@@ -205,14 +195,18 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
     )
 
 
-def _save(model: Any, start: Path, output: Path, dtype: torch.dtype) -> None:
+def _save(
+    model: Any, start: Path, output: Path, dtype: torch.dtype, config: TrainingConfig
+) -> None:
+    load_tokenizer(start).save_pretrained(output)
     if isinstance(model, PeftModel):
+        if config.lora and not config.lora.merge:
+            return save_adapters(model, start, output)
         model = model.merge_and_unload()
     model.config = AutoConfig.from_pretrained(start)  # TRL has written a padding token into it
     if (start / "generation_config.json").exists():
         model.generation_config = GenerationConfig.from_pretrained(start)
-    model.to(dtype).save_pretrained(output)
-    load_tokenizer(start).save_pretrained(output)
+    return model.to(dtype).save_pretrained(output)
 
 
 def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:

@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from prefopt_core.errors import PrefoptError
+from prefopt_core.models import make_room
 from prefopt_core.training.settings import TrainingConfig
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def train(
     """Do what `trl_dpo.train` does, on `config.processes` processes; same arguments and result."""
     from prefopt_core.training import trl_dpo
 
+    make_room()  # of this process; those that it starts have loaded nothing
     if config.processes == 1:
         return trl_dpo.train(pairs, start, output, work, config, seed=seed)
     launch(write_job(pairs, start, output, work, config, seed=seed), config.processes)

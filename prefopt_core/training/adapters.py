@@ -1,0 +1,62 @@
+"""Adapters in training: new ones, those that training goes on with, and their files."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from safetensors.torch import save_file
+
+from prefopt_core.errors import ConfigError
+from prefopt_core.folders import ADAPTER, ADAPTER_WEIGHTS
+from prefopt_core.models import adapted
+from prefopt_core.training.settings import LoraConfig as Settings
+
+COPIED = ("config.json", "generation_config.json")
+"""Files of a model folder that say how its weights are used."""
+
+
+def new_adapters(lora: Settings) -> LoraConfig:
+    """What PEFT puts on a model that has no adapters yet."""
+    modules = (
+        lora.target_modules if isinstance(lora.target_modules, str) else [*lora.target_modules]
+    )
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=modules,
+    )
+
+
+def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
+    """The adapters in the folder `start` on `model`, their base, ready to be trained further."""
+    policy: PeftModel = adapted(model, start, trainable=True)
+    had: Any = policy.peft_config["default"]
+    before = (had.r, had.lora_alpha, had.lora_dropout)
+    if lora is None or before != (lora.r, lora.alpha, lora.dropout):
+        raise ConfigError(
+            f"The policy in {start} has adapters with r, alpha and dropout of {before}: training "
+            "goes on with them. Give `training.lora` the same values, or train from a policy with "
+            "weights of its own (`lora.merge: true`, or `prefopt export`)."
+        )
+    return policy
+
+
+def save_adapters(policy: PeftModel, start: Path, output: Path) -> None:
+    """Write the adapters of a policy that was trained from `start`, in PEFT's form."""
+    settings = policy.peft_config["default"].to_dict() | {
+        "base_model_name_or_path": None,  # a path of this machine; `folders.BASE` says it by digest
+        "inference_mode": True,
+    }
+    # PEFT's own `save_pretrained` writes sets in any order, so the same adapters as other bytes.
+    plain = {k: sorted(v) if isinstance(v, set) else v for k, v in settings.items()}
+    (output / ADAPTER).write_text(json.dumps(plain, indent=2, sort_keys=True))
+    weights = get_peft_model_state_dict(policy, adapter_name="default")
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+    save_file(tensors, output / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    for name in COPIED:
+        if (start / name).is_file():
+            shutil.copyfile(start / name, output / name)

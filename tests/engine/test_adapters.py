@@ -1,0 +1,142 @@
+"""Adapters beside the weights they belong to: one engine for all of them, and the same numbers.
+
+Stated tolerance: 1e-3 nats a sequence in float32, as for whole weights.
+"""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from prefopt_core import models
+from prefopt_core.errors import ConfigError
+from prefopt_core.folders import ADAPTER_WEIGHTS, note_base
+from prefopt_core.generation import GENERATORS
+from prefopt_core.models import release_models
+from prefopt_core.scoring import SCORERS
+from prefopt_core.store import Store
+from prefopt_core.training.adapters import new_adapters, save_adapters
+from prefopt_core.training.settings import LoraConfig
+
+SETTINGS = {"enforce_eager": True, "max_num_seqs": 64}
+
+
+def processes():
+    """Process ids of the engine that is there, at work or at rest."""
+    engines = [*models._loaded.values(), *models._resting.values()]
+    return [link._process.pid for engine in engines for link in engine._links]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def base(model, store):
+    (store.root / "work").mkdir(parents=True)
+    return store.model_path(store.put_model(shutil.copytree(model, store.root / "work" / "base")))
+
+
+@pytest.fixture(scope="module")
+def adapt(base, store):
+    """Put random adapters on the model; their folder in the store."""
+
+    def adapt(seed, **lora):
+        from peft import get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        torch.manual_seed(seed)
+        settings = new_adapters(LoraConfig(**({"r": 5, "merge": False} | lora)))
+        policy = get_peft_model(AutoModelForCausalLM.from_pretrained(base), settings)
+        for name, weight in policy.named_parameters():
+            if ".lora_B." in name or ".lora_embedding_B." in name:
+                torch.nn.init.normal_(weight, std=0.1)
+        folder = store.root / "work" / f"adapter-{seed}"
+        shutil.copytree(base, folder, ignore=shutil.ignore_patterns("model.safetensors"))
+        save_adapters(policy, base, folder)
+        note_base(folder, base)
+        return store.model_path(store.put_model(folder))
+
+    return adapt
+
+
+@pytest.fixture(scope="module")
+def policies(base, adapt):
+    """The start and what two rounds could have made of it."""
+    return [base, adapt(1), adapt(2)]
+
+
+def test_one_engine_serves_weights_and_adapters_like_transformers(policies, asked, written):
+    release_models()
+    pairs = [(r.prompt_token_ids, r.token_ids) for row in written for r in row]
+    found, ran = [], []
+    for policy in (*policies[::-1], policies[2]):  # an adapter first: it may stay for all
+        found.append(SCORERS["vllm"](policy, pairs, **SETTINGS))
+        ran += processes()
+    assert len(set(ran)) == 1
+    assert found[3].tolist() == found[0].tolist()  # of another adapter nothing is left
+    assert np.abs(found[0] - found[1]).max() > 1  # nats: they are not alike
+    assert np.abs(found[0] - found[2]).max() > 1
+    responses = [
+        GENERATORS["vllm"](asked, p, 4, 0, max_new_tokens=24, **SETTINGS) for p in policies
+    ]
+    assert {*processes()} == {*ran}
+    for policy, logps, rows in zip(policies[::-1], found, responses[::-1], strict=False):
+        expected = SCORERS["transformers"](policy, pairs)
+        assert logps == pytest.approx(expected, abs=1e-3)
+        own = [r for row in rows for r in row]
+        scored = SCORERS["transformers"](policy, [(r.prompt_token_ids, r.token_ids) for r in own])
+        assert [r.logps for r in own] == pytest.approx(scored, abs=1e-3)
+    release_models()
+    plain = GENERATORS["vllm"](asked, policies[0], 4, 0, max_new_tokens=24, **SETTINGS)
+    assert [r.token_ids for row in plain for r in row] == [
+        r.token_ids for row in responses[0] for r in row
+    ]
+
+
+def test_engine_rests_while_others_work_and_ends_when_another_is_wanted(policies, model, written):
+    pairs = [(r.prompt_token_ids, r.token_ids) for r in written[0]]
+    first = SCORERS["vllm"](policies[1], pairs, **SETTINGS)
+    (engine,) = processes()
+    SCORERS["transformers"](policies[0], pairs)
+    assert len(models._resting) == 1
+    models.make_room()  # as training does
+    assert SCORERS["vllm"](policies[1], pairs, **SETTINGS).tolist() == first.tolist()
+    assert processes() == [engine]
+    SCORERS["vllm"](model, pairs, **SETTINGS)  # other weights
+    assert processes() != [engine]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(engine, 0)
+    release_models()
+    assert processes() == []
+
+
+def test_larger_adapter_of_other_layers_starts_the_engine_again(adapt, policies, written):
+    pairs = [(r.prompt_token_ids, r.token_ids) for r in written[0]]
+    SCORERS["vllm"](policies[1], pairs, **SETTINGS)
+    before = processes()
+    larger = adapt(3, r=9, target_modules=("down_proj", "o_proj"))
+    found = SCORERS["vllm"](larger, pairs, **SETTINGS)
+    after = processes()
+    assert after != before
+    assert found == pytest.approx(SCORERS["transformers"](larger, pairs), abs=1e-3)
+    SCORERS["vllm"](policies[1], pairs, **SETTINGS)
+    assert processes() == after
+    release_models()
+
+
+def test_adapter_that_vllm_does_not_take_says_what_to_do(adapt, store):
+    pairs = [([5, 6, 7], [8, 9])]
+    with pytest.raises(ConfigError, match=r"up to rank 512, .* has 513\. Lower"):
+        SCORERS["vllm"](adapt(4, r=513), pairs, **SETTINGS)
+    folder = shutil.copytree(adapt(5, target_modules=("q_proj",)), store.root / "work" / "strange")
+    weights = load_file(folder / ADAPTER_WEIGHTS)
+    strange = {name.replace("q_proj", "w_pack"): weight for name, weight in weights.items()}
+    save_file(strange, folder / ADAPTER_WEIGHTS)
+    with pytest.raises(ConfigError, match=r"cannot serve .*w_pack.*training\.lora\.merge: true"):
+        SCORERS["vllm"](store.model_path(store.put_model(folder)), pairs, **SETTINGS)
+    assert processes() == []
