@@ -1,5 +1,7 @@
 """vLLM alone, as its documentation has it; run by path in vLLM's own environment.
 
+    PYTHON generation_bare.py MODEL N NEW_TOKENS SETTINGS
+
 The first line in has the prompts' token ids; each further one asks for all responses once: "same"
 as our generator asks, or the "least" one can ask for. Answers are `[tokens, seconds]`.
 """
@@ -16,12 +18,14 @@ def main() -> None:
     wire = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     model, n, new = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    settings = json.loads(sys.argv[4])
     prompts = [{"prompt_token_ids": ids} for ids in json.loads(sys.stdin.readline())]
     vllm = importlib.import_module("vllm")
-    # The two settings that the CPU build needs to run at all, and to take seeds.
-    llm = vllm.LLM(
-        model=model, dtype="float32", enforce_eager=True, enable_chunked_prefill=False, seed=0
-    )
+    with open(os.path.join(model, "config.json")) as file:
+        settings["dtype"] = json.load(file)["dtype"]  # its own, as ours; vLLM would round it
+    if importlib.import_module("vllm.platforms").current_platform.is_cpu():
+        settings["enable_chunked_prefill"] = False  # seeds need it there
+    llm = vllm.LLM(model=model, seed=0, generation_config="vllm", **settings)
     least = [vllm.SamplingParams(n=n, max_tokens=new) for _ in prompts]
     same = [
         vllm.SamplingParams(n=n, max_tokens=new, seed=7919 * i, logprobs=0)

@@ -76,7 +76,7 @@ def pretrain(
     silence_libraries()
     rng = Random(seed_for("helpdesk", "pretraining", str(seed)))
     pairs = [_dialogue(rng, stars) for _ in range(steps * batch_size)]
-    tokenizer = _train_tokenizer(pairs[:_TOKENIZER_SAMPLE], vocabulary)
+    tokenizer = train_tokenizer(pairs[:_TOKENIZER_SAMPLE], vocabulary)
     set_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -108,7 +108,7 @@ def _dialogue(rng: Random, stars: float) -> tuple[str, str]:
     return write_prompt(facts, rng), write_response(facts, rng, draw_persona(rng, stars))
 
 
-def _train_tokenizer(
+def train_tokenizer(
     pairs: Sequence[tuple[str, str]], vocabulary: int
 ) -> "PreTrainedTokenizerBase":
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
