@@ -9,6 +9,7 @@ from prefopt_core.generation import Prompt
 from prefopt_core.helpdesk.prompts import prompts
 from prefopt_core.models import release_models
 
+ORACLE = {"annotator": "function", "params": {"function": "prefopt_core.helpdesk.oracle:score"}}
 ENGINE = {"enforce_eager": True, "max_num_seqs": 64}
 
 
@@ -74,3 +75,57 @@ def token_logps(model):
         return logits[0, len(prompt) - 1 :].double().log_softmax(-1)
 
     return token_logps
+
+
+@pytest.fixture
+def settings(model):
+    """Settings of a run of `align` in two rounds, by transformers."""
+    generation = {"n": 4, "params": {"max_new_tokens": 24}}
+    return {
+        "policy": {"source": "pretrained", "params": {"path": str(model)}},
+        "prompts": {"source": "helpdesk", "shard_size": 8, "params": {"count": 40}},
+        "generation": generation,
+        "embedding": {"embedder": "hashing"},
+        "annotation": ORACLE,
+        "budget": 16,
+        "rounds": [{"prompts": 8, "labels": 8}, {"prompts": 8, "labels": 8}],
+        "training": {
+            "learning_rate": 1e-3,
+            "steps": 2,
+            "batch_size": 4,
+            "micro_batch_size": 4,
+            "max_length": 256,
+        },
+        "evaluation": ORACLE | {"prompts": 8, "generation": generation | {"n": 1}},
+    }
+
+
+class Listener:
+    """Remembers the outcome of every stage run."""
+
+    def __init__(self):
+        self.made = []
+
+    def started(self, stage): ...
+
+    def progressed(self, stage, done, total): ...
+
+    def finished(self, stage, outcome):
+        self.made.append((stage, outcome))
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run `align` in the store of a folder; returns its result and (stage, outcome) of each."""
+    from flows.align import align
+    from prefopt_core.experiments import AlignConfig
+    from tasks.stage import Session, session
+
+    def run(settings, folder):
+        listener = Listener()
+        monkeypatch.setenv("PREFOPT_STORE", str(folder))
+        with session(Session(observer=listener)):
+            result = align.fn(AlignConfig.model_validate(settings))
+        return result, listener.made
+
+    return run
