@@ -34,7 +34,8 @@ from benchmarks.generation_rivals import Asked, Call, continuous, plain, trl
 from prefopt_core import models
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import GenerationConfig
-from prefopt_core.engine import PYTHON
+from prefopt_core.engine import PYTHON, _threads
+from prefopt_core.engine.link import DEFAULTS, FIXED, FOREIGN
 from prefopt_core.errors import MissingExtraError
 from prefopt_core.generation import Prompt
 from prefopt_core.helpdesk.prompts import prompts
@@ -192,12 +193,16 @@ def stored(store: Store, model: Path) -> Model:
 def bare_engine(
     asked: Asked, settings: dict[str, Any]
 ) -> Iterator[Callable[[str], tuple[int, float]]]:
-    """`LLM.generate` on all prompts at once, in a process of the same environment."""
+    """`LLM.generate` on all prompts at once, in a process like our engine's: as many threads.
+
+    By itself vLLM takes all cores and three processes, which for a small model is slower.
+    """
     python = os.environ.get(PYTHON, sys.executable)
+    inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     work = [str(asked.model), str(asked.n), str(asked.new), json.dumps(settings)]
     command = [python, str(BARE), *work]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+    pipe, environment = subprocess.PIPE, DEFAULTS | _threads(asked.model) | inherited | FIXED
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
         assert process.stdin
         assert process.stdout
         with suppress(BrokenPipeError):  # the first answer tells

@@ -1,7 +1,9 @@
 """Token by token through transformers, without carrying what has ended to the end of its batch.
 
 Responses differ in length: most rows of a batch end long before its last one. They are dropped on
-the way, which changes no bit of the others on a CPU.
+the way, which changes no bit of the others on a CPU. The samples of a long prompt share what the
+model keeps of it, and there, and only there, log-probabilities may be rounded otherwise than if
+each had read it for itself.
 """
 
 import math
@@ -24,6 +26,9 @@ DROPPED_AT = 0.25
 
 ROWS = 16
 """Rows are kept by so many: matrix products of fewer are summed, so rounded, in another way."""
+
+SHARED_FROM = 64
+"""Tokens of a batch's shortest prompt from which on its samples share the reading of it."""
 
 
 class EnoughEnded(StoppingCriteria):
@@ -80,6 +85,8 @@ def decode(
     tokens, logps = np.full(uniforms.shape, pad), np.zeros(uniforms.shape)
     rows, done = np.arange(len(input_ids)), 0
     ended = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    if cache is not None and int(attention_mask.sum(1).min()) >= SHARED_FROM:
+        _read_once(network, input_ids[:, :-1], attention_mask[:, :-1], cache, pad)
     while done < limit and not ended.all():
         processors, sampler = sampling.processors(uniforms[rows], width)
         enough = EnoughEnded(ended, ends, droppable=cache is not None)
@@ -102,6 +109,28 @@ def decode(
         if cache is not None:
             cache.batch_select_indices(rest)
     return tokens.tolist(), logps
+
+
+def _read_once(
+    network: "PreTrainedModel",
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    cache: DynamicCache,
+    pad: int,
+) -> None:
+    """Fill the cache of all rows, (batch, width), by reading each distinct one of them once."""
+    both = torch.stack([input_ids, attention_mask], dim=1)
+    distinct, place = both.unique(dim=0, return_inverse=True)
+    if len(distinct) < len(both):
+        network.generate(  # type: ignore[operator]
+            input_ids=distinct[:, 0],
+            attention_mask=distinct[:, 1],
+            past_key_values=cache,
+            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
+                do_sample=False, max_new_tokens=1, pad_token_id=pad
+            ),
+        )
+        cache.batch_select_indices(place)
 
 
 def _cache(network: "PreTrainedModel") -> DynamicCache | None:

@@ -110,9 +110,8 @@ def _dialogue(rng: Random, stars: float) -> tuple[str, str]:
     return write_prompt(facts, rng), write_response(facts, rng, draw_persona(rng, stars))
 
 
-def train_tokenizer(
-    pairs: Sequence[tuple[str, str]], vocabulary: int
-) -> "PreTrainedTokenizerBase":
+def train_tokenizer(pairs: Sequence[tuple[str, str]], vocabulary: int) -> "PreTrainedTokenizerBase":
+    """Byte-pair encoding of so many tokens, learned from (prompt, response), with its template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -4,11 +4,12 @@ import os
 
 import pytest
 
-from prefopt_core.engine import PYTHON
+from prefopt_core import models
+from prefopt_core.engine import PYTHON, Engine
 from prefopt_core.generation import Prompt
 from prefopt_core.helpdesk.prompts import prompts
-from prefopt_core.models import release_models
 
+ORACLE = {"annotator": "function", "params": {"function": "prefopt_core.helpdesk.oracle:score"}}
 ENGINE = {"enforce_eager": True, "max_num_seqs": 64}
 
 
@@ -19,7 +20,7 @@ def _vllm():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         yield
-    release_models()
+    models.release_models()
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +75,73 @@ def token_logps(model):
         return logits[0, len(prompt) - 1 :].double().log_softmax(-1)
 
     return token_logps
+
+
+@pytest.fixture
+def settings(model):
+    """Settings of a run of `align` in two rounds, by transformers."""
+    generation = {"n": 4, "params": {"max_new_tokens": 24}}
+    return {
+        "policy": {"source": "pretrained", "params": {"path": str(model)}},
+        "prompts": {"source": "helpdesk", "shard_size": 8, "params": {"count": 40}},
+        "generation": generation,
+        "embedding": {"embedder": "hashing"},
+        "annotation": ORACLE,
+        "budget": 16,
+        "rounds": [{"prompts": 8, "labels": 8}, {"prompts": 8, "labels": 8}],
+        "training": {
+            "learning_rate": 1e-3,
+            "steps": 2,
+            "batch_size": 4,
+            "micro_batch_size": 4,
+            "max_length": 256,
+        },
+        "evaluation": ORACLE | {"prompts": 8, "generation": generation | {"n": 1}},
+    }
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Process ids of the engine that is there, at work or at rest."""
+
+    def processes():
+        engines = [*models._loaded.values(), *models._resting.values()]
+        links = [link for e in engines if isinstance(e, Engine) for link in e._links]
+        return [link._process.pid for link in links]
+
+    return processes
+
+
+class Listener:
+    """Remembers the outcome of every stage run, and which engine was there at its end."""
+
+    def __init__(self, processes):
+        self.made, self.engines, self._processes = [], [], processes
+
+    def started(self, stage): ...
+
+    def progressed(self, stage, done, total): ...
+
+    def finished(self, stage, outcome):
+        self.made.append((stage, outcome))
+        self.engines.append(self._processes())
+
+
+@pytest.fixture
+def run(monkeypatch, processes):
+    """Run `align` in the store of a folder.
+
+    Returns its result, (stage, outcome) of each, and the engine's processes after each.
+    """
+    from flows.align import align
+    from prefopt_core.experiments import AlignConfig
+    from tasks.stage import Session, session
+
+    def run(settings, folder):
+        listener = Listener(processes)
+        monkeypatch.setenv("PREFOPT_STORE", str(folder))
+        with session(Session(observer=listener)):
+            result = align.fn(AlignConfig.model_validate(settings))
+        return result, listener.made, listener.engines
+
+    return run

@@ -24,12 +24,6 @@ from prefopt_core.training.settings import LoraConfig
 SETTINGS = {"enforce_eager": True, "max_num_seqs": 64}
 
 
-def processes():
-    """Process ids of the engine that is there, at work or at rest."""
-    engines = [*models._loaded.values(), *models._resting.values()]
-    return [link._process.pid for engine in engines for link in engine._links]
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return Store(tmp_path_factory.mktemp("store"))
@@ -70,7 +64,9 @@ def policies(base, adapt):
     return [base, adapt(1), adapt(2)]
 
 
-def test_one_engine_serves_weights_and_adapters_like_transformers(policies, asked, written):
+def test_one_engine_serves_weights_and_adapters_like_transformers(
+    policies, asked, written, processes
+):
     release_models()
     pairs = [(r.prompt_token_ids, r.token_ids) for row in written for r in row]
     found, ran = [], []
@@ -98,7 +94,9 @@ def test_one_engine_serves_weights_and_adapters_like_transformers(policies, aske
     ]
 
 
-def test_engine_rests_while_others_work_and_ends_when_another_is_wanted(policies, model, written):
+def test_engine_rests_while_others_work_and_ends_when_another_is_wanted(
+    policies, model, written, processes
+):
     pairs = [(r.prompt_token_ids, r.token_ids) for r in written[0]]
     first = SCORERS["vllm"](policies[1], pairs, **SETTINGS)
     (engine,) = processes()
@@ -115,7 +113,9 @@ def test_engine_rests_while_others_work_and_ends_when_another_is_wanted(policies
     assert processes() == []
 
 
-def test_larger_adapter_of_other_layers_starts_the_engine_again(adapt, policies, written):
+def test_larger_adapter_of_other_layers_starts_the_engine_again(
+    adapt, policies, written, processes
+):
     pairs = [(r.prompt_token_ids, r.token_ids) for r in written[0]]
     SCORERS["vllm"](policies[1], pairs, **SETTINGS)
     before = processes()
@@ -129,7 +129,7 @@ def test_larger_adapter_of_other_layers_starts_the_engine_again(adapt, policies,
     release_models()
 
 
-def test_adapter_that_vllm_does_not_take_says_what_to_do(adapt, store):
+def test_adapter_that_vllm_does_not_take_says_what_to_do(adapt, store, processes):
     pairs = [([5, 6, 7], [8, 9])]
     with pytest.raises(ConfigError, match=r"up to rank 512, .* has 513\. Lower"):
         SCORERS["vllm"](adapt(4, r=513), pairs, **SETTINGS)

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import DynamicCache
+from transformers import (
+    DynamicCache,
+    GPT2Config,
+    GPT2LMHeadModel,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from prefopt_core.config import GenerationConfig
 from prefopt_core.errors import ConfigError, DataError
@@ -18,7 +24,7 @@ from prefopt_core.inputs.prompts import from_file
 from prefopt_core.models import load_model
 from prefopt_core.tables import check_table
 from prefopt_core.threads import threads_for
-from prefopt_core.tokens import prompt_ids, template_digest
+from prefopt_core.tokens import load_tokenizer, prompt_ids, template_digest
 
 TEXTS = ["reset", "How do I reset my password?", "out of paper", "the printer is on again!"]
 PROMPTS = [Prompt(f"id{i}", [{"role": "user", "content": text}]) for i, text in enumerate(TEXTS)]
@@ -194,6 +200,74 @@ def test_dropping_rows_that_have_ended_changes_no_bit(advised, tiny_model, monke
     assert len(batches) > 5
     assert batches == sorted(batches, reverse=True)
     assert batches[-1] == decoding.ROWS
+
+
+LONG = [Prompt(f"long{i}", [{"role": "user", "content": f"{i} is out, " * 20}]) for i in range(3)]
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The rows that each batch read for all of its samples, filled as batches are written."""
+    reads, select = [], DynamicCache.batch_select_indices
+
+    def listen(cache, rows):
+        before = cache.layers[0].keys.shape[0]
+        select(cache, rows)
+        reads.extend([before] * (len(rows) > before))
+
+    monkeypatch.setattr(DynamicCache, "batch_select_indices", listen)
+    return reads
+
+
+@pytest.fixture(params=["llama", "mistral, sliding", "gpt2"])
+def any_model(request, tiny_model, tmp_path):
+    """The tiny model, one whose window is shorter than its prompts, one with learned positions."""
+    if request.param == "llama":
+        return tiny_model
+    tokenizer = load_tokenizer(tiny_model)
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    shape = {"vocab_size": len(tokenizer), "bos_token_id": None, "initializer_range": 0.2} | ends
+    torch.manual_seed(0)
+    if request.param == "gpt2":
+        network = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, **shape))
+    else:
+        sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+        heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": 16}
+        network = MistralForCausalLM(MistralConfig(**sizes, **heads, **shape))
+    network.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_samples_of_a_long_prompt_share_the_reading_of_it(any_model, reads, monkeypatch):
+    shared = written(any_model, LONG, n=8)
+    assert reads == [3]
+    assert tokens(written(any_model, LONG[2:], n=8)) == tokens(shared[2:])
+    assert tokens(written(any_model, LONG, n=8, batch_size=5)) == tokens(shared)
+    monkeypatch.setattr(decoding, "SHARED_FROM", 10**9)
+    reads.clear()
+    alone = written(any_model, LONG, n=8)
+    assert reads == []
+    assert tokens(alone) == tokens(shared)
+    for row, own in zip(shared, alone, strict=True):
+        assert [r.logps for r in row] == pytest.approx([r.logps for r in own], abs=1e-4)
+
+
+def test_short_prompts_are_read_by_every_sample(tiny_model, responses, reads):
+    written(tiny_model, [*LONG, PROMPTS[0]], n=2)  # nor those that share a batch with one
+    assert tokens(written(tiny_model, n=16)) == tokens(responses)
+    assert written(tiny_model, LONG, n=1)
+    assert reads == []
+
+
+def test_model_that_keeps_more_than_keys_and_values_reads_for_every_sample(
+    tiny_model, reads, monkeypatch
+):
+    expected = tokens(written(tiny_model, LONG))
+    assert reads == [3]
+    monkeypatch.setattr(type(load_model(tiny_model)), "_is_stateful", True)
+    assert tokens(written(tiny_model, LONG)) == expected
+    assert reads == [3]
 
 
 def test_every_token_that_the_author_lists_ends_a_response(advised, tiny_tokenizer, tiny_model):
