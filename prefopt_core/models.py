@@ -122,12 +122,21 @@ def _drop_loaded() -> None:
         return
     import gc
 
-    import torch
-
     for model in _loaded.values():
         if isinstance(model, OutOfProcess):
             model.close()
     _loaded.clear()
     gc.collect()
+    give_memory_back()
+
+
+def give_memory_back() -> None:
+    """Give GPU memory that torch has freed, but keeps, to whoever wants it.
+
+    A cache that grows by the token leaves pieces that fit nothing: 53 GiB of them were seen in one
+    of eight processes on a GPU, and another one found none.
+    """
+    import torch
+
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -222,7 +222,7 @@ def _check_shared(cell: Cell, baseline: Cell) -> None:
 
 
 def _shared(config: Experiment, name: str) -> Any:
-    """A section, but for what may differ: which rounds a run takes says nothing of how it scores."""
+    """A section, but for what may differ: which of its rounds a run returns."""
     section = getattr(config, name)
     if isinstance(section, EvaluationConfig):
         return section.model_copy(update={"stop": "never", "keep": "last"})

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Prompt, Response
 from prefopt_core.generation.encoding import encode, end_tokens, model_for
-from prefopt_core.models import load_model
+from prefopt_core.models import give_memory_back, load_model
 from prefopt_core.progress import report
 from prefopt_core.randomness import rng_for
 from prefopt_core.threads import threads_for
@@ -71,6 +71,7 @@ def generate(
         ):
             responses[request.prompt][request.sample] = response
         report(min(start + batch_size, len(requests)), len(requests))
+    give_memory_back()
     return [[r for r in row if r is not None] for row in responses]
 
 
