@@ -137,7 +137,11 @@ def _labels(run: pl.DataFrame, kept: int) -> pl.DataFrame:
 
 def by_seed(table: pl.DataFrame, arm: str, metric: str) -> pl.DataFrame:
     """(seed, value, labels) of what an arm returned, by seed."""
-    rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric)
+    return _last(table.filter(pl.col("arm") == arm, pl.col("metric") == metric))
+
+
+def _last(rows: pl.DataFrame) -> pl.DataFrame:
+    """(seed, value, labels) of each seed's last round among these, by seed."""
     last = rows.filter(pl.col("round") == pl.col("round").max().over("seed"))
     return last.select("seed", "value", "labels").sort("seed")
 
@@ -157,14 +161,19 @@ def after(table: pl.DataFrame, arm: str, metric: str, round_number: int) -> Poin
 
 
 def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
-    """A metric over the labels used; the start policy wins half against itself."""
-    rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric).sort("round", "seed")
-    if metric == "win_rate":
-        rows = rows.filter(pl.col("round") > 0)
+    """A metric over the labels used; the start policy wins half against itself.
+
+    A run that returned an earlier round than others keeps its figure to the end: a mean of those
+    that went on would be one of those that did well.
+    """
+    rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric)
+    start = [Point(0, 0.5, None, rows["seed"].n_unique())] if metric == "win_rate" else []
     points = [
-        _point(group, arm, metric) for _, group in rows.group_by("round", maintain_order=True)
+        _point(_last(rows.filter(pl.col("round") <= number)), arm, metric)
+        for number in rows["round"].unique().sort()
+        if number > 0 or not start
     ]
-    return [Point(0, 0.5, None, len(rows)), *points] if metric == "win_rate" else points
+    return [*start, *points]
 
 
 def budgets(table: pl.DataFrame, arms: Sequence[str], metric: str) -> list[Point]:

@@ -135,6 +135,11 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
         )
     if seeds < 5:
         said.append(f"{seeds} seeds are too few: their intervals are narrower than they should be.")
+    if chosen := _best_rounds(comparison):
+        said.append(
+            f"{', '.join(chosen)}: the best round of a run, chosen by gold score on the prompts "
+            "that it is measured on, so a little too good."
+        )
     if marked := _of_other_budgets(table, comparison):
         reasons: dict[str, list[str]] = {}  # arms of one reason stand together
         for arm, why in marked.items():
@@ -146,10 +151,22 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
 
 def _of_other_budgets(table: pl.DataFrame, comparison: Comparison) -> dict[str, str]:
     """Arm → why it used another number of labels than what it is compared with."""
-    why = comparison.other_budget
-    found = unequal(table, comparison.matches)
-    arms = [arm if arm in why or other not in why else other for arm, other in found]
-    return {arm: why.get(arm, "not all that were planned were bought") for arm in arms}
+    why, marked = comparison.other_budget, {}
+    for match in unequal(table, comparison.matches):
+        told = [arm for arm in match if arm in why]
+        fewer = min(match, key=lambda arm: by_seed(table, arm, METRICS[0])["labels"].sum())
+        arm = told[0] if told else fewer
+        marked[arm] = why.get(arm, "not all that were planned were bought")
+    return marked
+
+
+def _best_rounds(comparison: Comparison) -> list[str]:
+    """The arms whose runs return the round that did best."""
+    evaluations = {
+        arm: comparison.cell(arm, comparison.first_seed).config.evaluation
+        for arm in comparison.arms
+    }
+    return [arm for arm, own in evaluations.items() if own and own.keep == "best"]
 
 
 def parts_of(table: pl.DataFrame, comparison: Comparison) -> list[Part]:

@@ -62,6 +62,7 @@ def export_model(model: Path, folder: Path) -> Path:
         model: Folder of the policy, in the store.
         folder: New or empty; there whole or not at all.
     """
+    folder = folder.resolve()  # "." has no name
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there already. Name a new folder for the model.")
     unfinished = folder.with_name(f"{TEMPORARY}{folder.name}")

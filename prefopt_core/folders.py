@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from prefopt_core.artifacts import Model, ModelFile
 from prefopt_core.errors import StoreError
 from prefopt_core.files import file_digest
@@ -51,9 +53,21 @@ def place_of(objects: Path, model: Model) -> Path:
 
 
 def base_of(folder: Path) -> Model | None:
-    """The model that an adapter belongs to; None for a folder that has its own weights."""
+    """The model that an adapter belongs to; None for a folder that has its own weights.
+
+    Raises:
+        StoreError: What says so is damaged.
+    """
     path = folder / BASE
-    return Model.model_validate_json(path.read_bytes()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return Model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise StoreError(
+            f"{path} is damaged: it does not name a model. `prefopt cache verify` takes such "
+            "objects out of the way; the same command rebuilds them."
+        ) from error
 
 
 def note_base(folder: Path, start: Path) -> None:

@@ -36,6 +36,12 @@ def import_model(
     The files are linked, not copied; only safetensors weights are taken, never pickled ones.
     """
     source = Path(path).resolve() if Path(path).is_dir() else _download(path, revision)
+    if (source / ADAPTER).is_file():
+        raise ConfigError(
+            f"{path} has an adapter ({ADAPTER}). Give `policy.params.path` whole weights: those of "
+            "a policy in the store by `prefopt export FOLDER --artifact DIGEST`, others by PEFT's "
+            "`merge_and_unload`."
+        )
     if not (source / "config.json").is_file() or not any(source.glob("*.safetensors")):
         pickled = "; pickled weights (*.bin) could run code and are not read" * any(
             source.glob("*.bin")
@@ -43,12 +49,6 @@ def import_model(
         raise ConfigError(
             f"{path} is not a model folder: it needs config.json and *.safetensors{pickled}. Give "
             "`policy.params.path` a folder made by `save_pretrained`, or a hub id."
-        )
-    if (source / ADAPTER).is_file():
-        raise ConfigError(
-            f"{path} has an adapter ({ADAPTER}). Give `policy.params.path` whole weights: those of "
-            "a policy in the store by `prefopt export FOLDER --artifact DIGEST`, others by PEFT's "
-            "`merge_and_unload`."
         )
     for file in sorted(p for p in source.rglob("*") if p.is_file()):
         name = file.relative_to(source)

@@ -134,11 +134,11 @@ def engine_for(model: Path, settings: EngineSettings) -> "Engine":
         try:
             return Engine(weights, settings, adapters)
         except PrefoptError as error:
-            if "LoRA" not in str(error):
+            if "lora" not in str(error).lower():
                 raise
             raise PrefoptError(
-                f"{error}\nIf vLLM has no adapters for this model: generate and score by "
-                "`transformers`, or train with `training.lora.merge: true`."
+                f"{error}\nIf vLLM has no adapters for this model, or is too old for them, set "
+                "`training.lora.merge: true`: what was written and labelled stays."
             ) from error
 
     engine: Engine = kept((weights, json.dumps(told), "vllm"), start)

@@ -88,8 +88,8 @@ class Link:
             if "refused" in answer:
                 raise ConfigError(
                     f"vLLM cannot serve the adapter in {answer['adapter']}: {answer['refused']} "
-                    "Generate and score by `transformers`, or train with `training.lora.merge: "
-                    "true` or other `training.lora.target_modules`."
+                    "If it does not know such adapters, set `training.lora.merge: true` or other "
+                    "`training.lora.target_modules`: what was written and labelled stays."
                 )
             if "done" not in answer:
                 return answer

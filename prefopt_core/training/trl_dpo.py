@@ -22,7 +22,6 @@ from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.folders import adapter_in, weights_of
-from prefopt_core.models import make_room
 from prefopt_core.progress import silence_libraries
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer
@@ -87,7 +86,6 @@ def train(
 
     """
     _check(pairs, config)
-    make_room()
     silence_libraries()
     model: Any = AutoModelForCausalLM.from_pretrained(weights_of(start), dtype="auto")
     dtype = model.dtype

@@ -279,6 +279,13 @@ def test_an_arm_counts_by_the_round_it_returned_and_by_all_labels_it_took(kept, 
     assert len(curve(table, "best", "win_rate")) == 3
 
 
+def test_a_curve_ends_where_the_runs_ended_and_not_where_the_best_of_them_did():
+    table = collect([run([0.6, 0.4]), run([0.6, 0.9])], ["best", "best"], [0, 1], [1, 2])
+    points = curve(table, "best", "win_rate")
+    assert [(point.value, point.n) for point in points] == [(0.5, 2), (0.6, 2), (0.75, 2)]
+    assert points[-1] == final(table, "best", "win_rate")
+
+
 def test_the_last_round_and_the_way_to_it(compared):
     point = final(compared, "chance", "win_rate")
     assert (point.labels, point.n) == (12, 7)

@@ -11,6 +11,7 @@ import yaml
 
 from flows.cli import main
 from flows.comparison import compare
+from prefopt_core.comparison import by_seed
 from prefopt_core.presets import load_comparison
 from prefopt_core.store import Store
 from tasks.stage import Session, session
@@ -114,6 +115,17 @@ def test_the_table_holds_what_the_runs_alone_measure(tiny, run):
 
 
 @pytest.mark.slow
+def test_arms_count_by_the_round_that_their_runs_return(tiny):
+    best = load_comparison("presets/tiny.yaml", {"evaluation.keep": "best"})
+    returned, every = (Store.open().read(c.table) for c in (compare.fn(best), tiny.compared))
+    scores = every.filter(pl.col("metric") == "gold_score").sort("round")
+    for (arm,), rows in scores.group_by("arm"):
+        highest = rows.group_by("seed").agg(pl.col("value").max()).sort("seed")
+        found = by_seed(returned, arm, "gold_score").select("seed", "value")
+        assert found.equals(highest)
+    assert not scores.equals(returned.filter(pl.col("metric") == "gold_score").sort("round"))
+
+
 def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, prefopt, tmp_path):
     code, output, _ = prefopt("presets/tiny.yaml", "--plan", "--seeds", 3)
     assert code == 0
