@@ -120,7 +120,7 @@ def _read_once(
 ) -> None:
     """Fill the cache of all rows, (batch, width), by reading each distinct one of them once."""
     both = torch.stack([input_ids, attention_mask], dim=1)
-    distinct, place = both.unique(dim=0, return_inverse=True)
+    distinct, place = both.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
     if len(distinct) < len(both):
         network.generate(  # type: ignore[operator]
             input_ids=distinct[:, 0],
