@@ -39,7 +39,7 @@ def write(out: Path, name: str, changes: dict[str, str], seeds: int, workers: in
     parts = parts_of(Store.open().read(compared.table), comparison)
     linked = with_files(parts, out, prefix=f"results-{name}-")
     more = " policy.params.path=PATH" * bool(changes)
-    command = f"```sh\nprefopt compare presets/{name}.yaml --seeds {seeds}{more}\n```"
+    command = f"```sh\nprefopt compare presets/{name}.yaml{more} --seeds {seeds}\n```"
     _, _, body = in_markdown(linked, comparison.title).partition("\n\n")
     page = out / f"results-{name}.md"
     by_hand = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.exists() else ""
