@@ -87,13 +87,7 @@ def train(
     """
     _check(pairs, config)
     silence_libraries()
-    model: Any = AutoModelForCausalLM.from_pretrained(weights_of(start), dtype="auto")
-    dtype = model.dtype
-    disable_dropout_in_model(model)  # of the model; that of the adapters stays
-    if adapter_in(start):
-        model = continued(model, start, config.lora)
-    elif config.lora is None:
-        model.float()  # a step of 5e-7 is lost in bfloat16 weights
+    model, dtype = _policy(start, config)
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
     with threads_for(model):
         trainer.train(resume_from_checkpoint=latest_checkpoint(work))
@@ -101,6 +95,18 @@ def train(
         _save(trainer.model, start, output, dtype, config)
     trainer.accelerator.wait_for_everyone()
     return Figures(_steps(trainer.state.log_history), _flagged(trainer))
+
+
+def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:
+    """The model in a folder, ready to be trained, and the dtype of its weights there."""
+    model: Any = AutoModelForCausalLM.from_pretrained(weights_of(start), dtype="auto")
+    dtype = model.dtype
+    disable_dropout_in_model(model)  # of the model; that of the adapters stays
+    if adapter_in(start):
+        model = continued(model, start, config.lora)
+    elif config.lora is None:
+        model.float()  # a step of 5e-7 is lost in bfloat16 weights
+    return model, dtype
 
 
 def _check(pairs: pl.DataFrame, config: TrainingConfig) -> None:

@@ -121,7 +121,7 @@ def test_vllm_of_this_interpreter_under_whatever_name_it_was_installed(installed
 @pytest.mark.parametrize(
     ("text", "code", "state", "found"),
     [
-        ("echo '\"0.20.0\"'", 0, "ok", "0.20.0 of"),
+        ("echo '\"0.26.0\"'", 0, "ok", "0.26.0 of"),
         ("echo '\"0.1.0\"'", 0, "warning", "0.1.0 of"),
         ("echo null", 0, "warning", "has none"),
         ("echo gone wrong >&2", 3, "warning", "cannot say: gone wrong"),
