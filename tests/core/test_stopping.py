@@ -22,7 +22,7 @@ def metrics(*rows):
         (0.50, 0.60, {"not_better"}),
         (0.51, 0.60, set()),
     ],
-    ids=str,
+    ids=lambda value: "-".join(sorted(value)) or "none" if isinstance(value, set) else str(value),
 )
 def test_a_round_is_judged_by_its_interval(low, high, stops):
     figures = metrics(

@@ -18,6 +18,8 @@ from tasks.stage import Session, session
 
 REPOSITORY = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _here(monkeypatch):
@@ -83,7 +85,6 @@ def pools(given_candidates, config_file):
     return config_file(preset, "preset.yaml")
 
 
-@pytest.mark.slow
 def test_arms_share_what_they_have_in_common(tiny):
     table = {}
     for stage, cached in tiny.outcomes:
@@ -97,7 +98,6 @@ def test_arms_share_what_they_have_in_common(tiny):
     assert table["compare"] == [False, False]  # after each seed
 
 
-@pytest.mark.slow
 def test_the_table_holds_what_the_runs_alone_measure(tiny, run):
     store = Store.open()
     table = store.read(tiny.compared.table)
@@ -114,7 +114,6 @@ def test_the_table_holds_what_the_runs_alone_measure(tiny, run):
     }
 
 
-@pytest.mark.slow
 def test_arms_count_by_the_round_that_their_runs_return(tiny):
     best = load_comparison("presets/tiny.yaml", {"evaluation.keep": "best"})
     returned, every = (Store.open().read(c.table) for c in (compare.fn(best), tiny.compared))
@@ -152,7 +151,6 @@ def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, pr
     assert pl.read_csv(out / "comparison.csv").height == tiny.compared.table.rows
 
 
-@pytest.mark.slow
 def test_a_killed_comparison_goes_on_where_it_was(tiny, store, command, tools, contents):
     undisturbed = contents(store)
     shutil.rmtree(store.root)
@@ -171,7 +169,6 @@ def test_a_killed_comparison_goes_on_where_it_was(tiny, store, command, tools, c
     assert contents(store).items() <= undisturbed.items()
 
 
-@pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_runs_alone(tiny, prefopt, tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("def score(prompt, response):\n    return 'good'\n")
@@ -187,7 +184,6 @@ def test_a_cell_that_fails_is_named_and_runs_alone(tiny, prefopt, tmp_path):
     assert main(["run", alone, "--no-server", "--quiet"]) == 2
 
 
-@pytest.mark.slow
 def test_several_workers_come_to_the_same_table(tiny, store, prefopt):
     shutil.rmtree(store.root)
     code, output, _ = prefopt("presets/tiny.yaml", "--no-server", "--workers", 2)
@@ -199,7 +195,6 @@ def test_several_workers_come_to_the_same_table(tiny, store, prefopt):
     assert all(cached for _, cached in listener.outcomes)
 
 
-@pytest.mark.slow
 def test_a_cell_that_fails_in_a_worker_is_named_too(tiny, prefopt, tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("def score(prompt, response):\n    return 'good'\n")
@@ -212,7 +207,6 @@ def test_a_cell_that_fails_in_a_worker_is_named_too(tiny, prefopt, tmp_path):
     assert yaml.safe_load(Path(alone).read_text())["seed"] == 0
 
 
-@pytest.mark.slow
 def test_workers_run_their_cells_in_the_prefect_of_the_run(tiny, prefect, monkeypatch):
     from prefect.client.orchestration import get_client
 
@@ -229,7 +223,6 @@ def test_workers_run_their_cells_in_the_prefect_of_the_run(tiny, prefect, monkey
     assert {run.state.name for run in runs} == {"Completed"}
 
 
-@pytest.mark.slow
 def test_in_prefect_cells_are_runs_within_the_run(tiny, prefect):
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (

@@ -29,6 +29,8 @@ from prefopt_core.training.adapters import continued
 from prefopt_core.training.detection import Reference, last_hidden
 from prefopt_core.training.settings import TrainingConfig
 
+pytestmark = pytest.mark.slow
+
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
 APART = {"r": 4, "alpha": 16, "dropout": 0.1, "merge": False}
 DIES = """
@@ -139,13 +141,11 @@ def test_adapters_are_kept_alone_and_export_is_what_merging_would_have_kept(
     release_models()
 
 
-@pytest.mark.slow
 def test_the_same_training_keeps_the_same_bytes(base, train):
     one, other = train(base, "one"), train(base, "other")
     assert one == other  # the name is the digest
 
 
-@pytest.mark.slow
 def test_in_bfloat16_adapters_stay_in_full_precision(start, put, train, tmp_path):
     half = tmp_path / "half"
     AutoModelForCausalLM.from_pretrained(start, dtype=torch.bfloat16).save_pretrained(half)
@@ -230,7 +230,6 @@ def test_detection_compares_with_the_adapters_as_they_were(base, train, make_pai
     release_models()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("round_number", [1, 2])
 def test_a_killed_training_ends_with_the_same_bytes(
     base, train, make_pairs, tmp_path, round_number
