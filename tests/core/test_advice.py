@@ -8,7 +8,8 @@ import yaml
 
 from prefopt_core import advice
 from prefopt_core.advice import advise
-from prefopt_core.experiments import AlignConfig, set_setting
+from prefopt_core.experiments import AlignConfig
+from prefopt_core.runs import set_setting
 from prefopt_core.tables import TABLES
 
 HEALTHY = {

@@ -151,7 +151,7 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else(preset):
 
 
 def test_a_cell_alone_is_a_run(preset, tmp_path):
-    from prefopt_core.experiments import load_run
+    from prefopt_core.runs import load_run
 
     cell = Comparison(**preset).cell("aepo", 7)
     (tmp_path / "cell.yaml").write_text(cell.settings())

@@ -14,8 +14,8 @@ from prefopt_core.config import (
     SelectionConfig,
 )
 from prefopt_core.errors import ConfigError
-from prefopt_core.experiments import load_run
 from prefopt_core.registry import Registry
+from prefopt_core.runs import load_run
 from prefopt_core.selection import STRATEGIES
 
 COMMON = {

@@ -120,7 +120,9 @@ def test_a_round_of_align(url, settings, run, tmp_path, endpoint):
     one = settings | {"generation": asked, "rounds": settings["rounds"][:1], "budget": 8}
     result, _, _ = run(one, tmp_path / "store")
     store = Store(tmp_path / "store")
-    assert store.read(result.preferences).height == 4
+    pairs = store.read(result.preferences)
+    assert pairs.height == 4
+    assert pairs["chosen_finished"].null_count() == 0
     candidates = pl.concat([store.read(m.output) for m in store.manifests("generate")])
     assert candidates.filter(pl.col("policy") == NAME).height == 32
     _, made, _ = run(one, tmp_path / "store")

@@ -1,15 +1,6 @@
-"""Responses from a server, through whole runs; a real one if `PREFOPT_OPENAI_URL` names it."""
+"""Responses from a server, through whole runs; vLLM's own is in tests/engine/test_server.py."""
 
-import json
-import os
-import urllib.request
-
-import polars as pl
 import pytest
-
-from prefopt_core.generation import Prompt
-from prefopt_core.generation.openai_api import generate
-from prefopt_core.responses import ResponseStore
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
@@ -88,61 +79,3 @@ def test_in_prefect_the_task_says_what_was_paid(served, settings, store, prefect
     with get_client(sync_client=True) as client:
         messages = [str(run.state.message) for run in client.read_task_runs(limit=200)]
     assert any("96 responses bought: 240 prompt and 480 completion" in text for text in messages)
-
-
-# --- a real server ----------------------------------------------------------------------------
-
-URL = os.environ.get("PREFOPT_OPENAI_URL", "")
-FOLDER = os.environ.get("PREFOPT_OPENAI_MODEL", "")  # of the model that is served, if it is here
-real = pytest.mark.skipif(not URL, reason="set PREFOPT_OPENAI_URL to http://host:port/v1")
-
-
-@pytest.fixture(scope="module")
-def model_name():
-    with urllib.request.urlopen(f"{URL}/models", timeout=60) as answer:
-        return json.load(answer)["data"][0]["id"]
-
-
-@real
-@pytest.mark.parametrize("endpoint", ["chat", "completions"])
-def test_a_real_server_answers_chats_and_completions(endpoint, model_name, store):
-    texts = ["How do I reset my password?", "The printer is out of paper."]
-    prompts = [Prompt(t, [{"role": "user", "content": t}]) for t in texts]
-
-    def ask(n):
-        params = {"base_url": URL, "model_name": model_name, "endpoint": endpoint}
-        return generate(prompts, None, n, 0, max_new_tokens=12, **params)
-
-    five = ask(5)
-    assert [len(row) for row in five] == [5, 5]
-    assert len({response.text for row in five for response in row}) > 2
-    assert {response.finish_reason for row in five for response in row} <= {"stop", "length"}
-    (bought,) = ResponseStore(store.root).bought()
-    assert (bought.model, bought.responses) == (model_name, 10)
-    assert bought.prompt_tokens > 0
-    assert 10 <= bought.completion_tokens <= 10 * 12
-    assert [row[:5] for row in ask(7)] == five
-
-
-@real
-@pytest.mark.skipif(not FOLDER, reason="set PREFOPT_OPENAI_MODEL to the folder of the model")
-@pytest.mark.parametrize("endpoint", ["chat", "completions"])
-def test_a_round_of_align_on_a_real_server(endpoint, model_name, run, settings, store):
-    params = {
-        "base_url": URL, "model_name": model_name, "endpoint": endpoint, "max_new_tokens": 24,
-    }  # fmt: skip
-    settings |= {
-        "policy": {"source": "pretrained", "params": {"path": FOLDER}},
-        "generation": {"generator": "openai", "n": 4, "params": params},
-        "rounds": [{"prompts": 6, "labels": 12}],
-        "budget": 12,
-    }
-    result = run(settings)
-    pairs = store.read(result.preferences)
-    assert pairs.height >= 3
-    assert pairs["chosen_finished"].null_count() == 0
-    assert isinstance(result.policy.digest, str)
-    candidates = pl.concat(
-        [store.read(m.output) for m in store.manifests("generate")], how="vertical"
-    )
-    assert model_name in set(candidates["policy"])

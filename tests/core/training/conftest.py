@@ -1,5 +1,9 @@
 """A tiny Llama with random weights, and preference pairs scored under it without our code."""
 
+import os
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -92,3 +96,40 @@ def make_pairs(start):
         return pl.DataFrame(rows)
 
     return make
+
+
+DIES = """
+import os, signal, sys
+import torch
+from prefopt_core.progress import listening
+from prefopt_core.training import resume, worker
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+moment, number = sys.argv[2], int(sys.argv[3])
+if moment == "save":
+    resume._mark = lambda folder, mark=resume._mark: (
+        die() if folder.name == f"checkpoint-{number}" else mark(folder)
+    )
+torch.set_num_threads(1)
+with listening(lambda done, _: die() if (moment, number) == ("step", done) else None):
+    worker.main(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="session")
+def killed():
+    """Work on a training in a process that dies at a step, or while a checkpoint is saved."""
+
+    def killed(job, moment, number):
+        child = subprocess.run(
+            [sys.executable, "-c", DIES, str(job), moment, str(number)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert child.returncode == -signal.SIGKILL, child.stderr
+
+    return killed

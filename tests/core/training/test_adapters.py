@@ -1,10 +1,6 @@
 """Adapters that are not merged: what is kept, what goes on, and that it is the same policy."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -33,16 +29,6 @@ pytestmark = pytest.mark.slow
 
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
 APART = {"r": 4, "alpha": 16, "dropout": 0.1, "merge": False}
-DIES = """
-import os, signal, sys
-import torch
-from prefopt_core.progress import listening
-from prefopt_core.training import worker
-
-torch.set_num_threads(1)
-with listening(lambda done, _: os.kill(os.getpid(), signal.SIGKILL) if done == 7 else None):
-    worker.main(sys.argv[1])
-"""
 
 
 def config_of(**settings):
@@ -232,21 +218,14 @@ def test_detection_compares_with_the_adapters_as_they_were(base, train, make_pai
 
 @pytest.mark.parametrize("round_number", [1, 2])
 def test_a_killed_training_ends_with_the_same_bytes(
-    base, train, make_pairs, tmp_path, round_number
+    base, train, make_pairs, killed, tmp_path, round_number
 ):
     start = base if round_number == 1 else train(base, "first")
     expected = train(start, "undisturbed", epochs=3.0, **NOISE)
     folder = tmp_path / "killed"
     config = config_of(epochs=3.0, **NOISE)
     job = worker.write_job(make_pairs(12), start, folder / "out", folder / "work", config, seed=3)
-    child = subprocess.run(
-        [sys.executable, "-c", DIES, str(job)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    killed(job, "step", 7)
     assert not (folder / "out").exists()
     assert (folder / "work" / "checkpoint-4" / "complete").exists()
     assert train(start, "killed", epochs=3.0, **NOISE) == expected

@@ -1,8 +1,4 @@
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
@@ -18,24 +14,6 @@ from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
-DIES = """
-import os, signal, sys
-import torch
-from prefopt_core.progress import listening
-from prefopt_core.training import resume, worker
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-moment, number = sys.argv[2], int(sys.argv[3])
-if moment == "save":
-    resume._mark = lambda folder, mark=resume._mark: (
-        die() if folder.name == f"checkpoint-{number}" else mark(folder)
-    )
-torch.set_num_threads(1)
-with listening(lambda done, _: die() if (moment, number) == ("step", done) else None):
-    worker.main(sys.argv[1])
-"""
 
 
 def assert_equal(one, other):
@@ -160,7 +138,7 @@ def test_a_finished_training_is_not_repeated(run, make_pairs):
     ],
 )
 def test_a_killed_training_ends_with_the_same_bits(
-    run, start, make_pairs, tmp_path, moment, settings
+    run, start, make_pairs, killed, tmp_path, moment, settings
 ):
     pairs = make_pairs(26)
     expected, figures = run(pairs, "undisturbed", **settings)
@@ -169,14 +147,7 @@ def test_a_killed_training_ends_with_the_same_bits(
     job = worker.write_job(
         pairs, start, folder / "out", folder / "work", config_of(**settings), seed=3
     )
-    child = subprocess.run(
-        [sys.executable, "-c", DIES, str(job), moment, str(number)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    killed(job, moment, number)
     assert not (folder / "out").exists()
     seen = []
     with listening(lambda done, _: seen.append(done)):

@@ -1,0 +1,84 @@
+"""Where a run's settings come from: a YAML file, or a deployment; and changes on top of them."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prefopt_core.errors import ConfigError
+from prefopt_core.experiments import FLOWS, Experiment
+from prefopt_core.registry import did_you_mean
+
+
+def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
+    """Find a run by the path of its YAML file or the name of a deployment in `prefect.yaml`.
+
+    Args:
+        source: Path or name.
+        changes: Dotted setting → value, applied on top: `{"selection.k": 4}`.
+
+    Returns:
+        (name of the flow, its config).
+    """
+    settings = read_settings(source)
+    for path, value in changes.items():
+        set_setting(settings, path.split("."), value)
+    flow = str(settings.pop("flow", "align"))
+    if flow not in FLOWS:
+        raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, FLOWS)}")
+    return flow, FLOWS[flow][1].model_validate(settings)
+
+
+def read_settings(source: str) -> dict[str, Any]:
+    """Settings by the path of a YAML file or the name of a deployment."""
+    return _yaml(Path(source)) if Path(source).is_file() else _deployment(source)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path} holds no settings. The README has an example to start from.")
+    return settings
+
+
+def _deployment(name: str) -> dict[str, Any]:
+    path = Path("prefect.yaml")
+    entries = _yaml(path).get("deployments") if path.is_file() else None
+    known = {entry["name"]: entry for entry in entries or []}
+    if name not in known:
+        raise ConfigError(
+            f"There is no file {name!r} and no such deployment in prefect.yaml here."
+            f"{did_you_mean(name, known)} Give one of them or the path of a YAML file."
+        )
+    config = (known[name].get("parameters") or {}).get("config")
+    if not isinstance(config, dict):
+        raise ConfigError(f"Deployment {name!r} in prefect.yaml has no `parameters.config`.")
+    return {"flow": str(known[name].get("entrypoint")).rpartition(".")[2], **config}
+
+
+def set_setting(settings: Any, path: list[str], value: Any) -> None:
+    """Change what stands at a dotted path, in sections and lists."""
+    *parents, last = path
+    for name in parents:
+        key = _key(settings, name, path)
+        if isinstance(settings, dict) and settings.get(key) is None:
+            settings[key] = {}
+        settings = settings[key]
+    settings[_key(settings, last, path)] = value
+
+
+def _key(settings: Any, name: str, path: list[str]) -> str | int:
+    """What finds `name` in a section or a list, or the news that it is in neither."""
+    if isinstance(settings, dict):
+        return name
+    if isinstance(settings, list) and name in map(str, range(len(settings))):
+        return int(name)
+    what = repr(settings)
+    if isinstance(settings, list):
+        what = f"a list of {len(settings)}, counted from 0"
+    raise ConfigError(
+        f"There is no setting {'.'.join(path)!r}: what should hold {name!r} is {what}."
+    )
