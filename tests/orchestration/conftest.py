@@ -18,6 +18,7 @@ import yaml
 from flows.cli import main
 from flows.server import own_server
 from prefopt_core.experiments import FLOWS
+from prefopt_core.files import TEMPORARY
 from prefopt_core.registry import import_function
 from prefopt_core.store import Store
 
@@ -151,14 +152,14 @@ def config_file(tmp_path):
 
 @pytest.fixture
 def contents():
-    """Every object of a store: relative path → digest of its bytes."""
+    """Every finished object of a store: relative path → digest of its bytes."""
 
     def contents(store):
         objects = store.root / "objects"
         return {
             path.relative_to(objects).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(objects.rglob("*"))
-            if path.is_file()
+            if path.is_file() and not path.name.startswith(TEMPORARY)
         }
 
     return contents

@@ -126,6 +126,7 @@ def test_a_run_killed_many_times_ends_as_if_undisturbed(
     maintenance.collect(disturbed)  # what kills left behind, and nothing else
     assert contents(disturbed) == contents(store)
     assert not list((disturbed.root / "work").iterdir())
+    assert not list(disturbed.root.rglob(f"{TEMPORARY}*"))
     _check_whole(disturbed)
 
 
