@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from prefopt_core.store import Store
 
@@ -69,3 +70,9 @@ def small_disk(run, tmp_path):
         return run(code, disk, *arguments, inside=[*_NAMESPACE, "sh", "-c", mount, "sh"])
 
     return on_disk
+
+
+@pytest.fixture
+def preset():
+    """The smallest comparison, to be changed at will."""
+    return yaml.safe_load((REPOSITORY / "presets" / "tiny.yaml").read_text())
