@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     compare = verbs.add_parser("compare", help="spend the same labels in several ways, by seeds")
     compare.add_argument("preset", help="YAML file with base, arms and baseline; see presets/")
     compare.add_argument(
-        "changes", nargs="*", metavar="budget=64", help="settings of all arms that differ from it"
+        "changes", nargs="*", metavar="budget=64", help="settings of every arm that has none itself"
     )
     compare.add_argument("--seeds", type=int, metavar="N", help="runs of every arm (default: 10)")
     compare.add_argument("--first-seed", type=int, metavar="SEED", help="(default: 0)")

@@ -162,7 +162,7 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
 
     Args:
         path: Of its YAML file.
-        changes: Dotted setting → value, applied to the base, so to every arm.
+        changes: Dotted setting → value, in every arm that does not set it itself.
         more: Settings of the comparison itself: `seeds`, `first_seed`.
     """
     preset = read_settings(path)
@@ -175,10 +175,10 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
         )
     base = preset.get("base")
     base = read_settings(base) if isinstance(base, str) else base
-    if isinstance(base, dict):  # else its field says what is wrong
-        for name, value in changes.items():
-            set_setting(base, name.split("."), value)
-    return Comparison.model_validate(preset | {"base": base} | more)
+    common = preset.get("common") or {}
+    if isinstance(common, dict):  # else its field says what is wrong
+        common = {name: value for name, value in common.items() if name not in changes} | changes
+    return Comparison.model_validate(preset | {"base": base, "common": common} | more)
 
 
 def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

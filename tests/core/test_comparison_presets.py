@@ -58,6 +58,18 @@ def test_changes_reach_every_arm_and_the_base_may_be_a_file(preset, tmp_path):
         load_comparison(str(path), {"seed": 1})
 
 
+def test_a_change_goes_before_what_all_arms_share_and_behind_what_an_arm_says(preset, tmp_path):
+    preset["common"] = {"generation": {"n": 5}, "training.learning_rate": 1e-3}
+    preset["arms"]["gentle"] = {"training.learning_rate": 1e-5}
+    path = tmp_path / "preset.yaml"
+    path.write_text(yaml.safe_dump(preset))
+    changes = {"generation.n": 6, "training.learning_rate": 1e-4}
+    arms = {cell.arm: cell.config for cell in load_comparison(str(path), changes, seeds=1).cells()}
+    assert {config.generation.n for config in arms.values()} == {6}
+    rates = {arm: config.training.learning_rate for arm, config in arms.items()}
+    assert rates == dict.fromkeys(arms, 1e-4) | {"gentle": 1e-5}
+
+
 def test_an_arm_of_another_flow_leaves_out_what_that_flow_does_not_know(preset):
     preset["arms"]["once"] = {"flow": "aepo"}
     cell = Comparison(**preset).cell("once", 0)
