@@ -1,7 +1,7 @@
 """What a comparison came to: the figures of all its runs, and the differences between its arms."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -40,9 +40,12 @@ Match = tuple[str, str]
 
 @dataclass(frozen=True)
 class Point:
-    """A metric of one arm after one round: the mean over seeds."""
+    """A metric of one arm after one round: the mean over seeds.
 
-    labels: float
+    It stands at the labels used until then, or at the value of a setting.
+    """
+
+    at: float
     value: float
     interval: Interval | None
     n: int
@@ -176,11 +179,14 @@ def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
     return [*start, *points]
 
 
-def budgets(table: pl.DataFrame, arms: Sequence[str], metric: str) -> list[Point]:
-    """Arms that are one method at several budgets, by their labels."""
+def line(
+    table: pl.DataFrame, arms: Sequence[str], metric: str, places: Mapping[str, float]
+) -> list[Point]:
+    """Arms that are one method, by their places; by their labels if they have none."""
     there = set(arms_of(table))
-    points = [final(table, arm, metric) for arm in arms if arm in there]
-    return sorted((p for p in points if p), key=lambda point: point.labels)
+    ends = {arm: final(table, arm, metric) for arm in arms if arm in there}
+    points = [replace(p, at=places.get(arm, p.at)) for arm, p in ends.items() if p]
+    return sorted(points, key=lambda point: point.at)
 
 
 def _point(rows: pl.DataFrame, arm: str, metric: str) -> Point:

@@ -177,8 +177,8 @@ def parts_of(table: pl.DataFrame, comparison: Comparison) -> list[Part]:
         table_of_arms(table, comparison),
         Picture(
             "curves",
-            plot_curves(table, comparison.lines),
-            "win rate and gold score over labels used",
+            plot_curves(table, comparison.lines, comparison.over, comparison.places()),
+            f"win rate and gold score over {comparison.over or 'labels used'}",
         ),
         table_of_differences(found),
         Picture("differences", plot_differences(found), "every arm minus its baseline"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from prefopt_core.comparison import METRICS, Difference, Point, arms_of, budgets, curve
+from prefopt_core.comparison import METRICS, Difference, Point, arms_of, curve, line
 from prefopt_core.figures import GREY, data_url, label_axis, new_figure
 
 if TYPE_CHECKING:
@@ -24,34 +24,42 @@ def _style(number: int) -> dict[str, Any]:
     return {name: values[number % len(values)] for name, values in lists.items()}
 
 
-def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None = None) -> str:
+def plot_curves(
+    table: pl.DataFrame,
+    lines: Mapping[str, Sequence[str]] | None = None,
+    over: str = "",
+    places: Mapping[str, float] | None = None,
+) -> str:
     """Win rate and gold score over the labels used, with 95 % intervals, as a `data:` URL.
 
     Args:
         table: The `comparison` table.
         lines: Name → arms that are one method at several budgets. The other
             arms, all of them by default, are lines over their own rounds.
+        over: What `lines` run over in place of labels; they are all that is drawn then.
+        places: Where the arms of lines stand on it.
     """
-    arms, lines = arms_of(table), lines or {}
+    arms, lines, places = arms_of(table), lines or {}, places or {}
     alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]
     figure = new_figure(9.5, 4.0)
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS))
-    count, used = len(alone) + len(lines), _labels(table, alone, lines)
     for axis, metric in zip(panels, METRICS, strict=True):
-        drawn = {arm: curve(table, arm, metric) for arm in alone}
-        drawn |= {name: budgets(table, own, metric) for name, own in lines.items()}
+        drawn = {} if over else {arm: curve(table, arm, metric) for arm in alone}
+        drawn |= {name: line(table, own, metric, places) for name, own in lines.items()}
+        used = sorted({p.at if over else round(p.at) for own in drawn.values() for p in own} - {0})
+        used = used or [1]
         for number, (name, points) in enumerate(drawn.items()):
-            aside = number - (count - 1) / 2  # intervals stand side by side
+            aside = number - (len(drawn) - 1) / 2  # intervals stand side by side
             if used[-1] > 10 * used[0]:
-                places = [point.labels * 1.03**aside for point in points]
+                at = [point.at * 1.03**aside for point in points]
             else:
-                places = [point.labels + 0.006 * aside * used[-1] for point in points]
-            _draw_curve(axis, places, points, name, _style(number))
-        label_axis(axis, TITLES[metric], "labels used")
+                at = [point.at + 0.006 * aside * used[-1] for point in points]
+            _draw_curve(axis, at, points, name, _style(number))
+        label_axis(axis, TITLES[metric], over or "labels used")
         if used[-1] > 10 * used[0]:
             axis.set_xscale("symlog", linthresh=used[0])
             ticks = [0, *_apart(used)]
-            axis.set_xticks(ticks, [f"{labels:,}" for labels in ticks], rotation=40)
+            axis.set_xticks(ticks, [f"{number:,}" for number in ticks], rotation=40)
             axis.minorticks_off()
     panels[0].axhline(0.5, color=GREY, linewidth=1)
     panels[0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
@@ -63,16 +71,7 @@ def plot_curves(table: pl.DataFrame, lines: Mapping[str, Sequence[str]] | None =
     return data_url(figure)
 
 
-def _labels(
-    table: pl.DataFrame, alone: Sequence[str], lines: Mapping[str, Sequence[str]]
-) -> list[int]:
-    """The numbers of labels, above 0, at which something is drawn; ascending."""
-    curves = [curve(table, arm, METRICS[0]) for arm in alone]
-    curves += [budgets(table, own, METRICS[0]) for own in lines.values()]
-    return sorted({round(p.labels) for points in curves for p in points} - {0}) or [1]
-
-
-def _apart(numbers: Sequence[int]) -> list[int]:
+def _apart(numbers: Sequence[float]) -> list[float]:
     """Those of ascending numbers that have room on a logarithmic axis, the last one among them."""
     kept = [numbers[-1]]
     for number in reversed(numbers):
@@ -83,7 +82,7 @@ def _apart(numbers: Sequence[int]) -> list[int]:
 
 def _draw_curve(
     axis: "Axes",
-    places: Sequence[float],
+    at: Sequence[float],
     points: Sequence[Point],
     name: str,
     style: dict[str, Any],
@@ -91,7 +90,7 @@ def _draw_curve(
     values = np.array([point.value for point in points])
     low, high = np.array([point.interval or (point.value,) * 2 for point in points]).T
     axis.errorbar(
-        places, values, yerr=[values - low, high - values], label=name,
+        at, values, yerr=[values - low, high - values], label=name,
         markersize=5, capsize=2.5, linewidth=1.4, elinewidth=1, **style,
     )  # fmt: skip
 

@@ -70,6 +70,11 @@ class Comparison(Config):
         description="Name → arms that are one method at several budgets: a line over labels in the "
         "plot, in place of a line for each arm's rounds.",
     )
+    over: str = Field(
+        "",
+        description="Setting that `lines` run over in place of labels: "
+        "`annotation.params.error_rate`. Arms of no line are left out of the plot then.",
+    )
     seeds: int = Field(10, ge=1, description="Repetitions of every arm.")
     first_seed: int = Field(0, ge=0, description="Seeds count from here.")
 
@@ -101,6 +106,7 @@ class Comparison(Config):
         for arm, other in self.matches:
             if not {arm, other} & self.other_budget.keys():
                 _check_budget(cells[arm], cells[other])
+        self.places()
         return self
 
     def _only_known_arms(self) -> None:
@@ -119,6 +125,23 @@ class Comparison(Config):
         """(arm, the arm that it is compared with), in the order of the preset."""
         others = {arm: self.against.get(arm, (self.baseline,)) for arm in self.arms}
         return [(arm, other) for arm, own in others.items() for other in own if arm != other]
+
+    def places(self) -> dict[str, float]:
+        """Arm of a line → its value of the setting `over`; {} if lines run over labels."""
+        if not self.over:
+            return {}
+        if not self.lines:
+            raise ConfigError(f"over: Nothing runs over {self.over!r}; say in `lines` what does.")
+        arms = dict.fromkeys(arm for arms in self.lines.values() for arm in arms)
+        return {arm: self._place(arm) for arm in arms}
+
+    def _place(self, arm: str) -> float:
+        value: Any = self.cell(arm, self.first_seed).config.model_dump()
+        for name in self.over.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"over: {self.over} of arm {arm!r} is {value}, not a number.")
+        return value
 
     def cells(self) -> Iterator[Cell]:
         """Every run; all arms of a seed before the next one, so that a comparison exists early."""

@@ -55,7 +55,7 @@ def test_an_arm_counts_by_the_round_it_returned_and_by_all_labels_it_took(kept, 
     runs = [run([0.6, 0.55])] * 2
     table = check_table("comparison", collect(runs, ["best", "best"], [0, 1], [kept, 2]))
     assert by_seed(table, "best", "win_rate").row(0) == (0, win_rate, 12)
-    assert [point.labels for point in curve(table, "best", "win_rate")][:1] == [0]
+    assert [point.at for point in curve(table, "best", "win_rate")][:1] == [0]
     assert len(curve(table, "best", "win_rate")) == 3
 
 
@@ -68,12 +68,12 @@ def test_a_curve_ends_where_the_runs_ended_and_not_where_the_best_of_them_did():
 
 def test_the_last_round_and_the_way_to_it(compared):
     point = final(compared, "chance", "win_rate")
-    assert (point.labels, point.n) == (12, 7)
+    assert (point.at, point.n) == (12, 7)
     assert point.value == pytest.approx(0.56)
     way = curve(compared, "chance", "win_rate")
-    assert [(p.labels, p.value) for p in way[:2]] == [(0, 0.5), (8, 0.5)]
+    assert [(p.at, p.value) for p in way[:2]] == [(0, 0.5), (8, 0.5)]
     assert way[2] == point
-    assert [p.labels for p in curve(compared, "chance", "gold_score")] == [0, 8, 12]
+    assert [p.at for p in curve(compared, "chance", "gold_score")] == [0, 8, 12]
 
 
 def test_differences_are_paired_by_seed(compared):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from prefopt_core.comparison import budgets, collect, differences, final, unequal
+from prefopt_core.comparison import collect, differences, final, line, unequal
 from prefopt_core.comparison_page import in_markdown, parts_of, table_of_arms, table_of_differences
 from prefopt_core.comparison_plots import plot_curves, plot_differences
 from prefopt_core.presets import Comparison
@@ -138,11 +138,29 @@ def test_what_was_not_measured_at_the_end_is_none(table):
 
 
 def test_a_line_goes_through_the_ends_of_its_arms_by_their_labels(table):
-    points = budgets(table, ["aepo", "aepo half", "not run yet"], "win_rate")
-    assert [(p.labels, p.n) for p in points] == [(4, 4), (12, 4)]
+    points = line(table, ["aepo", "aepo half", "not run yet"], "win_rate", {})
+    assert [(p.at, p.n) for p in points] == [(4, 4), (12, 4)]
     assert [p.value for p in points] == pytest.approx([0.615, 0.665])
     assert points[1] == final(table, "aepo", "win_rate")
-    assert budgets(table, ["not run yet"], "win_rate") == []
+    assert line(table, ["not run yet"], "win_rate", {}) == []
+
+
+def test_a_line_may_go_over_a_setting_in_place_of_labels(table, preset, monkeypatch):
+    lines = {"AEPO": ("aepo", "aepo half"), "random": ("random half", "random")}
+    for number, arm in enumerate(preset["arms"].values()):
+        arm["training.beta"] = 0.5 - 0.1 * number
+    comparison = Comparison(**preset, lines=lines, over="training.beta")
+    places = comparison.places()
+    assert [places[arm] for arm in preset["arms"]] == pytest.approx([0.5, 0.4, 0.3, 0.2])
+    points = line(table, lines["random"], "win_rate", places)
+    assert [p.at for p in points] == sorted(places[arm] for arm in lines["random"])
+    assert {p.value for p in points} == {final(table, a, "win_rate").value for a in lines["random"]}
+    figures = []
+    monkeypatch.setattr("prefopt_core.comparison_plots.data_url", figures.append)
+    plot_curves(table, {"AEPO": lines["AEPO"]}, "training.beta", places)
+    axis = figures[0].axes[0]
+    assert axis.get_legend_handles_labels()[1] == ["AEPO"]
+    assert axis.get_xlabel() == "training.beta"
 
 
 def test_plots_differ_by_what_they_show(table, preset):

@@ -108,6 +108,8 @@ def test_given_pairs_count_two_labels_each(preset, write):
         ({"against": {"aepp": "random"}}, "against: There is no arm 'aepp'. Did you mean 'aepo'"),
         ({"against": {"aepo": "randum"}}, "against: There is no arm 'randum'. Did you mean"),
         ({"lines": {"AEPO": ["aepo", "aepp"]}}, "lines: There is no arm 'aepp'. Did you mean"),
+        ({"over": "generation.n"}, "over: Nothing runs over 'generation.n'; say in `lines`"),
+        ({"lines": {"A": ["aepo"]}, "over": "generation.m"}, "generation.m of arm 'aepo' is None"),
         ({"common": {"selection.kk": 3}}, "arm random: selection: There is no setting 'kk'"),
         ({"common": {"seed": 3}}, "arm random: All arms run with the same seeds"),
         ({"arm": {}}, "There is no setting 'arm'. Did you mean 'arms'"),
