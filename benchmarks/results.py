@@ -20,7 +20,7 @@ def main() -> None:
     """Run what is missing and write the pages."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs"), help="directory of the pages")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, help="in place of those that a preset asks for")
     parser.add_argument("--workers", type=int, default=1, help="seeds run at once")
     parser.add_argument("--presets", nargs="*", default=PRESETS, help="names in presets/")
     parser.add_argument("--stories", metavar="PATH", help="folder of stories260K, for its preset")
@@ -28,18 +28,19 @@ def main() -> None:
     changes: dict[str, dict[str, str]] = {name: {} for name in arguments.presets}
     if arguments.stories:
         changes["stories"] = {"policy.params.path": arguments.stories}
+    seeds = {"seeds": arguments.seeds} if arguments.seeds else {}
     for name, own in changes.items():
-        write(arguments.out, name, own, arguments.seeds, arguments.workers)
+        write(arguments.out, name, own, arguments.workers, **seeds)
 
 
-def write(out: Path, name: str, changes: dict[str, str], seeds: int, workers: int) -> None:
+def write(out: Path, name: str, changes: dict[str, str], workers: int, **seeds: int) -> None:
     """The page of one preset: its command, its tables, its plots."""
-    comparison = load_comparison(f"presets/{name}.yaml", changes, seeds=seeds)
+    comparison = load_comparison(f"presets/{name}.yaml", changes, **seeds)
     compared = compare.fn(comparison, workers)
     parts = parts_of(Store.open().read(compared.table), comparison)
     linked = with_files(parts, out, prefix=f"results-{name}-")
     more = " policy.params.path=PATH" * bool(changes)
-    command = f"```sh\nprefopt compare presets/{name}.yaml{more} --seeds {seeds}\n```"
+    command = f"```sh\nprefopt compare presets/{name}.yaml{more} --seeds {comparison.seeds}\n```"
     _, _, body = in_markdown(linked, comparison.title).partition("\n\n")
     page = out / f"results-{name}.md"
     by_hand = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.exists() else ""

@@ -58,9 +58,9 @@ def _self_labels(now: Figures, start: Figures) -> Iterator[str]:
         return
     if right["low"] <= 0.5:
         yield (
-            f"the policy's own labels may be no better than a coin ({_percent(right)} right). Buy "
-            "more labels first, train more gently (`training.learning_rate`), or keep only the "
-            "surest (`pairing.keep`)."
+            f"the policy's own labels may be no better than a coin ({_percent(right)} right). "
+            "Train more gently (`training.learning_rate`), buy labels of all responses to fewer "
+            "prompts (`selection.strategy: west_of_n`), or buy more; else stop before this round."
         )
     elif sure and sure["value"] - right["high"] > OVERCONFIDENT:
         yield (
@@ -104,7 +104,12 @@ def _displacement(now: Figures, start: Figures) -> Iterator[str]:
 
 def _diversity(now: Figures, start: Figures) -> Iterator[str]:
     row, before = now.get("distinct_2"), start.get("distinct_2")
-    if row and before and row["value"] < REPETITIVE * before["value"]:
+    words, words_before = now.get("response_words"), start.get("response_words")
+    if not (row and before and words and words_before):
+        return
+    # Of longer responses a smaller share is distinct anyway, and shorter ones have fewer pairs.
+    share = row["value"] / before["value"]
+    if max(share, share * words["value"] / words_before["value"]) < REPETITIVE:
         yield (
             f"responses repeat each other: {row['value']:.0%} of word pairs are distinct, "
             f"{before['value']:.0%} at the start. Raise `training.beta`, lower "

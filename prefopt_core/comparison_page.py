@@ -23,7 +23,7 @@ from prefopt_core.comparison import (
     unequal,
 )
 from prefopt_core.comparison_plots import plot_curves, plot_differences
-from prefopt_core.paired import Interval, smallest_p
+from prefopt_core.paired import EXACT, Interval, smallest_p
 from prefopt_core.presets import Comparison
 from prefopt_core.report import html_page, html_table, markdown_table
 
@@ -70,13 +70,16 @@ def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
         name = f"{arm} (baseline)" if arm == comparison.baseline else arm
         labels = by_seed(table, arm, METRICS[0])["labels"].sort()
         used = f"{labels[0]:,}" if labels[0] == labels[-1] else f"{labels[0]:,} to {labels[-1]:,}"
-        figures = [_figure(final(table, arm, metric), metric) for metric in shown]
+        figures = [_figure(final(table, arm, metric), metric, len(labels)) for metric in shown]
         rows.append([name, str(len(labels)), used + " ≠" * (arm in marked), *figures])
     return header, rows
 
 
-def _figure(point: Point | None, metric: str) -> str:
-    return "–" if point is None else _mean(point.value, point.interval, metric)
+def _figure(point: Point | None, metric: str, seeds: int) -> str:
+    if point is None:
+        return "–"
+    some = f" ({point.n} of {seeds} seeds)" if point.n < seeds else ""
+    return _mean(point.value, point.interval, metric) + some
 
 
 def table_of_rounds(table: pl.DataFrame) -> Table | None:
@@ -86,9 +89,11 @@ def table_of_rounds(table: pl.DataFrame) -> Table | None:
         return None
     rows = []
     for arm in arms_of(table):
+        seeds = by_seed(table, arm, METRICS[0]).height
         for number in table.filter(pl.col("arm") == arm)["round"].unique().sort():
             if after(table, arm, BEHIND[0], number):
-                figures = [_figure(after(table, arm, metric, number), metric) for metric in shown]
+                points = {metric: after(table, arm, metric, number) for metric in shown}
+                figures = [_figure(point, metric, seeds) for metric, point in points.items()]
                 rows.append([arm, str(number), *figures])
     return ["arm", "round", *(_NAMES[metric] for metric in shown)], rows
 
@@ -120,7 +125,8 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
         "Win rate: over the seed's own start policy, on held-out prompts, by the gold annotator; "
         "ties count half. Figures are means over seeds, in brackets 95 % bootstrap intervals over "
         "seeds. Differences are paired: the arms of one seed share start policy and prompts.",
-        "p: exact sign-flip test over seeds; corrected: for the number of comparisons, by Holm. "
+        f"p: {'exact ' * (seeds <= EXACT)}sign-flip test over seeds; corrected: for the number of "
+        "comparisons by one metric, by Holm. "
         f"With {seeds} seeds p cannot be below {smallest_p(seeds):.2g}, corrected "
         f"{min(1.0, matches * smallest_p(seeds)):.2g}. “No difference seen”: the interval "
         f"holds 0, not that there is none; “not settled”, that corrected p is above {LEVEL}. "

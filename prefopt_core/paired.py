@@ -9,15 +9,14 @@ Notation: n seeds, d the (n,) differences between two arms, m hypotheses tested 
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from prefopt_core.randomness import rng_for
 from prefopt_core.statistics import FloatArray
 
 Interval = tuple[float, float]
 
-EXACT = 16
-"""Up to so many seeds every pattern of signs is tried; beyond, 2¹⁶ random ones."""
+EXACT = 20
+"""Up to so many seeds every pattern of signs is tried; beyond, as many random ones."""
 
 _RESAMPLES = 10_000
 
@@ -53,7 +52,7 @@ def sign_flip_test(differences: FloatArray) -> float:
 
     If it did not matter which arm is which, every difference could as well have the other sign
     (Fisher 1935). All 2ⁿ patterns of signs are tried, so the level is exact for every n; for more
-    than `EXACT` seeds 2¹⁶ random patterns, among them the one that was seen.
+    than `EXACT` seeds 2²⁰ random patterns, among them the one that was seen.
 
     Args:
         differences: (n,) one per seed, n >= 1.
@@ -66,7 +65,7 @@ def sign_flip_test(differences: FloatArray) -> float:
     """
     differences = np.asarray(differences, dtype=np.float64)
     assert np.isfinite(differences).all(), f"a difference is not a number: {differences}"
-    sums = np.abs(_signs(len(differences)) @ differences)
+    sums = np.abs(_sums(differences))
     # Sums of the same numbers in another order differ in their last digits.
     nearly = np.abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
     return float(np.mean(sums >= nearly))
@@ -99,11 +98,16 @@ def holm(p_values: FloatArray) -> FloatArray:
     return corrected
 
 
-def _signs(n: int) -> npt.NDArray[np.int64]:
-    """(patterns, n) of -1 and 1; the first one is all 1."""
-    if n <= EXACT:
-        bits = np.arange(2**n)[:, None] >> np.arange(n) & 1
-    else:
-        bits = rng_for(0, "sign flips").integers(2, size=(2**EXACT, n))
-        bits[0] = 0
-    return 1 - 2 * bits
+def _sums(differences: FloatArray) -> FloatArray:
+    """(patterns,) the sum under every pattern of signs; the first one is that of the data."""
+    sums = np.zeros(1)
+    if len(differences) <= EXACT:
+        for difference in differences:
+            sums = np.concatenate([sums + difference, sums - difference])
+        return sums
+    sums, rng = np.zeros(2**EXACT), rng_for(0, "sign flips")
+    for difference in differences:
+        signs = 1 - 2 * rng.integers(2, size=len(sums))
+        signs[0] = 1
+        sums += signs * difference
+    return sums

@@ -36,7 +36,10 @@ CASES = {
     "longer": ({"response_words": (26.0, 25.0, 27.0)}, r"have 26\.0 words, the start's 20\.0; the"),
     "cut off": ({"unfinished": (0.2, 0.11, 0.3)}, r"20 % \[11, 30\] of the responses are cut off"),
     "displaced": ({"chosen_shift": (-1.5, None, None)}, r"less likely \(-1\.5 nats\)"),
-    "repetitive": ({"distinct_2": (0.3, None, None)}, "30% of word pairs are distinct, 50% at the"),
+    "repetitive": (
+        {"distinct_2": (0.25, None, None)},
+        "25% of word pairs are distinct, 50% at the",
+    ),
     "flags": (
         {"flagged_wrong": (0.1, 0.05, 0.2)},
         r"less often \(10 % \[5, 20\]\) than.*25%",
@@ -53,6 +56,7 @@ CLOSE = {
     "one nat": {"chosen_shift": (-1.0, None, None)},
     "more likely": {"chosen_shift": (9.0, None, None)},
     "a little repetitive": {"distinct_2": (0.375, None, None)},
+    "fewer of more": {"distinct_2": (0.3, None, None), "response_words": (26.0, 24.9, 27.0)},
     "doubts that may be right": {"flagged_wrong": (0.2, 0.1, 0.25)},
     "shorter": {"response_words": (9.0, 8.0, 10.0)},
 }  # fmt: skip
