@@ -1,6 +1,7 @@
 """Plots of a comparison. Arms differ by colour, marker and line: each alone tells them apart."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,16 +37,18 @@ def plot_curves(
         table: The `comparison` table.
         lines: Name → arms that are one method at several budgets. The other
             arms, all of them by default, are lines over their own rounds.
-        over: What `lines` run over in place of labels; they are all that is drawn then.
-        places: Where the arms of lines stand on it.
+        over: What is drawn over in place of labels: `round`, or a setting.
+        places: Where the arms of lines stand on that setting; they are all that is drawn then.
     """
     arms, lines, places = arms_of(table), lines or {}, places or {}
     alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]
     figure = new_figure(9.5, 4.0)
     panels: Sequence[Axes] = figure.subplots(1, len(METRICS))
     for axis, metric in zip(panels, METRICS, strict=True):
-        drawn = {} if over else {arm: curve(table, arm, metric) for arm in alone}
+        drawn = {arm: curve(table, arm, metric) for arm in alone if not places}
         drawn |= {name: line(table, own, metric, places) for name, own in lines.items()}
+        if over == "round":
+            drawn = {name: _by_round(points) for name, points in drawn.items()}
         used = sorted({p.at if over else round(p.at) for own in drawn.values() for p in own} - {0})
         used = used or [1]
         for number, (name, points) in enumerate(drawn.items()):
@@ -53,9 +56,12 @@ def plot_curves(
             if used[-1] > 10 * used[0]:
                 at = [point.at * 1.03**aside for point in points]
             else:
-                at = [point.at + 0.006 * aside * used[-1] for point in points]
+                step = min(0.006 * used[-1], 0.3 * used[0] / len(drawn))
+                at = [point.at + step * aside for point in points]
             _draw_curve(axis, at, points, name, _style(number))
         label_axis(axis, TITLES[metric], over or "labels used")
+        if over == "round":
+            axis.set_xticks(range(round(used[-1]) + 1))
         if used[-1] > 10 * used[0]:
             axis.set_xscale("symlog", linthresh=used[0])
             ticks = [0, *_apart(used)]
@@ -69,6 +75,10 @@ def plot_curves(
         handles, names, loc="outside lower center", ncols=columns, fontsize=9, frameon=False
     )
     return data_url(figure)
+
+
+def _by_round(points: Sequence[Point]) -> list[Point]:
+    return [replace(point, at=number) for number, point in enumerate(points)]
 
 
 def _apart(numbers: Sequence[float]) -> list[float]:

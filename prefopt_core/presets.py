@@ -72,7 +72,7 @@ class Comparison(Config):
     )
     over: str = Field(
         "",
-        description="Setting that `lines` run over in place of labels: "
+        description="What the plot runs over in place of labels: `round`, or for `lines` a setting: "
         "`annotation.params.error_rate`. Arms of no line are left out of the plot then.",
     )
     seeds: int = Field(10, ge=1, description="Repetitions of every arm.")
@@ -127,8 +127,8 @@ class Comparison(Config):
         return [(arm, other) for arm, own in others.items() for other in own if arm != other]
 
     def places(self) -> dict[str, float]:
-        """Arm of a line → its value of the setting `over`; {} if lines run over labels."""
-        if not self.over:
+        """Arm of a line → its value of the setting `over`; {} if that is none."""
+        if self.over in ("", "round"):
             return {}
         if not self.lines:
             raise ConfigError(f"over: Nothing runs over {self.over!r}; say in `lines` what does.")

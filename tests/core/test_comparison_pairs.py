@@ -163,6 +163,18 @@ def test_a_line_may_go_over_a_setting_in_place_of_labels(table, preset, monkeypa
     assert axis.get_xlabel() == "training.beta"
 
 
+def test_rounds_that_buy_nothing_stand_apart_if_drawn_over_rounds(preset, monkeypatch):
+    assert Comparison(**preset, over="round").places() == {}
+    first = run(0.6, 12)
+    second = first.filter(pl.col("round") == 1).with_columns(pl.lit(2, pl.Int32).alias("round"))
+    table = collect([pl.concat([first, second])] * 2, ["aepo"] * 2, [0, 1], [2, 2])
+    figures = []
+    monkeypatch.setattr("prefopt_core.comparison_plots.data_url", figures.append)
+    plot_curves(table, over="round")
+    (bars,) = figures[0].axes[0].containers
+    assert bars.lines[0].get_xdata() == pytest.approx([0, 1, 2])
+
+
 def test_plots_differ_by_what_they_show(table, preset):
     matches = Comparison(**preset).matches
     lines = {"AEPO": ("aepo half", "aepo"), "random": ("random half", "random")}
