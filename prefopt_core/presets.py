@@ -72,8 +72,8 @@ class Comparison(Config):
     )
     over: str = Field(
         "",
-        description="What the plot runs over in place of labels: `round`, or for `lines` a setting: "
-        "`annotation.params.error_rate`. Arms of no line are left out of the plot then.",
+        description="What the plot runs over in place of labels: `round`, or for `lines` a "
+        "setting: `annotation.params.error_rate`. Arms of no line are left out of the plot then.",
     )
     seeds: int = Field(10, ge=1, description="Repetitions of every arm.")
     first_seed: int = Field(0, ge=0, description="Seeds count from here.")
