@@ -6,6 +6,7 @@ it keeps no results, so there is nothing of them that could be stale, locked or 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +23,8 @@ from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.spending import adding_up
 from prefopt_core.stages import Outcome, Stage
 from prefopt_core.store import Store
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Artifact | Model)
@@ -259,6 +262,12 @@ class _ProgressArtifact:
     artifact: UUID | None = None
 
     def __call__(self, done: int, total: int) -> None:
+        try:
+            self._show(done, total)
+        except Exception as error:  # a server that is gone must not cost the work that is shown
+            log.debug("progress of %s is not shown: %s", self.stage, error)
+
+    def _show(self, done: int, total: int) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
         now = time.monotonic()

@@ -148,7 +148,7 @@ class Loopback(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
         self.lock, self.over = threading.Lock(), threading.Event()
         self.behave = lambda request, time: (200, self.answer(request))
-        self.asked, self.paths, self.keys, self.times = [], set(), set(), Counter()
+        self.asked, self.paths, self.headers, self.times = [], set(), [], Counter()
         self.busy = self.busiest = 0
         self.pause = 0.0  # after each byte of an answer that does not come to its end
 
@@ -168,7 +168,7 @@ class Loopback(ThreadingHTTPServer):
         with self.lock:
             self.asked.append(request)
             self.paths.add(path)
-            self.keys.add(headers["Authorization"])
+            self.headers.append({name.lower(): text for name, text in headers.items()})
             self.times[key := json.dumps(request)] += 1
             self.busy += 1
             self.busiest = max(self.busiest, self.busy)

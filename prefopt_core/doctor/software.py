@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from prefopt_core.doctor import Check
+from prefopt_core.engine.link import environment
 
 DISTRIBUTION = "prefopt-flows"
 VLLM_PYTHON = "PREFOPT_VLLM_PYTHON"
@@ -28,7 +29,8 @@ _PURPOSE = {
 _QUICKSTART = {"minilm"}
 
 _VERSION_OF_VLLM = """
-import importlib.metadata as metadata, importlib.util, json
+import importlib.metadata as metadata, importlib.util, json, sys
+sys.path[:] = [path for path in sys.path if path]  # not the current folder
 names = metadata.packages_distributions().get("vllm", [])
 there = importlib.util.find_spec("vllm") is not None
 print(json.dumps(metadata.version(names[0]) if names and there else None))
@@ -118,7 +120,9 @@ def _vllm_of(interpreter: str) -> tuple[str | None, str]:
     """(version or None, why it could not be found out)."""
     command = [interpreter, "-c", _VERSION_OF_VLLM]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env=environment()
+        )
         return json.loads(done.stdout), ""
     except ValueError:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]

@@ -11,9 +11,10 @@ rests where another would end: the weights are loaded once, and every round send
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from prefopt_core.engine.link import Link
+from prefopt_core.engine.link import Link, environment
 from prefopt_core.errors import ConfigError, PrefoptError
 from prefopt_core.folders import Adapter, adapter_in, weights_of
 from prefopt_core.models import kept, release_models
@@ -168,8 +169,10 @@ class Engine:
             "disable_log_stats": True,
             "seed": 0,
         }
-        places = _places(settings.tensor_parallel_size, settings.data_parallel_size)
         assert settings.python
+        places = _places(
+            settings.tensor_parallel_size, settings.data_parallel_size, settings.python
+        )
         threads = _threads(model)
         self._links = [Link(settings.python, str(model), place, threads) for place in places]
         try:
@@ -207,6 +210,7 @@ class Engine:
                     pool.submit(copy_context().run, work, number)
                     for number in range(min(total, len(self._links)))
                 ]
+                wait(jobs, return_when=FIRST_EXCEPTION)  # or one that works on would hide it
                 for job in jobs:
                     job.result()
             except BaseException:
@@ -258,17 +262,23 @@ def _threads(model: Path) -> dict[str, str]:
     return {"OMP_NUM_THREADS": "1"} if size < 4 * SMALL else {}
 
 
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
 def _own_dtype(model: Path) -> str:
     """What the weights are kept in; vLLM's own "auto" would round float32 to 16 bits."""
+    from safetensors import safe_open
     from transformers import AutoConfig
 
-    kind = getattr(AutoConfig.from_pretrained(model), "dtype", None)
-    return str(kind).removeprefix("torch.") if kind else "auto"
+    if kind := getattr(AutoConfig.from_pretrained(model), "dtype", None):
+        return str(kind).removeprefix("torch.")
+    with safe_open(next(model.glob("*.safetensors")), "pt") as weights:  # as transformers does
+        return _DTYPES.get(weights.get_slice(next(iter(weights.keys()))).get_dtype(), "auto")
 
 
-def _places(tensor_parallel: int, copies: int) -> list[dict[str, str]]:
+def _places(tensor_parallel: int, copies: int, python: str) -> list[dict[str, str]]:
     """What each copy's environment says about its GPUs."""
-    gpus = _gpus() if copies > 1 else []
+    gpus = _gpus(python) if copies > 1 else []
     if not gpus:
         return [{}] * copies
     if len(gpus) < copies * tensor_parallel:
@@ -280,10 +290,12 @@ def _places(tensor_parallel: int, copies: int) -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} for part in parts]
 
 
-def _gpus() -> list[str]:
-    import torch
-
+def _gpus(python: str) -> list[str]:
+    """As vLLM's interpreter sees them; ours may have a torch for CPUs."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name for name in named.split(",") if name]
-    return [str(number) for number in range(torch.cuda.device_count())]
+    command = [python, "-c", "import torch; print(torch.cuda.device_count())"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    # Without torch it has no vLLM either, and the engine says so.
+    return [str(number) for number in range(int(done.stdout.split()[-1] if done.stdout else 0))]

@@ -35,21 +35,25 @@ _SYMPTOMS = ("Engine core init", "EngineDeadError", "EngineCore encountered", "W
 """How vLLM's own lines begin that only say that something is wrong elsewhere."""
 
 
+def environment() -> dict[str, str]:
+    """What another interpreter inherits of ours."""
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN}
+
+
 class Link:
     """A process that runs `served.py`, in a session of its own so that all of it can be ended.
 
     Args:
         python: Interpreter that has vLLM.
         model: What it serves, for messages.
-        environment: Of this process, over what it inherits.
-        unless_set: Of this process, under what it inherits.
+        place: Variables of this process, over what it inherits.
+        unless_set: Variables under what it inherits.
     """
 
     def __init__(
-        self, python: str, model: str, environment: dict[str, str], unless_set: dict[str, str]
+        self, python: str, model: str, place: dict[str, str], unless_set: dict[str, str]
     ) -> None:
         self._python, self._model = python, model
-        inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         with tempfile.NamedTemporaryFile(
             prefix="prefopt-vllm-", suffix=".log", delete=False
         ) as log:
@@ -61,7 +65,7 @@ class Link:
                 stderr=log,
                 text=True,
                 start_new_session=True,
-                env=DEFAULTS | unless_set | inherited | FIXED | environment,
+                env=DEFAULTS | unless_set | environment() | FIXED | place,
             )
         self.close = weakref.finalize(self, _end, self._process, self._log)  # at exit, too
 
@@ -77,13 +81,15 @@ class Link:
         """Wait for its next answer; `progressed` hears what share of it is done."""
         assert self._process.stdout
         for line in self._process.stdout:
+            if not line.endswith("\n"):  # it was killed while it wrote
+                break
             answer: dict[str, Any] = json.loads(line)
             if "missing" in answer:
                 raise MissingExtraError(
-                    f"{self._python} cannot import vLLM ({answer['missing']}). Install it there, "
-                    f"`{self._python} -m pip install 'prefopt-flows[vllm]'`, or in an environment "
-                    "of its own, `python -m venv ENV && ENV/bin/pip install vllm`, and set "
-                    "`generation.params.python` (and `scoring.params.python`) to ENV/bin/python."
+                    f"{self._python} cannot import vLLM ({answer['missing']}). Install it in an "
+                    "environment of its own, `python -m venv ENV && ENV/bin/pip install vllm`, and "
+                    "set `generation.params.python` (and `scoring.params.python`) to "
+                    "ENV/bin/python."
                 )
             if "refused" in answer:
                 raise ConfigError(

@@ -13,6 +13,7 @@ import os
 import queue
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -180,4 +181,9 @@ def main() -> None:
 if __name__ == "__main__":
     # Beside this file lie modules that are none of vLLM's, whose names it must not find first.
     sys.path[:] = [p for p in sys.path if os.path.realpath(p) != os.path.dirname(__file__)]
-    main()
+    try:
+        main()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # Python would wait for threads of vLLM's, which may never end

@@ -34,7 +34,7 @@ _ADVICE = {
 }
 _OTHER_ADVICE = (
     "Check `generation.params`: `endpoint`, `max_new_tokens`, `length_field`, `seeded`, "
-    "`extra_body`."
+    "`extra_body`; `temperature` or `top_p` is not sent if it is null."
 )
 
 
@@ -191,17 +191,22 @@ class _Buyer:
         ask, *later = ask.parts(self._most)
         self._put(later)
         try:
-            answer = await self._endpoint.ask(self._request(ask), self._order.extra_body)
+            answer = await self._answer(ask)
         except RefusedError as error:
             if ask.count == 1 or error.status not in _MAY_MEAN_N:
                 raise
-            self._most = 1  # perhaps it was the number of choices that it did not like
-            self._put(ask.parts(1))
-        else:
-            self._keep(ask, answer)
+            # Perhaps it was the number of choices that it did not like; one alone will tell.
+            ask, *others = ask.parts(1)
+            answer = await self._answer(ask)
+            self._most = 1
+            self._put(others)
+        self._keep(ask, answer)
+
+    async def _answer(self, ask: _Ask) -> Answer:
+        return await self._endpoint.ask(self._request(ask), self._order.extra_body)
 
     def _keep(self, ask: _Ask, answer: Answer) -> None:
-        in_order = sorted(answer.choices, key=lambda choice: choice.index)[: ask.count]
+        in_order = sorted(answer.choices, key=lambda choice: choice.index or 0)[: ask.count]
         choices = [(choice.said, choice.finish_reason or "none") for choice in in_order]
         usage = self._prices.usage(answer)
         self._purchase.commit(ask.sent.digest, ask.first, choices, usage)

@@ -24,14 +24,20 @@ def encode(
     prompts: Sequence[Prompt],
     max_new_tokens: int,
     limit: int | None,
+    lift: str = "",
 ) -> list[list[int]]:
-    """Token ids of the prompts; each leaves room for its response within `limit` positions."""
+    """Token ids of the prompts; each leaves room for its response within `limit` positions.
+
+    `lift` names the setting that raises the limit, if one does.
+    """
     encoded = [prompt_ids(tokenizer, prompt.messages) for prompt in prompts]
     longest = max(range(len(encoded)), key=lambda i: len(encoded[i]), default=None)
     if limit and longest is not None and len(encoded[longest]) + max_new_tokens > limit:
+        raised = f"Raise `{lift}`, lower" if lift else "Lower"
         raise ConfigError(
             f"A prompt of {len(encoded[longest])} tokens and {max_new_tokens} new ones do "
-            f"not fit the model's {limit} positions. Lower `generation.params.max_new_tokens` or "
+            f"not fit the model's {limit} positions. "
+            f"{raised} `generation.params.max_new_tokens` or "
             f"drop the prompt {prompts[longest].messages[-1]['content'][:60]!r}."
         )
     return encoded

@@ -9,19 +9,23 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from prefopt_core.errors import ConfigError
 from prefopt_core.extras import import_extra
 
 log = logging.getLogger(__name__)
+
+FIRST_WAIT_S = 2.0
+"""At most, then twice as long each time, up to a minute: together they outlast a limit that is
+counted by the minute."""
 
 _LONGEST_WAIT_S = 300.0
 """However long a server asks us to wait."""
@@ -41,19 +45,24 @@ class Place:
     max_attempts: int
 
 
+class _Part(BaseModel):
+    text: str = ""
+
+
 class _Message(BaseModel):
-    content: str | None = None
+    content: str | list[_Part] | None = None
 
 
 class _Choice(BaseModel):
-    index: int = 0
+    index: int | None = None
     finish_reason: str | None = None
     message: _Message | None = None  # of a chat
     text: str | None = None  # of a completion
 
     @property
     def said(self) -> str | None:
-        return self.message.content if self.message else self.text
+        content = self.message.content if self.message else self.text
+        return "".join(p.text for p in content) if isinstance(content, list) else content
 
 
 class _Usage(BaseModel):
@@ -66,6 +75,14 @@ class Answer(BaseModel):
 
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
+
+    @field_validator("usage", mode="wrap")
+    @classmethod
+    def _or_unknown(cls, value: Any, read: Callable[[Any], _Usage | None]) -> _Usage | None:
+        # What was paid for is not thrown away because it is counted in another way.
+        with suppress(ValidationError):
+            return read(value)
+        return None
 
 
 class PassingError(Exception):
@@ -106,7 +123,10 @@ class Endpoint:
             api_key=self._key or "none",
             timeout=self._place.timeout_s,
             max_retries=0,
+            default_headers=dict.fromkeys(_headers_set_outside(), self._openai.Omit()),
         )
+        # nor who pays, which it takes from the environment, too
+        self._client.organization = self._client.project = None
         return self
 
     async def __aexit__(
@@ -148,7 +168,7 @@ class Endpoint:
         try:
             return Answer.model_validate_json(raw.content)
         except ValidationError:
-            text = raw.content[:200].decode(errors="replace")
+            text = self._without_key(raw.content.decode(errors="replace"))[:200]
             raise PassingError(f"it answered with what is no completion: {text!r}") from None
 
     def _failure(self, error: Any) -> PassingError | RefusedError:
@@ -159,16 +179,20 @@ class Endpoint:
         return RefusedError(status, words)
 
     def _words(self, error: Any) -> str:
-        """The server's own words, without the key, which some repeat."""
+        """The server's own words."""
         body = error.body if isinstance(error.body, dict) else {}
-        words = str(body.get("message") or json.dumps(error.body)).strip()[:300]
+        words = str(body.get("message") or json.dumps(error.body)).strip()
+        return self._without_key(words)[:300]
+
+    def _without_key(self, words: str) -> str:
+        """Some servers repeat it."""
         return words.replace(self._key, "…") if self._key else words
 
     def _wait(self, state: Any) -> float:
-        asked = state.outcome.exception().wait_s
-        if asked is not None:
-            return float(min(asked, _LONGEST_WAIT_S))
-        return float(self._tenacity.wait_random_exponential(multiplier=0.5, max=60)(state))
+        asked = min(state.outcome.exception().wait_s or 0.0, _LONGEST_WAIT_S)
+        # Also where it said how long: those who were told the same do not come back together.
+        own = self._tenacity.wait_random_exponential(multiplier=FIRST_WAIT_S, max=60)(state)
+        return float(max(asked, own))
 
     def _tell(self, state: Any) -> None:
         level = logging.DEBUG if self._told else logging.WARNING
@@ -186,6 +210,12 @@ class Endpoint:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopped.wait(), seconds)
             raise Stopped
+
+
+def _headers_set_outside() -> list[str]:
+    """Names in OPENAI_CUSTOM_HEADERS: lines of `name: value` that are meant for OpenAI."""
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+    return [line.partition(":")[0].strip() for line in lines if ":" in line]
 
 
 def _key(place: Place) -> str:

@@ -1,6 +1,7 @@
 """Candidates that exist already: read from a file instead of generated."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,8 +9,13 @@ from pydantic import Field
 
 from prefopt_core.errors import DataError
 from prefopt_core.generation import Prompt, Response
-from prefopt_core.inputs.candidates import read_candidates
+from prefopt_core.inputs.candidates import Given, read_candidates
 from prefopt_core.registry import InputPath
+
+
+@lru_cache(maxsize=1)  # each shard asks for the same file
+def _read_once(path: str, changed: int, column: str | None, empty: str) -> dict[str, list[Given]]:
+    return read_candidates(Path(path), column, empty)
 
 
 def generate(
@@ -24,7 +30,7 @@ def generate(
     empty: Literal["error", "drop", "keep"] = "error",
 ) -> list[list[Response]]:
     """Read responses from a .jsonl, .csv or .parquet: all of a prompt's, or its first `limit`."""
-    given = read_candidates(Path(path), column, empty)
+    given = _read_once(path, Path(path).stat().st_mtime_ns, column, empty)
     responses = []
     for prompt in prompts:
         own = given.get(prompt.prompt_id, [])

@@ -52,8 +52,8 @@ def generate(
     model_name: str,
     endpoint: Literal["chat", "completions"] = "chat",
     api_key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=60)] | None = None,
-    temperature: NonNegativeFloat = 1.0,
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    temperature: NonNegativeFloat | None = 1.0,
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = 1.0,
     max_new_tokens: PositiveInt = 256,
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
     seeded: bool = True,
@@ -61,7 +61,7 @@ def generate(
     withheld: Literal["error", "drop"] = "error",
     concurrency: PositiveInt = 16,
     timeout_s: PositiveFloat = 600.0,
-    max_attempts: PositiveInt = 6,
+    max_attempts: PositiveInt = 8,
     price_prompt: NonNegativeFloat = 0.0,
     price_completion: NonNegativeFloat = 0.0,
 ) -> list[list[Response]]:
@@ -69,13 +69,15 @@ def generate(
 
     A chat is sent as it is. A completion is what the chat template of `model` makes of it, as
     token ids, so that the server sees what training will see; without `model` it is the text of
-    the prompt, which may then have one message only. Prices are of a million tokens.
+    the prompt, which may then have one message only. Prices are of a million tokens. A
+    `temperature` or `top_p` of null is not sent, for servers that take one of them only.
     """
     _check(base_url, extra_body)
+    settings = {"temperature": temperature, "top_p": top_p, length_field: max_new_tokens}
     order = Order(
         model_name=model_name,
         endpoint=endpoint,
-        settings={"temperature": temperature, "top_p": top_p, length_field: max_new_tokens},
+        settings={name: value for name, value in settings.items() if value is not None},
         extra_body=extra_body or {},
         seed=seed,
         seeded=seeded,
@@ -88,7 +90,7 @@ def generate(
         _responses(prompt, choices, model_name, withheld)
         for prompt, choices in zip(prompts, given, strict=True)
     ]
-    if temperature and n > 1:
+    if temperature != 0 and n > 1:
         _warn_if_alike(responses, base_url)
     return responses
 

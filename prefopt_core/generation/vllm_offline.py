@@ -52,7 +52,8 @@ def generate(
         ),
     )
     tokenizer = load_tokenizer(folder)
-    encoded = encode(tokenizer, prompts, max_new_tokens, engine.max_model_len)
+    lift = "generation.params.max_model_len" if max_model_len else ""
+    encoded = encode(tokenizer, prompts, max_new_tokens, engine.max_model_len, lift)
     written = engine.ask(
         "generate",
         {

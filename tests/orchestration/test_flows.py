@@ -9,7 +9,7 @@ import pytest
 
 from prefopt_core.labels import LabelStore
 from prefopt_core.store import Store
-from tasks.stage import Session, session
+from tasks.stage import Session, _ProgressArtifact, session
 
 
 @pytest.fixture
@@ -250,3 +250,16 @@ def _markdown(flow_state):
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts(flow_run_filter=run)
     return {a.key: a.data for a in artifacts if a.type == "markdown"}
+
+
+def test_progress_that_cannot_be_shown_costs_nothing(monkeypatch):
+    asked = []
+
+    def gone(**shown):
+        asked.append(shown["progress"])
+        raise ConnectionError("Prefect's server is gone")
+
+    monkeypatch.setattr("prefect.artifacts.create_progress_artifact", gone)
+    show = _ProgressArtifact("generate", started=-100.0)
+    show(1, 2)
+    assert asked == [50]

@@ -33,7 +33,7 @@ def test_interpreter_without_vllm_is_told_what_to_install(tiny_model, tmp_path):
     bare.chmod(0o755)
     with pytest.raises(MissingExtraError, match="No module named 'vllm'") as raised:
         started(tiny_model, bare)
-    assert f"`{bare} -m pip install 'prefopt-flows[vllm]'`" in str(raised.value)
+    assert "ENV/bin/pip install vllm" in str(raised.value)
     assert "generation.params.python" in str(raised.value)
 
 
@@ -51,6 +51,14 @@ def test_something_else_than_an_interpreter_is_told(tiny_model):
     log = Path(str(raised.value).rpartition(" ")[2])
     assert log.read_text() == ""
     log.unlink()
+
+
+def test_engine_that_is_killed_while_it_answers_is_told_as_killed(tiny_model, tmp_path):
+    engine = tmp_path / "python"
+    engine.write_text("#!/bin/sh\nprintf '{\"read'\nkill -9 $$\n")
+    engine.chmod(0o755)
+    with pytest.raises(PrefoptError, match=r"was killed by signal 9 (.|\n)*lower `max_model_len`"):
+        started(tiny_model, engine)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +79,12 @@ def test_cause_is_the_error_and_not_what_follows_from_it(log, expected):
 
 def test_copies_get_gpus_of_their_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-a,7")
-    assert _places(2, 2) == [{"CUDA_VISIBLE_DEVICES": "4,5"}, {"CUDA_VISIBLE_DEVICES": "GPU-a,7"}]
-    assert _places(2, 1) == [{}]  # all of them are seen, as without us
+    assert _places(2, 2, sys.executable) == [
+        {"CUDA_VISIBLE_DEVICES": "4,5"},
+        {"CUDA_VISIBLE_DEVICES": "GPU-a,7"},
+    ]
+    assert _places(2, 1, sys.executable) == [{}]  # all of them are seen, as without us
     with pytest.raises(ConfigError, match=r"3 copies on 2 GPUs each need 6, and there are 4"):
-        _places(2, 3)
+        _places(2, 3, sys.executable)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert _places(1, 2) == [{}, {}]
+    assert _places(1, 2, sys.executable) == [{}, {}]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefopt_core.generation import Prompt
+from prefopt_core.generation import Prompt, endpoint
 from prefopt_core.generation.openai_api import generate
 from prefopt_core.responses import ResponseStore
 
@@ -12,6 +12,11 @@ def responses(tmp_path, monkeypatch):
     """The store in which bought responses are kept."""
     monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
     return ResponseStore(tmp_path / "store")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(endpoint, "FIRST_WAIT_S", 0.02)
 
 
 @pytest.fixture

@@ -68,6 +68,13 @@ def test_seeds_belong_to_the_prompt_and_are_sent_if_wanted(ask, ask_texts, loopb
     assert {request["max_completion_tokens"] for request in loopback.asked} == {256}
 
 
+def test_what_is_null_is_not_sent(ask, loopback):
+    ask(top_p=None, temperature=0.7)
+    ask(temperature=None, top_p=0.5, seed=1)
+    sent = [{"temperature", "top_p"} & request.keys() for request in loopback.asked]
+    assert sent == [{"temperature"}] * 3 + [{"top_p"}] * 3
+
+
 def test_table_has_the_schema_of_every_generator(ask, loopback, write):
     loopback.behave = lambda request, time: (200, loopback.answer(request, reason="length"))
     prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": "one"}, {"prompt": "two"}])))
@@ -138,13 +145,23 @@ def test_key_comes_from_the_variable_that_is_named_and_from_no_other(ask, loopba
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
     monkeypatch.setenv("MY_KEY", "mine")
     ask(api_key_env="MY_KEY")
-    assert loopback.keys == {"Bearer mine"}
-    loopback.keys.clear()
+    assert {headers["authorization"] for headers in loopback.headers} == {"Bearer mine"}
+    loopback.headers.clear()
     ask(seed=1)
-    assert loopback.keys == {"Bearer none"}
+    assert {headers["authorization"] for headers in loopback.headers} == {"Bearer none"}
+
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(ConfigError, match=r"variable MY_KEY, which.*is not set"):
         ask(seed=2, api_key_env="MY_KEY")
+
+
+def test_what_the_environment_holds_for_openai_goes_to_no_other_server(ask, loopback, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "theirs")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Secret: theirs\nnothing")
+    ask()
+    assert "theirs" not in str(loopback.headers)
+    assert len(loopback.headers) == 3
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,24 @@ def test_no_more_requests_at_a_time_than_allowed(ask, loopback, concurrency):
     assert loopback.busiest <= concurrency
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"choices": [{"index": None, "finish_reason": "stop", "message": {"content": "hi"}}]},
+        {"choices": [{"finish_reason": "stop", "message": {"content": [{"type": "text",
+                      "text": "h"}, {"text": "i"}]}}]},
+        {"usage": {"prompt_tokens": 2.5, "completion_tokens": 1}},
+        {"usage": "some"},
+    ],
+    ids=["no index", "parts", "half a token", "no numbers"],
+)  # fmt: skip
+def test_a_good_answer_in_another_form_is_kept(ask_texts, loopback, prompts, change):
+    said = {"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}]}
+    loopback.behave = lambda request, time: (200, said | change)
+    assert ask_texts(n=1, prompts=prompts[:1]) == [["hi"]]
+    assert len(loopback.asked) == 1
+
+
 # --- trouble that does not --------------------------------------------------------------------
 
 
@@ -117,6 +135,30 @@ def test_a_refusal_ends_it_at_once_in_the_servers_words(
     assert advice in message
     assert "sk-secret" not in message
     assert len(loopback.asked) == 1
+
+
+def test_no_part_of_the_key_is_shown_where_the_servers_words_are_cut(ask, loopback, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-secret-1")
+    for status in (404, 200):
+        words = "x" * (295 if status == 404 else 195) + "sk-secret-1"
+        body = {"error": {"message": words}} if status == 404 else words.encode()
+        loopback.behave = lambda request, time, answer=(status, body): answer
+        with pytest.raises((ConfigError, ServerError)) as caught:
+            ask(n=1, api_key_env="MY_KEY", max_attempts=1)
+        assert "xxx…" in str(caught.value)
+        assert "sk-" not in str(caught.value)
+
+
+def test_a_refused_prompt_is_told_before_more_is_bought(ask, loopback, prompts):
+    def behave(request, time):
+        if request["messages"][0]["content"] == "Question 0?":
+            return 400, {"error": {"message": "too long"}}
+        return 200, loopback.answer(request)
+
+    loopback.behave = behave
+    with pytest.raises(ConfigError, match="too long"):
+        ask(n=8, concurrency=1)
+    assert [request.get("n", 1) for request in loopback.asked] == [8, 1]
 
 
 def test_an_account_without_credit_is_not_asked_again(ask, loopback, prompts):
