@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.quality_pools import Pool, Prompt
+from prefopt_core.ground.randomness import rng_for
 from prefopt_core.pairing.best_against_worst import pair
-from prefopt_core.randomness import rng_for
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.selection.aepo import aepo, objective, pair_worth
 from prefopt_core.selection.candidates import Found

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from pydantic import ValidationError
 
-    from prefopt_core.errors import PrefoptError
+    from prefopt_core.ground.errors import PrefoptError
 
     try:
         getattr(importlib.import_module(module), function)(arguments)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prefopt_core.errors import PrefoptError
+from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.store import Store
 
 USUAL_URL = "http://127.0.0.1:4200/api"

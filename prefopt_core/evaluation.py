@@ -17,9 +17,9 @@ from prefopt_core.diagnostics import (
     responses_now,
     training_late,
 )
-from prefopt_core.randomness import seed_for
+from prefopt_core.ground.randomness import seed_for
+from prefopt_core.ground.tables import TABLES
 from prefopt_core.statistics import bootstrap_interval
-from prefopt_core.tables import TABLES
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from prefopt_core.config import (
     ScoringConfig,
     SelectionConfig,
 )
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.preferences import SeedConfig
-from prefopt_core.sections import Config
 from prefopt_core.training.settings import TrainingConfig
 
 

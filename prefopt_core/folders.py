@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from prefopt_core.artifacts import Model, ModelFile
-from prefopt_core.errors import StoreError
-from prefopt_core.files import file_digest
+from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.files import file_digest
 
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

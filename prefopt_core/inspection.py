@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.ground.vectors import unpack
 from prefopt_core.selection.aepo import redundancy, representativeness
 from prefopt_core.similarity import cosine
-from prefopt_core.vectors import unpack
 
 NEAR = 0.95  # cosine from which two responses say nearly the same
 # A report is made on every run, so what it measures is bounded, whatever the size of the tables.

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 
 from prefopt_core.artifacts import Artifact
-from prefopt_core.errors import StoreError
-from prefopt_core.files import explained, publish, temporary
+from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.files import explained, publish, temporary
 from prefopt_core.store import Store
 
 _FILE = "latest.json"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from prefopt_core.errors import StoreError
-from prefopt_core.files import explained
+from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.files import explained
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prefopt_core.files import explained
+from prefopt_core.ground.files import explained
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.artifacts import Artifact, Model
-from prefopt_core.errors import StoreError
-from prefopt_core.files import TEMPORARY
-from prefopt_core.registry import did_you_mean
+from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.files import TEMPORARY
+from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.store import Manifest, Store
 
 

@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from prefopt_core.randomness import rng_for
+from prefopt_core.ground.randomness import rng_for
 from prefopt_core.statistics import FloatArray
 
 Interval = tuple[float, float]

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from prefopt_core.errors import ConfigError
 from prefopt_core.experiments import FLOWS, Experiment
-from prefopt_core.registry import did_you_mean
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import did_you_mean
 
 
 def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:

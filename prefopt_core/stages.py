@@ -24,7 +24,7 @@ import polars as pl
 
 from prefopt_core.artifacts import Artifact, Model, sha256_of
 from prefopt_core.differences import differences
-from prefopt_core.files import explained
+from prefopt_core.ground.files import explained
 from prefopt_core.locks import locked
 from prefopt_core.store import Manifest, Store
 

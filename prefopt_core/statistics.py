@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.randomness import rng_for
+from prefopt_core.ground.randomness import rng_for
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

@@ -5,8 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.tables import Message, digest_of
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.tables import Message, digest_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -7,15 +7,15 @@ import polars as pl
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import EmbeddingConfig, PoolConfig, VectorsConfig
 from prefopt_core.embedding.table import embed_prompts as embed
+from prefopt_core.ground.randomness import rng_for
+from prefopt_core.ground.tables import in_shards
+from prefopt_core.ground.vectors import halves
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import build_index
 from prefopt_core.pool.table import choose_rows as choose
 from prefopt_core.pool.table import take_prompts as take
-from prefopt_core.randomness import rng_for
 from prefopt_core.stages import fresh_folder
 from prefopt_core.store import Store
-from prefopt_core.tables import in_shards
-from prefopt_core.vectors import halves
 from tasks.stage import model_stage, stage
 
 

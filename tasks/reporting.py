@@ -8,7 +8,7 @@ import yaml
 
 from prefopt_core.artifacts import Artifact, sha256_of
 from prefopt_core.experiments import Experiment
-from prefopt_core.files import explained, publish, temporary
+from prefopt_core.ground.files import explained, publish, temporary
 from prefopt_core.inspection import Chosen
 from prefopt_core.latest import note_latest
 from prefopt_core.report import html_report, markdown, shortened

@@ -18,9 +18,9 @@ from uuid import UUID
 
 import polars as pl
 
-from prefopt_core import progress
 from prefopt_core.artifacts import Artifact, Model
-from prefopt_core.spending import adding_up
+from prefopt_core.ground import progress
+from prefopt_core.ground.spending import adding_up
 from prefopt_core.stages import Outcome, Stage
 from prefopt_core.store import Store
 

@@ -34,20 +34,20 @@ GROUND = {
     "prefopt_core.artifacts",  # keys: golden key in core/test_stages.py
     "prefopt_core.config",  # settings enter the key by value, defaults written out
     "prefopt_core.differences",  # only explains
-    "prefopt_core.errors",  # messages
-    "prefopt_core.extras",  # imports
-    "prefopt_core.files",  # how bytes reach the disk
+    "prefopt_core.ground.errors",  # messages
+    "prefopt_core.ground.extras",  # imports
+    "prefopt_core.ground.files",  # how bytes reach the disk
     "prefopt_core.labels",  # how labels are kept
     "prefopt_core.ledger",  # how labels and responses are written
     "prefopt_core.locks",  # who waits
-    "prefopt_core.progress",  # only shows
-    "prefopt_core.registry",  # names to functions
+    "prefopt_core.ground.progress",  # only shows
+    "prefopt_core.ground.registry",  # names to functions
     "prefopt_core.responses",  # how bought responses are kept
-    "prefopt_core.sections",  # what configs are made of
-    "prefopt_core.spending",  # only shows
+    "prefopt_core.ground.settings",  # what configs are made of
+    "prefopt_core.ground.spending",  # only shows
     "prefopt_core.stages",  # how stages run
     "prefopt_core.store",  # checks what it stores
-    "prefopt_core.tables",  # contracts hold on every write; golden ids in core/test_tables.py
+    "prefopt_core.ground.tables",  # contracts hold on every write
     "tasks.stage",
 }
 _TARGET = re.compile(r"(prefopt_core[\w.]*):\w+")
@@ -250,7 +250,9 @@ def test_source_of_a_stage_is_what_it_reaches_and_no_more():
         sources(stages()[name]).keys() for name in ("select", "draw_prompts", "load_preferences")
     )
     members = {f"prefopt_core.selection.{name}" for name in ("table", "aepo", "uniform")}
-    assert members | {"prefopt_core.randomness", "tasks.selection:select_responses"} <= select
+    assert (
+        members | {"prefopt_core.ground.randomness", "tasks.selection:select_responses"} <= select
+    )
     assert "prefopt_core.inputs.drawing" in drawn - read
     assert "prefopt_core.inputs.preferences" in read - drawn
     assert not GROUND & (select | drawn | read)

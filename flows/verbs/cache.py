@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prefopt_core import maintenance
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels import LabelStore
 from prefopt_core.responses import ResponseStore
 from prefopt_core.store import Store

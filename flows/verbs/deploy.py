@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from flows.server import usual_server
-from prefopt_core.errors import PrefoptError
+from prefopt_core.ground.errors import PrefoptError
 
 POOL = "prefopt"
 ZOMBIES = "prefopt: a run without a heartbeat has crashed"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prefopt_core.doctor import Check, examine, guarded
-from prefopt_core.errors import PrefoptError
+from prefopt_core.ground.errors import PrefoptError
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
 

@@ -15,8 +15,8 @@ from prefopt_core.config import (
     SelectionConfig,
     SimilarityConfig,
 )
-from prefopt_core.errors import ConfigError
-from prefopt_core.files import explained, publish, temporary
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.files import explained, publish, temporary
 from prefopt_core.inspection import Chosen
 from prefopt_core.report import selection_report
 from prefopt_core.store import Store

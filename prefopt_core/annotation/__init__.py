@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prefopt_core.registry import Registry
-from prefopt_core.tables import Message
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.tables import Message
 
 
 @dataclass(frozen=True)

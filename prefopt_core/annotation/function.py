@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prefopt_core.annotation import Request
-from prefopt_core.functions import load_function
+from prefopt_core.ground.functions import load_function
 
 
 def annotate(requests: Sequence[Request], *, function: str) -> Iterator[float | None]:

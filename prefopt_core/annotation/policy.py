@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from prefopt_core.annotation import Request
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
 
 

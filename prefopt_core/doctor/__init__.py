@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from prefopt_core.registry import import_function
+from prefopt_core.ground.registry import import_function
 
 
 @dataclass(frozen=True)

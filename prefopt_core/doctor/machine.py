@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from prefopt_core.doctor import Check
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 
 GIB = 2**30
 _TOO_LITTLE, _LITTLE = 1 * GIB, 20 * GIB  # free disk: for the quickstart; for a real policy
@@ -94,7 +94,7 @@ def cpus() -> Iterator[Check]:
 
 def store() -> Iterator[Check]:
     """Whether files, locks and ledgers work where the store is or would be."""
-    from prefopt_core.files import TEMPORARY, explained
+    from prefopt_core.ground.files import TEMPORARY, explained
     from prefopt_core.ledger import ledger
     from prefopt_core.locks import locked
     from prefopt_core.store import Store

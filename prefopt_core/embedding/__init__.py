@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.registry import Registry
+from prefopt_core.ground.registry import Registry
 
 Embedder = Callable[..., npt.NDArray[np.float32]]
 """`(texts, *, **params) -> (n, d)` vectors of unit length."""

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.errors import ConfigError
-from prefopt_core.extras import import_extra
-from prefopt_core.progress import report, silence_libraries
-from prefopt_core.registry import InputPath
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.extras import import_extra
+from prefopt_core.ground.progress import report, silence_libraries
+from prefopt_core.ground.registry import InputPath
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

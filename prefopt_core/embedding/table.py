@@ -8,9 +8,9 @@ import polars as pl
 
 from prefopt_core.config import EmbeddingConfig
 from prefopt_core.embedding import EMBEDDERS
-from prefopt_core.errors import DataError
-from prefopt_core.tables import empty
-from prefopt_core.vectors import pack
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import empty
+from prefopt_core.ground.vectors import pack
 
 
 def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:

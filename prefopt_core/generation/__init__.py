@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from prefopt_core.registry import Registry
-from prefopt_core.tables import Message
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.tables import Message
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 from prefopt_core.artifacts import sha256_of
-from prefopt_core.errors import ConfigError, ServerError
 from prefopt_core.generation import Prompt
 from prefopt_core.generation.endpoint import (
     Answer,
@@ -17,10 +16,11 @@ from prefopt_core.generation.endpoint import (
     RefusedError,
     Stopped,
 )
-from prefopt_core.progress import report
-from prefopt_core.randomness import rng_for
+from prefopt_core.ground.errors import ConfigError, ServerError
+from prefopt_core.ground.progress import report
+from prefopt_core.ground.randomness import rng_for
+from prefopt_core.ground.spending import Spending, spend
 from prefopt_core.responses import Choice, ResponsePurchase, ResponseStore, Usage
-from prefopt_core.spending import Spending, spend
 from prefopt_core.store import Store
 
 _MAY_MEAN_N = {400, 422}

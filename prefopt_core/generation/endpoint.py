@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from prefopt_core.errors import ConfigError
-from prefopt_core.extras import import_extra
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.extras import import_extra
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prefopt_core.errors import DataError
 from prefopt_core.generation import Prompt, Response
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.registry import InputPath
 from prefopt_core.inputs.candidates import Given, read_candidates
-from prefopt_core.registry import InputPath
 
 
 @lru_cache(maxsize=1)  # each shard asks for the same file

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.generation import Prompt, Response
 from prefopt_core.generation.buying import Order, Prices, Sent, buy
 from prefopt_core.generation.endpoint import Place
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.spending import Spending, spend
+from prefopt_core.ground.tables import Message
 from prefopt_core.responses import Choice
-from prefopt_core.spending import Spending, spend
-from prefopt_core.tables import Message
 
 log = logging.getLogger(__name__)
 

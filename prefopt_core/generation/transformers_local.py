@@ -10,9 +10,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Prompt, Response
 from prefopt_core.generation.encoding import encode, end_tokens, model_for
+from prefopt_core.ground.progress import report
+from prefopt_core.ground.randomness import rng_for
 from prefopt_core.models import give_memory_back, load_model
-from prefopt_core.progress import report
-from prefopt_core.randomness import rng_for
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer, template_digest
 

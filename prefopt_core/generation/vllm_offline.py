@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.engine import Dtype, EngineSettings, Share, engine_for
-from prefopt_core.errors import PrefoptError
 from prefopt_core.generation import Prompt, Response
 from prefopt_core.generation.encoding import advice_in, encode, end_tokens, model_for
-from prefopt_core.randomness import seed_for
+from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.randomness import seed_for
 from prefopt_core.tokens import load_tokenizer, template_digest
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from prefopt_core.ground.progress import silence_libraries
+from prefopt_core.ground.randomness import seed_for
 from prefopt_core.helpdesk.grammar import (
     PERSONAS,
     draw_facts,
@@ -17,8 +19,6 @@ from prefopt_core.helpdesk.grammar import (
     write_prompt,
     write_response,
 )
-from prefopt_core.progress import silence_libraries
-from prefopt_core.randomness import seed_for
 from prefopt_core.threads import SMALL, threads_for
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from prefopt_core.registry import Registry
+from prefopt_core.ground.registry import Registry
 
 PromptSource = Callable[..., pl.DataFrame]
 """`(seed, *, **params) -> the prompts table`."""

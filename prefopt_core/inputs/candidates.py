@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import prompt_id_of
 from prefopt_core.inputs.files import PROMPT_COLUMNS, Row, messages_of, prompt_column, read_rows
-from prefopt_core.tables import prompt_id_of
 
 EMPTY = ("error", "drop", "keep")
 

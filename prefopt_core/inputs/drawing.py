@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from prefopt_core.errors import ConfigError
-from prefopt_core.randomness import rng_for
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.randomness import rng_for
 
 
 def draw(

@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.errors import DataError
-from prefopt_core.tables import Message
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import Message
 
 PROMPT_COLUMNS = ("prompt", "instruction")
 _ROLES = ("system", "user", "assistant")

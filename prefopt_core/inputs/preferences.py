@@ -6,11 +6,11 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from prefopt_core.errors import DataError
-from prefopt_core.files import content_digest
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.files import content_digest
+from prefopt_core.ground.settings import Config
+from prefopt_core.ground.tables import TABLES, Message, candidate_id_of, prompt_id_of
 from prefopt_core.inputs.files import Row, is_message, messages_of, prompt_column, read_rows
-from prefopt_core.sections import Config
-from prefopt_core.tables import TABLES, Message, candidate_id_of, prompt_id_of
 
 
 class SeedConfig(Config):

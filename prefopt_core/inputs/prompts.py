@@ -7,10 +7,10 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import PositiveInt
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.registry import InputPath
+from prefopt_core.ground.tables import TABLES, Message, prompt_id_of
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
-from prefopt_core.registry import InputPath
-from prefopt_core.tables import TABLES, Message, prompt_id_of
 
 Repeats = Literal["error", "drop"]
 """What to do with a prompt that stood in an earlier row; rows of its responses are no repeats."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 
 BATCH = 8192  # rows in memory at once
 BUFFER = 2**20  # bytes read at once; without it, and with `pre_buffer`, a whole row group is
@@ -23,7 +23,7 @@ class VectorFile:
     """A Parquet file with a column of vectors, all of the same length.
 
     The column is fixed_size_binary (little-endian float16), or a list of floats, of fixed size or
-    not. float16 as fixed_size_binary reads fastest, see `prefopt_core.vectors`.
+    not. float16 as fixed_size_binary reads fastest, see `prefopt_core.ground.vectors`.
 
     Attributes:
         path: The file.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prefopt_core.registry import Registry
+from prefopt_core.ground.registry import Registry
 
 Pairing = Callable[..., list[tuple[int, int]]]
 """`(scores, rng, *, **params) -> (chosen, rejected) indices`, each pair with unequal scores."""

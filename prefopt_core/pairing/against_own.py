@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from prefopt_core.errors import DataError
-from prefopt_core.tables import TABLES
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import TABLES
 
 
 def pair_against_own(

@@ -5,8 +5,8 @@ A selection strategy chooses among the few responses to one prompt; a pool strat
 function of the `PoolStrategy` type and add its line to `POOL_STRATEGIES`.
 """
 
+from prefopt_core.ground.registry import Registry
 from prefopt_core.pool.points import Picked, Pool, PoolStrategy
-from prefopt_core.registry import Registry
 
 POOL_STRATEGIES: Registry[PoolStrategy] = Registry(
     "pool strategy",

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 from prefopt_core.pool.clustering import Tree, nearest_centroids, spherical_k_means
 from prefopt_core.pool.points import (
     IndexArray,

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.pool.lists import members_and_visitors
 from prefopt_core.pool.points import IndexArray, ListArray, Pool, Vectors, slices
 

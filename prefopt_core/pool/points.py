@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.errors import ConfigError, DataError
-from prefopt_core.vectors import widen
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.vectors import widen
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]

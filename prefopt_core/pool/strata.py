@@ -5,9 +5,9 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.pool.points import FloatArray, IndexArray, require_count
-from prefopt_core.registry import did_you_mean
 
 Rule = Literal["proportional", "equal", "square_root"]
 """What a stratum's share is proportional to: its size, nothing, or the square root of its size."""

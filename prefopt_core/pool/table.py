@@ -7,9 +7,9 @@ import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.config import PoolConfig
+from prefopt_core.ground.tables import TABLES
 from prefopt_core.pool.choose import choose
 from prefopt_core.pool.lists import open_index
-from prefopt_core.tables import TABLES
 
 
 def choose_rows(

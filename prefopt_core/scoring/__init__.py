@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.registry import Registry
+from prefopt_core.ground.registry import Registry
 
 Tokens = Sequence[int]
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
+from prefopt_core.ground.progress import report
 from prefopt_core.models import load_model
-from prefopt_core.progress import report
 from prefopt_core.scoring import Tokens
 from prefopt_core.threads import threads_for
 

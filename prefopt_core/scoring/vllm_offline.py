@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from prefopt_core.engine import Dtype, EngineSettings, Share, engine_for
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 from prefopt_core.scoring import Tokens
 
 

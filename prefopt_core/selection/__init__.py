@@ -4,7 +4,7 @@ To add one, write `prefopt_core/selection/<name>.py` with a function of the `Str
 add its line to `STRATEGIES`. Nothing else changes.
 """
 
-from prefopt_core.registry import Registry
+from prefopt_core.ground.registry import Registry
 from prefopt_core.selection.candidates import Candidates, Strategy
 
 STRATEGIES: Registry[Strategy] = Registry(

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.selection.best_subset import best_subset
 from prefopt_core.selection.candidates import Candidates, FloatArray, Found
 from prefopt_core.selection.requirements import require_k

@@ -5,7 +5,7 @@ A baseline of AEPO, arXiv:2405.13541: no embeddings, only what the policy says o
 
 import numpy as np
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.selection.candidates import Candidates
 from prefopt_core.selection.requirements import require_k
 

@@ -1,6 +1,6 @@
 """What a strategy may ask of its arguments, and the errors that say what to change."""
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 
 
 def require_k(k: int, n: int, of: str = "responses") -> None:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import ThreadpoolController
 
-from prefopt_core.errors import DataError
-from prefopt_core.randomness import rng_for
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.randomness import rng_for
+from prefopt_core.ground.tables import TABLES
+from prefopt_core.ground.vectors import Halves, halves, widen
 from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import pair_worth, redundancy, representativeness
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
@@ -21,8 +23,6 @@ from prefopt_core.selection.budget import coverage_totals, objective_totals, spe
 from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.requirements import require_k
 from prefopt_core.similarity import SIMILARITIES
-from prefopt_core.tables import TABLES
-from prefopt_core.vectors import Halves, halves, widen
 
 if TYPE_CHECKING:
     from prefopt_core.config import SelectionConfig

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.registry import Registry
+from prefopt_core.ground.registry import Registry
 from prefopt_core.similarity.embeddings import cosine
 
 Measure = Callable[..., npt.NDArray[np.floating]]

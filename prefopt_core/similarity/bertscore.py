@@ -7,7 +7,7 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from prefopt_core.embedding.sentence_encoder import PACKAGED, load_encoder
-from prefopt_core.registry import InputPath
+from prefopt_core.ground.registry import InputPath
 
 
 def compare(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.errors import DataError
-from prefopt_core.functions import load_function
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.functions import load_function
 
 
 def compare(

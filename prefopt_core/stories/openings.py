@@ -6,8 +6,8 @@ An opening brings in one hero by name and breaks off in its second sentence:
 
 from random import Random
 
-from prefopt_core.errors import ConfigError
-from prefopt_core.randomness import seed_for
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.randomness import seed_for
 
 # fmt: off
 GIRLS = ("Lily", "Mia", "Sara", "Anna", "Lucy", "Sue", "Emma", "Amy", "Jane", "Molly", "Jenny",

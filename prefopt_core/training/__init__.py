@@ -6,7 +6,7 @@ its line to `LOSSES`. Nothing else changes.
 
 from collections.abc import Callable
 
-from prefopt_core.registry import Registry
+from prefopt_core.ground.registry import Registry
 from prefopt_core.training.objectives import Objective
 
 LOSSES: Registry[Callable[..., Objective]] = Registry(

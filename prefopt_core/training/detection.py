@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.trainer_callback import ExportableState
 from trl.trainer.utils import use_adapter
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.noise import extrapolated_logps, quantile_threshold, running_threshold
 

@@ -21,8 +21,8 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from prefopt_core.files import sync
-from prefopt_core.progress import report
+from prefopt_core.ground.files import sync
+from prefopt_core.ground.progress import report
 
 MARKER = "complete"
 RESUMABLE: dict[str, Any] = {

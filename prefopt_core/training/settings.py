@@ -4,8 +4,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from prefopt_core.registry import Registry
-from prefopt_core.sections import Backend, Config
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.training import LOSSES
 
 

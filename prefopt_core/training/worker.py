@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from prefopt_core.errors import PrefoptError
+from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.models import make_room
 from prefopt_core.training.settings import TrainingConfig
 

@@ -6,8 +6,8 @@ import pytest
 
 from prefopt_core.comparison import by_seed, collect, curve, differences, final, unequal
 from prefopt_core.comparison_page import in_html, in_markdown, parts_of
+from prefopt_core.ground.tables import TABLES, check_table
 from prefopt_core.presets import Comparison
-from prefopt_core.tables import TABLES, check_table
 
 AGAINST_CHANCE = [("better", "chance"), ("same", "chance")]
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from prefopt_core.comparison import collect, differences, final, line, unequal
 from prefopt_core.comparison_page import in_markdown, parts_of, table_of_arms, table_of_differences
 from prefopt_core.comparison_plots import plot_curves, plot_differences
+from prefopt_core.ground.tables import TABLES
 from prefopt_core.presets import Comparison
-from prefopt_core.tables import TABLES
 
 ROOT = Path(__file__).parents[2]
 HALF = {"rounds.0.labels": 4}

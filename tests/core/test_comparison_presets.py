@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.presets import Comparison, labels_of, load_comparison
 
 ROOT = Path(__file__).parents[2]

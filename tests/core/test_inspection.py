@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from prefopt_core.figures import plane, plot_selection
+from prefopt_core.ground.tables import TABLES, check_table, empty
+from prefopt_core.ground.vectors import pack
 from prefopt_core.inspection import (
     MOST_PROMPTS,
     Chosen,
@@ -21,8 +23,6 @@ from prefopt_core.inspection import (
 )
 from prefopt_core.report import html_report, markdown, selection_report
 from prefopt_core.selection.aepo import objective
-from prefopt_core.tables import TABLES, check_table, empty
-from prefopt_core.vectors import pack
 
 EVIL = '<script>alert("x")</script>'
 FIGURES = ("representativeness", "redundancy", "objective", "coverage", "repeats")

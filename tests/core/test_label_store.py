@@ -4,13 +4,13 @@ import sqlite3
 
 import pytest
 
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels import Annotator, LabelStore
 
 FILL_THE_DISK = """
 import sys
 from pathlib import Path
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels import Annotator, LabelStore
 
 store, me = LabelStore(Path(sys.argv[1]) / "store"), Annotator("me", "1")
@@ -36,7 +36,7 @@ print(len(store.known(me)))
 READ_ONLY = """
 import subprocess, sys
 from pathlib import Path
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels import Annotator, LabelStore
 
 store, me = LabelStore(Path(sys.argv[1])), Annotator("me", "1")

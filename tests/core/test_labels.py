@@ -16,9 +16,9 @@ from prefopt_core.annotation.table import (
     within_budget,
 )
 from prefopt_core.config import AnnotationConfig
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.tables import check_table
 from prefopt_core.labels import LabelStore
-from prefopt_core.tables import check_table
 
 ANNOTATOR = '''
 import time

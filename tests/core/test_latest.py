@@ -6,8 +6,8 @@ import pytest
 from prefopt_core.annotation.table import identity
 from prefopt_core.artifacts import Artifact
 from prefopt_core.config import AnnotationConfig
-from prefopt_core.errors import ConfigError, StoreError
 from prefopt_core.experiments import AepoConfig
+from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.inputs.drawing import draw
 from prefopt_core.latest import latest_preferences, note_latest
 from prefopt_core.store import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.locks import locked
 
 COUNTER = """

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from prefopt_core.figures import plot_reliability, plot_rounds
+from prefopt_core.ground.tables import TABLES
 from prefopt_core.report import (
     DIAGNOSTICS,
     html_report,
@@ -13,7 +14,6 @@ from prefopt_core.report import (
     table_of_rounds,
     verdict,
 )
-from prefopt_core.tables import TABLES
 
 SAMPLED = ("gold_score", "win_rate", "response_words", "unfinished", "self_label_agreement")
 

@@ -7,6 +7,7 @@ from transformers import LlamaForCausalLM
 
 from prefopt_core.config import GenerationConfig, ScoringConfig
 from prefopt_core.generation.table import generate_candidates
+from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.preferences import SeedConfig, read_preferences
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.scoring.table import (
@@ -16,7 +17,6 @@ from prefopt_core.scoring.table import (
     tokenised,
     with_token_ids,
 )
-from prefopt_core.tables import check_table
 from prefopt_core.tokens import template_digest
 
 CONFIG = ScoringConfig(params={"batch_size": 4})

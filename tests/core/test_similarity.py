@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 from prefopt_core.similarity import cosine
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from prefopt_core.artifacts import Artifact, Model, ModelFile, Shard
 from prefopt_core.config import AnnotationConfig, SelectionConfig
+from prefopt_core.ground.tables import empty
 from prefopt_core.stages import Stage
-from prefopt_core.tables import empty
 
 KEY_PROGRAM = """
 from prefopt_core.artifacts import Artifact, Shard

@@ -73,7 +73,7 @@ import json, sys
 from pathlib import Path
 import numpy as np, polars as pl
 from prefopt_core.artifacts import Artifact
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.stages import Stage
 from prefopt_core.store import Store
 

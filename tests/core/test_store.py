@@ -13,9 +13,9 @@ import pytest
 
 from prefopt_core import store as store_module
 from prefopt_core.artifacts import Artifact
-from prefopt_core.errors import DataError, StoreError
+from prefopt_core.ground.errors import DataError, StoreError
+from prefopt_core.ground.tables import TABLES, empty
 from prefopt_core.store import Store
-from prefopt_core.tables import TABLES, empty
 
 KEY = "5" * 64
 FILL_THE_DISK = """
@@ -23,7 +23,7 @@ import json, sys
 from pathlib import Path
 import numpy as np, polars as pl
 from prefopt_core.artifacts import Artifact
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.store import Store
 
 store, shards = Store(Path(sys.argv[1])), []
@@ -53,9 +53,9 @@ READ_ONLY = """
 import subprocess, sys
 from pathlib import Path
 from prefopt_core.artifacts import Artifact
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.store import Store
-from prefopt_core.tables import empty
+from prefopt_core.ground.tables import empty
 
 store = Store(Path(sys.argv[1]))
 shard = store.put_table("logps", empty("logps"))

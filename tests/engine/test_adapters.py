@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prefopt_core import models
-from prefopt_core.errors import ConfigError
 from prefopt_core.folders import ADAPTER_WEIGHTS, note_base
 from prefopt_core.generation import GENERATORS
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models import release_models
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store import Store

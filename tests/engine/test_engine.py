@@ -11,9 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prefopt_core import models, progress
+from prefopt_core import models
 from prefopt_core.config import GenerationConfig
-from prefopt_core.errors import PrefoptError
+from prefopt_core.ground import progress
+from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.models import release_models
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store import Store
@@ -75,7 +76,7 @@ def stage(model, tmp_path, monkeypatch):
         for i in range(12)
     ]
     from prefopt_core.artifacts import Artifact
-    from prefopt_core.tables import TABLES, in_shards
+    from prefopt_core.ground.tables import TABLES, in_shards
 
     frames = in_shards(pl.DataFrame(rows, schema=TABLES["prompts"].columns), 4)
     prompts = Artifact(table="prompts", shards=[store.put_table("prompts", f) for f in frames])

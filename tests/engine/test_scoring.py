@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 from prefopt_core.scoring import SCORERS
 
 

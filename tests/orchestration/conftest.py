@@ -18,8 +18,8 @@ import yaml
 from flows.cli import main
 from flows.server import own_server
 from prefopt_core.experiments import FLOWS
-from prefopt_core.files import TEMPORARY
-from prefopt_core.registry import import_function
+from prefopt_core.ground.files import TEMPORARY
+from prefopt_core.ground.registry import import_function
 from prefopt_core.store import Store
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from prefopt_core.annotation.function import annotate, load_function
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 
 SCORER = """
 from __future__ import annotations

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prefopt_core.annotation.policy import annotate
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.implicit_reward import preference_probability
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "spa.json").read_text())["cases"]

@@ -3,7 +3,7 @@
 import pytest
 
 from prefopt_core.annotation.replay import annotate
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 
 ROW = {"prompt": "hi", "response": "ho", "score": 1.5}
 

@@ -8,7 +8,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
 from prefopt_core.annotation.reward_model import annotate
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 
 ASKED = [
     ("How do I reset it?", "Press the button."),

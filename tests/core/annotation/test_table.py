@@ -5,11 +5,11 @@ import pytest
 
 from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy, within_budget
 from prefopt_core.config import AnnotationConfig, GenerationConfig
-from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.generation.table import generate_candidates
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.labels import LabelStore
-from prefopt_core.tables import check_table
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from prefopt_core.config import EmbeddingConfig
 from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.embedding.hashing import embed
 from prefopt_core.embedding.table import embed_candidates
-from prefopt_core.errors import ConfigError, DataError, MissingExtraError
-from prefopt_core.extras import import_extra
+from prefopt_core.ground.errors import ConfigError, DataError, MissingExtraError
+from prefopt_core.ground.extras import import_extra
+from prefopt_core.ground.tables import check_table
+from prefopt_core.ground.vectors import unpack
 from prefopt_core.similarity import cosine
-from prefopt_core.tables import check_table
-from prefopt_core.vectors import unpack
 
 HASHING = EmbeddingConfig(embedder="hashing")
 

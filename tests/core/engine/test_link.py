@@ -7,7 +7,7 @@ import pytest
 
 from prefopt_core.engine import EngineSettings, _places, engine_for
 from prefopt_core.engine.link import cause
-from prefopt_core.errors import ConfigError, MissingExtraError, PrefoptError
+from prefopt_core.ground.errors import ConfigError, MissingExtraError, PrefoptError
 
 SETTINGS = EngineSettings(
     dtype="float32",

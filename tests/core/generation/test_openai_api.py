@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from prefopt_core.config import GenerationConfig
-from prefopt_core.errors import ConfigError, MissingExtraError
 from prefopt_core.generation import Prompt
 from prefopt_core.generation.table import generate_candidates
+from prefopt_core.ground.errors import ConfigError, MissingExtraError
+from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.tables import check_table
 from prefopt_core.tokens import load_tokenizer, prompt_ids
 from tasks.generation import generate_candidates as stage
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from prefopt_core.ground.spending import adding_up
 from prefopt_core.responses import Bought
-from prefopt_core.spending import adding_up
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 

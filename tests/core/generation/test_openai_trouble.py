@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from prefopt_core.errors import ConfigError, DataError, ServerError
 from prefopt_core.generation import Prompt
-from prefopt_core.spending import adding_up
+from prefopt_core.ground.errors import ConfigError, DataError, ServerError
+from prefopt_core.ground.spending import adding_up
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 

@@ -16,13 +16,13 @@ from transformers import (
 )
 
 from prefopt_core.config import GenerationConfig
-from prefopt_core.errors import ConfigError, DataError
 from prefopt_core.generation import GENERATORS, Prompt, decoding
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.generation.transformers_local import generate
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.models import load_model
-from prefopt_core.tables import check_table
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer, prompt_ids, template_digest
 
@@ -298,7 +298,7 @@ def test_model_is_needed_and_prompts_must_fit_it(tiny_model):
 
 def test_generator_that_gives_nothing_is_told(write, monkeypatch):
     monkeypatch.setitem(GENERATORS._targets, "mute", f"{__name__}:mute")
-    monkeypatch.setattr("prefopt_core.registry.import_function", lambda path: mute)
+    monkeypatch.setattr("prefopt_core.ground.registry.import_function", lambda path: mute)
     prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": "hi"}])))
     with pytest.raises(DataError, match=r"'mute' gave no response to the prompt 'hi'"):
         generate_candidates(prompts, None, "x", GenerationConfig(generator="mute"), seed=0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.helpdesk.grammar import ISSUES, draw_facts, write_prompt, write_response
 from prefopt_core.helpdesk.oracle import (
     BEST,

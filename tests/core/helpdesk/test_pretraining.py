@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from prefopt_core.files import content_digest
+from prefopt_core.ground.files import content_digest
 from prefopt_core.helpdesk.grammar import PERSONAS, draw_facts, write_prompt, write_response
 from prefopt_core.helpdesk.pretraining import _dialogue, pretrain
 from prefopt_core.tokens import load_tokenizer, prompt_ids
@@ -19,7 +19,7 @@ DIES = """
 import os, signal, sys
 from pathlib import Path
 from prefopt_core.helpdesk import pretraining
-from prefopt_core.progress import listening
+from prefopt_core.ground.progress import listening
 pretraining.SAVE_EVERY = 3
 die = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done == int(sys.argv[3]) else None
 with listening(die):

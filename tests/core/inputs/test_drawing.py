@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.tables import prompt_id_of
 from prefopt_core.inputs.drawing import draw
-from prefopt_core.tables import prompt_id_of
 
 
 def prompts(texts):

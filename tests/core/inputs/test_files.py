@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 from prefopt_core.inputs.files import messages_of, prompt_column, read_rows
 from prefopt_core.inputs.prompts import from_file
 

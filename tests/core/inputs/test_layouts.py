@@ -4,11 +4,11 @@ import polars as pl
 import pytest
 
 from prefopt_core.config import GenerationConfig
-from prefopt_core.errors import DataError
 from prefopt_core.generation.table import generate_candidates
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import candidate_id_of, check_table, prompt_id_of
 from prefopt_core.inputs.candidates import read_candidates
 from prefopt_core.inputs.prompts import from_file, from_hub
-from prefopt_core.tables import candidate_id_of, check_table, prompt_id_of
 
 TEXTS = {"How are you?": ["Fine.", "NA", "1.0"], "Who?": ["Me,\nmyself", "null", '"I"']}
 WIDE = 'prompt,b,a,c\nHow are you?,Fine.,NA,1.0\nWho?,"Me,\nmyself",null,"""I"""\n'  # not sorted

@@ -2,9 +2,9 @@
 
 import pytest
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import candidate_id_of, check_table, prompt_id_of
 from prefopt_core.inputs.preferences import SeedConfig, read_preferences
-from prefopt_core.tables import candidate_id_of, check_table, prompt_id_of
 
 PAIR = {"prompt": "hi", "chosen": "good", "rejected": "bad"}
 

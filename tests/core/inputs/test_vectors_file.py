@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.vectors import pack
 from prefopt_core.inputs.vectors import VectorFile
-from prefopt_core.vectors import pack
 
 N, D = 50, 6
 

@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
 from prefopt_core.pairing.against_own import pair_against_own
-from prefopt_core.tables import TABLES, candidate_id_of, check_table
 
 
 def said(text):

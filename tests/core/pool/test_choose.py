@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.pool import POOL_STRATEGIES, Pool
 from prefopt_core.pool.choose import choose
 from prefopt_core.pool.lists import nearest_lists

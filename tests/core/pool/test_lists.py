@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 from prefopt_core.pool import Pool
 from prefopt_core.pool.clustering import nearest_centroids, spherical_k_means
 from prefopt_core.pool.lists import (

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.pool import Pool
 from prefopt_core.pool.points import require_count, require_unit_rows
 

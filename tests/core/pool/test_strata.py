@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.pool.strata import allocate
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.pool import POOL_STRATEGIES, Picked, Pool
 from prefopt_core.pool.coverage import coverage
 from prefopt_core.selection.aepo import objective

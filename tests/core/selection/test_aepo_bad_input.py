@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.selection.aepo import aepo, objective
 
 

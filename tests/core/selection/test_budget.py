@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.selection.aepo import aepo, objective, pair_worth, representativeness
 from prefopt_core.selection.budget import (
     allocate,

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import objective, redundancy, representativeness
 from prefopt_core.selection.candidates import Found

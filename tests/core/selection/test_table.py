@@ -6,12 +6,12 @@ import pytest
 
 from prefopt_core.annotation.table import within_budget
 from prefopt_core.config import SelectionConfig
-from prefopt_core.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
+from prefopt_core.ground.vectors import pack, unpack
 from prefopt_core.selection.aepo import aepo, objective, redundancy, representativeness
 from prefopt_core.selection.table import select_responses
 from prefopt_core.similarity import cosine
-from prefopt_core.tables import TABLES, candidate_id_of, check_table
-from prefopt_core.vectors import pack, unpack
 
 
 def sampled(**prompts):

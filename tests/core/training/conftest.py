@@ -101,7 +101,7 @@ def make_pairs(start):
 DIES = """
 import os, signal, sys
 import torch
-from prefopt_core.progress import listening
+from prefopt_core.ground.progress import listening
 from prefopt_core.training import resume, worker
 
 def die(*_):

@@ -10,10 +10,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prefopt_core import maintenance
 from prefopt_core.artifacts import Model
-from prefopt_core.errors import ConfigError, DataError, StoreError
 from prefopt_core.export import export_model
 from prefopt_core.folders import ADAPTER, ADAPTER_WEIGHTS, BASE, adapter_in, note_base, weights_of
 from prefopt_core.generation import GENERATORS, Prompt
+from prefopt_core.ground.errors import ConfigError, DataError, StoreError
 from prefopt_core.models import load_model, release_models
 from prefopt_core.policies import import_model
 from prefopt_core.scoring import SCORERS

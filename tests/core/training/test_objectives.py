@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prefopt_core import losses
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.training import LOSSES
 from prefopt_core.training.objectives import PairLogps
 from prefopt_core.training.settings import LoraConfig, TrainingConfig

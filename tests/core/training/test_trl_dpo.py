@@ -8,8 +8,8 @@ from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from prefopt_core.errors import ConfigError, DataError, PrefoptError
-from prefopt_core.progress import listening
+from prefopt_core.ground.errors import ConfigError, DataError, PrefoptError
+from prefopt_core.ground.progress import listening
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 

@@ -6,8 +6,8 @@ import re
 import polars as pl
 import pytest
 
+from prefopt_core.ground.tables import prompt_id_of
 from prefopt_core.pool import POOL_STRATEGIES
-from prefopt_core.tables import prompt_id_of
 
 
 def test_every_kind_of_file_gives_the_same_choice(choose, prompts, questions):

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from prefopt_core.errors import ConfigError
-from prefopt_core.registry import did_you_mean
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import did_you_mean
 
 
 def load_function(path: str) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 
 ELEMENT = np.dtype("<f2")
 Halves = npt.NDArray[np.float16]

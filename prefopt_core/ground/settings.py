@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from prefopt_core.errors import ConfigError
-from prefopt_core.files import content_digest
-from prefopt_core.registry import Registry, did_you_mean
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.files import content_digest
+from prefopt_core.ground.registry import Registry, did_you_mean
 
 
 class Config(BaseModel):

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from prefopt_core.errors import MissingExtraError
+from prefopt_core.ground.errors import MissingExtraError
 
 
 def import_extra(module: str, extra: str) -> ModuleType:

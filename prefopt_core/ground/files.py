@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from prefopt_core.errors import StoreError
+from prefopt_core.ground.errors import StoreError
 
 TEMPORARY = ".tmp-"
 """How the names of unfinished files begin; nothing reads them, `prefopt cache gc` removes them."""

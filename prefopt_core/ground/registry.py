@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from prefopt_core.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

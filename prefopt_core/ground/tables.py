@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from prefopt_core.errors import DataError
+from prefopt_core.ground.errors import DataError
 
 Message = dict[str, str]
 """`{"role": "user" | "assistant" | "system", "content": text}`."""
@@ -183,7 +183,7 @@ def check_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     if problems:
         raise DataError(
             f"Table '{name}' breaks its contract: {'; '.join(problems)}. "
-            "Fix the stage that writes it; the contract is in prefopt_core/tables.py."
+            "Fix the stage that writes it; the contract is in prefopt_core/ground/tables.py."
         )
     return frame.select(list(expected))
 

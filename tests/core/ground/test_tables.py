@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.errors import DataError
-from prefopt_core.tables import (
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.tables import (
     TABLES,
     candidate_id_of,
     check_table,
@@ -58,7 +58,7 @@ def test_columns_come_back_in_the_order_of_the_contract():
     ],
 )
 def test_broken_contract_names_the_table_the_problem_and_the_place_to_look(change, problem):
-    message = rf"Table 'selections' breaks its contract: .*{problem}.*prefopt_core/tables\.py"
+    message = rf"Table 'selections' breaks its contract: .*{problem}.*ground/tables\.py"
     with pytest.raises(DataError, match=message):
         check_table("selections", change(SELECTIONS))
 

@@ -5,8 +5,8 @@ import inspect
 import pytest
 
 from prefopt_core import config
-from prefopt_core.errors import ConfigError
-from prefopt_core.registry import Registry, did_you_mean
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import Registry, did_you_mean
 
 SECTIONS = [s for s in vars(config).values() if getattr(s, "registry", None) is not None]
 LINES = {f"{s.__name__} {name}": (s.registry, name) for s in SECTIONS for name in s.registry}

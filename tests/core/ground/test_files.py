@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from prefopt_core.errors import StoreError
-from prefopt_core.files import content_digest, explained, file_digest, publish, temporary
+from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.files import content_digest, explained, file_digest, publish, temporary
 
 
 def test_unfinished_file_goes_with_an_error_and_is_not_found_before(tmp_path):

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, registries, settings, tables, ids, files, randomness."""
