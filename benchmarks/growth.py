@@ -21,7 +21,7 @@ from benchmarks.speed_prompts import bare, batched
 from benchmarks.speed_published import cosines, published
 from benchmarks.speed_timing import Job, race, shown, threads
 from prefopt_core.selection.aepo import aepo
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 PAIRS, PRODUCT = "best_pairs, k = 2", "bare matmul"
 PUBLISHED, FOUR = "published search, k = 2", "aepo, k = 4, with proof"

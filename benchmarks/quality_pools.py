@@ -13,7 +13,7 @@ import polars as pl
 from prefopt_core.config import EmbeddingConfig, GenerationConfig, PromptsConfig
 from prefopt_core.ground.vectors import unpack
 from prefopt_core.selection import Candidates
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates
 from tasks.prompts import load_prompts

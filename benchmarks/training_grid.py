@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks.speed_timing import Row, Time, faster, figure
 from prefopt_core.presets import Cell, load_comparison
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 PRESET = Path(__file__).parents[1] / "presets" / "tiny.yaml"
 ARMS: dict[str, dict[str, object]] = {

@@ -3,8 +3,8 @@
 from prefect import flow
 
 from flows.scoreboard import Result, Scoreboard
-from prefopt_core.artifacts import Artifact
 from prefopt_core.experiments import AlignConfig
+from prefopt_core.store.artifacts import Artifact
 from tasks.annotation import annotate_responses, judge_responses
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from prefopt_core.stages import Outcome
+from prefopt_core.store.stage import Outcome
 
 
 class ConsoleObserver:

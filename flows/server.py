@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prefopt_core.ground.errors import PrefoptError
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 USUAL_URL = "http://127.0.0.1:4200/api"
 _PATIENCE_S = 120

@@ -6,10 +6,10 @@ from typing import Literal
 
 import polars as pl
 
-from prefopt_core.folders import ADAPTER, ADAPTER_WEIGHTS, BASE, adapter_in, weights_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.files import TEMPORARY, explained, publish, temporary
 from prefopt_core.models import adapted, load_weights
+from prefopt_core.store.folders import ADAPTER, ADAPTER_WEIGHTS, BASE, adapter_in, weights_of
 
 COLUMNS = (
     "prompt", "chosen", "rejected", "source", "annotator", "confidence", "margin", "round",

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from prefopt_core.folders import adapter_in, weights_of
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.progress import silence_libraries
+from prefopt_core.store.folders import adapter_in, weights_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from prefopt_core.folders import ADAPTER
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import InputPath, Registry
+from prefopt_core.store.folders import ADAPTER
 from prefopt_core.tokens import PLAIN_TEMPLATE, load_tokenizer
 
 PolicySource = Callable[..., None]

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefopt_core.artifacts import canonical_json, sha256_of
-from prefopt_core.ledger import ledger
-from prefopt_core.locks import locked
+from prefopt_core.store.artifacts import canonical_json, sha256_of
+from prefopt_core.store.ledger import ledger
+from prefopt_core.store.locks import locked
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact
 from prefopt_core.comparison import collect
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
 from tasks.stage import stage
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import yaml
 
-from prefopt_core.artifacts import Artifact, sha256_of
 from prefopt_core.comparison_page import in_html, in_markdown, parts_of
 from prefopt_core.ground.files import explained, publish, temporary
 from prefopt_core.presets import Comparison
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, sha256_of
+from prefopt_core.store.store import Store
 from tasks.stage import inside_flow_run
 
 

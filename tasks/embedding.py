@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact
 from prefopt_core.config import EmbeddingConfig
 from prefopt_core.embedding.table import embed_candidates as embed
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
 from tasks.stage import stage
 
 

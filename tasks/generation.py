@@ -2,12 +2,12 @@
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import GenerationConfig
 from prefopt_core.engine import SPEED_ONLY as ENGINE_SPEED_ONLY
 from prefopt_core.generation.openai_api import SPEED_ONLY as SERVER_SPEED_ONLY
 from prefopt_core.generation.table import generate_candidates as generate
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.store import Store
 from tasks.stage import stage
 
 _SPEED_ONLY = ("batch_size", "device", *ENGINE_SPEED_ONLY, *SERVER_SPEED_ONLY)

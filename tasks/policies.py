@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefopt_core.config import PolicyConfig
 from prefopt_core.policies import POLICIES
-from prefopt_core.stages import fresh_folder, workspace
+from prefopt_core.store.stage import fresh_folder, workspace
 from tasks.stage import model_stage
 
 

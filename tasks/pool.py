@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import EmbeddingConfig, PoolConfig, VectorsConfig
 from prefopt_core.embedding.table import embed_prompts as embed
 from prefopt_core.ground.randomness import rng_for
@@ -14,8 +13,9 @@ from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import build_index
 from prefopt_core.pool.table import choose_rows as choose
 from prefopt_core.pool.table import take_prompts as take
-from prefopt_core.stages import fresh_folder
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.stage import fresh_folder
+from prefopt_core.store.store import Store
 from tasks.stage import model_stage, stage
 
 

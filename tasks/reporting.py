@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from prefopt_core.artifacts import Artifact, sha256_of
 from prefopt_core.experiments import Experiment
 from prefopt_core.ground.files import explained, publish, temporary
 from prefopt_core.inspection import Chosen
-from prefopt_core.latest import note_latest
 from prefopt_core.report import html_report, markdown, shortened
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, sha256_of
+from prefopt_core.store.last_run import note_latest
+from prefopt_core.store.store import Store
 from tasks.stage import inside_flow_run, leaves_pages, planning
 
 Choice = tuple[Artifact, Artifact, Artifact | None, Artifact]

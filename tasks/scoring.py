@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import ScoringConfig
 from prefopt_core.engine import SPEED_ONLY
 from prefopt_core.scoring import table
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.store import Store
 from tasks.stage import stage
 
 _IGNORED = tuple(f"config.params.{name}" for name in ("batch_size", "device", *SPEED_ONLY))

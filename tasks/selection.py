@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact
 from prefopt_core.config import SelectionConfig
 from prefopt_core.selection.table import COLUMNS
 from prefopt_core.selection.table import select_responses as select
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
 from tasks.stage import stage
 
 

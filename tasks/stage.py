@@ -18,11 +18,11 @@ from uuid import UUID
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.ground import progress
 from prefopt_core.ground.spending import adding_up
-from prefopt_core.stages import Outcome, Stage
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.stage import Outcome, Stage
+from prefopt_core.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def stage(
     by_shard: bool = False,
     labels: Callable[..., int] | None = None,
 ) -> Callable[[Callable[P, pl.DataFrame | list[pl.DataFrame]]], StageTask[P, Artifact]]:
-    """Turn a function that returns a table into a cached stage; see `prefopt_core.stages.Stage`."""
+    """Turn a function that returns a table into a cached stage; see `prefopt_core.store.stage.Stage`."""
 
     def decorate(
         function: Callable[P, pl.DataFrame | list[pl.DataFrame]],

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from prefopt_core.artifacts import Artifact, Model
-from prefopt_core.stages import fresh_folder, workspace
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.stage import fresh_folder, workspace
+from prefopt_core.store.store import Store
 from prefopt_core.training.settings import TrainingConfig
 from prefopt_core.training.table import train_on
 from tasks.stage import model_stage

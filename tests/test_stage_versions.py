@@ -31,22 +31,22 @@ ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "tests" / "golden" / "stage_versions.json"
 ACCEPT = "python tests/test_stage_versions.py --accept"
 GROUND = {
-    "prefopt_core.artifacts",  # keys: golden key in core/test_stages.py
+    "prefopt_core.store.artifacts",  # keys: golden key in core/test_stages.py
     "prefopt_core.config",  # settings enter the key by value, defaults written out
-    "prefopt_core.differences",  # only explains
+    "prefopt_core.store.explain",  # only explains
     "prefopt_core.ground.errors",  # messages
     "prefopt_core.ground.extras",  # imports
     "prefopt_core.ground.files",  # how bytes reach the disk
     "prefopt_core.labels",  # how labels are kept
-    "prefopt_core.ledger",  # how labels and responses are written
-    "prefopt_core.locks",  # who waits
+    "prefopt_core.store.ledger",  # how labels and responses are written
+    "prefopt_core.store.locks",  # who waits
     "prefopt_core.ground.progress",  # only shows
     "prefopt_core.ground.registry",  # names to functions
     "prefopt_core.responses",  # how bought responses are kept
     "prefopt_core.ground.settings",  # what configs are made of
     "prefopt_core.ground.spending",  # only shows
-    "prefopt_core.stages",  # how stages run
-    "prefopt_core.store",  # checks what it stores
+    "prefopt_core.store.stage",  # how stages run
+    "prefopt_core.store.store",  # checks what it stores
     "prefopt_core.ground.tables",  # contracts hold on every write
     "tasks.stage",
 }

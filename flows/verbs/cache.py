@@ -6,11 +6,11 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from prefopt_core import maintenance
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels import LabelStore
 from prefopt_core.responses import ResponseStore
-from prefopt_core.store import Store
+from prefopt_core.store import maintenance
+from prefopt_core.store.store import Store
 
 
 def cache(arguments: argparse.Namespace) -> None:

@@ -16,8 +16,8 @@ from flows.verbs.run import changes_of
 from prefopt_core.comparison_page import Part, Picture, in_markdown, parts_of, with_files
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.presets import Comparison, load_comparison
-from prefopt_core.stages import Outcome
-from prefopt_core.store import Store
+from prefopt_core.store.stage import Outcome
+from prefopt_core.store.store import Store
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean, import_function
 from prefopt_core.report import note, table_of_rounds, verdict
 from prefopt_core.runs import load_run
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 
 def run(arguments: argparse.Namespace) -> None:

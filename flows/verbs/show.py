@@ -7,14 +7,14 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.export import export_model, export_preferences
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.vectors import unpack
-from prefopt_core.latest import latest_preferences
-from prefopt_core.maintenance import find
 from prefopt_core.report import shortened
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.last_run import latest_preferences
+from prefopt_core.store.maintenance import find
+from prefopt_core.store.store import Store
 
 
 def show(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.annotation import ANNOTATORS, Request
-from prefopt_core.artifacts import canonical_json
 from prefopt_core.config import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.progress import report
@@ -15,6 +14,7 @@ from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels import Annotator, LabelStore
 from prefopt_core.selection.budget import allocate
+from prefopt_core.store.artifacts import canonical_json
 
 SPEED_ONLY = ("batch_size", "device")
 """Settings of annotators that change how fast they judge, not what they say."""

@@ -95,9 +95,9 @@ def cpus() -> Iterator[Check]:
 def store() -> Iterator[Check]:
     """Whether files, locks and ledgers work where the store is or would be."""
     from prefopt_core.ground.files import TEMPORARY, explained
-    from prefopt_core.ledger import ledger
-    from prefopt_core.locks import locked
-    from prefopt_core.store import Store
+    from prefopt_core.store.ledger import ledger
+    from prefopt_core.store.locks import locked
+    from prefopt_core.store.store import Store
 
     root = Store.open().root
     place = next(path for path in (root, *root.parents) if os.path.lexists(path))
@@ -116,7 +116,7 @@ def store() -> Iterator[Check]:
 
 def disk() -> Iterator[Check]:
     """How much fits beside what is there."""
-    from prefopt_core.store import Store
+    from prefopt_core.store.store import Store
 
     root = Store.open().root
     place = next(path for path in (root, *root.parents) if path.is_dir())

@@ -24,10 +24,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from prefopt_core.engine.link import Link, environment
-from prefopt_core.folders import Adapter, adapter_in, weights_of
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.progress import report
 from prefopt_core.models import kept, release_models
+from prefopt_core.store.folders import Adapter, adapter_in, weights_of
 from prefopt_core.threads import SMALL
 
 PYTHON = "PREFOPT_VLLM_PYTHON"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from prefopt_core.artifacts import sha256_of
 from prefopt_core.generation import Prompt
 from prefopt_core.generation.endpoint import (
     Answer,
@@ -21,7 +20,8 @@ from prefopt_core.ground.progress import report
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.spending import Spending, spend
 from prefopt_core.responses import Choice, ResponsePurchase, ResponseStore, Usage
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import sha256_of
+from prefopt_core.store.store import Store
 
 _MAY_MEAN_N = {400, 422}
 """How servers refuse requests, among others those for several choices."""

@@ -20,9 +20,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
-from prefopt_core.folders import adapter_in, weights_of
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.progress import silence_libraries
+from prefopt_core.store.folders import adapter_in, weights_of
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import LOSSES

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
 

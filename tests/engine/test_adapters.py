@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prefopt_core import models
-from prefopt_core.folders import ADAPTER_WEIGHTS, note_base
 from prefopt_core.generation import GENERATORS
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models import release_models
 from prefopt_core.scoring import SCORERS
-from prefopt_core.store import Store
+from prefopt_core.store.folders import ADAPTER_WEIGHTS, note_base
+from prefopt_core.store.store import Store
 from prefopt_core.training.adapters import new_adapters, save_adapters
 from prefopt_core.training.settings import LoraConfig
 

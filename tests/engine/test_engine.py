@@ -17,7 +17,7 @@ from prefopt_core.ground import progress
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.models import release_models
 from prefopt_core.scoring import SCORERS
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"enforce_eager": True, "max_num_seqs": 64}
@@ -75,8 +75,8 @@ def stage(model, tmp_path, monkeypatch):
         {"prompt_id": f"p{i}", "prompt": [{"role": "user", "content": f"my lamp {i} is late."}]}
         for i in range(12)
     ]
-    from prefopt_core.artifacts import Artifact
     from prefopt_core.ground.tables import TABLES, in_shards
+    from prefopt_core.store.artifacts import Artifact
 
     frames = in_shards(pl.DataFrame(rows, schema=TABLES["prompts"].columns), 4)
     prompts = Artifact(table="prompts", shards=[store.put_table("prompts", f) for f in frames])

@@ -16,7 +16,7 @@ from prefopt_core.engine.link import FOREIGN
 from prefopt_core.generation import GENERATORS
 from prefopt_core.models import release_models
 from prefopt_core.responses import ResponseStore
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 from prefopt_core.tokens import load_tokenizer, prompt_ids
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")

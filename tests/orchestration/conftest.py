@@ -20,7 +20,7 @@ from flows.server import own_server
 from prefopt_core.experiments import FLOWS
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.ground.registry import import_function
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from flows.cli import main
 from flows.comparison import compare
 from prefopt_core.comparison import by_seed
 from prefopt_core.presets import load_comparison
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 from tasks.stage import Session, session
 
 REPOSITORY = Path(__file__).parents[2]

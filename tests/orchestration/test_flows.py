@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from prefopt_core.labels import LabelStore
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 from tasks.stage import Session, _ProgressArtifact, session
 
 

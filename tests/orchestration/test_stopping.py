@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from prefopt_core.latest import latest_preferences
-from prefopt_core.store import Store
+from prefopt_core.store.last_run import latest_preferences
+from prefopt_core.store.store import Store
 
 # Called once for each of six held-out responses a round, before anything else of that round.
 _MOODY = '''

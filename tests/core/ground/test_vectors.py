@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from prefopt_core.artifacts import Artifact
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.vectors import pack, unpack, widen
 from prefopt_core.similarity import cosine
+from prefopt_core.store.artifacts import Artifact
 
 vectors = arrays(
     np.float16,

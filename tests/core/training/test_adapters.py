@@ -8,17 +8,24 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from prefopt_core import maintenance
-from prefopt_core.artifacts import Model
 from prefopt_core.export import export_model
-from prefopt_core.folders import ADAPTER, ADAPTER_WEIGHTS, BASE, adapter_in, note_base, weights_of
 from prefopt_core.generation import GENERATORS, Prompt
 from prefopt_core.ground.errors import ConfigError, DataError, StoreError
 from prefopt_core.models import load_model, release_models
 from prefopt_core.policies import import_model
 from prefopt_core.scoring import SCORERS
-from prefopt_core.stages import Stage
-from prefopt_core.store import Store
+from prefopt_core.store import maintenance
+from prefopt_core.store.artifacts import Model
+from prefopt_core.store.folders import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
+    BASE,
+    adapter_in,
+    note_base,
+    weights_of,
+)
+from prefopt_core.store.stage import Stage
+from prefopt_core.store.store import Store
 from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.adapters import continued

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from prefopt_core.experiments import FLOWS
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 from tasks.prompts import draw_prompts, load_preferences, load_prompts
 from tasks.stage import Session, session
 

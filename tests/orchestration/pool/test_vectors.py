@@ -9,7 +9,7 @@ import pytest
 
 from prefopt_core.embedding.hashing import embed
 from prefopt_core.pool import POOL_STRATEGIES
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 
 @pytest.mark.parametrize("strata", [[], ["--strata", "topic"]], ids=["whole", "strata"])

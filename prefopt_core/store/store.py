@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from prefopt_core.artifacts import Artifact, Model, ModelFile, Record, Shard
-from prefopt_core.folders import BASE, base_of, described, place_of
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import explained, file_digest, publish, sync, temporary
 from prefopt_core.ground.tables import check_table
-from prefopt_core.locks import locked
+from prefopt_core.store.artifacts import Artifact, Model, ModelFile, Record, Shard
+from prefopt_core.store.folders import BASE, base_of, described, place_of
+from prefopt_core.store.locks import locked
 
 
 class Manifest(Record):

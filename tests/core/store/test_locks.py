@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.locks import locked
+from prefopt_core.store.locks import locked
 
 COUNTER = """
 import sys, time
 from pathlib import Path
-from prefopt_core.locks import locked
+from prefopt_core.store.locks import locked
 
 lock, counter = map(Path, sys.argv[1:])
 for _ in range(20):
@@ -27,7 +27,7 @@ for _ in range(20):
 HOLDER = """
 import os, subprocess, sys, time
 from pathlib import Path
-from prefopt_core.locks import locked
+from prefopt_core.store.locks import locked
 
 with locked(Path(sys.argv[1]), "holding"):
     if sys.argv[2] == "fork":
@@ -41,7 +41,7 @@ with locked(Path(sys.argv[1]), "holding"):
 CHILD_THAT_LEAVES = """
 import os, sys, time
 from pathlib import Path
-from prefopt_core.locks import locked
+from prefopt_core.store.locks import locked
 
 with locked(Path(sys.argv[1]), "holding"):
     child = os.fork()

@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prefopt_core.artifacts import Artifact
 from prefopt_core.config import SelectionConfig
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import in_shards
 from prefopt_core.selection.table import select_responses
-from prefopt_core.stages import Stage, fresh_folder, workspace
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.stage import Stage, fresh_folder, workspace
 
 
 def logps(*values, first=0):

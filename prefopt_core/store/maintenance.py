@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.store import Manifest, Store
+from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.store import Manifest, Store
 
 
 @dataclass(frozen=True)

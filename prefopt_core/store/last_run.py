@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 
-from prefopt_core.artifacts import Artifact
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import explained, publish, temporary
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
 
 _FILE = "latest.json"
 _Artifacts = TypeAdapter(list[Artifact])

@@ -5,18 +5,18 @@ import threading
 import polars as pl
 import pytest
 
-from prefopt_core import maintenance
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels import Annotator, LabelStore
-from prefopt_core.stages import Stage, fresh_folder
+from prefopt_core.store import maintenance
+from prefopt_core.store.stage import Stage, fresh_folder
 
 RUNNING = """
 import sys, time
 from pathlib import Path
 import polars as pl
-from prefopt_core.artifacts import Artifact
-from prefopt_core.stages import Stage, workspace
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.stage import Stage, workspace
+from prefopt_core.store.store import Store
 
 store, go_on = Store(Path(sys.argv[1])), Path(sys.argv[2])
 

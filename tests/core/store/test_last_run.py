@@ -4,13 +4,13 @@ import polars as pl
 import pytest
 
 from prefopt_core.annotation.table import identity
-from prefopt_core.artifacts import Artifact
 from prefopt_core.config import AnnotationConfig
 from prefopt_core.experiments import AepoConfig
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.inputs.drawing import draw
-from prefopt_core.latest import latest_preferences, note_latest
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.last_run import latest_preferences, note_latest
+from prefopt_core.store.store import Store
 
 
 def test_the_pairs_of_every_round_of_the_last_run_are_found(tmp_path):

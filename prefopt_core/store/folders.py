@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from prefopt_core.artifacts import Model, ModelFile
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import file_digest
+from prefopt_core.store.artifacts import Model, ModelFile
 
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

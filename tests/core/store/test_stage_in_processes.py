@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.maintenance import collect
-from prefopt_core.stages import Stage
-from prefopt_core.store import Store
+from prefopt_core.store.maintenance import collect
+from prefopt_core.store.stage import Stage
+from prefopt_core.store.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +22,9 @@ SCORE = """
 import sys, time
 from pathlib import Path
 import numpy as np, polars as pl
-from prefopt_core.artifacts import Artifact
-from prefopt_core.stages import Stage
-from prefopt_core.store import Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.stage import Stage
+from prefopt_core.store.store import Store
 
 root, calls, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 store = Store(root)
@@ -52,8 +52,8 @@ print(outcome.hits, outcome.value.digest)
 TRAIN = """
 import os, signal, sys
 from pathlib import Path
-from prefopt_core.stages import Stage, fresh_folder, workspace
-from prefopt_core.store import Store
+from prefopt_core.store.stage import Stage, fresh_folder, workspace
+from prefopt_core.store.store import Store
 
 def train(seed):
     checkpoint, output = workspace() / "checkpoint", fresh_folder("model")
@@ -72,10 +72,10 @@ FILL_THE_DISK = """
 import json, sys
 from pathlib import Path
 import numpy as np, polars as pl
-from prefopt_core.artifacts import Artifact
+from prefopt_core.store.artifacts import Artifact
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.stages import Stage
-from prefopt_core.store import Store
+from prefopt_core.store.stage import Stage
+from prefopt_core.store.store import Store
 
 disk, calls = Path(sys.argv[1]), []
 store = Store(disk / "store")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.differences import differences
+from prefopt_core.store.explain import differences
 
 ONE, TWO = "1" * 64, "2" * 64
 json_values = st.recursive(

@@ -11,20 +11,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core import store as store_module
-from prefopt_core.artifacts import Artifact
 from prefopt_core.ground.errors import DataError, StoreError
 from prefopt_core.ground.tables import TABLES, empty
-from prefopt_core.store import Store
+from prefopt_core.store import store as store_module
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
 
 KEY = "5" * 64
 FILL_THE_DISK = """
 import json, sys
 from pathlib import Path
 import numpy as np, polars as pl
-from prefopt_core.artifacts import Artifact
+from prefopt_core.store.artifacts import Artifact
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 store, shards = Store(Path(sys.argv[1])), []
 try:
@@ -41,7 +41,7 @@ WRITE_MUCH = """
 import sys
 from pathlib import Path
 import numpy as np, polars as pl
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 
 store, rows = Store(Path(sys.argv[1])), 300_000
 for seed in range(3):
@@ -52,9 +52,9 @@ for seed in range(3):
 READ_ONLY = """
 import subprocess, sys
 from pathlib import Path
-from prefopt_core.artifacts import Artifact
+from prefopt_core.store.artifacts import Artifact
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.store import Store
+from prefopt_core.store.store import Store
 from prefopt_core.ground.tables import empty
 
 store = Store(Path(sys.argv[1]))

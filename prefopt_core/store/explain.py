@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from prefopt_core.artifacts import DIGEST
+from prefopt_core.store.artifacts import DIGEST
 
 _UNSET = object()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prefopt_core.artifacts import Artifact
-from prefopt_core.store import Manifest, Store
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Manifest, Store
 
 KEY = "5" * 64
 

@@ -22,11 +22,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
-from prefopt_core.artifacts import Artifact, Model, sha256_of
-from prefopt_core.differences import differences
 from prefopt_core.ground.files import explained
-from prefopt_core.locks import locked
-from prefopt_core.store import Manifest, Store
+from prefopt_core.store.artifacts import Artifact, Model, sha256_of
+from prefopt_core.store.explain import differences
+from prefopt_core.store.locks import locked
+from prefopt_core.store.store import Manifest, Store
 
 log = logging.getLogger(__name__)
 
