@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from prefopt_core.threads import threads_for
-from prefopt_core.tokens import load_tokenizer
+from prefopt_core.models.threads import threads_for
+from prefopt_core.models.tokens import load_tokenizer
 
 Call = Callable[[], tuple[int, float]]
 """Writes everything once: (tokens, seconds)."""

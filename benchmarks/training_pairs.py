@@ -8,9 +8,9 @@ import polars as pl
 
 from prefopt_core.helpdesk.grammar import draw_facts, write_prompt, write_response
 from prefopt_core.helpdesk.pretraining import pretrain
+from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.scoring.table import tokenised
 from prefopt_core.scoring.transformers_local import score
-from prefopt_core.tokens import load_tokenizer
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.speed_timing import Row, Time, faster, figure
 from benchmarks.training_pairs import World
-from prefopt_core.models import load_model
+from prefopt_core.models.loading import load_model
 from prefopt_core.scoring import transformers_local
 
 BATCH = 32

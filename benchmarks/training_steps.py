@@ -16,8 +16,8 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
 from benchmarks.speed_timing import Row, Time, costs, faster, figure
 from benchmarks.training_pairs import World, pairs_of
-from prefopt_core.threads import threads_for
-from prefopt_core.tokens import load_tokenizer
+from prefopt_core.models.threads import threads_for
+from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.training import trl_dpo
 from prefopt_core.training.resume import attach
 from prefopt_core.training.settings import TrainingConfig

@@ -14,8 +14,8 @@ from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs import PROMPT_SOURCES
+from prefopt_core.models.start import POLICIES
 from prefopt_core.pairing import PAIRINGS
-from prefopt_core.policies import POLICIES
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.strata import Rule
 from prefopt_core.scoring import SCORERS

@@ -8,7 +8,7 @@ import polars as pl
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.files import TEMPORARY, explained, publish, temporary
-from prefopt_core.models import adapted, load_weights
+from prefopt_core.models.loading import adapted, load_weights
 from prefopt_core.store.folders import ADAPTER, ADAPTER_WEIGHTS, BASE, adapter_in, weights_of
 
 COLUMNS = (

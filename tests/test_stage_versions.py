@@ -42,7 +42,7 @@ GROUND = {
     "prefopt_core.store.locks",  # who waits
     "prefopt_core.ground.progress",  # only shows
     "prefopt_core.ground.registry",  # names to functions
-    "prefopt_core.responses",  # how bought responses are kept
+    "prefopt_core.models.server.kept",  # how bought responses are kept
     "prefopt_core.ground.settings",  # what configs are made of
     "prefopt_core.ground.spending",  # only shows
     "prefopt_core.store.stage",  # how stages run

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels import LabelStore
-from prefopt_core.responses import ResponseStore
+from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.store import maintenance
 from prefopt_core.store.store import Store
 

@@ -9,8 +9,8 @@ from prefopt_core.generation import GENERATORS
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry, did_you_mean
 from prefopt_core.inputs import PROMPT_SOURCES
+from prefopt_core.models.start import POLICIES
 from prefopt_core.pairing import PAIRINGS
-from prefopt_core.policies import POLICIES
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.scoring import SCORERS
 from prefopt_core.selection import STRATEGIES

@@ -8,8 +8,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import InputPath
-from prefopt_core.models import kept, load_weights
-from prefopt_core.tokens import any_tokenizer, encoded, rendered
+from prefopt_core.models.loading import kept, load_weights
+from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

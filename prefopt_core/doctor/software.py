@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from prefopt_core.doctor import Check
-from prefopt_core.engine.link import environment
+from prefopt_core.models.vllm.link import environment
 
 DISTRIBUTION = "prefopt-flows"
 VLLM_PYTHON = "PREFOPT_VLLM_PYTHON"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefopt_core.generation import Prompt
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.tokens import prompt_ids
+from prefopt_core.models.tokens import prompt_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Prompt, Response
-from prefopt_core.generation.buying import Order, Prices, Sent, buy
-from prefopt_core.generation.endpoint import Place
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.spending import Spending, spend
 from prefopt_core.ground.tables import Message
-from prefopt_core.responses import Choice
+from prefopt_core.models.server.buying import Order, Prices, Sent, buy
+from prefopt_core.models.server.endpoint import Place
+from prefopt_core.models.server.kept import Choice
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def _content(
     if endpoint == "chat":
         return {"messages": [dict(message) for message in messages]}
     if model:
-        from prefopt_core.tokens import load_tokenizer, prompt_ids
+        from prefopt_core.models.tokens import load_tokenizer, prompt_ids
 
         return {"prompt": prompt_ids(load_tokenizer(model), messages)}
     if len(messages) == 1:

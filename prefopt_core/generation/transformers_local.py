@@ -12,9 +12,9 @@ from prefopt_core.generation import Prompt, Response
 from prefopt_core.generation.encoding import encode, end_tokens, model_for
 from prefopt_core.ground.progress import report
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.models import give_memory_back, load_model
-from prefopt_core.threads import threads_for
-from prefopt_core.tokens import load_tokenizer, template_digest
+from prefopt_core.models.loading import give_memory_back, load_model
+from prefopt_core.models.threads import threads_for
+from prefopt_core.models.tokens import load_tokenizer, template_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

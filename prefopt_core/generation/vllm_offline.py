@@ -1,4 +1,4 @@
-"""Generate with vLLM's offline engine, in a process of its own; see `prefopt_core.engine`."""
+"""Generate with vLLM's offline engine, in a process of its own; see `prefopt_core.models.vllm`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prefopt_core.engine import Dtype, EngineSettings, Share, engine_for
 from prefopt_core.generation import Prompt, Response
 from prefopt_core.generation.encoding import advice_in, encode, end_tokens, model_for
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.randomness import seed_for
-from prefopt_core.tokens import load_tokenizer, template_digest
+from prefopt_core.models.tokens import load_tokenizer, template_digest
+from prefopt_core.models.vllm import Dtype, EngineSettings, Share, engine_for
 
 
 def generate(

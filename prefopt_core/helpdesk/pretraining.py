@@ -19,7 +19,7 @@ from prefopt_core.helpdesk.grammar import (
     write_prompt,
     write_response,
 )
-from prefopt_core.threads import SMALL, threads_for
+from prefopt_core.models.threads import SMALL, threads_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainingArguments

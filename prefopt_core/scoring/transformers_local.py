@@ -8,9 +8,9 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from prefopt_core.ground.progress import report
-from prefopt_core.models import load_model
+from prefopt_core.models.loading import load_model
+from prefopt_core.models.threads import threads_for
 from prefopt_core.scoring import Tokens
-from prefopt_core.threads import threads_for
 
 
 def score(

@@ -1,4 +1,4 @@
-"""Score with vLLM's offline engine, in a process of its own; see `prefopt_core.engine`."""
+"""Score with vLLM's offline engine, in a process of its own; see `prefopt_core.models.vllm`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.engine import Dtype, EngineSettings, Share, engine_for
 from prefopt_core.ground.errors import DataError
+from prefopt_core.models.vllm import Dtype, EngineSettings, Share, engine_for
 from prefopt_core.scoring import Tokens
 
 

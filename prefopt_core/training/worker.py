@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from prefopt_core.ground.errors import PrefoptError
-from prefopt_core.models import make_room
+from prefopt_core.models.loading import make_room
 from prefopt_core.training.settings import TrainingConfig
 
 if TYPE_CHECKING:

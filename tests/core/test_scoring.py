@@ -10,6 +10,7 @@ from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.preferences import SeedConfig, read_preferences
 from prefopt_core.inputs.prompts import from_file
+from prefopt_core.models.tokens import template_digest
 from prefopt_core.scoring.table import (
     score_candidates,
     score_preferences,
@@ -17,7 +18,6 @@ from prefopt_core.scoring.table import (
     tokenised,
     with_token_ids,
 )
-from prefopt_core.tokens import template_digest
 
 CONFIG = ScoringConfig(params={"batch_size": 4})
 

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from prefopt_core import models
-from prefopt_core.engine import PYTHON, Engine
 from prefopt_core.generation import Prompt
 from prefopt_core.helpdesk.prompts import prompts
+from prefopt_core.models import loading as models
+from prefopt_core.models.vllm import PYTHON, Engine
 
 ORACLE = {"annotator": "function", "params": {"function": "prefopt_core.helpdesk.oracle:score"}}
 ENGINE = {"enforce_eager": True, "max_num_seqs": 64}

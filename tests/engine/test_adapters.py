@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from prefopt_core import models
 from prefopt_core.generation import GENERATORS
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.models import release_models
+from prefopt_core.models import loading as models
+from prefopt_core.models.loading import release_models
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store.folders import ADAPTER_WEIGHTS, note_base
 from prefopt_core.store.store import Store

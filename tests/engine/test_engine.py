@@ -11,11 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prefopt_core import models
 from prefopt_core.config import GenerationConfig
 from prefopt_core.ground import progress
 from prefopt_core.ground.errors import PrefoptError
-from prefopt_core.models import release_models
+from prefopt_core.models import loading as models
+from prefopt_core.models.loading import release_models
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store.store import Store
 

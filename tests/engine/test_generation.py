@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chisquare
 
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.tokens import load_tokenizer, prompt_ids, template_digest
+from prefopt_core.models.tokens import load_tokenizer, prompt_ids, template_digest
 
 NEW = 24
 

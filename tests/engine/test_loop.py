@@ -1,6 +1,6 @@
 """Two rounds of the joined loop with vLLM in place of transformers: the same tables come out."""
 
-from prefopt_core import models
+from prefopt_core.models import loading as models
 from prefopt_core.store.store import Store
 from tasks.stage import STAGES
 

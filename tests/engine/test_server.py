@@ -11,13 +11,13 @@ from contextlib import suppress
 import polars as pl
 import pytest
 
-from prefopt_core.engine import PYTHON
-from prefopt_core.engine.link import FOREIGN
 from prefopt_core.generation import GENERATORS
-from prefopt_core.models import release_models
-from prefopt_core.responses import ResponseStore
+from prefopt_core.models.loading import release_models
+from prefopt_core.models.server.kept import ResponseStore
+from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+from prefopt_core.models.vllm import PYTHON
+from prefopt_core.models.vllm.link import FOREIGN
 from prefopt_core.store.store import Store
-from prefopt_core.tokens import load_tokenizer, prompt_ids
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from prefopt_core.config import GenerationConfig, ScoringConfig
-from prefopt_core.engine import SPEED_ONLY, EngineSettings
+from prefopt_core.models.vllm import SPEED_ONLY, EngineSettings
 from prefopt_core.store.artifacts import Artifact, Model, Shard
 from tasks.generation import generate_candidates
 from tasks.scoring import score_preferences, score_responses

@@ -2,9 +2,10 @@
 
 import pytest
 
-from prefopt_core.generation import Prompt, endpoint
+from prefopt_core.generation import Prompt
 from prefopt_core.generation.openai_api import generate
-from prefopt_core.responses import ResponseStore
+from prefopt_core.models.server import endpoint
+from prefopt_core.models.server.kept import ResponseStore
 
 
 @pytest.fixture

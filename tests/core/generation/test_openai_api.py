@@ -11,7 +11,7 @@ from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import ConfigError, MissingExtraError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.tokens import load_tokenizer, prompt_ids
+from prefopt_core.models.tokens import load_tokenizer, prompt_ids
 from tasks.generation import generate_candidates as stage
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prefopt_core.ground.spending import adding_up
-from prefopt_core.responses import Bought
+from prefopt_core.models.server.kept import Bought
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 

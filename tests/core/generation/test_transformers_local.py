@@ -22,9 +22,9 @@ from prefopt_core.generation.transformers_local import generate
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.models import load_model
-from prefopt_core.threads import threads_for
-from prefopt_core.tokens import load_tokenizer, prompt_ids, template_digest
+from prefopt_core.models.loading import load_model
+from prefopt_core.models.threads import threads_for
+from prefopt_core.models.tokens import load_tokenizer, prompt_ids, template_digest
 
 TEXTS = ["reset", "How do I reset my password?", "out of paper", "the printer is on again!"]
 PROMPTS = [Prompt(f"id{i}", [{"role": "user", "content": text}]) for i, text in enumerate(TEXTS)]

@@ -12,7 +12,7 @@ import pytest
 from prefopt_core.ground.files import content_digest
 from prefopt_core.helpdesk.grammar import PERSONAS, draw_facts, write_prompt, write_response
 from prefopt_core.helpdesk.pretraining import _dialogue, pretrain
-from prefopt_core.tokens import load_tokenizer, prompt_ids
+from prefopt_core.models.tokens import load_tokenizer, prompt_ids
 
 SMALL = {"steps": 8, "batch_size": 8, "hidden_size": 32, "layers": 1, "vocabulary": 400}
 DIES = """

@@ -11,8 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from prefopt_core.export import export_model
 from prefopt_core.generation import GENERATORS, Prompt
 from prefopt_core.ground.errors import ConfigError, DataError, StoreError
-from prefopt_core.models import load_model, release_models
-from prefopt_core.policies import import_model
+from prefopt_core.models.loading import load_model, release_models
+from prefopt_core.models.start import import_model
+from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store import maintenance
 from prefopt_core.store.artifacts import Model
@@ -26,7 +27,6 @@ from prefopt_core.store.folders import (
 )
 from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
-from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.adapters import continued
 from prefopt_core.training.detection import Reference, last_hidden

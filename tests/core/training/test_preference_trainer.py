@@ -7,8 +7,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 from trl import DPOConfig, DPOTrainer
 
 from prefopt_core import losses
+from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.noise import quantile_threshold
-from prefopt_core.tokens import load_tokenizer
 from prefopt_core.training import trl_dpo
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.models import load_model
-from prefopt_core.policies import import_model
-from prefopt_core.tokens import PLAIN_TEMPLATE, load_tokenizer
+from prefopt_core.models.loading import load_model
+from prefopt_core.models.start import import_model
+from prefopt_core.models.tokens import PLAIN_TEMPLATE, load_tokenizer
 
 
 @pytest.fixture

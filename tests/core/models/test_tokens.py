@@ -6,7 +6,13 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.tokens import PLAIN_TEMPLATE, encoded, prompt_ids, response_ids, template_digest
+from prefopt_core.models.tokens import (
+    PLAIN_TEMPLATE,
+    encoded,
+    prompt_ids,
+    response_ids,
+    template_digest,
+)
 
 USER = [{"role": "user", "content": "How do I reset it?"}]
 

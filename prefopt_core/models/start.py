@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import InputPath, Registry
+from prefopt_core.models.tokens import PLAIN_TEMPLATE, load_tokenizer
 from prefopt_core.store.folders import ADAPTER
-from prefopt_core.tokens import PLAIN_TEMPLATE, load_tokenizer
 
 PolicySource = Callable[..., None]
 """`(output, work, seed, *, **params) -> None`; fills the folder `output`."""
@@ -15,7 +15,7 @@ POLICIES: Registry[PolicySource] = Registry(
     "policy source",
     {
         "helpdesk": "prefopt_core.helpdesk.pretraining:pretrain",
-        "pretrained": "prefopt_core.policies:import_model",
+        "pretrained": "prefopt_core.models.start:import_model",
     },
 )
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from prefopt_core.engine import EngineSettings, _places, engine_for
-from prefopt_core.engine.link import cause
 from prefopt_core.ground.errors import ConfigError, MissingExtraError, PrefoptError
+from prefopt_core.models.vllm import EngineSettings, _places, engine_for
+from prefopt_core.models.vllm.link import cause
 
 SETTINGS = EngineSettings(
     dtype="float32",

@@ -7,7 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from prefopt_core.generation import Prompt
-from prefopt_core.generation.endpoint import (
+from prefopt_core.ground.errors import ConfigError, ServerError
+from prefopt_core.ground.progress import report
+from prefopt_core.ground.randomness import rng_for
+from prefopt_core.ground.spending import Spending, spend
+from prefopt_core.models.server.endpoint import (
     Answer,
     Endpoint,
     PassingError,
@@ -15,11 +19,7 @@ from prefopt_core.generation.endpoint import (
     RefusedError,
     Stopped,
 )
-from prefopt_core.ground.errors import ConfigError, ServerError
-from prefopt_core.ground.progress import report
-from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.spending import Spending, spend
-from prefopt_core.responses import Choice, ResponsePurchase, ResponseStore, Usage
+from prefopt_core.models.server.kept import Choice, ResponsePurchase, ResponseStore, Usage
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
 

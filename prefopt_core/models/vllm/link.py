@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prefopt_core.engine import served
 from prefopt_core.ground.errors import ConfigError, MissingExtraError, PrefoptError
+from prefopt_core.models.vllm import served
 
 SCRIPT = Path(served.__file__)
 DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
