@@ -149,7 +149,7 @@ def stage(
     by_shard: bool = False,
     labels: Callable[..., int] | None = None,
 ) -> Callable[[Callable[P, pl.DataFrame | list[pl.DataFrame]]], StageTask[P, Artifact]]:
-    """Turn a function that returns a table into a cached stage; see `prefopt_core.store.stage.Stage`."""
+    """Turn a function that returns a table into a cached stage; see `store.stage.Stage`."""
 
     def decorate(
         function: Callable[P, pl.DataFrame | list[pl.DataFrame]],

@@ -37,7 +37,7 @@ GROUND = {
     "prefopt_core.ground.errors",  # messages
     "prefopt_core.ground.extras",  # imports
     "prefopt_core.ground.files",  # how bytes reach the disk
-    "prefopt_core.labels",  # how labels are kept
+    "prefopt_core.labels.store",  # how labels are kept
     "prefopt_core.store.ledger",  # how labels and responses are written
     "prefopt_core.store.locks",  # who waits
     "prefopt_core.ground.progress",  # only shows

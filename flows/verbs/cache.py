@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels import LabelStore
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.store import maintenance
 from prefopt_core.store.store import Store

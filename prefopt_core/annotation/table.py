@@ -12,7 +12,7 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.progress import report
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.labels import Annotator, LabelStore
+from prefopt_core.labels.store import Annotator, LabelStore
 from prefopt_core.selection.budget import allocate
 from prefopt_core.store.artifacts import canonical_json
 

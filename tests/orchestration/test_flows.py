@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from prefopt_core.labels import LabelStore
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.store import Store
 from tasks.stage import Session, _ProgressArtifact, session
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from prefopt_core.ground.files import TEMPORARY
-from prefopt_core.labels import LabelStore
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.store import maintenance
 from prefopt_core.training.resume import MARKER
 

@@ -9,7 +9,7 @@ from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.labels import LabelStore
+from prefopt_core.labels.store import LabelStore
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels import Annotator, LabelStore
+from prefopt_core.labels.store import Annotator, LabelStore
 from prefopt_core.store import maintenance
 from prefopt_core.store.stage import Stage, fresh_folder
 

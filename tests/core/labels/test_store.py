@@ -5,13 +5,13 @@ import sqlite3
 import pytest
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels import Annotator, LabelStore
+from prefopt_core.labels.store import Annotator, LabelStore
 
 FILL_THE_DISK = """
 import sys
 from pathlib import Path
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels import Annotator, LabelStore
+from prefopt_core.labels.store import Annotator, LabelStore
 
 store, me = LabelStore(Path(sys.argv[1]) / "store"), Annotator("me", "1")
 ballast, bought = Path(sys.argv[1]) / "ballast", 0
@@ -37,7 +37,7 @@ READ_ONLY = """
 import subprocess, sys
 from pathlib import Path
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels import Annotator, LabelStore
+from prefopt_core.labels.store import Annotator, LabelStore
 
 store, me = LabelStore(Path(sys.argv[1])), Annotator("me", "1")
 with store.buying(me) as purchase:

@@ -18,7 +18,7 @@ from prefopt_core.annotation.table import (
 from prefopt_core.config import AnnotationConfig
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
-from prefopt_core.labels import LabelStore
+from prefopt_core.labels.store import LabelStore
 
 ANNOTATOR = '''
 import time
@@ -42,7 +42,7 @@ from pathlib import Path
 import polars as pl
 from prefopt_core.annotation.table import buy_labels
 from prefopt_core.config import AnnotationConfig
-from prefopt_core.labels import LabelStore
+from prefopt_core.labels.store import LabelStore
 
 root, annotator, tables, labels = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 read = [pl.read_parquet(tables / name) for name in ("selections", "candidates", "prompts")]
