@@ -20,7 +20,7 @@ from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.strata import Rule
 from prefopt_core.scoring import SCORERS
 from prefopt_core.selection import STRATEGIES
-from prefopt_core.similarity import SIMILARITIES
+from prefopt_core.selection.similarity import SIMILARITIES
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from prefopt_core.ground.vectors import unpack
 from prefopt_core.selection.aepo import redundancy, representativeness
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 NEAR = 0.95  # cosine from which two responses say nearly the same
 # A report is made on every run, so what it measures is bounded, whatever the size of the tables.

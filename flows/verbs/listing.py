@@ -14,7 +14,7 @@ from prefopt_core.pairing import PAIRINGS
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.scoring import SCORERS
 from prefopt_core.selection import STRATEGIES
-from prefopt_core.similarity import SIMILARITIES
+from prefopt_core.selection.similarity import SIMILARITIES
 from prefopt_core.training import LOSSES
 
 KINDS: dict[str, Registry[Any]] = {

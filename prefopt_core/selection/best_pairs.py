@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from prefopt_core.selection.aepo import TIE, check_weight
 from prefopt_core.selection.best_subset import first_best
-from prefopt_core.similarity.embeddings import unit
+from prefopt_core.selection.similarity.embeddings import unit
 
 Single = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.similarity.embeddings import compare
+from prefopt_core.selection.similarity.embeddings import compare
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -41,7 +41,7 @@ class Candidates:
         counts: (N,) how often each was sampled; all 1 when nothing repeats.
         embeddings: (N, d) float32, rows of unit length; None when no embedder is configured.
         logps: (N,) summed log-probabilities under the policy that wrote them; None if unknown.
-        measure: How responses are compared, see `prefopt_core.similarity`.
+        measure: How responses are compared, see `prefopt_core.selection.similarity`.
     """
 
     responses: Sequence[str]

@@ -22,7 +22,7 @@ from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
 from prefopt_core.selection.budget import coverage_totals, objective_totals, spending_order
 from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.requirements import require_k
-from prefopt_core.similarity import SIMILARITIES
+from prefopt_core.selection.similarity import SIMILARITIES
 
 if TYPE_CHECKING:
     from prefopt_core.config import SelectionConfig

@@ -12,7 +12,7 @@ from prefopt_core.ground.errors import ConfigError, DataError, MissingExtraError
 from prefopt_core.ground.extras import import_extra
 from prefopt_core.ground.tables import check_table
 from prefopt_core.ground.vectors import unpack
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 HASHING = EmbeddingConfig(embedder="hashing")
 

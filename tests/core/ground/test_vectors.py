@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.vectors import pack, unpack, widen
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 from prefopt_core.store.artifacts import Artifact
 
 vectors = arrays(

@@ -10,7 +10,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.pool import POOL_STRATEGIES, Picked, Pool
 from prefopt_core.pool.coverage import coverage
 from prefopt_core.selection.aepo import objective
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 STRATEGIES = list(POOL_STRATEGIES)
 

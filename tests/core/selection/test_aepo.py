@@ -20,7 +20,7 @@ from prefopt_core.selection.aepo import (
     redundancy,
     representativeness,
 )
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/aepo.json").read_text())["cases"]
 

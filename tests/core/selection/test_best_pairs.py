@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from prefopt_core.selection.aepo import aepo, objective, redundancy, representativeness
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 shapes = st.tuples(st.integers(1, 4), st.integers(2, 9), st.integers(1, 6))
 

@@ -17,7 +17,7 @@ from prefopt_core.selection.budget import (
     objective_totals,
     spending_order,
 )
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 
 @st.composite

@@ -11,7 +11,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import objective, redundancy, representativeness
 from prefopt_core.selection.candidates import Found
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 K_OF_N = [name for name in STRATEGIES if name != "west_of_n"]
 COMPARING = ["aepo", "coreset", "diverse", "k_medoids", "representative"]

@@ -10,8 +10,8 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
 from prefopt_core.ground.vectors import pack, unpack
 from prefopt_core.selection.aepo import aepo, objective, redundancy, representativeness
+from prefopt_core.selection.similarity import cosine
 from prefopt_core.selection.table import select_responses
-from prefopt_core.similarity import cosine
 
 
 def sampled(**prompts):

@@ -1,6 +1,6 @@
 """Similarity measures: when two responses to a prompt are alike.
 
-To add one, write `prefopt_core/similarity/<name>.py` with a function of the `Measure` type and
+To add one, write `prefopt_core/selection/similarity/<name>.py` with a function of the `Measure` type and
 add its line to `SIMILARITIES`. Nothing else changes.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.ground.registry import Registry
-from prefopt_core.similarity.embeddings import cosine
+from prefopt_core.selection.similarity.embeddings import cosine
 
 Measure = Callable[..., npt.NDArray[np.floating]]
 """`(responses, embeddings, *, **params) -> (N, N)`; [i, j] is how like response i response j is."""
@@ -18,11 +18,11 @@ Measure = Callable[..., npt.NDArray[np.floating]]
 SIMILARITIES: Registry[Measure] = Registry(
     "similarity measure",
     {
-        "bertscore": "prefopt_core.similarity.bertscore:compare",
-        "bleu": "prefopt_core.similarity.ngrams:bleu",
-        "chrf": "prefopt_core.similarity.ngrams:chrf",
-        "cosine": "prefopt_core.similarity.embeddings:compare",
-        "function": "prefopt_core.similarity.function:compare",
+        "bertscore": "prefopt_core.selection.similarity.bertscore:compare",
+        "bleu": "prefopt_core.selection.similarity.ngrams:bleu",
+        "chrf": "prefopt_core.selection.similarity.ngrams:chrf",
+        "cosine": "prefopt_core.selection.similarity.embeddings:compare",
+        "function": "prefopt_core.selection.similarity.function:compare",
     },
 )
 

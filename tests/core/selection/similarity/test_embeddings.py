@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.similarity import cosine
+from prefopt_core.selection.similarity import cosine
 
 
 def test_known_angles():

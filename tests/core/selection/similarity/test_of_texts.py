@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from sacrebleu import sentence_bleu, sentence_chrf
 
 from prefopt_core.config import SimilarityConfig
-from prefopt_core.similarity import SIMILARITIES
+from prefopt_core.selection.similarity import SIMILARITIES
 
 TEXTS = ["the cat sat on the mat", "the cat sat", "dogs bark loudly at night", ""]
 
