@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from benchmarks.quality_pools import Pool, Prompt
+from prefopt_core.evaluation.statistics import agreement
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.pairing.best_against_worst import pair
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.selection.aepo import aepo, objective, pair_worth
 from prefopt_core.selection.candidates import Found
-from prefopt_core.statistics import agreement
 
 METHODS: dict[str, tuple[str, dict[str, float]]] = {
     "random": ("random", {}),

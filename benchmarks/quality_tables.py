@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmarks.quality_budgets import Purchase
 from benchmarks.quality_measures import LABELS, SETS
-from prefopt_core.statistics import bootstrap_interval
+from prefopt_core.evaluation.statistics import bootstrap_interval
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.config import GenerationConfig, PolicyConfig, PromptsConfig
+from prefopt_core.evaluation.statistics import agreement, bootstrap_interval
 from prefopt_core.ground.functions import load_function
-from prefopt_core.statistics import agreement, bootstrap_interval
 from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 from tasks.policies import load_policy

@@ -10,8 +10,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from prefopt_core.evaluation.statistics import FloatArray
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.statistics import FloatArray
 
 Interval = tuple[float, float]
 

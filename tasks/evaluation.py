@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from prefopt_core import stopping
-from prefopt_core.evaluation import RoundTables, evaluate
-from prefopt_core.stopping import Stop
+from prefopt_core.evaluation import stopping
+from prefopt_core.evaluation.stopping import Stop
+from prefopt_core.evaluation.table import RoundTables, evaluate
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.store import Store
 from prefopt_core.training.log import read_log

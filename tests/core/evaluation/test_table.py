@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.evaluation import RoundTables, evaluate
+from prefopt_core.evaluation.statistics import bootstrap_interval
+from prefopt_core.evaluation.table import RoundTables, evaluate
 from prefopt_core.ground.tables import TABLES, check_table
-from prefopt_core.statistics import bootstrap_interval
 
 
 def grades(**scores):

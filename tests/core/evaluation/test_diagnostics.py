@@ -6,8 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core import diagnostics
-from prefopt_core.diagnostics import SURE, calibration_error, distinct_bigrams, doubts, own_labels
+from prefopt_core.evaluation import diagnostics
+from prefopt_core.evaluation.diagnostics import (
+    SURE,
+    calibration_error,
+    distinct_bigrams,
+    doubts,
+    own_labels,
+)
 
 SAMPLED = {"a": ("one two", -2.0), "b": ("three", -5.0), "c": ("  four\nfive six ", None)}
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import bootstrap
 
-from prefopt_core.statistics import agreement, bootstrap_interval, win_rate
+from prefopt_core.evaluation.statistics import agreement, bootstrap_interval, win_rate
 
 scores = arrays(float, 20, elements=st.integers(-3, 3).map(float))
 

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from prefopt_core.evaluation.stopping import best_round, should_stop
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.stopping import best_round, should_stop
 
 
 def metrics(*rows):

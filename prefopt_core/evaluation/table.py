@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from prefopt_core.diagnostics import (
+from prefopt_core.evaluation.diagnostics import (
     Samples,
     Values,
     calibration_error,
@@ -17,9 +17,9 @@ from prefopt_core.diagnostics import (
     responses_now,
     training_late,
 )
+from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.statistics import bootstrap_interval
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Evaluation: what one round was like, from tables to figures with intervals."""
