@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 from flows.comparison import compare
-from prefopt_core.comparison_page import in_markdown, parts_of, with_files
-from prefopt_core.presets import load_comparison
+from prefopt_core.experiments.grid import load_comparison
+from prefopt_core.experiments.page import in_markdown, parts_of, with_files
 from prefopt_core.store.store import Store
 
 PRESETS = ("aepo", "spa", "ablations", "joined", "noise", "remedies")

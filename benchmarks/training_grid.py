@@ -12,7 +12,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 import yaml
 
 from benchmarks.speed_timing import Row, Time, faster, figure
-from prefopt_core.presets import Cell, load_comparison
+from prefopt_core.experiments.grid import Cell, load_comparison
 from prefopt_core.store.store import Store
 
 PRESET = Path(__file__).parents[1] / "presets" / "tiny.yaml"

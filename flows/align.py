@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.scoreboard import Result, Scoreboard
-from prefopt_core.experiments import AlignConfig
+from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.store.artifacts import Artifact
 from tasks.annotation import annotate_responses, judge_responses
 from tasks.embedding import embed_candidates

@@ -16,10 +16,10 @@ from prefect import flow
 
 from flows.scoreboard import Result
 from flows.server import die_with_parent
-from prefopt_core.experiments import FLOWS
+from prefopt_core.experiments.flows import FLOWS
+from prefopt_core.experiments.grid import Cell, Comparison
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.registry import import_function
-from prefopt_core.presets import Cell, Comparison
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
 from tasks.comparison_report import report_comparison, write_settings

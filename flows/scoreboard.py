@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.pool import SHARD_SIZE, deserving
-from prefopt_core.experiments import Experiment
+from prefopt_core.experiments.flows import Experiment
 from prefopt_core.store.artifacts import Artifact, Model
 from tasks.annotation import grade_responses
 from tasks.evaluation import best_round, evaluate_round, should_stop

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.scoreboard import Result, Scoreboard
-from prefopt_core.experiments import SpaConfig
+from prefopt_core.experiments.flows import SpaConfig
 from tasks.annotation import judge_responses
 from tasks.generation import generate_candidates
 from tasks.pairing import pair_responses

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.scoreboard import Result, Scoreboard
-from prefopt_core.experiments import SpinConfig
+from prefopt_core.experiments.flows import SpinConfig
 from tasks.annotation import annotate_responses
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from prefopt_core.comparison import collect
+from prefopt_core.experiments.results import collect
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store
 from tasks.stage import stage

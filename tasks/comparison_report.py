@@ -4,9 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from prefopt_core.comparison_page import in_html, in_markdown, parts_of
+from prefopt_core.experiments.grid import Comparison
+from prefopt_core.experiments.page import in_html, in_markdown, parts_of
 from prefopt_core.ground.files import explained, publish, temporary
-from prefopt_core.presets import Comparison
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.store import Store
 from tasks.stage import inside_flow_run

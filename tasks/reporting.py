@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from prefopt_core.experiments import Experiment
+from prefopt_core.experiments.flows import Experiment
 from prefopt_core.ground.files import explained, publish, temporary
 from prefopt_core.inspection import Chosen
 from prefopt_core.report import html_report, markdown, shortened

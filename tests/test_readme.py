@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from flows.cli import VERBS, parser
-from prefopt_core.runs import load_run
+from prefopt_core.experiments.sources import load_run
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")) if path.exists()]

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from flows.server import prefect_server
 from flows.verbs.run import changes_of
-from prefopt_core.comparison_page import Part, Picture, in_markdown, parts_of, with_files
+from prefopt_core.experiments.grid import Comparison, load_comparison
+from prefopt_core.experiments.page import Part, Picture, in_markdown, parts_of, with_files
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.presets import Comparison, load_comparison
 from prefopt_core.store.stage import Outcome
 from prefopt_core.store.store import Store
 

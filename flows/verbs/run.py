@@ -16,11 +16,11 @@ from rich.table import Table
 
 from flows.server import own_server, prefect_server
 from prefopt_core.advice import advise
-from prefopt_core.experiments import FLOWS, Experiment
+from prefopt_core.experiments.flows import FLOWS, Experiment
+from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean, import_function
 from prefopt_core.report import note, table_of_rounds, verdict
-from prefopt_core.runs import load_run
 from prefopt_core.store.store import Store
 
 

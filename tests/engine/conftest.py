@@ -134,7 +134,7 @@ def run(monkeypatch, processes):
     Returns its result, (stage, outcome) of each, and the engine's processes after each.
     """
     from flows.align import align
-    from prefopt_core.experiments import AlignConfig
+    from prefopt_core.experiments.flows import AlignConfig
     from tasks.stage import Session, session
 
     def run(settings, folder):

@@ -17,7 +17,7 @@ import yaml
 
 from flows.cli import main
 from flows.server import own_server
-from prefopt_core.experiments import FLOWS
+from prefopt_core.experiments.flows import FLOWS
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.ground.registry import import_function
 from prefopt_core.store.store import Store

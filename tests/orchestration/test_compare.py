@@ -11,8 +11,8 @@ import yaml
 
 from flows.cli import main
 from flows.comparison import compare
-from prefopt_core.comparison import by_seed
-from prefopt_core.presets import load_comparison
+from prefopt_core.experiments.grid import load_comparison
+from prefopt_core.experiments.results import by_seed
 from prefopt_core.store.store import Store
 from tasks.stage import Session, session
 

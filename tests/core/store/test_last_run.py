@@ -5,7 +5,7 @@ import pytest
 
 from prefopt_core.annotation.table import identity
 from prefopt_core.config import AnnotationConfig
-from prefopt_core.experiments import AepoConfig
+from prefopt_core.experiments.flows import AepoConfig
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.inputs.drawing import draw
 from prefopt_core.store.artifacts import Artifact

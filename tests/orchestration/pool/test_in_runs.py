@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from prefopt_core.experiments import FLOWS
+from prefopt_core.experiments.flows import FLOWS
 from prefopt_core.store.store import Store
 from tasks.prompts import draw_prompts, load_preferences, load_prompts
 from tasks.stage import Session, session

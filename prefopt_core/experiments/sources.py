@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from prefopt_core.experiments import FLOWS, Experiment
+from prefopt_core.experiments.flows import FLOWS, Experiment
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
 

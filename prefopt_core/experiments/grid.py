@@ -9,12 +9,12 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from prefopt_core.config import EvaluationConfig
-from prefopt_core.experiments import FLOWS, AepoConfig, AlignConfig, Experiment, SpaConfig
+from prefopt_core.experiments.flows import FLOWS, AepoConfig, AlignConfig, Experiment, SpaConfig
+from prefopt_core.experiments.sources import read_settings, set_setting
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.preferences import read_preferences
-from prefopt_core.runs import read_settings, set_setting
 
 SHARED = ("policy", "prompts", "evaluation")
 """Sections that all arms have in common: what they start from and what they are measured by."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from prefopt_core.comparison import METRICS, Difference, Point, arms_of, curve, line
+from prefopt_core.experiments.results import METRICS, Difference, Point, arms_of, curve, line
 from prefopt_core.figures import GREY, data_url, label_axis, new_figure
 
 if TYPE_CHECKING:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.comparison import (
+from prefopt_core.experiments.grid import Comparison
+from prefopt_core.experiments.paired import EXACT, Interval, smallest_p
+from prefopt_core.experiments.plots import plot_curves, plot_differences
+from prefopt_core.experiments.results import (
     BEHIND,
     BESIDE,
     LEVEL,
@@ -22,9 +25,6 @@ from prefopt_core.comparison import (
     final,
     unequal,
 )
-from prefopt_core.comparison_plots import plot_curves, plot_differences
-from prefopt_core.paired import EXACT, Interval, smallest_p
-from prefopt_core.presets import Comparison
 from prefopt_core.report import html_page, html_table, markdown_table
 
 Table = tuple[list[str], list[list[str]]]

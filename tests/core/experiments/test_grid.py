@@ -6,8 +6,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from prefopt_core.experiments.grid import Comparison, labels_of, load_comparison
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.presets import Comparison, labels_of, load_comparison
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
@@ -37,7 +37,7 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else(preset):
 
 
 def test_a_cell_alone_is_a_run(preset, tmp_path):
-    from prefopt_core.runs import load_run
+    from prefopt_core.experiments.sources import load_run
 
     cell = Comparison(**preset).cell("aepo", 7)
     (tmp_path / "cell.yaml").write_text(cell.settings())

@@ -8,11 +8,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from prefopt_core.comparison import collect, differences, final, line, unequal
-from prefopt_core.comparison_page import in_markdown, parts_of, table_of_arms, table_of_differences
-from prefopt_core.comparison_plots import plot_curves, plot_differences
+from prefopt_core.experiments.grid import Comparison
+from prefopt_core.experiments.page import in_markdown, parts_of, table_of_arms, table_of_differences
+from prefopt_core.experiments.plots import plot_curves, plot_differences
+from prefopt_core.experiments.results import collect, differences, final, line, unequal
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.presets import Comparison
 
 ROOT = Path(__file__).parents[2]
 HALF = {"rounds.0.labels": 4}
@@ -156,7 +156,7 @@ def test_a_line_may_go_over_a_setting_in_place_of_labels(table, preset, monkeypa
     assert [p.at for p in points] == sorted(places[arm] for arm in lines["random"])
     assert {p.value for p in points} == {final(table, a, "win_rate").value for a in lines["random"]}
     figures = []
-    monkeypatch.setattr("prefopt_core.comparison_plots.data_url", figures.append)
+    monkeypatch.setattr("prefopt_core.experiments.plots.data_url", figures.append)
     plot_curves(table, {"AEPO": lines["AEPO"]}, "training.beta", places)
     axis = figures[0].axes[0]
     assert axis.get_legend_handles_labels()[1] == ["AEPO"]
@@ -169,7 +169,7 @@ def test_rounds_that_buy_nothing_stand_apart_if_drawn_over_rounds(preset, monkey
     second = first.filter(pl.col("round") == 1).with_columns(pl.lit(2, pl.Int32).alias("round"))
     table = collect([pl.concat([first, second])] * 2, ["aepo"] * 2, [0, 1], [2, 2])
     figures = []
-    monkeypatch.setattr("prefopt_core.comparison_plots.data_url", figures.append)
+    monkeypatch.setattr("prefopt_core.experiments.plots.data_url", figures.append)
     plot_curves(table, over="round")
     (bars,) = figures[0].axes[0].containers
     assert bars.lines[0].get_xdata() == pytest.approx([0, 1, 2])
@@ -193,7 +193,7 @@ def test_plots_differ_by_what_they_show(table, preset):
 
 def test_legend_names_lines_and_arms_that_belong_to_none(table, monkeypatch):
     figures = []
-    monkeypatch.setattr("prefopt_core.comparison_plots.data_url", figures.append)
+    monkeypatch.setattr("prefopt_core.experiments.plots.data_url", figures.append)
     plot_curves(table, {"AEPO": ("aepo half", "aepo")})
     axis = figures[0].axes[0]
     assert axis.get_legend_handles_labels()[1] == ["random", "random half", "AEPO"]

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from prefopt_core.evaluation.statistics import FloatArray
+from prefopt_core.experiments.paired import Interval, holm, interval_over_seeds, sign_flip_test
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.paired import Interval, holm, interval_over_seeds, sign_flip_test
 
 METRICS = ("win_rate", "gold_score")
 """What arms are compared by."""

@@ -13,9 +13,9 @@ from prefopt_core.config import (
     PromptsConfig,
     SelectionConfig,
 )
+from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
-from prefopt_core.runs import load_run
 from prefopt_core.selection import STRATEGIES
 
 COMMON = {

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import permutation_test
 
-from prefopt_core.paired import EXACT, holm, interval_over_seeds, sign_flip_test, smallest_p
+from prefopt_core.experiments.paired import (
+    EXACT,
+    holm,
+    interval_over_seeds,
+    sign_flip_test,
+    smallest_p,
+)
 
 few = st.integers(1, 9).flatmap(
     lambda n: arrays(float, n, elements=st.integers(-40, 40).map(lambda i: i / 10))

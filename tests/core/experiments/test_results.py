@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.comparison import by_seed, collect, curve, differences, final, unequal
-from prefopt_core.comparison_page import in_html, in_markdown, parts_of
+from prefopt_core.experiments.grid import Comparison
+from prefopt_core.experiments.page import in_html, in_markdown, parts_of
+from prefopt_core.experiments.results import by_seed, collect, curve, differences, final, unequal
 from prefopt_core.ground.tables import TABLES, check_table
-from prefopt_core.presets import Comparison
 
 AGAINST_CHANCE = [("better", "chance"), ("same", "chance")]
 
