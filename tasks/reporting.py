@@ -8,8 +8,8 @@ import yaml
 
 from prefopt_core.experiments.flows import Experiment
 from prefopt_core.ground.files import explained, publish, temporary
-from prefopt_core.inspection import Chosen
-from prefopt_core.report import html_report, markdown, shortened
+from prefopt_core.reports.run import html_report, markdown, shortened
+from prefopt_core.reports.selection import Chosen
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
 from prefopt_core.store.store import Store

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.server import own_server, prefect_server
-from prefopt_core.advice import advise
 from prefopt_core.experiments.flows import FLOWS, Experiment
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean, import_function
-from prefopt_core.report import note, table_of_rounds, verdict
+from prefopt_core.reports.advice import advise
+from prefopt_core.reports.run import note, table_of_rounds, verdict
 from prefopt_core.store.store import Store
 
 

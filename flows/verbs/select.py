@@ -17,8 +17,8 @@ from prefopt_core.config import (
 )
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import explained, publish, temporary
-from prefopt_core.inspection import Chosen
-from prefopt_core.report import selection_report
+from prefopt_core.reports.run import selection_report
+from prefopt_core.reports.selection import Chosen
 from prefopt_core.store.store import Store
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates

@@ -10,7 +10,7 @@ from rich.table import Table
 from prefopt_core.export import export_model, export_preferences
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.vectors import unpack
-from prefopt_core.report import shortened
+from prefopt_core.reports.run import shortened
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.last_run import latest_preferences
 from prefopt_core.store.maintenance import find

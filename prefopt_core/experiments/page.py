@@ -25,7 +25,7 @@ from prefopt_core.experiments.results import (
     final,
     unequal,
 )
-from prefopt_core.report import html_page, html_table, markdown_table
+from prefopt_core.reports.run import html_page, html_table, markdown_table
 
 Table = tuple[list[str], list[list[str]]]
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from prefopt_core.experiments.results import METRICS, Difference, Point, arms_of, curve, line
-from prefopt_core.figures import GREY, data_url, label_axis, new_figure
+from prefopt_core.reports.plots import GREY, data_url, label_axis, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.figures import plane, plot_selection
 from prefopt_core.ground.tables import TABLES, check_table, empty
 from prefopt_core.ground.vectors import pack
-from prefopt_core.inspection import (
+from prefopt_core.reports.plots import plane, plot_selection
+from prefopt_core.reports.run import html_report, markdown, selection_report
+from prefopt_core.reports.selection import (
     MOST_PROMPTS,
     Chosen,
     at_random,
@@ -21,7 +22,6 @@ from prefopt_core.inspection import (
     mean,
     table_of_selection,
 )
-from prefopt_core.report import html_report, markdown, selection_report
 from prefopt_core.selection.aepo import objective
 
 EVIL = '<script>alert("x")</script>'

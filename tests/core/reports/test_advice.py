@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 import yaml
 
-from prefopt_core import advice
-from prefopt_core.advice import advise
 from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.experiments.sources import set_setting
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.reports import advice
+from prefopt_core.reports.advice import advise
 
 HEALTHY = {
     "win_rate_over_previous": (0.60, 0.52, 0.68),

@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from prefopt_core.figures import plot_reliability, plot_rounds
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.report import (
+from prefopt_core.reports.plots import plot_reliability, plot_rounds
+from prefopt_core.reports.run import (
     DIAGNOSTICS,
     html_report,
     markdown,
@@ -144,7 +144,7 @@ def test_reliability_is_drawn_only_where_the_policy_judged(preferences):
 
 def test_a_dot_is_a_bin_of_the_last_round_that_has_some(monkeypatch):
     figures = []
-    monkeypatch.setattr("prefopt_core.figures.data_url", figures.append)
+    monkeypatch.setattr("prefopt_core.reports.plots.data_url", figures.append)
     before = with_bins(metrics(2), b50=(0.52, 0.3, 99))
     after = with_bins(
         metrics(3).filter(pl.col("round") == 2), b90=(0.93, 0.8, 30), b60=(0.64, 0.5, 8)
@@ -164,7 +164,7 @@ def test_warnings_are_told_as_text(preferences, monkeypatch):
     page, text = html_report(cut, preferences, "seed: 0", "align"), markdown(cut, "align")
     assert "of the responses are cut off" in page
     assert "* Round 1: " in text
-    monkeypatch.setattr("prefopt_core.report.advise", lambda _: [f"{EVIL} & more"])
+    monkeypatch.setattr("prefopt_core.reports.run.advise", lambda _: [f"{EVIL} & more"])
     for shown in (html_report(cut, preferences, "seed: 0", "align"), markdown(cut, "align")):
         assert "<script" not in shown
         assert "&lt;script&gt;" in shown

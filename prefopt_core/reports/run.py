@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.advice import advise
-from prefopt_core.figures import plot_reliability, plot_rounds, plot_selection
-from prefopt_core.inspection import (
+from prefopt_core.reports.advice import advise
+from prefopt_core.reports.plots import plot_reliability, plot_rounds, plot_selection
+from prefopt_core.reports.selection import (
     Choice,
     Chosen,
     Inspection,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.inspection import Choice, Inspection, mean
+from prefopt_core.reports.selection import Choice, Inspection, mean
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -1,0 +1,1 @@
+"""Reports: the pages and plots that a run leaves."""
