@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from prefopt_core.export import export_model
+from prefopt_core.export.preferences import export_model
 from prefopt_core.generation import GENERATORS, Prompt
 from prefopt_core.ground.errors import ConfigError, DataError, StoreError
 from prefopt_core.models.loading import load_model, release_models

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 
-from prefopt_core.export import COLUMNS, export_preferences
+from prefopt_core.export.preferences import COLUMNS, export_preferences
 from prefopt_core.ground.errors import DataError
 from prefopt_core.inputs.preferences import SeedConfig, read_preferences
 

@@ -1,0 +1,1 @@
+"""Export: preferences and policies for use elsewhere."""
