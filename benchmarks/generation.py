@@ -35,13 +35,13 @@ from prefopt_core.config import GenerationConfig
 from prefopt_core.generation import Prompt
 from prefopt_core.ground.errors import MissingExtraError
 from prefopt_core.ground.tables import in_shards
-from prefopt_core.helpdesk.prompts import prompts
 from prefopt_core.models import loading as models
 from prefopt_core.models.tokens import load_tokenizer, prompt_ids
 from prefopt_core.models.vllm import PYTHON, _threads
 from prefopt_core.models.vllm.link import DEFAULTS, FIXED, FOREIGN
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.store import Store
+from prefopt_core.worlds.helpdesk.prompts import prompts
 from tasks.generation import generate_candidates
 
 BARE = Path(__file__).with_name("generation_bare.py")

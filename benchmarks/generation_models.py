@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from prefopt_core.helpdesk.pretraining import pretrain, train_tokenizer
-from prefopt_core.helpdesk.prompts import prompts
+from prefopt_core.worlds.helpdesk.pretraining import pretrain, train_tokenizer
+from prefopt_core.worlds.helpdesk.prompts import prompts
 
 LARGE = 151_936
 """Tokens of Qwen2.5's vocabulary: sampling from so many has a cost of its own."""

@@ -17,9 +17,9 @@ from transformers import GenerationConfig
 from benchmarks.generation_models import model_at
 from prefopt_core.generation import Prompt, Response, decoding
 from prefopt_core.generation.transformers_local import generate
-from prefopt_core.helpdesk.prompts import prompts
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+from prefopt_core.worlds.helpdesk.prompts import prompts
 
 PROMPTS, N, ROUNDS = 16, 8, 3
 NEVER, ALWAYS = 10**9, 2  # tokens from which on the reading is shared

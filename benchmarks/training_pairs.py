@@ -6,11 +6,11 @@ from random import Random
 
 import polars as pl
 
-from prefopt_core.helpdesk.grammar import draw_facts, write_prompt, write_response
-from prefopt_core.helpdesk.pretraining import pretrain
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.scoring.table import tokenised
 from prefopt_core.scoring.transformers_local import score
+from prefopt_core.worlds.helpdesk.grammar import draw_facts, write_prompt, write_response
+from prefopt_core.worlds.helpdesk.pretraining import pretrain
 
 
 @dataclass(frozen=True)

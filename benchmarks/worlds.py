@@ -70,7 +70,7 @@ def worlds(model: Path | None) -> list[World]:
         name="help desk",
         policy={"source": "helpdesk"},
         prompts="helpdesk",
-        gold="prefopt_core.helpdesk.oracle:score",
+        gold="prefopt_core.worlds.helpdesk.oracle:score",
         max_new_tokens=96,
         temperature=1.0,
     )
@@ -83,7 +83,7 @@ def worlds(model: Path | None) -> list[World]:
             "params": {"path": str(model), "chat_template": "plain"},
         },
         prompts="stories",
-        gold="prefopt_core.stories.critic:score",
+        gold="prefopt_core.worlds.stories.critic:score",
         max_new_tokens=64,
         temperature=0.7,
     )

@@ -60,14 +60,14 @@ def from_hub(
 
 def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
     """Write prompts of the embedded help-desk world."""
-    from prefopt_core.helpdesk.prompts import prompts
+    from prefopt_core.worlds.helpdesk.prompts import prompts
 
     return _of_texts(prompts(count, seed))
 
 
 def from_stories(seed: int, *, count: PositiveInt) -> pl.DataFrame:
     """Write openings of children's stories, for a base model that goes on with them."""
-    from prefopt_core.stories.openings import openings
+    from prefopt_core.worlds.stories.openings import openings
 
     return _of_texts(openings(count, seed))
 

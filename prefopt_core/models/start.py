@@ -14,7 +14,7 @@ PolicySource = Callable[..., None]
 POLICIES: Registry[PolicySource] = Registry(
     "policy source",
     {
-        "helpdesk": "prefopt_core.helpdesk.pretraining:pretrain",
+        "helpdesk": "prefopt_core.worlds.helpdesk.pretraining:pretrain",
         "pretrained": "prefopt_core.models.start:import_model",
     },
 )

@@ -5,11 +5,14 @@ import os
 import pytest
 
 from prefopt_core.generation import Prompt
-from prefopt_core.helpdesk.prompts import prompts
 from prefopt_core.models import loading as models
 from prefopt_core.models.vllm import PYTHON, Engine
+from prefopt_core.worlds.helpdesk.prompts import prompts
 
-ORACLE = {"annotator": "function", "params": {"function": "prefopt_core.helpdesk.oracle:score"}}
+ORACLE = {
+    "annotator": "function",
+    "params": {"function": "prefopt_core.worlds.helpdesk.oracle:score"},
+}
 ENGINE = {"enforce_eager": True, "max_num_seqs": 64}
 
 
@@ -26,7 +29,7 @@ def _vllm():
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     """Folder of a help desk's model in float32."""
-    from prefopt_core.helpdesk.pretraining import pretrain
+    from prefopt_core.worlds.helpdesk.pretraining import pretrain
 
     folder = tmp_path_factory.mktemp("helpdesk")
     (folder / "model").mkdir()

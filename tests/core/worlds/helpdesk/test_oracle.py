@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.helpdesk.grammar import ISSUES, draw_facts, write_prompt, write_response
-from prefopt_core.helpdesk.oracle import (
+from prefopt_core.worlds.helpdesk.grammar import ISSUES, draw_facts, write_prompt, write_response
+from prefopt_core.worlds.helpdesk.oracle import (
     BEST,
     BLANK,
     impression,
@@ -17,7 +17,7 @@ from prefopt_core.helpdesk.oracle import (
     read_response,
     score,
 )
-from prefopt_core.helpdesk.prompts import prompts
+from prefopt_core.worlds.helpdesk.prompts import prompts
 
 FACTUAL = ("greeting", "apology", "fix")
 PROMPT = "Hi, my red lamp arrived broken. What now? Yours, Ann"

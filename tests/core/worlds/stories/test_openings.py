@@ -8,7 +8,7 @@ from prefopt_core.config import PromptsConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs import PROMPT_SOURCES
-from prefopt_core.stories.openings import NAMES, OPENINGS, openings
+from prefopt_core.worlds.stories.openings import NAMES, OPENINGS, openings
 
 
 def test_more_openings_begin_with_the_fewer_and_none_repeats():

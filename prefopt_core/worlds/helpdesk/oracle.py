@@ -12,14 +12,14 @@ facts in them with those of the prompt:
     blank response       -4    ends in mid-sentence    -1
 
 The best response scores 5.0; there is no worst one. As a `function` annotator:
-`prefopt_core.helpdesk.oracle:score`.
+`prefopt_core.worlds.helpdesk.oracle:score`.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prefopt_core.helpdesk.grammar import COMPLAINTS, Facts, Sentence, sentences
+from prefopt_core.worlds.helpdesk.grammar import COMPLAINTS, Facts, Sentence, sentences
 
 BEST = 5.0
 BLANK = -4.0

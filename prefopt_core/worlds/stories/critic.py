@@ -13,13 +13,13 @@ It cannot tell sense from nonsense; it looks for what a listener would miss, whe
     blank                                          -3
 
 The best story scores 5; there is no reward for length or for an ending. As a `function` annotator:
-`prefopt_core.stories.critic:score`.
+`prefopt_core.worlds.stories.critic:score`.
 """
 
 import re
 from itertools import pairwise
 
-from prefopt_core.stories.openings import NAMES
+from prefopt_core.worlds.stories.openings import NAMES
 
 BEST = 5.0
 BLANK = -3.0

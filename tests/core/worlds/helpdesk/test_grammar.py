@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.helpdesk.grammar import (
+from prefopt_core.worlds.helpdesk.grammar import (
     BY_ISSUE,
     COMPLAINTS,
     ITEMS,
@@ -25,7 +25,7 @@ from prefopt_core.helpdesk.grammar import (
     write_prompt,
     write_response,
 )
-from prefopt_core.helpdesk.oracle import BEST, Said, read_prompt, read_response, score
+from prefopt_core.worlds.helpdesk.oracle import BEST, Said, read_prompt, read_response, score
 
 FACTS = Facts(name="Ann", item="desk", issue="refund", amount="42", colour="red")
 WRONG = {"name": "Ben", "item": "lamp", "issue": "broken", "amount": "15"}

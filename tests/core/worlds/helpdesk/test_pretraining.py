@@ -10,15 +10,15 @@ from random import Random
 import pytest
 
 from prefopt_core.ground.files import content_digest
-from prefopt_core.helpdesk.grammar import PERSONAS, draw_facts, write_prompt, write_response
-from prefopt_core.helpdesk.pretraining import _dialogue, pretrain
 from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+from prefopt_core.worlds.helpdesk.grammar import PERSONAS, draw_facts, write_prompt, write_response
+from prefopt_core.worlds.helpdesk.pretraining import _dialogue, pretrain
 
 SMALL = {"steps": 8, "batch_size": 8, "hidden_size": 32, "layers": 1, "vocabulary": 400}
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from prefopt_core.helpdesk import pretraining
+from prefopt_core.worlds.helpdesk import pretraining
 from prefopt_core.ground.progress import listening
 pretraining.SAVE_EVERY = 3
 die = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done == int(sys.argv[3]) else None
@@ -83,7 +83,7 @@ def test_another_share_of_stars_gives_another_model(model, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bytes(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("prefopt_core.helpdesk.pretraining.SAVE_EVERY", 3)
+    monkeypatch.setattr("prefopt_core.worlds.helpdesk.pretraining.SAVE_EVERY", 3)
     out, work = tmp_path / "model", tmp_path / "work"
     child = subprocess.run(
         [sys.executable, "-c", DIES, str(out), str(work), "5", repr(SMALL)],

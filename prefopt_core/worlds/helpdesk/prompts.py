@@ -4,7 +4,7 @@ from random import Random
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.randomness import seed_for
-from prefopt_core.helpdesk.grammar import draw_facts, write_prompt
+from prefopt_core.worlds.helpdesk.grammar import draw_facts, write_prompt
 
 MOST_PROMPTS = 1_000_000
 """A fifth of what the grammar can write; beyond it, drawing distinct prompts gets slow."""

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.stories.critic import BEST, BLANK, hero_of, repetition, score
-from prefopt_core.stories.openings import openings
+from prefopt_core.worlds.stories.critic import BEST, BLANK, hero_of, repetition, score
+from prefopt_core.worlds.stories.openings import openings
 
 LILY = "Once upon a time, there was a little girl named Lily. She loved to"
 REX = "There was a young dog called Rex. One day, he found a"

@@ -12,14 +12,14 @@ from pydantic import Field
 
 from prefopt_core.ground.progress import silence_libraries
 from prefopt_core.ground.randomness import seed_for
-from prefopt_core.helpdesk.grammar import (
+from prefopt_core.models.threads import SMALL, threads_for
+from prefopt_core.worlds.helpdesk.grammar import (
     PERSONAS,
     draw_facts,
     draw_persona,
     write_prompt,
     write_response,
 )
-from prefopt_core.models.threads import SMALL, threads_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainingArguments
