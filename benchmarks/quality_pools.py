@@ -16,7 +16,7 @@ from prefopt_core.selection import Candidates
 from prefopt_core.store.store import Store
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates
-from tasks.prompts import load_prompts
+from tasks.inputs import load_prompts
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -22,8 +22,8 @@ from prefopt_core.evaluation.statistics import agreement, bootstrap_interval
 from prefopt_core.ground.functions import load_function
 from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
-from tasks.policies import load_policy
-from tasks.prompts import load_prompts
+from tasks.inputs import load_prompts
+from tasks.models import load_policy
 
 FloatArray = npt.NDArray[np.float64]
 

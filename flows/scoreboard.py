@@ -9,9 +9,9 @@ from prefopt_core.store.artifacts import Artifact, Model
 from tasks.annotation import grade_responses
 from tasks.evaluation import best_round, evaluate_round, should_stop
 from tasks.generation import generate_candidates
+from tasks.inputs import draw_prompts
 from tasks.pool import take_prompts
-from tasks.prompts import draw_prompts
-from tasks.reporting import Choice, report_round, write_report
+from tasks.reports import Choice, report_round, write_report
 from tasks.scoring import score_responses
 
 

@@ -6,9 +6,9 @@ from flows.scoreboard import Result, Scoreboard
 from prefopt_core.experiments.flows import SpaConfig
 from tasks.annotation import judge_responses
 from tasks.generation import generate_candidates
+from tasks.inputs import load_preferences, load_prompts
+from tasks.models import load_policy
 from tasks.pairing import pair_responses
-from tasks.policies import load_policy
-from tasks.prompts import load_preferences, load_prompts
 from tasks.scoring import score_preferences, score_responses
 from tasks.selection import select_responses
 from tasks.training import train_policy

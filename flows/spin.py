@@ -7,9 +7,9 @@ from prefopt_core.experiments.flows import SpinConfig
 from tasks.annotation import annotate_responses
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates
+from tasks.inputs import load_prompts
+from tasks.models import load_policy
 from tasks.pairing import pair_against_own, pair_responses
-from tasks.policies import load_policy
-from tasks.prompts import load_prompts
 from tasks.scoring import score_preferences, score_responses
 from tasks.selection import select_responses
 from tasks.training import train_policy

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.table import Table
 
-from prefopt_core.doctor import Check, examine, guarded
+from flows.doctor import Check, examine, guarded
 from prefopt_core.ground.errors import PrefoptError
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}

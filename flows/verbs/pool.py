@@ -20,8 +20,8 @@ from prefopt_core.pool.lists import open_index
 from prefopt_core.pool.points import IndexArray, Pool, require_count
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.store import Store
+from tasks.inputs import load_prompts
 from tasks.pool import choose_rows, index_file
-from tasks.prompts import load_prompts
 from tasks.stage import Session, session
 
 MEASURED = 100_000  # rows of the pool that coverage is measured on, at most

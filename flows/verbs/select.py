@@ -22,7 +22,7 @@ from prefopt_core.reports.selection import Chosen
 from prefopt_core.store.store import Store
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates
-from tasks.prompts import load_prompts
+from tasks.inputs import load_prompts
 from tasks.selection import select_responses
 from tasks.stage import Session, session
 

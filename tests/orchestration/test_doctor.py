@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefopt_core.doctor import Check
+from flows.doctor import Check
 
 
 @pytest.fixture(autouse=True)

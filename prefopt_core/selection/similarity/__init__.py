@@ -1,7 +1,7 @@
 """Similarity measures: when two responses to a prompt are alike.
 
-To add one, write `prefopt_core/selection/similarity/<name>.py` with a function of the `Measure` type and
-add its line to `SIMILARITIES`. Nothing else changes.
+To add one, write `selection/similarity/<name>.py` with a function of the `Measure` type and add its
+line to `SIMILARITIES`. Nothing else changes.
 """
 
 from collections.abc import Callable

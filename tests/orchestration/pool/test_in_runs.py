@@ -6,7 +6,7 @@ import pytest
 
 from prefopt_core.experiments.flows import FLOWS
 from prefopt_core.store.store import Store
-from tasks.prompts import draw_prompts, load_preferences, load_prompts
+from tasks.inputs import draw_prompts, load_preferences, load_prompts
 from tasks.stage import Session, session
 
 

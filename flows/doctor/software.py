@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from prefopt_core.doctor import Check
+from flows.doctor import Check
 from prefopt_core.models.vllm.link import environment
 
 DISTRIBUTION = "prefopt-flows"

@@ -25,15 +25,15 @@ class Check:
 
 
 CHECKS = {
-    "Python": "prefopt_core.doctor.software:python",
-    "packages": "prefopt_core.doctor.software:packages",
-    "extras": "prefopt_core.doctor.software:extras",
-    "vLLM": "prefopt_core.doctor.software:vllm",
-    "torch": "prefopt_core.doctor.machine:torch_and_gpus",
-    "CPU": "prefopt_core.doctor.machine:cpus",
-    "store": "prefopt_core.doctor.machine:store",
-    "disk": "prefopt_core.doctor.machine:disk",
-    "model hub": "prefopt_core.doctor.machine:hub",
+    "Python": "flows.doctor.software:python",
+    "packages": "flows.doctor.software:packages",
+    "extras": "flows.doctor.software:extras",
+    "vLLM": "flows.doctor.software:vllm",
+    "torch": "flows.doctor.machine:torch_and_gpus",
+    "CPU": "flows.doctor.machine:cpus",
+    "store": "flows.doctor.machine:store",
+    "disk": "flows.doctor.machine:disk",
+    "model hub": "flows.doctor.machine:hub",
 }
 """Name → function that yields checks; imported when used, as what it looks at may be broken."""
 

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from prefopt_core.doctor import CHECKS, Check, examine, guarded, machine, software
+from flows.doctor import CHECKS, Check, examine, guarded, machine, software
 
 UNSEEN = """
 import os, sys
 from pathlib import Path
-from prefopt_core.doctor import machine
+from flows.doctor import machine
 os.environ["PREFOPT_STORE"] = sys.argv[1]
 Path(sys.argv[1], "ballast").write_bytes(bytes(int(sys.argv[2])))
 for check in (*machine.store(), *machine.disk()):
@@ -269,7 +269,7 @@ def test_every_check_is_made():
 def test_checks_import_nothing_heavy_before_they_run(run):
     code = """
 import sys
-import prefopt_core.doctor.machine, prefopt_core.doctor.software
+import flows.doctor.machine, flows.doctor.software
 print(sorted({"torch", "polars", "numpy", "prefect", "transformers"} & set(sys.modules)))
 """
     assert run(code).strip() == "[]"

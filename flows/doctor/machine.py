@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from prefopt_core.doctor import Check
+from flows.doctor import Check
 from prefopt_core.ground.errors import StoreError
 
 GIB = 2**30
