@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.config import EmbeddingConfig, GenerationConfig, PromptsConfig
+from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.vectors import unpack
+from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.selection import Candidates
 from prefopt_core.store.store import Store
 from tasks.embedding import embed_candidates

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from benchmarks.speed_data import D, prompts
 from benchmarks.speed_prompts import bare, batched
 from benchmarks.speed_timing import Job, Row, Time, costs, faster, figure, race, threads
-from prefopt_core.config import SelectionConfig
 from prefopt_core.ground.vectors import halves, pack, unpack, widen
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import COLUMNS, select_responses
 from prefopt_core.store.artifacts import Artifact, Shard
 from prefopt_core.store.store import Store

@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.config import GenerationConfig, PolicyConfig, PromptsConfig
 from prefopt_core.evaluation.statistics import agreement, bootstrap_interval
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.functions import load_function
+from prefopt_core.inputs.settings import PromptsConfig
+from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 from tasks.inputs import load_prompts

@@ -1,7 +1,7 @@
 """Many prompts in, those that deserve the budget out: embed, index, choose."""
 
-from prefopt_core.config import PoolConfig
 from prefopt_core.pool.points import require_count
+from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.store.artifacts import Artifact, Model
 from tasks.pool import choose_prompts, embed_prompts, index_prompts
 

@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
 from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy, worth_grading
-from prefopt_core.config import AnnotationConfig, AnnotatorConfig, JudgeConfig
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from prefopt_core.config import EmbeddingConfig
+from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.embedding.table import embed_candidates as embed
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store

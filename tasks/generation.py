@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from prefopt_core.config import GenerationConfig
 from prefopt_core.generation.openai_api import SPEED_ONLY as SERVER_SPEED_ONLY
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates as generate
 from prefopt_core.models.vllm import SPEED_ONLY as ENGINE_SPEED_ONLY
 from prefopt_core.store.artifacts import Artifact, Model

@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from prefopt_core.config import PromptsConfig
 from prefopt_core.ground.tables import in_shards
 from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.inputs.drawing import draw
-from prefopt_core.inputs.preferences import SeedConfig, read_preferences
+from prefopt_core.inputs.preferences import read_preferences
+from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store
 from tasks.stage import stage

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prefopt_core.config import PolicyConfig
+from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.models.start import POLICIES
 from prefopt_core.store.stage import fresh_folder, workspace
 from tasks.stage import model_stage

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from prefopt_core.config import PairingConfig
 from prefopt_core.pairing.against_own import pair_against_own as against_own
+from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses as pair
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store

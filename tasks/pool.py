@@ -4,13 +4,15 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.config import EmbeddingConfig, PoolConfig, VectorsConfig
+from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.embedding.table import embed_prompts as embed
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import in_shards
 from prefopt_core.ground.vectors import halves
+from prefopt_core.inputs.settings import VectorsConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import build_index
+from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.pool.table import choose_rows as choose
 from prefopt_core.pool.table import take_prompts as take
 from prefopt_core.store.artifacts import Artifact, Model

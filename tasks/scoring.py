@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from prefopt_core.config import ScoringConfig
 from prefopt_core.models.vllm import SPEED_ONLY
 from prefopt_core.scoring import table
+from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.store import Store
 from tasks.stage import stage

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from prefopt_core.config import SelectionConfig
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import COLUMNS
 from prefopt_core.selection.table import select_responses as select
 from prefopt_core.store.artifacts import Artifact

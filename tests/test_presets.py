@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from flows.verbs.listing import KINDS
-from prefopt_core.config import Config
 from prefopt_core.experiments.flows import FLOWS
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.registry import import_function
+from prefopt_core.ground.settings import Config
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]

@@ -11,13 +11,15 @@ from rich.console import Console
 from flows.console import ConsoleObserver
 from flows.pool import SHARD_SIZE, deserving
 from flows.verbs.select import WRITERS, require_writer, write
-from prefopt_core.config import EmbeddingConfig, PoolConfig, PromptsConfig, VectorsConfig
+from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.randomness import rng_for
+from prefopt_core.inputs.settings import PromptsConfig, VectorsConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.coverage import Coverage, coverage
 from prefopt_core.pool.lists import open_index
 from prefopt_core.pool.points import IndexArray, Pool, require_count
+from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.store import Store
 from tasks.inputs import load_prompts

@@ -8,17 +8,14 @@ import polars as pl
 from rich.console import Console
 
 from flows.console import ConsoleObserver
-from prefopt_core.config import (
-    EmbeddingConfig,
-    GenerationConfig,
-    PromptsConfig,
-    SelectionConfig,
-    SimilarityConfig,
-)
+from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import explained, publish, temporary
+from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.reports.run import selection_report
 from prefopt_core.reports.selection import Chosen
+from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from prefopt_core.store.store import Store
 from tasks.embedding import embed_candidates
 from tasks.generation import generate_candidates

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.annotation import ANNOTATORS, Request
-from prefopt_core.config import AnnotationConfig, AnnotatorConfig
+from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.progress import report
 from prefopt_core.ground.randomness import rng_for

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.config import EmbeddingConfig
 from prefopt_core.embedding import EMBEDDERS
+from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.tables import empty
 from prefopt_core.ground.vectors import pack

@@ -4,24 +4,29 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from prefopt_core.config import (
-    AnnotationConfig,
-    EmbeddingConfig,
-    EvaluationConfig,
-    GenerationConfig,
-    JudgeConfig,
-    PairingConfig,
-    PolicyConfig,
-    PoolConfig,
-    PromptsConfig,
-    Round,
-    ScoringConfig,
-    SelectionConfig,
-)
+from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
+from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.evaluation.settings import EvaluationConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.settings import Config
-from prefopt_core.inputs.preferences import SeedConfig
+from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
+from prefopt_core.models.settings import PolicyConfig
+from prefopt_core.pairing.settings import PairingConfig
+from prefopt_core.pool.settings import PoolConfig
+from prefopt_core.scoring.settings import ScoringConfig
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.training.settings import TrainingConfig
+
+
+class Round(Config):
+    """One turn of the loop."""
+
+    prompts: int = Field(ge=1, description="Fresh prompts.")
+    labels: int = Field(0, ge=0, description="Labels bought; the policy judges the other prompts.")
+    epochs: float | None = Field(
+        None, gt=0, description="Passes over this round's pairs, in place of training's."
+    )
 
 
 class Experiment(Config):

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from prefopt_core.config import EvaluationConfig
+from prefopt_core.evaluation.settings import EvaluationConfig
 from prefopt_core.experiments.flows import FLOWS, AepoConfig, AlignConfig, Experiment, SpaConfig
 from prefopt_core.experiments.sources import read_settings, set_setting
 from prefopt_core.ground.errors import ConfigError

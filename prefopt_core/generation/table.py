@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.config import GenerationConfig
 from prefopt_core.generation import GENERATORS, Prompt
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.tables import TABLES, candidate_id_of
 

@@ -1,27 +1,13 @@
 """A labelled seed: preference pairs from a file, in TRL's columns."""
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from pydantic import Field
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.files import content_digest
-from prefopt_core.ground.settings import Config
 from prefopt_core.ground.tables import TABLES, Message, candidate_id_of, prompt_id_of
 from prefopt_core.inputs.files import Row, is_message, messages_of, prompt_column, read_rows
-
-
-class SeedConfig(Config):
-    """Pairs that somebody judged before: columns prompt, chosen, rejected."""
-
-    path: str = Field(description=".jsonl, .csv or .parquet, for instance of `prefopt export`.")
-    column: str | None = Field(None, description="The prompt's column, if not `prompt`.")
-
-    def key_part(self) -> Any:
-        """The file counts by what is in it."""
-        return self.model_dump() | {"path": content_digest(Path(self.path)) or self.path}
+from prefopt_core.inputs.settings import SeedConfig
 
 
 def read_preferences(config: SeedConfig) -> pl.DataFrame:

@@ -2,12 +2,12 @@
 
 import polars as pl
 
-from prefopt_core.config import PairingConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.implicit_reward import preference_probability
 from prefopt_core.pairing import PAIRINGS
+from prefopt_core.pairing.settings import PairingConfig
 
 
 def pair_responses(

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.config import PoolConfig
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.pool.choose import choose
 from prefopt_core.pool.lists import open_index
+from prefopt_core.pool.settings import PoolConfig
 
 
 def choose_rows(

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.config import ScoringConfig
 from prefopt_core.ground.tables import Message
 from prefopt_core.models.tokens import load_tokenizer, prompt_ids, response_ids, template_digest
 from prefopt_core.scoring import SCORERS, Tokens
+from prefopt_core.scoring.settings import ScoringConfig
 
 
 def sequence_logps(

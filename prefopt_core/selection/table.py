@@ -25,7 +25,7 @@ from prefopt_core.selection.requirements import require_k
 from prefopt_core.selection.similarity import SIMILARITIES
 
 if TYPE_CHECKING:
-    from prefopt_core.config import SelectionConfig
+    from prefopt_core.selection.settings import SelectionConfig
 
 IndexArray = npt.NDArray[np.intp]
 

@@ -5,12 +5,14 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from prefopt_core.config import GenerationConfig, ScoringConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.tables import check_table
-from prefopt_core.inputs.preferences import SeedConfig, read_preferences
+from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.prompts import from_file
+from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.models.tokens import template_digest
+from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.scoring.table import (
     score_candidates,
     score_preferences,

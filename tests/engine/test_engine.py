@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prefopt_core.config import GenerationConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground import progress
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.models import loading as models

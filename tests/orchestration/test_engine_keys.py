@@ -2,8 +2,9 @@
 
 import pytest
 
-from prefopt_core.config import GenerationConfig, ScoringConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.models.vllm import SPEED_ONLY, EngineSettings
+from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.store.artifacts import Artifact, Model, Shard
 from tasks.generation import generate_candidates
 from tasks.scoring import score_preferences, score_responses

@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 
+from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy, within_budget
-from prefopt_core.config import AnnotationConfig, GenerationConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.config import EmbeddingConfig
 from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.embedding.hashing import embed
+from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.embedding.table import embed_candidates
 from prefopt_core.ground.errors import ConfigError, DataError, MissingExtraError
 from prefopt_core.ground.extras import import_extra

@@ -6,17 +6,14 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from prefopt_core.config import (
-    AnnotatorConfig,
-    GenerationConfig,
-    JudgeConfig,
-    PromptsConfig,
-    SelectionConfig,
-)
+from prefopt_core.annotation.settings import AnnotatorConfig, JudgeConfig
 from prefopt_core.experiments.sources import load_run
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
+from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.selection import STRATEGIES
+from prefopt_core.selection.settings import SelectionConfig
 
 COMMON = {
     "policy": {"params": {"path": "model"}},

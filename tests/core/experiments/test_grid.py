@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from prefopt_core.experiments.grid import Comparison, labels_of, load_comparison
 from prefopt_core.ground.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 
 

@@ -14,7 +14,7 @@ from prefopt_core.experiments.plots import plot_curves, plot_differences
 from prefopt_core.experiments.results import collect, differences, final, line, unequal
 from prefopt_core.ground.tables import TABLES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HALF = {"rounds.0.labels": 4}
 
 

@@ -9,7 +9,8 @@ import torch
 
 from prefopt_core.export.preferences import COLUMNS, export_preferences
 from prefopt_core.ground.errors import DataError
-from prefopt_core.inputs.preferences import SeedConfig, read_preferences
+from prefopt_core.inputs.preferences import read_preferences
+from prefopt_core.inputs.settings import SeedConfig
 
 ROWS = [
     {"prompt": "How do I reset it?", "chosen": "Press the button.", "rejected": "NA"},

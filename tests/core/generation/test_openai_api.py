@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from prefopt_core.config import GenerationConfig
 from prefopt_core.generation import Prompt
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import ConfigError, MissingExtraError
 from prefopt_core.ground.tables import check_table

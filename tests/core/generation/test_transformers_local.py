@@ -15,8 +15,8 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from prefopt_core.config import GenerationConfig
 from prefopt_core.generation import GENERATORS, Prompt, decoding
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.generation.transformers_local import generate
 from prefopt_core.ground.errors import ConfigError, DataError

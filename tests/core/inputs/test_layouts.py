@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from prefopt_core.config import GenerationConfig
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.tables import candidate_id_of, check_table, prompt_id_of

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from prefopt_core.config import PromptsConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
+from prefopt_core.inputs.settings import PromptsConfig
 
 ROWS = [{"prompt": f"Question {i}?", "topic": "ab"[i % 2], "year": 2000 + i} for i in range(5)]
 

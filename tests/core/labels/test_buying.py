@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import (
     buy_labels,
     identity,
     labels_to_buy,
     within_budget,
 )
-from prefopt_core.config import AnnotationConfig
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.labels.store import LabelStore
@@ -41,7 +41,7 @@ import sys
 from pathlib import Path
 import polars as pl
 from prefopt_core.annotation.table import buy_labels
-from prefopt_core.config import AnnotationConfig
+from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.labels.store import LabelStore
 
 root, annotator, tables, labels = *map(Path, sys.argv[1:4]), int(sys.argv[4])

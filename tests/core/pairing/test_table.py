@@ -5,9 +5,9 @@ import math
 import polars as pl
 import pytest
 
-from prefopt_core.config import PairingConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
+from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
 
 MESSAGES = {p: [{"role": "user", "content": f"prompt {p}"}] for p in "abcdef"}

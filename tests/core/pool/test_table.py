@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.config import PoolConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.lists import build_index
+from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.pool.table import choose_rows, take_prompts
 
 COUNT = 12

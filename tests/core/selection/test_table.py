@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 
 from prefopt_core.annotation.table import within_budget
-from prefopt_core.config import SelectionConfig
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
 from prefopt_core.ground.vectors import pack, unpack
 from prefopt_core.selection.aepo import aepo, objective, redundancy, representativeness
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.similarity import cosine
 from prefopt_core.selection.table import select_responses
 

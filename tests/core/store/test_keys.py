@@ -7,14 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.config import AnnotationConfig, SelectionConfig
+from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.ground.tables import empty
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.artifacts import Artifact, Model, ModelFile, Shard
 from prefopt_core.store.stage import Stage
 
 KEY_PROGRAM = """
 from prefopt_core.store.artifacts import Artifact, Shard
-from prefopt_core.config import SelectionConfig
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.stage import Stage
 
 stage = Stage("select", lambda candidates, config, seed: None, 3, "selections")

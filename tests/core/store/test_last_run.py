@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import identity
-from prefopt_core.config import AnnotationConfig
 from prefopt_core.experiments.flows import AepoConfig
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.inputs.drawing import draw

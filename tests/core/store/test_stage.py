@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prefopt_core.config import SelectionConfig
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import in_shards
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import select_responses
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.stage import Stage, fresh_folder, workspace

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from prefopt_core.config import ScoringConfig
-from prefopt_core.inputs.preferences import SeedConfig, read_preferences
+from prefopt_core.inputs.preferences import read_preferences
+from prefopt_core.inputs.settings import SeedConfig
+from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.scoring.table import score_preferences
 from prefopt_core.training.log import FLAGGED, STEPS, read_log, write_log
 from prefopt_core.training.settings import TrainingConfig

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 from sacrebleu import sentence_bleu, sentence_chrf
 
-from prefopt_core.config import SimilarityConfig
+from prefopt_core.selection.settings import SimilarityConfig
 from prefopt_core.selection.similarity import SIMILARITIES
 
 TEXTS = ["the cat sat on the mat", "the cat sat", "dogs bark loudly at night", ""]

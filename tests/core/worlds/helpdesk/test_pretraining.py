@@ -90,8 +90,8 @@ def test_a_killed_training_goes_on_to_the_same_bytes(model, tmp_path, monkeypatc
         check=False,
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        cwd=Path(__file__).parents[4],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
     )
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert (work / "checkpoint-3").is_dir()

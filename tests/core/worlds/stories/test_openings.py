@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from prefopt_core.config import PromptsConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs import PROMPT_SOURCES
+from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.worlds.stories.openings import NAMES, OPENINGS, openings
 
 

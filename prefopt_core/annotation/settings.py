@@ -1,0 +1,86 @@
+"""Settings of `annotation` and `judge`. Defaults are the paper's unless said otherwise."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field, field_validator
+
+from prefopt_core.annotation import ANNOTATORS
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.settings import Backend
+
+T = TypeVar("T")
+
+
+class AnnotatorConfig(Backend):
+    """Who says how good a response is."""
+
+    registry: ClassVar[Registry[Any]] = ANNOTATORS
+    choice: ClassVar[str] = "annotator"
+
+    annotator: str = Field(description="A name from `prefopt list annotators`.")
+
+
+class JudgeConfig(AnnotatorConfig):
+    """Who judges what no label was bought for: in SPA the policy itself, against where it began."""
+
+    annotator: str = Field("policy", description="A name from `prefopt list annotators`.")
+    reference: Literal["initial", "previous", "none"] = Field(
+        "initial",
+        description="What the policy's log-probabilities are compared with: those of the start "
+        "policy, as in SPA, of the policy before its last training, or nothing.",
+    )
+
+    def against(self, policies: Sequence[T]) -> T | None:
+        """The reference among the policies so far: the start policy first, the judge last."""
+        place = {"initial": 0, "previous": -2}.get(self.reference)
+        return None if place is None or self.annotator != "policy" else policies[place]
+
+    def can_judge(self, policies: int) -> bool:
+        """Whether there is an opinion after so many policies; the first differs from none."""
+        return policies > 1 or self.annotator != "policy" or self.reference == "none"
+
+    def key_part(self) -> Any:
+        """The reference is known by its log-probabilities."""
+        part = super().key_part()
+        del part["reference"]
+        return part
+
+
+class OutsideAnnotatorConfig(AnnotatorConfig):
+    """Who says so from the texts alone."""
+
+    @field_validator("annotator")
+    @classmethod
+    def _not_the_policy(cls, annotator: str) -> str:
+        if annotator == "policy":
+            raise ConfigError(
+                "'policy' judges by log-probabilities, which only `judge` has. Ask someone else "
+                "here: replay, reward-model or function."
+            )
+        return annotator
+
+
+class AnnotationConfig(OutsideAnnotatorConfig):
+    """Who is paid for labels. One label is one response scored."""
+
+    guidelines: str = Field(
+        "1",
+        description="Version of what the annotator was told. Labels are kept for good; change it "
+        "when old ones should not count any more, for instance after editing your function.",
+    )
+    price: float = Field(0.0, ge=0, description="Of one label, for `prefopt plan`; any currency.")
+
+    def key_part(self) -> Any:
+        """Labels are for good: `guidelines` says when they are outdated, not an edit of a file.
+
+        A function in a file is known by where the file lies, however that was written.
+        """
+        part = super().key_part()
+        part.pop("function_file", None)
+        file, colon, name = str(self.params.get("function", "")).partition(":")
+        if file.endswith(".py"):
+            part["params"]["function"] = f"{Path(file).resolve()}{colon}{name}"
+        return part

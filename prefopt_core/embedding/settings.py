@@ -1,0 +1,20 @@
+"""Settings of the section `embedding`. Defaults are the cited paper's unless said otherwise."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from prefopt_core.embedding import EMBEDDERS
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.settings import Backend
+
+
+class EmbeddingConfig(Backend):
+    """What makes two responses alike. all-MiniLM-L6-v2 as in AEPO's code."""
+
+    registry: ClassVar[Registry[Any]] = EMBEDDERS
+    choice: ClassVar[str] = "embedder"
+
+    embedder: str = Field(
+        "sentence-transformers", description="A name from `prefopt list embedders`."
+    )

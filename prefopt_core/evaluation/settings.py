@@ -1,0 +1,47 @@
+"""Settings of the section `evaluation`. Defaults are the cited paper's unless said otherwise."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from prefopt_core.annotation.settings import AnnotatorConfig, OutsideAnnotatorConfig
+from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.ground.errors import ConfigError
+
+
+class EvaluationConfig(OutsideAnnotatorConfig):
+    """How good the policy is on prompts it never saw, by an annotator that costs nothing."""
+
+    prompts: int = Field(
+        200, ge=2, description="Held-out prompts, taken first and used for nothing else."
+    )
+    generation: GenerationConfig = Field(
+        default_factory=lambda: GenerationConfig(n=1), description="How the policy answers them."
+    )
+    stop: Literal["never", "worse", "not_better"] = Field(
+        "never",
+        description="worse: end the run once a round certainly loses against the one before; "
+        "not_better: once it does not certainly win. Certain is what the 95 % interval of the win "
+        "rate over the previous round says.",
+    )
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="The round whose policy the run returns. best: by gold score, on the prompts "
+        "that it was chosen by, so a little too good.",
+    )
+
+    @field_validator("generation")
+    @classmethod
+    def _by_the_policy(cls, generation: GenerationConfig) -> GenerationConfig:
+        if generation.generator in ("file", "openai"):
+            raise ConfigError(
+                f"{generation.generator!r} gives responses that training does not change, so they "
+                "say nothing about the policy. Leave the generator out here, or name one that "
+                "runs the policy."
+            )
+        return generation
+
+    @property
+    def grader(self) -> AnnotatorConfig:
+        """The annotator alone, so that other settings here do not grade again."""
+        return AnnotatorConfig(annotator=self.annotator, params=self.params)

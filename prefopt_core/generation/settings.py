@@ -1,0 +1,19 @@
+"""Settings of the section `generation`. Defaults are the cited paper's unless said otherwise."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from prefopt_core.generation import GENERATORS
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.settings import Backend
+
+
+class GenerationConfig(Backend):
+    """Who writes the candidates. SPA samples 2 at temperature 0.7; AEPO up to 128 (METHODS)."""
+
+    registry: ClassVar[Registry[Any]] = GENERATORS
+    choice: ClassVar[str] = "generator"
+
+    generator: str = Field("transformers", description="A name from `prefopt list generators`.")
+    n: int = Field(8, ge=1, description="Responses per prompt. `file` gives all there are.")

@@ -1,0 +1,47 @@
+"""Settings of `prompts`, of a labelled seed, and of a file of embeddings."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from prefopt_core.ground.files import content_digest
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.settings import Backend, Config
+from prefopt_core.inputs import PROMPT_SOURCES
+
+
+class PromptsConfig(Backend):
+    """Where the prompts come from."""
+
+    registry: ClassVar[Registry[Any]] = PROMPT_SOURCES
+    choice: ClassVar[str] = "source"
+
+    source: str = Field("file", description="A name from `prefopt list prompts`.")
+    shard_size: int = Field(
+        64, ge=1, description="Prompts per shard: what a crash can lose. Aim at a minute of work."
+    )
+
+
+class VectorsConfig(Config):
+    """Embeddings in a Parquet file of the user's."""
+
+    path: str = Field(description="A .parquet.")
+    column: str = Field(description="The column with the vectors.")
+    strata: str | None = Field(None, description="The column with each row's stratum.")
+
+    def key_part(self) -> Any:
+        """The file counts by what is in it."""
+        digest = content_digest(Path(self.path))
+        return super().key_part() | {"path": digest or self.path}
+
+
+class SeedConfig(Config):
+    """Pairs that somebody judged before: columns prompt, chosen, rejected."""
+
+    path: str = Field(description=".jsonl, .csv or .parquet, for instance of `prefopt export`.")
+    column: str | None = Field(None, description="The prompt's column, if not `prompt`.")
+
+    def key_part(self) -> Any:
+        """The file counts by what is in it."""
+        return self.model_dump() | {"path": content_digest(Path(self.path)) or self.path}
