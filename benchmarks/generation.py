@@ -31,9 +31,9 @@ import transformers
 
 from benchmarks.generation_models import model_at
 from benchmarks.generation_rivals import Asked, Call, continuous, plain, trl
-from prefopt_core.generation import Prompt
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import MissingExtraError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.tables import in_shards
 from prefopt_core.models import loading as models
 from prefopt_core.models.tokens import load_tokenizer, prompt_ids

@@ -15,8 +15,9 @@ import torch
 from transformers import GenerationConfig
 
 from benchmarks.generation_models import model_at
-from prefopt_core.generation import Prompt, Response, decoding
+from prefopt_core.generation import Response, decoding
 from prefopt_core.generation.transformers_local import generate
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.tokens import load_tokenizer, prompt_ids
 from prefopt_core.worlds.helpdesk.prompts import prompts

@@ -15,13 +15,9 @@ import numpy.typing as npt
 
 from benchmarks.quality_measures import length_slope, of_labels, select
 from benchmarks.quality_pools import Pool, Prompt
+from prefopt_core.labels.budget import allocate
 from prefopt_core.selection.aepo import pair_worth
-from prefopt_core.selection.budget import (
-    allocate,
-    coverage_totals,
-    objective_totals,
-    spending_order,
-)
+from prefopt_core.selection.gains import coverage_totals, objective_totals, spending_order
 
 FloatArray = npt.NDArray[np.float64]
 

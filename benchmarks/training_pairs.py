@@ -6,8 +6,8 @@ from random import Random
 
 import polars as pl
 
+from prefopt_core.models.tokenised import tokenised
 from prefopt_core.models.tokens import load_tokenizer
-from prefopt_core.scoring.table import tokenised
 from prefopt_core.scoring.transformers_local import score
 from prefopt_core.worlds.helpdesk.grammar import draw_facts, write_prompt, write_response
 from prefopt_core.worlds.helpdesk.pretraining import pretrain

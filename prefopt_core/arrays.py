@@ -1,4 +1,4 @@
-"""What NumPy and PyTorch spell differently, once.
+"""Types of arrays, and what NumPy and PyTorch spell differently, once.
 
 NumPy in, NumPy out; tensors in, tensors out, with their gradients. PyTorch is imported only when a
 tensor comes in.
@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     import torch
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IndexArray = npt.NDArray[np.intp]
 
 Array = TypeVar("Array", npt.NDArray[Any], "torch.Tensor")
 Real = TypeVar("Real", float, npt.NDArray[Any], "torch.Tensor")

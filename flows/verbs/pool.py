@@ -18,7 +18,7 @@ from prefopt_core.inputs.settings import PromptsConfig, VectorsConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.coverage import Coverage, coverage
 from prefopt_core.pool.lists import open_index
-from prefopt_core.pool.points import IndexArray, Pool, require_count
+from prefopt_core.pool.points import Pool, PositionArray, require_count
 from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.store import Store
@@ -148,7 +148,7 @@ def _figures(pool: Pool, chosen: pl.DataFrame, seed: int) -> list[str]:
     return lines
 
 
-def _coverage(pool: Pool, rows: IndexArray, seen: IndexArray) -> Coverage:
+def _coverage(pool: Pool, rows: PositionArray, seen: PositionArray) -> Coverage:
     """Measured on the rows `seen`, and on the chosen ones themselves."""
     together = np.concatenate([rows, np.setdiff1d(seen, rows)])
     return coverage(pool.subset(together), np.arange(len(rows)))

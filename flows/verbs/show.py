@@ -7,7 +7,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from prefopt_core.export.preferences import export_model, export_preferences
+from prefopt_core.export.model import export_model
+from prefopt_core.export.preferences import export_preferences
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.vectors import unpack
 from prefopt_core.reports.run import shortened

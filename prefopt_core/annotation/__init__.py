@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from prefopt_core.ground.ids import Message
 from prefopt_core.ground.registry import Registry
-from prefopt_core.ground.tables import Message
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,14 @@ ANNOTATORS: Registry[Annotator] = Registry(
     },
 )
 
-__all__ = ["ANNOTATORS", "Annotator", "Request"]
+GOLD_FUNCTIONS: Registry[Callable[[str, str], float]] = Registry(
+    "gold function",
+    {
+        "helpdesk": "prefopt_core.worlds.helpdesk.oracle:score",
+        "helpdesk-impression": "prefopt_core.worlds.helpdesk.oracle:impression",
+        "stories": "prefopt_core.worlds.stories.critic:score",
+    },
+)
+"""Of the bench worlds: what `params.function` may name in place of a function of the user's."""
+
+__all__ = ["ANNOTATORS", "GOLD_FUNCTIONS", "Annotator", "Request"]

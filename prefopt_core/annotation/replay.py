@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.registry import InputPath
-from prefopt_core.ground.tables import candidate_id_of, prompt_id_of
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
 
 

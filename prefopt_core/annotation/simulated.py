@@ -7,8 +7,8 @@ from pydantic import Field, NonNegativeFloat
 
 from prefopt_core.annotation import Request
 from prefopt_core.annotation.function import annotate as judge
+from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.tables import candidate_id_of, prompt_id_of
 
 
 def annotate(

@@ -8,12 +8,11 @@ import polars as pl
 
 from prefopt_core.annotation import ANNOTATORS, Request
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
-from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.progress import report
-from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import Annotator, LabelStore
-from prefopt_core.selection.budget import allocate
 from prefopt_core.store.artifacts import canonical_json
 
 SPEED_ONLY = ("batch_size", "device")
@@ -65,52 +64,6 @@ def labels_to_buy(
     known = store.known(identity(config))
     keys = affordable.select("prompt_id", "candidate_id").iter_rows()
     return sum((prompt_id, (candidate_id,)) not in known for prompt_id, candidate_id in keys)
-
-
-def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.DataFrame:
-    """The responses to label: whole prompts, in the order drawn from `seed`, or by their gain.
-
-    With a column `gain`, `allocate` says how many labels each prompt gets; they go to its first
-    ranks. Either way no more than `labels` responses are returned.
-    """
-    if selections.is_empty():
-        return selections
-    if "gain" in selections.columns:
-        return _by_gain(selections, labels)
-    groups = selections.partition_by("prompt_id", as_dict=True, maintain_order=True)
-    draws = {key: rng_for(seed, "annotation", str(key[0])).random() for key in groups}
-    bought, left = [], labels
-    for key in sorted(groups, key=lambda key: (draws[key], key)):
-        if groups[key].height > left:
-            break
-        left -= groups[key].height
-        bought.append(groups[key].sort("rank"))
-    if not bought:
-        raise ConfigError(
-            f"{labels} labels cannot pay for one prompt: {groups[key].height} of its responses "
-            "are selected and each costs one. Raise the budget or lower `selection.k`."
-        )
-    return pl.concat(bought)
-
-
-def _by_gain(selections: pl.DataFrame, labels: int) -> pl.DataFrame:
-    prompts = (
-        selections.sort("rank", maintain_order=True)
-        .group_by("prompt_id", maintain_order=True)
-        .agg("gain")
-    )
-    totals = [gains.to_numpy().cumsum()[1:] for gains in prompts["gain"]]
-    if labels < 2:
-        raise ConfigError(f"{labels} labels cannot pay for a pair. Raise the budget to at least 2.")
-    share = prompts.select("prompt_id").with_columns(labels=pl.Series(allocate(totals, labels)))
-    kept = selections.join(share, "prompt_id", maintain_order="left")
-    kept = kept.filter(pl.col("rank") < pl.col("labels")).drop("labels")
-    if kept.is_empty():
-        raise ConfigError(
-            "No label adds anything by `selection.allocation`. Set it to 'coverage' or 'fixed', or "
-            "raise `generation.n`."
-        )
-    return kept
 
 
 def judge(

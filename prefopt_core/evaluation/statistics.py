@@ -1,13 +1,9 @@
 """Figures that compare, and how sure they are."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.randomness import rng_for
-
-FloatArray = npt.NDArray[np.floating[Any]]
 
 
 def win_rate(scores: FloatArray, baseline_scores: FloatArray) -> float:

@@ -11,6 +11,7 @@ from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
+from prefopt_core.labels.budget import check_budget
 from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pool.settings import PoolConfig
@@ -216,15 +217,6 @@ FLOWS: dict[str, tuple[str, type[Experiment]]] = {
     "spin": ("flows.spin:spin", SpinConfig),
 }
 """Name of a flow → where it is and what it is told."""
-
-
-def check_budget(budget: int, k: int) -> None:
-    """Refuse a budget that cannot pay for one prompt."""
-    if budget < k:
-        raise ConfigError(
-            f"budget is {budget}: it cannot pay for the {k} labels of one prompt. Set `budget` to "
-            f"at least {k}, or use flow `spa`, which needs only labels you have."
-        )
 
 
 def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:

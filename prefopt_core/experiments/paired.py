@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from prefopt_core.evaluation.statistics import FloatArray
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.randomness import rng_for
 
 Interval = tuple[float, float]

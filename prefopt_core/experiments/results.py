@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from prefopt_core.evaluation.statistics import FloatArray
+from prefopt_core.arrays import FloatArray
 from prefopt_core.experiments.paired import Interval, holm, interval_over_seeds, sign_flip_test
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES

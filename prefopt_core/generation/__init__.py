@@ -5,15 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prefopt_core.ground.registry import Registry
-from prefopt_core.ground.tables import Message
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One prompt to answer."""
-
-    prompt_id: str
-    messages: Sequence[Message]
 
 
 @dataclass(frozen=True)
@@ -52,4 +43,4 @@ GENERATORS: Registry[Generator] = Registry(
     },
 )
 
-__all__ = ["GENERATORS", "Generator", "Prompt", "Response"]
+__all__ = ["GENERATORS", "Generator", "Response"]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefopt_core.generation import Prompt
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.models.tokens import prompt_ids
 
 if TYPE_CHECKING:

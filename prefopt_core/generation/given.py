@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation import Response
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.inputs.candidates import Given, read_candidates
 

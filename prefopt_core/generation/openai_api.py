@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation import Response
 from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.ids import Message, Prompt
 from prefopt_core.ground.spending import Spending, spend
-from prefopt_core.ground.tables import Message
 from prefopt_core.models.server.buying import Order, Prices, Sent, buy
 from prefopt_core.models.server.endpoint import Place
 from prefopt_core.models.server.kept import Choice

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.generation import GENERATORS, Prompt
+from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import TABLES, candidate_id_of
+from prefopt_core.ground.ids import Prompt, candidate_id_of
+from prefopt_core.ground.tables import TABLES
 
 
 def generate_candidates(

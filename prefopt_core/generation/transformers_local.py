@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation import Response
 from prefopt_core.generation.encoding import encode, end_tokens, model_for
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.progress import report
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.models.loading import give_memory_back, load_model

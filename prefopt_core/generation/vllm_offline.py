@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prefopt_core.generation import Prompt, Response
+from prefopt_core.generation import Response
 from prefopt_core.generation.encoding import advice_in, encode, end_tokens, model_for
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.models.tokens import load_tokenizer, template_digest
 from prefopt_core.models.vllm import Dtype, EngineSettings, Share, engine_for

@@ -24,10 +24,3 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
-
-
-def silence_libraries() -> None:
-    """Keep Hugging Face libraries from drawing progress bars between ours."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -36,6 +36,9 @@ class Registry(Mapping[str, F]):
             raise ConfigError(f"Unknown {self.kind} {name!r}.{did_you_mean(name, self)}")
         return import_function(self._targets[name])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._targets
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._targets)
 

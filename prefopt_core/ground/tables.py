@@ -4,17 +4,12 @@ Columns are only ever added by a new table keyed by the same ids, never by rewri
 Ids are content digests, so the same text has the same id in every run and on every machine.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-
-Message = dict[str, str]
-"""`{"role": "user" | "assistant" | "system", "content": text}`."""
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))
 TOKENS = pl.List(pl.Int32())
@@ -196,24 +191,3 @@ def empty(name: str) -> pl.DataFrame:
 def in_shards(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
     """Cut a table into shards of `size` rows; an empty one is one empty shard."""
     return [frame[start : start + size] for start in range(0, max(1, frame.height), size)]
-
-
-def digest_of(*parts: str) -> str:
-    """A 24-digit hexadecimal digest of texts; where one ends and the next begins counts.
-
-    >>> digest_of("ab", "c") == digest_of("a", "bc")
-    False
-    """
-    text = json.dumps(parts, ensure_ascii=False)
-    # surrogatepass: a lone surrogate is a legal Python string and must still have an id
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-
-
-def prompt_id_of(prompt: Sequence[Message]) -> str:
-    """The id of a prompt: a digest of the roles and texts of its messages."""
-    return digest_of("prompt", *(part for m in prompt for part in (m["role"], m["content"])))
-
-
-def candidate_id_of(prompt_id: str, response: str) -> str:
-    """The id of a response to one prompt."""
-    return digest_of("candidate", prompt_id, response)

@@ -13,9 +13,9 @@ PROMPT_SOURCES: Registry[PromptSource] = Registry(
     "prompt source",
     {
         "file": "prefopt_core.inputs.prompts:from_file",
-        "helpdesk": "prefopt_core.inputs.prompts:from_helpdesk",
+        "helpdesk": "prefopt_core.worlds.helpdesk.prompts:load",
         "hub": "prefopt_core.inputs.prompts:from_hub",
-        "stories": "prefopt_core.inputs.prompts:from_stories",
+        "stories": "prefopt_core.worlds.stories.openings:load",
     },
 )
 

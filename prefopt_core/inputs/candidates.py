@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import prompt_id_of
+from prefopt_core.ground.ids import prompt_id_of
 from prefopt_core.inputs.files import PROMPT_COLUMNS, Row, messages_of, prompt_column, read_rows
 
 EMPTY = ("error", "drop", "keep")

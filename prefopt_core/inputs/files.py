@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import Message
+from prefopt_core.ground.ids import Message
 
 PROMPT_COLUMNS = ("prompt", "instruction")
 _ROLES = ("system", "user", "assistant")

@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import TABLES, Message, candidate_id_of, prompt_id_of
+from prefopt_core.ground.ids import Message, candidate_id_of, prompt_id_of
+from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, is_message, messages_of, prompt_column, read_rows
 from prefopt_core.inputs.settings import SeedConfig
 

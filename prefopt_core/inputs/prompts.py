@@ -1,4 +1,4 @@
-"""Prompts from a file, from a hub data set, or from a world of ours."""
+"""Prompts from a file or from a hub data set; `of_texts` for whoever writes them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,8 +8,9 @@ import polars as pl
 from pydantic import PositiveInt
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import Message, prompt_id_of
 from prefopt_core.ground.registry import InputPath
-from prefopt_core.ground.tables import TABLES, Message, prompt_id_of
+from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
 
 Repeats = Literal["error", "drop"]
@@ -58,21 +59,8 @@ def from_hub(
     return _prompts(named, column, stratum, repeats, limit)
 
 
-def from_helpdesk(seed: int, *, count: PositiveInt) -> pl.DataFrame:
-    """Write prompts of the embedded help-desk world."""
-    from prefopt_core.worlds.helpdesk.prompts import prompts
-
-    return _of_texts(prompts(count, seed))
-
-
-def from_stories(seed: int, *, count: PositiveInt) -> pl.DataFrame:
-    """Write openings of children's stories, for a base model that goes on with them."""
-    from prefopt_core.worlds.stories.openings import openings
-
-    return _of_texts(openings(count, seed))
-
-
-def _of_texts(texts: Iterable[str]) -> pl.DataFrame:
+def of_texts(texts: Iterable[str]) -> pl.DataFrame:
+    """The `prompts` table of plain texts, one user message each."""
     messages: list[list[Message]] = [[{"role": "user", "content": text}] for text in texts]
     rows = [(prompt_id_of(m), m) for m in messages]
     return pl.DataFrame(rows, schema=TABLES["prompts"].columns, orient="row")

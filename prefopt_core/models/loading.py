@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.progress import silence_libraries
-from prefopt_core.store.folders import adapter_in, weights_of
+from prefopt_core.models.adapters import adapter_in, weights_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -140,3 +139,10 @@ def give_memory_back() -> None:
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def silence_libraries() -> None:
+    """Keep Hugging Face libraries from drawing progress bars between ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import InputPath, Registry
+from prefopt_core.models.adapters import ADAPTER
 from prefopt_core.models.tokens import PLAIN_TEMPLATE, load_tokenizer
-from prefopt_core.store.folders import ADAPTER
 
 PolicySource = Callable[..., None]
 """`(output, work, seed, *, **params) -> None`; fills the folder `output`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.tables import Message, digest_of
+from prefopt_core.ground.ids import Message, digest_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -102,3 +102,6 @@ def response_ids(
     """Token ids of a response given as text; ends with EOS unless it was cut off."""
     ids: list[int] = tokenizer(response, add_special_tokens=False)["input_ids"]
     return [*ids, tokenizer.eos_token_id] if finished else ids
+
+
+Tokens = Sequence[int]

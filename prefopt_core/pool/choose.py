@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.lists import lists_of
 from prefopt_core.pool.near_duplicates import leaders
-from prefopt_core.pool.points import FloatArray, IndexArray, Pool, require_count, require_unit_rows
+from prefopt_core.pool.points import Pool, PositionArray, require_count, require_unit_rows
 from prefopt_core.pool.strata import Rule, allocate
 
 
@@ -29,7 +30,7 @@ class Choice:
         certificates: What is proven, by stratum; under "" if there are no strata.
     """
 
-    rows: IndexArray
+    rows: PositionArray
     weights: FloatArray
     certificates: dict[str, str]
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefopt_core.pool.points import FloatArray, IndexArray, Vectors, slices
+from prefopt_core.arrays import FloatArray
+from prefopt_core.pool.points import PositionArray, Vectors, slices
 
 TILE = 2**22  # similarities that exist at once: 16 MB
 VISITS = 4
@@ -48,7 +49,7 @@ def spherical_k_means(
 
 def nearest_centroids(
     points: Vectors, centroids: Vectors, probes: int = 1
-) -> tuple[IndexArray, Vectors]:
+) -> tuple[PositionArray, Vectors]:
     """Find the centroids most similar to each row; of equal ones, the lowest numbered.
 
     Args:
@@ -105,7 +106,7 @@ class Tree:
             filled.append(group)
         return cls(groups[filled], members)
 
-    def nearest(self, points: Vectors, probes: int) -> IndexArray:
+    def nearest(self, points: Vectors, probes: int) -> PositionArray:
         """(n, probes) the numbers of nearby centroids, sought in the nearest `VISITS` groups."""
         visits = min(max(VISITS, probes), len(self.groups))  # each has at least one centroid
         visited, _ = nearest_centroids(points, self.groups, visits)

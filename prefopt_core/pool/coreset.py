@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefopt_core.pool.points import IndexArray, Picked, Pool, Vectors, require_count, slices
+from prefopt_core.pool.points import Picked, Pool, PositionArray, Vectors, require_count, slices
 
 TILE = 2**23  # similarities that exist at once: 32 MB
 FRONT = 8192  # M: small enough that comparing them with one more row stays in cache
@@ -31,7 +31,7 @@ class Known:
     """
 
     best: Vectors
-    seen: IndexArray
+    seen: PositionArray
 
 
 def select(pool: Pool, count: int, rng: np.random.Generator) -> Picked:
@@ -64,7 +64,7 @@ def _most_typical(pool: Pool) -> int:
     return int(np.concatenate([block @ mean for _, block in pool.blocks()]).argmax())
 
 
-def _front(pool: Pool, known: Known, chosen: Vectors) -> tuple[IndexArray, float]:
+def _front(pool: Pool, known: Known, chosen: Vectors) -> tuple[PositionArray, float]:
     """The farthest rows, brought up to date, and a cosine that no other row is below.
 
     Unless every row is chosen, the farthest of all is among them, the first of them if several
@@ -85,7 +85,7 @@ def _front(pool: Pool, known: Known, chosen: Vectors) -> tuple[IndexArray, float
     return np.sort(ranked[:FRONT]), float(limit)
 
 
-def _refresh(pool: Pool, known: Known, chosen: Vectors, positions: IndexArray) -> None:
+def _refresh(pool: Pool, known: Known, chosen: Vectors, positions: PositionArray) -> None:
     """Take into account what was chosen since these rows were last looked at."""
     stale = positions[known.seen[positions] < len(chosen)]
     for at in slices(len(stale), min(pool.block_rows, TILE // len(chosen))):
@@ -98,9 +98,9 @@ def _refresh(pool: Pool, known: Known, chosen: Vectors, positions: IndexArray) -
 def _traverse(
     pool: Pool,
     known: Known,
-    front: IndexArray,
+    front: PositionArray,
     limit: float,
-    picked: IndexArray,
+    picked: PositionArray,
     chosen: Vectors,
     done: int,
 ) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefopt_core.pool.points import IndexArray, Pool, require_count, slices
+from prefopt_core.pool.points import Pool, PositionArray, require_count, slices
 
 TILE = 2**22  # similarities that exist at once: 16 MB
 
@@ -29,7 +29,7 @@ class Coverage:
     near_duplicates: int
 
 
-def coverage(pool: Pool, chosen: IndexArray, *, threshold: float = 0.95) -> Coverage:
+def coverage(pool: Pool, chosen: PositionArray, *, threshold: float = 0.95) -> Coverage:
     """Compare the chosen rows with every row of the pool and with each other.
 
     Args:

@@ -17,14 +17,14 @@ from typing import Annotated, Protocol
 import numpy as np
 from pydantic import Field
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.pool.lists import lists_of
 from prefopt_core.pool.neighbours import neighbours
 from prefopt_core.pool.points import (
-    FloatArray,
-    IndexArray,
     ListArray,
     Picked,
     Pool,
+    PositionArray,
     Vectors,
     require_count,
     slices,
@@ -37,7 +37,7 @@ STRIPE = 256  # columns whose gains are computed at once
 class Columns(Protocol):
     """The similarities to every row j that can be chosen."""
 
-    def __getitem__(self, j: int) -> tuple[IndexArray | slice, Vectors]:
+    def __getitem__(self, j: int) -> tuple[PositionArray | slice, Vectors]:
         """The rows i that j is similar to, and how similar, u_ij."""
         ...
 
@@ -67,8 +67,8 @@ class Dense:
 class Sparse:
     """The similarities that a graph has, by column: those of j lie in starts[j]:starts[j + 1]."""
 
-    starts: IndexArray
-    rows: IndexArray
+    starts: PositionArray
+    rows: PositionArray
     similarity: Vectors
 
     @classmethod
@@ -86,7 +86,7 @@ class Sparse:
         starts = np.searchsorted(keys >> 32, np.arange(n + 1))
         return cls(starts, rows[order], values[order])
 
-    def __getitem__(self, j: int) -> tuple[IndexArray, Vectors]:
+    def __getitem__(self, j: int) -> tuple[PositionArray, Vectors]:
         at = slice(self.starts[j], self.starts[j + 1])
         return self.rows[at], self.similarity[at]
 
@@ -96,7 +96,7 @@ class Sparse:
         return np.add.reduceat(added, self.starts[:-1])  # no column is empty
 
 
-def greedy(columns: Columns, weights: FloatArray, count: int) -> tuple[IndexArray, float, float]:
+def greedy(columns: Columns, weights: FloatArray, count: int) -> tuple[PositionArray, float, float]:
     """Choose, one after the other, the row that adds most to f; of equal ones, the first.
 
     When nothing adds anything any more, the heaviest rows left fill up.

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from prefopt_core.ground.errors import DataError
 from prefopt_core.pool.clustering import Tree, nearest_centroids, spherical_k_means
 from prefopt_core.pool.points import (
-    IndexArray,
     ListArray,
     Pool,
+    PositionArray,
     require_unit_rows,
 )
 
@@ -63,7 +63,7 @@ def lists_of(pool: Pool, rng: np.random.Generator) -> ListArray:
     return nearest_lists(pool, rng)
 
 
-def members_and_visitors(nearest: ListArray) -> Iterator[tuple[int, IndexArray, int]]:
+def members_and_visitors(nearest: ListArray) -> Iterator[tuple[int, PositionArray, int]]:
     """Walk the lists that have members.
 
     Args:
@@ -138,7 +138,7 @@ def _count(n: int, lists: int | None) -> int:
 
 def _assign(
     pool: Pool, rng: np.random.Generator, lists: int | None, probes: int
-) -> Iterator[tuple[slice, IndexArray]]:
+) -> Iterator[tuple[slice, PositionArray]]:
     count = _count(len(pool), lists)
     size = min(len(pool), max(count, min(TRAINING_ROWS * count, MOST_TRAINING_ROWS)))
     sample = rng.choice(len(pool), size=size, replace=False)

@@ -12,13 +12,13 @@ import numpy as np
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.pool.lists import members_and_visitors
-from prefopt_core.pool.points import IndexArray, ListArray, Pool, Vectors, slices
+from prefopt_core.pool.points import ListArray, Pool, PositionArray, Vectors, slices
 
 CHUNK = 4096  # rows compared at once with as many others: 64 MB of similarities
 LARGEST = 0.999  # float16 tells a row from its exact duplicate by up to this
 
 
-def leaders(pool: Pool, nearest: ListArray, threshold: float) -> IndexArray:
+def leaders(pool: Pool, nearest: ListArray, threshold: float) -> PositionArray:
     """Say which row stands for each row.
 
     A row joins the earliest leader with cosine >= τ that is registered in its home list; a leader
@@ -39,7 +39,7 @@ def leaders(pool: Pool, nearest: ListArray, threshold: float) -> IndexArray:
             f"most {LARGEST}. Set `pool.near_duplicates`, for example to 0.95, or to null."
         )
     leader_of = np.full(len(pool), -1)
-    registered: dict[int, list[IndexArray]] = defaultdict(list)
+    registered: dict[int, list[PositionArray]] = defaultdict(list)
     for number, positions, homes in members_and_visitors(nearest):
         for at in slices(homes, CHUNK):
             members = positions[at]
@@ -50,7 +50,9 @@ def leaders(pool: Pool, nearest: ListArray, threshold: float) -> IndexArray:
     return leader_of
 
 
-def _join(pool: Pool, members: IndexArray, known: IndexArray, threshold: float) -> IndexArray:
+def _join(
+    pool: Pool, members: PositionArray, known: PositionArray, threshold: float
+) -> PositionArray:
     """(m,) the leader of each member: one of the `known` leaders, or a member."""
     rows = pool.take(members)
     leader_of = np.full(len(members), -1)
@@ -64,7 +66,7 @@ def _join(pool: Pool, members: IndexArray, known: IndexArray, threshold: float) 
     return leader_of
 
 
-def _lead(rows: Vectors, threshold: float) -> IndexArray:
+def _lead(rows: Vectors, threshold: float) -> PositionArray:
     """(m,) for each of a few rows the index of the first leader among them it is similar to."""
     similar = rows @ rows.T
     np.fill_diagonal(similar, -np.inf)
@@ -79,7 +81,9 @@ def _lead(rows: Vectors, threshold: float) -> IndexArray:
     return leader_of
 
 
-def _register(registered: dict[int, list[IndexArray]], nearest: ListArray, new: IndexArray) -> None:
+def _register(
+    registered: dict[int, list[PositionArray]], nearest: ListArray, new: PositionArray
+) -> None:
     """Tell every list that the new leaders probe, their home included, about them."""
     lists = nearest[new]  # (m, probes)
     order = np.argsort(lists, axis=None, kind="stable")

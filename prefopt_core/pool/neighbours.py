@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.pool.lists import members_and_visitors
-from prefopt_core.pool.points import IndexArray, ListArray, Pool, Vectors, slices
+from prefopt_core.pool.points import ListArray, Pool, PositionArray, Vectors, slices
 
 TILE = 2**18  # similarities that exist at once, with their keys: about what a core has in cache
 BASE = 4096  # members of a list that are in memory at once
@@ -40,7 +40,7 @@ def neighbours(pool: Pool, nearest: ListArray, k: int) -> tuple[ListArray, Vecto
     return _unpack(table)
 
 
-def _compare(pool: Pool, positions: IndexArray, held: slice, table: Keys) -> None:
+def _compare(pool: Pool, positions: PositionArray, held: slice, table: Keys) -> None:
     """Show the held members of a list to all rows that probe it."""
     k = table.shape[1]
     base, ids = pool.take(positions[held]), positions[held]
@@ -55,7 +55,7 @@ def _compare(pool: Pool, positions: IndexArray, held: slice, table: Keys) -> Non
         table[rows] = keys[:, len(base) :]
 
 
-def _pack(similarity: Vectors, ids: IndexArray, keys: Keys) -> None:
+def _pack(similarity: Vectors, ids: PositionArray, keys: Keys) -> None:
     bits = similarity.view(np.int32)
     np.left_shift(_ordered(bits), 32, out=keys, dtype=np.int64)
     keys |= ~ids & 0xFFFFFFFF

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.vectors import widen
 
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.int64]
+PositionArray = npt.NDArray[np.int64]
 ListArray = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]
 
@@ -34,7 +34,7 @@ class Pool:
     """
 
     vectors: npt.NDArray[np.floating]
-    rows: IndexArray
+    rows: PositionArray
     weights: FloatArray
     nearest: ListArray | None = None
     block_rows: int = 8192
@@ -52,7 +52,7 @@ class Pool:
         """The number of dimensions of a row."""
         return int(self.vectors.shape[1])
 
-    def take(self, positions: IndexArray) -> Vectors:
+    def take(self, positions: PositionArray) -> Vectors:
         """(m, d) the rows at these positions."""
         return _single(self.vectors[self.rows[positions]])
 
@@ -64,7 +64,7 @@ class Pool:
             block = self.vectors[rows[0] : rows[-1] + 1] if together else self.vectors[rows]
             yield at, _single(block)
 
-    def subset(self, positions: IndexArray, weights: FloatArray | None = None) -> "Pool":
+    def subset(self, positions: PositionArray, weights: FloatArray | None = None) -> "Pool":
         """The pool of these positions only, in this order, with their own weights or new ones."""
         return replace(
             self,
@@ -95,7 +95,7 @@ class Picked:
         certificate: What is proven about this choice, in one line; empty if nothing is.
     """
 
-    positions: IndexArray
+    positions: PositionArray
     certificate: str = ""
 
 
@@ -122,7 +122,7 @@ def require_count(count: int, n: int, of: str = "rows") -> None:
         )
 
 
-def require_unit_rows(block: npt.NDArray[np.floating], rows: IndexArray) -> None:
+def require_unit_rows(block: npt.NDArray[np.floating], rows: PositionArray) -> None:
     """Refuse rows that are zero, not finite or not of unit length; `rows` are their numbers."""
     length = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
     unfit = ~(np.abs(length - 1) <= UNEVEN)  # NaN is not <= anything

@@ -5,9 +5,10 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.pool.points import FloatArray, IndexArray, require_count
+from prefopt_core.pool.points import PositionArray, require_count
 
 Rule = Literal["proportional", "equal", "square_root"]
 """What a stratum's share is proportional to: its size, nothing, or the square root of its size."""
@@ -15,7 +16,7 @@ Rule = Literal["proportional", "equal", "square_root"]
 _POWER = {"proportional": 1.0, "equal": 0.0, "square_root": 0.5}
 
 
-def allocate(sizes: npt.NDArray[np.integer], count: int, rule: Rule) -> IndexArray:
+def allocate(sizes: npt.NDArray[np.integer], count: int, rule: Rule) -> PositionArray:
     """Split a count over strata by largest remainder, never more than a stratum holds.
 
     What a full stratum cannot take goes to the others, in the same shares.

@@ -1,13 +1,11 @@
 """Scorers: who computes log-probabilities of responses. One file each; one line in `SCORERS`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.ground.registry import Registry
-
-Tokens = Sequence[int]
 
 Scorer = Callable[..., npt.NDArray[np.float64]]
 """`(model: Path, sequences, *, **params) -> (n,)`, for n (prompt, response) token ids: in nats,
@@ -21,4 +19,4 @@ SCORERS: Registry[Scorer] = Registry(
     },
 )
 
-__all__ = ["SCORERS", "Scorer", "Tokens"]
+__all__ = ["SCORERS", "Scorer"]

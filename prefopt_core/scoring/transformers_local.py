@@ -10,7 +10,7 @@ from pydantic import PositiveInt
 from prefopt_core.ground.progress import report
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.threads import threads_for
-from prefopt_core.scoring import Tokens
+from prefopt_core.models.tokens import Tokens
 
 
 def score(

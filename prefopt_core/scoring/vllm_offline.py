@@ -8,8 +8,8 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.models.tokens import Tokens
 from prefopt_core.models.vllm import Dtype, EngineSettings, Share, engine_for
-from prefopt_core.scoring import Tokens
 
 
 def score(

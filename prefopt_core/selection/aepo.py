@@ -12,9 +12,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.selection.best_subset import best_subset
-from prefopt_core.selection.candidates import Candidates, FloatArray, Found
+from prefopt_core.selection.candidates import Candidates, Found
 from prefopt_core.selection.requirements import require_k
 
 TIE = 1e-12  # objectives that differ by less, relative to the similarities, are equal

@@ -16,12 +16,12 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.arrays import IndexArray
 from prefopt_core.selection.aepo import TIE, check_weight
 from prefopt_core.selection.best_subset import first_best
 from prefopt_core.selection.similarity.embeddings import unit
 
 Single = npt.NDArray[np.float32]
-IndexArray = npt.NDArray[np.intp]
 
 SMALL = 40  # candidates
 

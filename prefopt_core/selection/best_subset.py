@@ -15,11 +15,9 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray, IndexArray
 from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.swaps import by_swaps, smallest_equal
-
-FloatArray = npt.NDArray[np.floating]
-IndexArray = npt.NDArray[np.intp]
 
 BLOCK = 2**18  # M·N², the numbers at most made of M sets while branching: 2 MB
 ALWAYS = 1_000_000  # C(N, k) up to which the search is carried to its end

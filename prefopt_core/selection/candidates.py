@@ -7,10 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.errors import DataError
 from prefopt_core.selection.similarity.embeddings import compare
-
-FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,12 @@ Notation: N candidates, k medoids, D the (N, N) distances, c the counts.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.selection.aepo import TIE
 from prefopt_core.selection.best_subset import first_best
 from prefopt_core.selection.candidates import Candidates
 from prefopt_core.selection.requirements import require_k
-
-FloatArray = npt.NDArray[np.floating]
 
 
 def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int]:

@@ -4,10 +4,8 @@ Notation: as in `best_subset`; A starts of the search.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
-IndexArray = npt.NDArray[np.intp]
+from prefopt_core.arrays import FloatArray, IndexArray
 
 
 def by_swaps(shares: FloatArray, k: int, tolerance: float, size: int) -> tuple[list[int], float]:

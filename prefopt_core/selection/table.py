@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from threadpoolctl import ThreadpoolController
 
+from prefopt_core.arrays import IndexArray
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
@@ -19,15 +20,11 @@ from prefopt_core.ground.vectors import Halves, halves, widen
 from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import pair_worth, redundancy, representativeness
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
-from prefopt_core.selection.budget import coverage_totals, objective_totals, spending_order
 from prefopt_core.selection.candidates import Found
+from prefopt_core.selection.gains import coverage_totals, objective_totals, spending_order
 from prefopt_core.selection.requirements import require_k
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.similarity import SIMILARITIES
-
-if TYPE_CHECKING:
-    from prefopt_core.selection.settings import SelectionConfig
-
-IndexArray = npt.NDArray[np.intp]
 
 COLUMNS = ("prompt_id", "candidate_id", "sample", "response", "logps")
 """What is read of the table `candidates`."""
@@ -38,7 +35,7 @@ ROWS = 2048  # responses looked at together: some 10 MB, which stay in the proce
 def select_responses(
     candidates: pl.DataFrame,
     embeddings: pl.DataFrame | None,
-    config: "SelectionConfig",
+    config: SelectionConfig,
     *,
     seed: int,
 ) -> pl.DataFrame:
@@ -161,7 +158,7 @@ def _by_embeddings(
     batch: _Batch,
     block: npt.NDArray[np.float32],
     responses: pl.DataFrame,
-    config: "SelectionConfig",
+    config: SelectionConfig,
     seed: int,
 ) -> Iterator[_Chosen]:
     """All prompts of the batch at once if they ask for pairs that can be found so."""
@@ -179,7 +176,7 @@ def _one_by_one(
     batch: _Batch,
     block: npt.NDArray[np.float32] | None,
     responses: pl.DataFrame,
-    config: "SelectionConfig",
+    config: SelectionConfig,
     seed: int,
 ) -> Iterator[_Chosen]:
     """Call the strategy for every prompt; `block` holds the embeddings, if there are any."""
@@ -205,7 +202,7 @@ def _known(
     index: int,
     block: npt.NDArray[np.float32] | None,
     responses: pl.DataFrame,
-    config: "SelectionConfig",
+    config: SelectionConfig,
 ) -> Candidates:
     """What is known of one prompt's responses before any of them is annotated."""
     group = responses.slice(batch.members[index, 0], batch.members.shape[1])

@@ -7,8 +7,6 @@ adapter_base.json                                the model in the same store tha
 config.json, tokenizer, chat template            as in that model's folder
 """
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,24 +15,7 @@ from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import file_digest
 from prefopt_core.store.artifacts import Model, ModelFile
 
-ADAPTER = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BASE = "adapter_base.json"
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """What was learned beside weights that stay as they are.
-
-    Attributes:
-        folder: Where it lies.
-        rank: Of its matrices.
-        modules: Last names of the layers that it adapts, such as q_proj.
-    """
-
-    folder: Path
-    rank: int
-    modules: frozenset[str]
 
 
 def described(folder: Path) -> Model:
@@ -68,39 +49,3 @@ def base_of(folder: Path) -> Model | None:
             f"{path} is damaged: it does not name a model. `prefopt cache verify` takes such "
             "objects out of the way; the same command rebuilds them."
         ) from error
-
-
-def note_base(folder: Path, start: Path) -> None:
-    """Say in an adapter's folder whose weights it adapts: those that its training started from."""
-    base = base_of(start) or described(start)
-    (folder / BASE).write_text(base.model_dump_json())
-
-
-def weights_of(folder: Path) -> Path:
-    """The folder of the whole weights: this one, or that of the model its adapter belongs to.
-
-    Raises:
-        StoreError: The adapter's model is not in the store where the adapter is.
-    """
-    base = base_of(folder)
-    if base is None:
-        return folder
-    found = place_of(folder.parents[1], base)
-    if not found.is_dir():
-        raise StoreError(
-            f"The adapter {folder} belongs to the model {base.digest[:12]}, which is not beside it "
-            "in the store. Run the same command again to rebuild it."
-        )
-    return found
-
-
-def adapter_in(folder: Path) -> Adapter | None:
-    """The adapter that a model folder consists of; None for one that has its own weights."""
-    if not (folder / BASE).is_file():
-        return None
-    from safetensors import safe_open
-
-    with safe_open(folder / ADAPTER_WEIGHTS, "np") as tensors:
-        names = [name.partition(".lora_")[0] for name in tensors.keys()]  # noqa: SIM118, no dict
-    rank = json.loads((folder / ADAPTER).read_bytes())["r"]
-    return Adapter(folder, rank, frozenset(name.rpartition(".")[2] for name in names))

@@ -9,8 +9,8 @@ from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
 
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.models.adapters import ADAPTER, ADAPTER_WEIGHTS
 from prefopt_core.models.loading import adapted
-from prefopt_core.store.folders import ADAPTER, ADAPTER_WEIGHTS
 from prefopt_core.training.settings import LoraConfig as Settings
 
 COPIED = ("config.json", "generation_config.json")

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.models.adapters import ADAPTER, note_base
+from prefopt_core.models.tokenised import with_token_ids
 from prefopt_core.models.tokens import load_tokenizer, template_digest
-from prefopt_core.scoring.table import with_token_ids
-from prefopt_core.store.folders import ADAPTER, note_base
 from prefopt_core.training.log import write_log
 from prefopt_core.training.settings import TrainingConfig
 from prefopt_core.training.worker import train

@@ -21,10 +21,10 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.progress import silence_libraries
+from prefopt_core.models.adapters import adapter_in, weights_of
+from prefopt_core.models.loading import silence_libraries
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
-from prefopt_core.store.folders import adapter_in, weights_of
 from prefopt_core.training import LOSSES
 from prefopt_core.training.adapters import continued, new_adapters, save_adapters
 from prefopt_core.training.objectives import NoiseAware

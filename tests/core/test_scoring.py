@@ -11,15 +11,10 @@ from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.inputs.settings import SeedConfig
+from prefopt_core.models.tokenised import tokenised, with_token_ids
 from prefopt_core.models.tokens import template_digest
 from prefopt_core.scoring.settings import ScoringConfig
-from prefopt_core.scoring.table import (
-    score_candidates,
-    score_preferences,
-    sequence_logps,
-    tokenised,
-    with_token_ids,
-)
+from prefopt_core.scoring.table import score_candidates, score_preferences, sequence_logps
 
 CONFIG = ScoringConfig(params={"batch_size": 4})
 

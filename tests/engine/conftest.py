@@ -4,14 +4,14 @@ import os
 
 import pytest
 
-from prefopt_core.generation import Prompt
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.models import loading as models
 from prefopt_core.models.vllm import PYTHON, Engine
 from prefopt_core.worlds.helpdesk.prompts import prompts
 
 ORACLE = {
     "annotator": "function",
-    "params": {"function": "prefopt_core.worlds.helpdesk.oracle:score"},
+    "params": {"function": "helpdesk"},
 }
 ENGINE = {"enforce_eager": True, "max_num_seqs": 64}
 

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from prefopt_core.generation import GENERATORS
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models import loading as models
+from prefopt_core.models.adapters import ADAPTER_WEIGHTS, note_base
 from prefopt_core.models.loading import release_models
 from prefopt_core.scoring import SCORERS
-from prefopt_core.store.folders import ADAPTER_WEIGHTS, note_base
 from prefopt_core.store.store import Store
 from prefopt_core.training.adapters import new_adapters, save_adapters
 from prefopt_core.training.settings import LoraConfig

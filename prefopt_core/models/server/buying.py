@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from prefopt_core.generation import Prompt
 from prefopt_core.ground.errors import ConfigError, ServerError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.progress import report
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.spending import Spending, spend

@@ -25,10 +25,10 @@ from pydantic import Field
 
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.progress import report
+from prefopt_core.models.adapters import Adapter, adapter_in, weights_of
 from prefopt_core.models.loading import kept, release_models
 from prefopt_core.models.threads import SMALL
 from prefopt_core.models.vllm.link import Link, environment
-from prefopt_core.store.folders import Adapter, adapter_in, weights_of
 
 PYTHON = "PREFOPT_VLLM_PYTHON"
 """The environment variable that names the interpreter, where no setting does."""

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.embedding.sentence_encoder import PACKAGED, load_encoder
 from prefopt_core.ground.registry import InputPath
+from prefopt_core.models.encoder import PACKAGED, load_encoder
 
 
 def compare(

@@ -12,7 +12,7 @@ facts in them with those of the prompt:
     blank response       -4    ends in mid-sentence    -1
 
 The best response scores 5.0; there is no worst one. As a `function` annotator:
-`prefopt_core.worlds.helpdesk.oracle:score`.
+`function: helpdesk`.
 """
 
 import re

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from prefopt_core.ground.progress import silence_libraries
 from prefopt_core.ground.randomness import seed_for
+from prefopt_core.models.loading import silence_libraries
 from prefopt_core.models.threads import SMALL, threads_for
 from prefopt_core.worlds.helpdesk.grammar import (
     PERSONAS,

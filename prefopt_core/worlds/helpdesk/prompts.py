@@ -2,8 +2,12 @@
 
 from random import Random
 
+import polars as pl
+from pydantic import PositiveInt
+
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.randomness import seed_for
+from prefopt_core.inputs.prompts import of_texts
 from prefopt_core.worlds.helpdesk.grammar import draw_facts, write_prompt
 
 MOST_PROMPTS = 1_000_000
@@ -26,3 +30,8 @@ def prompts(count: int, seed: int) -> list[str]:
     while len(distinct) < count:
         distinct[write_prompt(draw_facts(rng), rng)] = None
     return list(distinct)
+
+
+def load(seed: int, *, count: PositiveInt) -> pl.DataFrame:
+    """Write prompts of the embedded help-desk world."""
+    return of_texts(prompts(count, seed))

@@ -13,7 +13,7 @@ It cannot tell sense from nonsense; it looks for what a listener would miss, whe
     blank                                          -3
 
 The best story scores 5; there is no reward for length or for an ending. As a `function` annotator:
-`prefopt_core.worlds.stories.critic:score`.
+`function: stories`.
 """
 
 import re

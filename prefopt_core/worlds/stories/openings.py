@@ -6,8 +6,12 @@ An opening brings in one hero by name and breaks off in its second sentence:
 
 from random import Random
 
+import polars as pl
+from pydantic import PositiveInt
+
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.randomness import seed_for
+from prefopt_core.inputs.prompts import of_texts
 
 # fmt: off
 GIRLS = ("Lily", "Mia", "Sara", "Anna", "Lucy", "Sue", "Emma", "Amy", "Jane", "Molly", "Jenny",
@@ -72,6 +76,11 @@ def openings(count: int, seed: int) -> list[str]:
     ]
     Random(seed_for("stories", "openings", str(seed))).shuffle(every)
     return every[:count]
+
+
+def load(seed: int, *, count: PositiveInt) -> pl.DataFrame:
+    """Write openings of children's stories, for a base model that goes on with them."""
+    return of_texts(openings(count, seed))
 
 
 def _write(kind: str, she: str, name: str, manner: str, introduction: str, beginning: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from prefopt_core.annotation.function import annotate, load_function
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.worlds.helpdesk import oracle
 
 SCORER = """
 from __future__ import annotations
@@ -77,3 +78,9 @@ def test_errors_of_the_function_itself_are_its_own(write, request_for):
     path = write("scorer.py", "def score(prompt, response):\n    return {}[response]\n")
     with pytest.raises(KeyError, match="ho"):
         list(annotate([request_for("hi", "ho")], function=f"{path}:score"))
+
+
+def test_a_worlds_function_has_a_name_that_is_no_path(request_for):
+    request = request_for("The kettle I ordered arrived broken. Lena", "Dear Lena,")
+    (score,) = annotate([request], function="helpdesk")
+    assert score == oracle.score(request.prompt[0]["content"], request.response)

@@ -4,12 +4,13 @@ import polars as pl
 import pytest
 
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy, within_budget
+from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
+from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import LabelStore
 
 

@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from prefopt_core.annotation.settings import AnnotatorConfig, JudgeConfig
+from prefopt_core.experiments.flows import AepoConfig
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
@@ -273,3 +274,16 @@ def test_the_reference_enters_a_key_by_its_log_probabilities_only():
     assert JudgeConfig(params={"length_penalty": 0.1}).key_part() != parts[0]
     with pytest.raises(ValidationError, match="'initial', 'previous' or 'none'"):
         JudgeConfig(reference="last")
+
+
+def test_a_setting_of_the_prompts_keeps_their_file_from_the_candidates():
+    config = AepoConfig.model_validate(
+        {
+            "generation": {"generator": "file", "params": {"path": "pool.csv"}},
+            "prompts": {"shard_size": 2},
+            "annotation": {"annotator": "replay", "params": {"path": "pool.csv"}},
+            "budget": 4,
+        }
+    )
+    assert config.prompts.params["path"] == "pool.csv"
+    assert config.prompts.shard_size == 2

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prefopt_core.generation import Prompt
 from prefopt_core.generation.openai_api import generate
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.models.server import endpoint
 from prefopt_core.models.server.kept import ResponseStore
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from prefopt_core.generation import Prompt
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import ConfigError, MissingExtraError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.models.tokens import load_tokenizer, prompt_ids

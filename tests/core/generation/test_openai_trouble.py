@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from prefopt_core.generation import Prompt
 from prefopt_core.ground.errors import ConfigError, DataError, ServerError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.spending import adding_up
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")

@@ -15,11 +15,12 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from prefopt_core.generation import GENERATORS, Prompt, decoding
+from prefopt_core.generation import GENERATORS, decoding
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.generation.transformers_local import generate
 from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.models.loading import load_model

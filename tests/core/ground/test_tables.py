@@ -6,15 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import (
-    TABLES,
-    candidate_id_of,
-    check_table,
-    digest_of,
-    empty,
-    in_shards,
-    prompt_id_of,
-)
+from prefopt_core.ground.ids import candidate_id_of, digest_of, prompt_id_of
+from prefopt_core.ground.tables import TABLES, check_table, empty, in_shards
 
 SELECTIONS = pl.DataFrame(
     [("p", "a", 0, 0.5, None, 0.0), ("p", "b", 1, 0.5, 0.1, 0.0)],

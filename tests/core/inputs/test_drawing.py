@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.tables import prompt_id_of
+from prefopt_core.ground.ids import prompt_id_of
 from prefopt_core.inputs.drawing import draw
 
 
@@ -47,3 +47,12 @@ def test_wanting_more_prompts_than_there_are_names_both_numbers_and_the_purpose(
     )
     with pytest.raises(ConfigError, match=message):
         draw(MANY, first, count, "round 2", seed=0)
+
+
+def test_prompts_that_were_learned_from_are_never_drawn():
+    prompts = pl.DataFrame({"prompt_id": [f"p{i}" for i in range(10)]})
+    used = prompts[:4]
+    drawn = draw(prompts, 0, None, "test", seed=0, used=used)
+    assert set(drawn["prompt_id"]) == {f"p{i}" for i in range(4, 10)}
+    with pytest.raises(ConfigError, match="There are 6 prompts"):
+        draw(prompts, 0, 7, "test", seed=0, used=used)

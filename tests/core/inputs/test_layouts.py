@@ -6,7 +6,8 @@ import pytest
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import candidate_id_of, check_table, prompt_id_of
+from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
+from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.candidates import read_candidates
 from prefopt_core.inputs.prompts import from_file, from_hub
 

@@ -3,7 +3,8 @@
 import pytest
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import candidate_id_of, check_table, prompt_id_of
+from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
+from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.settings import SeedConfig
 

@@ -10,14 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.annotation.table import (
-    buy_labels,
-    identity,
-    labels_to_buy,
-    within_budget,
-)
+from prefopt_core.annotation.table import buy_labels, identity, labels_to_buy
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
+from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import LabelStore
 
 ANNOTATOR = '''
@@ -289,3 +285,16 @@ def test_two_processes_that_want_the_same_labels_buy_each_once(market, start):
     printed = [process.communicate(timeout=60)[0] for process in processes]
     assert printed[0] == printed[1]
     assert sorted(market.asked) == sorted(market.selections["candidate_id"])
+
+
+def test_a_label_belongs_to_the_file_of_its_function_however_that_is_written(tmp_path, monkeypatch):
+    def annotator(function):
+        return identity(AnnotationConfig(annotator="function", params={"function": function}))
+
+    monkeypatch.chdir(tmp_path)
+    here = annotator("judge.py:score")
+    assert annotator("./judge.py:score") == annotator(f"{tmp_path}/judge.py:score") == here
+    assert annotator("other/judge.py:score") != here
+    assert annotator("judge.py:other") != here
+    (tmp_path / "judge.py").write_text("def score(prompt, response): return 1")
+    assert annotator("judge.py:score") == here  # an edit is the guidelines' business

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
+from prefopt_core.ground.ids import candidate_id_of
+from prefopt_core.ground.tables import TABLES, check_table
 from prefopt_core.pairing.against_own import pair_against_own
 
 

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
+from prefopt_core.ground.ids import candidate_id_of
+from prefopt_core.ground.tables import TABLES, check_table
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
 

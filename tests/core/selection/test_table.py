@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.annotation.table import within_budget
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.tables import TABLES, candidate_id_of, check_table
+from prefopt_core.ground.ids import candidate_id_of
+from prefopt_core.ground.tables import TABLES, check_table
 from prefopt_core.ground.vectors import pack, unpack
+from prefopt_core.labels.budget import within_budget
 from prefopt_core.selection.aepo import aepo, objective, redundancy, representativeness
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.similarity import cosine

@@ -8,23 +8,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from prefopt_core.export.preferences import export_model
-from prefopt_core.generation import GENERATORS, Prompt
+from prefopt_core.export.model import export_model
+from prefopt_core.generation import GENERATORS
 from prefopt_core.ground.errors import ConfigError, DataError, StoreError
+from prefopt_core.ground.ids import Prompt
+from prefopt_core.models.adapters import ADAPTER, ADAPTER_WEIGHTS, adapter_in, note_base, weights_of
 from prefopt_core.models.loading import load_model, release_models
 from prefopt_core.models.start import import_model
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store import maintenance
 from prefopt_core.store.artifacts import Model
-from prefopt_core.store.folders import (
-    ADAPTER,
-    ADAPTER_WEIGHTS,
-    BASE,
-    adapter_in,
-    note_base,
-    weights_of,
-)
+from prefopt_core.store.folders import BASE
 from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
 from prefopt_core.training import trl_dpo, worker

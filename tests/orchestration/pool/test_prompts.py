@@ -6,7 +6,7 @@ import re
 import polars as pl
 import pytest
 
-from prefopt_core.ground.tables import prompt_id_of
+from prefopt_core.ground.ids import prompt_id_of
 from prefopt_core.pool import POOL_STRATEGIES
 
 

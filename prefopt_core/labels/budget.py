@@ -1,8 +1,8 @@
-"""Labels across prompts: how many responses of each prompt to annotate when the total is fixed.
+"""The budget: how many labels each prompt gets, and which responses that is.
 
-Within a prompt, labels are spent in the order of `spending_order`, so each number of labels m
-stands for one set, the first m of that order, and has one total worth h(m). One label alone makes
-no pair: h starts at m = 2. Across prompts, `allocate` maximises
+Labels go to whole prompts in a random order, or, where each further label of a prompt has a known
+worth, to where they add most. Let h(m) be the worth of a prompt's first m labels, from m = 2 on, as
+one label alone makes no pair (see `selection.gains`). Across prompts, `allocate` maximises
 
     Σ_p h_p(m_p)    subject to    Σ_p m_p <= B,    m_p = 0 or 2, 3, ..., K_p
 
@@ -10,96 +10,19 @@ a multiple-choice knapsack. Where every h is concave, taking the steepest step f
 (Fox, "Discrete optimization via marginal analysis", 1966); other h are replaced by their least
 concave majorant (Sinha and Zoltners, "The multiple-choice knapsack problem", 1979).
 
-Notation: N candidates of a prompt, k of them selected, P prompts, K_p the most labels prompt p can
-take and K the largest of these, B the budget, w_ij the AEPO objective of the pair {i, j}.
+Notation: P prompts, K_p the most labels prompt p can take and K the largest of these, B the budget.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
+import polars as pl
 
+from prefopt_core.arrays import FloatArray, IndexArray
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.selection.best_subset import first_best
-
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.intp]
+from prefopt_core.ground.randomness import rng_for
 
 TIE = 1e-12  # totals that differ by less, relative to the largest, are equal
-
-
-def spending_order(worth: FloatArray, selected: Sequence[int]) -> list[int]:
-    """Order a selection so that stopping early leaves the best pair, then the best of its kind.
-
-    The best pair comes first. Each next member is the one that keeps the objective of what is
-    taken so far highest, which is the one worth most together with them. Ties go to the smaller
-    index.
-
-    Args:
-        worth: (N, N), see `aepo.pair_worth`.
-        selected: k >= 2 distinct candidates, in any order.
-
-    Returns:
-        The same k candidates.
-
-    >>> from prefopt_core.selection.aepo import pair_worth
-    >>> u = np.array([[1, .9, .2, .1], [.9, 1, .3, .2], [.2, .3, 1, .4], [.1, .2, .4, 1]])
-    >>> spending_order(pair_worth(u), [0, 1, 2, 3])
-    [0, 3, 2, 1]
-    """
-    members = np.sort(np.asarray(selected))
-    w = np.array(worth[np.ix_(members, members)], dtype=np.float64)
-    np.fill_diagonal(w, -np.inf)
-    tolerance = TIE * np.abs(w[np.isfinite(w)]).max()
-    order = list(divmod(first_best(w.ravel(), tolerance), len(w)))
-    together = w[:, order].sum(axis=1)  # (k,) worth with those taken; -inf for these themselves
-    while len(order) < len(members):
-        order.append(first_best(together, tolerance * len(order)))
-        together += w[:, order[-1]]
-    return members[order].tolist()
-
-
-def objective_totals(worth: FloatArray, order: Sequence[int]) -> FloatArray:
-    """What the first m labels are worth: m times the objective of the set they stand for.
-
-        h(m) = m·f(S_m) = 2/(m-1) · Σ w_ij over the pairs of S_m
-
-    The product, not f itself, because f is a mean over the set: it says how good a label of the
-    set is, and m of them are bought.
-
-    Args:
-        worth: (N, N), see `aepo.pair_worth`.
-        order: k candidates, see `spending_order`.
-
-    Returns:
-        (k - 1,) totals for m = 2, ..., k labels, in the units of the similarity.
-    """
-    pairs = np.tril(worth[np.ix_(order, order)], -1).sum(axis=1).cumsum()
-    return 2 * pairs[1:] / np.arange(1, len(order))
-
-
-def coverage_totals(
-    similarity: npt.NDArray[np.floating],
-    order: Sequence[int],
-    counts: npt.NDArray[np.integer] | None = None,
-) -> FloatArray:
-    """What the first m labels are worth: how well they cover all samples (facility location).
-
-        h(m) = Σ_i c_i · max over j∈S_m of u_ij / Σ_i c_i
-
-    A prompt without labels is covered by nothing, which counts 0: every prompt gets its pair
-    before any gets many.
-
-    Args:
-        similarity: (N, N), see `aepo.pair_worth`.
-        order: k candidates, see `spending_order`.
-        counts: (N,) c; None if all once.
-
-    Returns:
-        (k - 1,) totals for m = 2, ..., k labels, in the units of the similarity; ascending.
-    """
-    nearest = np.maximum.accumulate(np.asarray(similarity)[:, order], axis=1)[:, 1:]
-    return np.average(nearest, axis=0, weights=counts)
 
 
 def allocate(totals: Sequence[FloatArray], budget: int) -> IndexArray:
@@ -192,3 +115,58 @@ def _improved(worth: FloatArray, labels: IndexArray, budget: int) -> IndexArray:
         for move in (first, second):
             if who[move] >= 0:
                 labels[who[move]] += steps[move]
+
+
+def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.DataFrame:
+    """The responses to label: whole prompts, in the order drawn from `seed`, or by their gain.
+
+    With a column `gain`, `allocate` says how many labels each prompt gets; they go to its first
+    ranks. Either way no more than `labels` responses are returned.
+    """
+    if selections.is_empty():
+        return selections
+    if "gain" in selections.columns:
+        return _by_gain(selections, labels)
+    groups = selections.partition_by("prompt_id", as_dict=True, maintain_order=True)
+    draws = {key: rng_for(seed, "annotation", str(key[0])).random() for key in groups}
+    bought, left = [], labels
+    for key in sorted(groups, key=lambda key: (draws[key], key)):
+        if groups[key].height > left:
+            break
+        left -= groups[key].height
+        bought.append(groups[key].sort("rank"))
+    if not bought:
+        raise ConfigError(
+            f"{labels} labels cannot pay for one prompt: {groups[key].height} of its responses "
+            "are selected and each costs one. Raise the budget or lower `selection.k`."
+        )
+    return pl.concat(bought)
+
+
+def _by_gain(selections: pl.DataFrame, labels: int) -> pl.DataFrame:
+    prompts = (
+        selections.sort("rank", maintain_order=True)
+        .group_by("prompt_id", maintain_order=True)
+        .agg("gain")
+    )
+    totals = [gains.to_numpy().cumsum()[1:] for gains in prompts["gain"]]
+    if labels < 2:
+        raise ConfigError(f"{labels} labels cannot pay for a pair. Raise the budget to at least 2.")
+    share = prompts.select("prompt_id").with_columns(labels=pl.Series(allocate(totals, labels)))
+    kept = selections.join(share, "prompt_id", maintain_order="left")
+    kept = kept.filter(pl.col("rank") < pl.col("labels")).drop("labels")
+    if kept.is_empty():
+        raise ConfigError(
+            "No label adds anything by `selection.allocation`. Set it to 'coverage' or 'fixed', or "
+            "raise `generation.n`."
+        )
+    return kept
+
+
+def check_budget(budget: int, k: int) -> None:
+    """Refuse a budget that cannot pay for one prompt."""
+    if budget < k:
+        raise ConfigError(
+            f"budget is {budget}: it cannot pay for the {k} labels of one prompt. Set `budget` to "
+            f"at least {k}, or use flow `spa`, which needs only labels you have."
+        )
