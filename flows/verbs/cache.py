@@ -1,8 +1,9 @@
 """`cache`: ls, explain, verify, rm, gc."""
 
-import argparse
 import time
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -13,13 +14,9 @@ from prefopt_core.store import maintenance
 from prefopt_core.store.store import Store
 
 
-def cache(arguments: argparse.Namespace) -> None:
-    """Do one of the actions."""
-    actions = {"ls": _ls, "explain": _explain, "verify": _verify, "rm": _rm, "gc": _gc}
-    actions[arguments.action](Store.open(), arguments)
-
-
-def _ls(store: Store, arguments: argparse.Namespace) -> None:
+def ls() -> None:
+    """Print what the store holds, by stage, and what was bought."""
+    store = Store.open()
     table = Table("stage", "results", "rows", "MB", "seconds to compute", title=str(store.root))
     for held in maintenance.holdings(store):
         table.add_row(
@@ -41,8 +38,10 @@ def _ls(store: Store, arguments: argparse.Namespace) -> None:
         )
 
 
-def _explain(store: Store, arguments: argparse.Namespace) -> None:
-    manifest = maintenance.find(store, arguments.artifact)[0]
+def explain(artifact: Annotated[str, Parameter(help="the start of a digest or key")], /) -> None:
+    """Print an artifact's manifest, when it was made, and whether it is intact."""
+    store = Store.open()
+    manifest = maintenance.find(store, artifact)[0]
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created))
     Console().print_json(manifest.model_dump_json(exclude={"format"}))
     print(
@@ -51,20 +50,25 @@ def _explain(store: Store, arguments: argparse.Namespace) -> None:
     )
 
 
-def _verify(store: Store, arguments: argparse.Namespace) -> None:
-    checked = list(maintenance.verify(store))
+def verify() -> None:
+    """Compare every object with its digest; fails if one is damaged."""
+    checked = list(maintenance.verify(Store.open()))
     problems = [f"{m.stage} {m.key[:12]}: {problem}" for m, problem in checked if problem]
     print(*problems, f"{len(checked) - len(problems)} of {len(checked)} results intact", sep="\n")
     if problems:
         raise StoreError("Damaged results are computed again by the next run that needs them.")
 
 
-def _rm(store: Store, arguments: argparse.Namespace) -> None:
-    removed = maintenance.remove(store, arguments.stage)
+def rm(
+    stage: Annotated[str, Parameter(help="a stage, or the start of a digest or key")], /
+) -> None:
+    """Forget results, so that they are computed again."""
+    removed = maintenance.remove(Store.open(), stage)
     print(f"{len(removed)} results forgotten; `prefopt cache gc` frees their space. Labels stay.")
 
 
-def _gc(store: Store, arguments: argparse.Namespace) -> None:
-    count, size = maintenance.collect(store, dry_run=arguments.dry_run)
-    verb = "would be freed" if arguments.dry_run else "freed"
+def gc(*, dry_run: Annotated[bool, Parameter(help="only say what would be freed")] = False) -> None:
+    """Delete what nothing refers to."""
+    count, size = maintenance.collect(Store.open(), dry_run=dry_run)
+    verb = "would be freed" if dry_run else "freed"
     print(f"{count} files and folders, {size / 1e6:,.1f} MB {verb}; labels and results stay")

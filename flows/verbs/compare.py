@@ -1,17 +1,17 @@
 """`compare`: several ways of spending the same labels, over several seeds."""
 
-import argparse
 import logging
 import os
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from flows.server import prefect_server
+from flows.verbs.options import NoServer, Quiet, Whole
 from flows.verbs.run import changes_of
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import Part, Picture, in_markdown, parts_of, with_files
@@ -19,35 +19,61 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.store.stage import Outcome
 from prefopt_core.store.store import Store
 
+Preset = Annotated[str, Parameter(help="YAML file with base, arms and baseline; see presets/")]
+Changes = Annotated[str, Parameter(help="settings of every arm that has none itself, as budget=64")]
+Seeds = Annotated[Whole | None, Parameter(help="runs of every arm", metavar="N", show_default="10")]
+FirstSeed = Annotated[
+    Whole | None, Parameter(help="the first of them", metavar="SEED", show_default="0")
+]
+Workers = Annotated[Whole, Parameter(help="seeds run at once", metavar="N")]
+Plan = Annotated[bool, Parameter(help="show which runs the store holds")]
+Out = Annotated[Path | None, Parameter(help="write .md, .png and .csv", metavar="FOLDER")]
 
-def compare(arguments: argparse.Namespace) -> None:
+
+def compare(
+    preset: Preset,
+    /,
+    *changes: Changes,
+    seeds: Seeds = None,
+    first_seed: FirstSeed = None,
+    workers: Workers = 1,
+    plan: Plan = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    no_server: NoServer = False,
+) -> None:
     """Run what the store does not hold yet, and print what it came to."""
-    seeds = {"seeds": arguments.seeds, "first_seed": arguments.first_seed}
-    if arguments.workers < 1:
-        raise ConfigError(f"--workers is {arguments.workers}: it takes one at least.")
-    given = {name: value for name, value in seeds.items() if value is not None}
-    comparison = load_comparison(arguments.preset, changes_of(arguments.changes), **given)
+    if workers < 1:
+        raise ConfigError(f"--workers is {workers}: it takes one at least.")
+    over = {"seeds": seeds, "first_seed": first_seed}
+    given = {name: value for name, value in over.items() if value is not None}
+    comparison = load_comparison(preset, changes_of(changes), **given)
     console = Console()
-    if arguments.plan:
+    if plan:
         return _plan(comparison, console)
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    quiet = Console(quiet=True) if arguments.quiet else console
-    with nullcontext() if arguments.no_server else prefect_server() as url:
-        if url:
-            quiet.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
-        compared = _run(comparison, quiet, arguments.workers, in_prefect=not arguments.no_server)
+    progress = Console(quiet=True) if quiet else console
+    compared = (_run if no_server else _run_in_prefect)(comparison, progress, workers)
     parts = parts_of(Store.open().read(compared.table), comparison)
     for part in parts:
         _print(part, console)
-    if arguments.out:
-        _write(arguments.out, parts, comparison, compared.table)
+    if out:
+        _write(out, parts, comparison, compared.table)
     console.print(f"report  {compared.report}", soft_wrap=True, highlight=False)
     return None
 
 
-def _run(comparison: Comparison, console: Console, workers: int, *, in_prefect: bool) -> Any:
+def _run_in_prefect(comparison: Comparison, console: Console, workers: int) -> Any:
+    with prefect_server() as url:
+        console.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
+        return _run(comparison, console, workers, in_prefect=True)
+
+
+def _run(
+    comparison: Comparison, console: Console, workers: int, *, in_prefect: bool = False
+) -> Any:
     from flows import comparison as flows_comparison
     from tasks.stage import Session, session
 

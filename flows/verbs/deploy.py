@@ -1,6 +1,5 @@
 """`deploy`: publish the runs of prefect.yaml to a Prefect server."""
 
-import argparse
 import subprocess
 import sys
 from datetime import timedelta
@@ -14,7 +13,7 @@ ZOMBIES = "prefopt: a run without a heartbeat has crashed"
 _SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s, as set in prefect.yaml
 
 
-def deploy(arguments: argparse.Namespace) -> None:
+def deploy() -> None:
     """Make the work pool and the watch for dead runs, then deploy what prefect.yaml lists."""
     if not Path("prefect.yaml").is_file():
         raise PrefoptError("There is no prefect.yaml here. Run this where yours lies.")

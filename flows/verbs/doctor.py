@@ -1,6 +1,5 @@
 """`doctor`: what works on this machine, and what mends the rest."""
 
-import argparse
 import json
 import os
 import urllib.request
@@ -18,7 +17,7 @@ from prefopt_core.ground.errors import PrefoptError
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
 
 
-def doctor(arguments: argparse.Namespace) -> None:
+def doctor() -> None:
     """Print all checks; fails if the quickstart cannot run."""
     console = Console()
     checks = [*examine(), *guarded("Prefect", prefect_server)]

@@ -1,7 +1,8 @@
 """`list`: what a config can name, with the settings of each."""
 
-import argparse
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.embedding import EMBEDDERS
@@ -32,9 +33,13 @@ KINDS: dict[str, Registry[Any]] = {
 }
 
 
-def list_names(arguments: argparse.Namespace) -> None:
+def list_names(
+    kind: Annotated[
+        str | None, Parameter(help="strategies, annotators, …; all kinds if left out")
+    ] = None,
+    /,
+) -> None:
     """Print one kind, or all."""
-    kind = arguments.kind
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"There is no kind {kind!r}.{did_you_mean(kind, KINDS)}")
     for name in [kind] if kind else KINDS:

@@ -1,15 +1,17 @@
 """`pool`: which prompts of a large file deserve labels, in one command."""
 
-import argparse
 import json
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+from cyclopts import Parameter
 from rich.console import Console
 
 from flows.console import ConsoleObserver
 from flows.pool import SHARD_SIZE, deserving
+from flows.verbs.options import Output, Seed, Whole
 from flows.verbs.select import WRITERS, require_writer, write
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.ground.errors import ConfigError
@@ -29,55 +31,92 @@ from tasks.stage import Session, session
 MEASURED = 100_000  # rows of the pool that coverage is measured on, at most
 SHOWN = 20  # strata that are told apart in print, at most
 
+File = Annotated[
+    Path, Parameter(help=".csv, .jsonl or .parquet of prompts; of --vectors, .parquet")
+]
+Count = Annotated[Whole, Parameter(help="how many to choose")]
+Strategy = Annotated[str, Parameter(help="see `prefopt list pool-strategies`")]
+Embedder = Annotated[str, Parameter(help="see `prefopt list embedders`")]
+Column = Annotated[
+    str | None, Parameter(help="the column with prompts", show_default="prompt or instruction")
+]
+Vectors = Annotated[
+    str | None, Parameter(help="a column of embeddings; else embed", metavar="COLUMN")
+]
+Strata = Annotated[
+    str | None, Parameter(help="a column; every value gets its share", metavar="COLUMN")
+]
+Rule = Annotated[str, Parameter(help="shares: proportional, square_root or equal")]
+Cosine = Annotated[
+    float,
+    Parameter(
+        help="from which one prompt stands for another of its stratum; 1: none", metavar="COSINE"
+    ),
+]
 
-def pool(arguments: argparse.Namespace) -> None:
+
+def pool(
+    file: File,
+    /,
+    *,
+    count: Count,
+    strategy: Strategy = "facility_location",
+    column: Column = None,
+    vectors: Vectors = None,
+    strata: Strata = None,
+    rule: Rule = "proportional",
+    near_duplicates: Cosine = 0.95,
+    embedder: Embedder = "sentence-transformers",
+    seed: Seed = 0,
+    output: Output = None,
+) -> None:
     """Embed prompts or read embeddings, choose, write the chosen rows and what they cover."""
-    output = arguments.output or Path(f"{arguments.file.stem}.chosen.csv")
+    output = output or Path(f"{file.stem}.chosen.csv")
     require_writer(output)
-    if output.resolve() == arguments.file.resolve():
+    if output.resolve() == file.resolve():
         raise ConfigError(f"--output {output} would replace the pool. Give it another name.")
-    apart = arguments.near_duplicates
     config = PoolConfig(
-        strategy=arguments.strategy,
-        count=arguments.count,
-        near_duplicates=None if apart == 1 else apart,
-        rule=arguments.rule,
-        embedding=EmbeddingConfig(embedder=arguments.embedder),
+        strategy=strategy,
+        count=count,
+        near_duplicates=None if near_duplicates == 1 else near_duplicates,
+        rule=rule,
+        embedding=EmbeddingConfig(embedder=embedder),
     )
     console, store = Console(), Store.open()
     with ConsoleObserver(console) as observer, session(Session(observer=observer)):
-        choices, index, table = (_of_vectors if arguments.vectors else _of_prompts)(
-            arguments, config, output
+        choices, index, table = (
+            _of_vectors(file, vectors, strata, config, seed, output)
+            if vectors
+            else _of_prompts(file, column, strata, config, seed)
         )
     chosen = store.read(choices).sort("rank")
-    rows = _rows(chosen, table) if arguments.vectors else _prompts(_rows(chosen, table))
+    rows = _rows(chosen, table) if vectors else _prompts(_rows(chosen, table))
     write(output, lambda path: WRITERS[output.suffix](_flat(rows, output), path))
     points = open_index(store.open_model(index))
-    what = "rows" if arguments.vectors else "distinct prompts"
+    what = "rows" if vectors else "distinct prompts"
     lines = [f"{len(rows):,} of {len(points):,} {what} in {output}", ""]
-    lines += [*_figures(points, chosen, arguments.seed), *_proofs(chosen)]
+    lines += [*_figures(points, chosen, seed), *_proofs(chosen)]
     # no markup: a stratum may be called [b]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _of_prompts(
-    arguments: argparse.Namespace, config: PoolConfig, output: Path
+    file: Path, column: str | None, strata: str | None, config: PoolConfig, seed: int
 ) -> tuple[Artifact, Model, pl.LazyFrame]:
     params = {
-        "path": str(arguments.file),
-        "column": arguments.column,
-        "stratum": arguments.strata,
+        "path": str(file),
+        "column": column,
+        "stratum": strata,
         "repeats": "drop",  # among so many, some are the same
     }
-    prompts = load_prompts(PromptsConfig(params=params, shard_size=SHARD_SIZE), arguments.seed)
-    choices, index = deserving(prompts, config, arguments.seed)
+    prompts = load_prompts(PromptsConfig(params=params, shard_size=SHARD_SIZE), seed)
+    choices, index = deserving(prompts, config, seed)
     return choices, index, Store.open().scan(prompts)
 
 
 def _of_vectors(
-    arguments: argparse.Namespace, config: PoolConfig, output: Path
+    path: Path, column: str, strata: str | None, config: PoolConfig, seed: int, output: Path
 ) -> tuple[Artifact, Model, pl.LazyFrame]:
-    path, column, strata = arguments.file, arguments.vectors, arguments.strata
     vectors = VectorFile(path, column)
     require_count(config.count, vectors.rows)  # what is wrong is told before the work, not after
     if strata:
@@ -90,8 +129,8 @@ def _of_vectors(
             ".parquet."
         )
     file = VectorsConfig(path=str(path), column=column, strata=strata)
-    index = index_file(file, arguments.seed)
-    return choose_rows(file, index, config, arguments.seed), index, others
+    index = index_file(file, seed)
+    return choose_rows(file, index, config, seed), index, others
 
 
 def _rows(chosen: pl.DataFrame, table: pl.LazyFrame) -> pl.DataFrame:

@@ -1,20 +1,21 @@
 """`run`, `plan` and `ui`: from a config to a flow."""
 
-import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
 import yaml
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
 from flows.server import own_server, prefect_server
+from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.experiments.flows import FLOWS, Experiment
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
@@ -23,20 +24,31 @@ from prefopt_core.reports.advice import advise
 from prefopt_core.reports.run import note, table_of_rounds, verdict
 from prefopt_core.store.store import Store
 
+Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
+Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
+Refresh = Annotated[tuple[str, ...], Parameter(help="compute it again", metavar="STAGE")]
 
-def run(arguments: argparse.Namespace) -> None:
+
+def run(
+    config: Config,
+    /,
+    *changes: Changes,
+    refresh: Refresh = (),
+    quiet: Quiet = False,
+    no_server: NoServer = False,
+) -> None:
     """Run a flow and print what it came to."""
-    flow, config = load_run(arguments.config, changes_of(arguments.changes))
+    flow, experiment = load_run(config, changes_of(changes))
     console = Console()
-    quiet = Console(quiet=True) if arguments.quiet else console
+    progress = Console(quiet=True) if quiet else console
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     started = time.monotonic()
-    with nullcontext() if arguments.no_server else prefect_server() as url:
+    with nullcontext() if no_server else prefect_server() as url:
         if url:
-            quiet.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
-        result = _run_flow(flow, config, arguments, quiet)
+            progress.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
+        result = _run_flow(flow, experiment, refresh, progress, in_prefect=not no_server)
     figures = pl.concat([Store.open().read(table) for table in result.metrics])
     header, rows = table_of_rounds(figures)
     table = Table(*header, title=f"{flow}, {time.monotonic() - started:.0f} s")
@@ -58,27 +70,27 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _run_flow(
-    flow: str, config: Experiment, arguments: argparse.Namespace, console: Console
+    flow: str, experiment: Experiment, refresh: Refresh, console: Console, *, in_prefect: bool
 ) -> Any:
     from flows.console import ConsoleObserver
     from tasks.stage import Session, session
 
     function = _flow(flow)
-    call: Callable[..., Any] = function.fn if arguments.no_server else function
-    refresh = _refresh(arguments.refresh)
-    with ConsoleObserver(console) as observer, session(Session(refresh, observer)):
-        return call(config)
+    call: Callable[..., Any] = function if in_prefect else function.fn
+    again = _refresh(refresh)
+    with ConsoleObserver(console) as observer, session(Session(again, observer)):
+        return call(experiment)
 
 
-def plan(arguments: argparse.Namespace) -> None:
+def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     from tasks.stage import Planned, Session, session
 
-    flow, config = load_run(arguments.config, changes_of(arguments.changes))
+    flow, experiment = load_run(config, changes_of(changes))
     stages: list[Planned] = []
     function = _flow(flow)
-    with session(Session(refresh=_refresh(arguments.refresh), plan=stages)):
-        function.fn(config)
+    with session(Session(refresh=_refresh(refresh), plan=stages)):
+        function.fn(experiment)
     table = Table("stage", "", "why", "labels", title=f"plan of {flow}")
     for planned in stages:
         colour = "green" if planned.state == "hit" else "blue"
@@ -96,9 +108,9 @@ def plan(arguments: argparse.Namespace) -> None:
     )
 
 
-def ui(arguments: argparse.Namespace) -> None:
+def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) -> None:
     """Serve Prefect's pages until interrupted."""
-    with own_server(arguments.port) as url:
+    with own_server(port) as url:
         print(f"{url.removesuffix('/api')}  (stop with Ctrl-C)", flush=True)
         while True:
             time.sleep(3600)
@@ -108,7 +120,7 @@ def _flow(name: str) -> Any:
     return import_function(FLOWS[name][0])
 
 
-def _refresh(names: list[str]) -> frozenset[str]:
+def _refresh(names: Iterable[str]) -> frozenset[str]:
     from tasks.stage import STAGES
 
     for name in names:
@@ -117,7 +129,7 @@ def _refresh(names: list[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def changes_of(texts: list[str]) -> dict[str, Any]:
+def changes_of(texts: Iterable[str]) -> dict[str, Any]:
     """`setting=value` texts as settings and values."""
     changes = {}
     for text in texts:

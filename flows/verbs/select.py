@@ -1,13 +1,15 @@
 """`select`: which responses of a file are worth a label, in one command."""
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Literal
 
 import polars as pl
+from cyclopts import Parameter
 from rich.console import Console
 
 from flows.console import ConsoleObserver
+from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
@@ -30,20 +32,33 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 }
 
 
-def select(arguments: argparse.Namespace) -> None:
+def select(
+    file: Annotated[Path, Parameter(help=".csv, .jsonl or .parquet of candidates")],
+    /,
+    *,
+    k: Annotated[Whole, Parameter(help="responses per prompt")] = 2,
+    strategy: Annotated[str, Parameter(help="see `prefopt list strategies`")] = "aepo",
+    similarity: Annotated[str, Parameter(help="see `prefopt list similarities`")] = "cosine",
+    embedder: Annotated[str, Parameter(help="for the cosine")] = "sentence-transformers",
+    seed: Seed = 0,
+    empty: Annotated[
+        Literal["error", "drop", "keep"], Parameter(help="what to do with empty responses")
+    ] = "error",
+    output: Output = None,
+) -> None:
     """Read candidates, embed them, select, write the chosen rows and a page on the choice."""
-    output = arguments.output or Path(f"{arguments.file.stem}.selected.csv")
+    output = output or Path(f"{file.stem}.selected.csv")
     require_writer(output)
-    path, seed = str(arguments.file), arguments.seed
-    file = GenerationConfig(generator="file", params={"path": path, "empty": arguments.empty})
-    similarity = SimilarityConfig(measure=arguments.similarity)
-    selection = SelectionConfig(strategy=arguments.strategy, k=arguments.k, similarity=similarity)
-    embedding = EmbeddingConfig(embedder=arguments.embedder)
+    path = str(file)
+    given = GenerationConfig(generator="file", params={"path": path, "empty": empty})
+    measure = SimilarityConfig(measure=similarity)
+    selection = SelectionConfig(strategy=strategy, k=k, similarity=measure)
+    embedding = EmbeddingConfig(embedder=embedder)
     console = Console()
     with ConsoleObserver(console) as observer, session(Session(observer=observer)):
         prompts = load_prompts(PromptsConfig(params={"path": path}), seed)
-        candidates = generate_candidates(prompts, None, file, seed)
-        compared = similarity.measure == "cosine"
+        candidates = generate_candidates(prompts, None, given, seed)
+        compared = similarity == "cosine"
         embeddings = embed_candidates(candidates, embedding) if compared else None
         selected = select_responses(candidates, embeddings, selection, seed)
     read = Store.open().read
@@ -51,7 +66,7 @@ def select(arguments: argparse.Namespace) -> None:
     chosen = Chosen(read(selected), read(candidates), vectors, read(prompts))
     rows = _readable(chosen.selections, chosen.candidates, chosen.prompts)
     page = output.with_suffix(".html")
-    title = f"{selection.strategy}, k = {selection.k}: {arguments.file.name}"
+    title = f"{selection.strategy}, k = {selection.k}: {file.name}"
     write(output, lambda path: WRITERS[output.suffix](rows, path))
     write(page, lambda path: path.write_text(selection_report(chosen, title), encoding="utf-8"))
     console.print(

@@ -1,12 +1,14 @@
 """`show` and `export`: artifacts for people, preferences for trainers, models for all."""
 
-import argparse
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import polars as pl
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from flows.verbs.options import Whole
 from prefopt_core.export.model import export_model
 from prefopt_core.export.preferences import export_preferences
 from prefopt_core.ground.errors import StoreError
@@ -18,17 +20,24 @@ from prefopt_core.store.maintenance import find
 from prefopt_core.store.store import Store
 
 
-def show(arguments: argparse.Namespace) -> None:
+def show(
+    artifact: Annotated[
+        str, Parameter(help="a table's name (its newest), or the start of a digest")
+    ],
+    /,
+    *,
+    rows: Annotated[Whole, Parameter(help="how many to show")] = 10,
+) -> None:
     """Print the first rows of a table, or the files of a model."""
     store, console = Store.open(), Console()
-    manifest = find(store, arguments.artifact)[0]
+    manifest = find(store, artifact)[0]
     output = manifest.output
     if not isinstance(output, Artifact):
         table = Table("file", "bytes", "sha256", title=str(store.model_path(output)))
         for file in output.files:
             table.add_row(file.name, f"{file.size:,}", file.sha256[:12])
         return console.print(table)
-    frame = store.scan(output).head(arguments.rows).collect()
+    frame = store.scan(output).head(rows).collect()
     table = Table(
         *frame.columns,
         title=f"{output.table} {output.digest[:12]}, by stage {manifest.stage}",
@@ -54,19 +63,32 @@ def _cell(name: str, value: Any) -> str:
     return shortened(str(value), 80)
 
 
-def export(arguments: argparse.Namespace) -> None:
+def export(
+    folder: Annotated[Path, Parameter(help="where to write it")],
+    /,
+    *,
+    artifact: Annotated[
+        str | None,
+        Parameter(
+            help="a stage or digest, or `train` for the newest policy, whose adapters are merged",
+            show_default="all pairs that the last run learned from",
+        ),
+    ] = None,
+    format: Annotated[Literal["parquet", "jsonl"], Parameter(help="of preferences")] = "parquet",
+    text: Annotated[
+        bool, Parameter(help="plain texts instead of messages, for base models")
+    ] = False,
+) -> None:
     """Write the pairs of the last run, or those named, for `datasets` and TRL; or a model."""
     store = Store.open()
-    named = find(store, arguments.artifact)[0].output if arguments.artifact else None
+    named = find(store, artifact)[0].output if artifact else None
     if isinstance(named, Model):
-        print(f"model in {export_model(store.open_model(named), arguments.folder)}")
+        print(f"model in {export_model(store.open_model(named), folder)}")
         return
-    chosen = [_preferences(named, arguments.artifact)] if named else latest_preferences(store)
+    chosen = [_preferences(named, artifact)] if named and artifact else latest_preferences(store)
     pairs = pl.concat([store.read(table) for table in chosen], how="diagonal")
-    path = export_preferences(pairs, arguments.folder, arguments.format, as_text=arguments.text)
-    print(
-        f"{pairs.height} pairs in {path}; datasets.load_dataset({str(arguments.folder)!r}) reads it"
-    )
+    path = export_preferences(pairs, folder, format, as_text=text)
+    print(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
 
 
 def _preferences(output: Artifact, name: str) -> Artifact:

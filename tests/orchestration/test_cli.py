@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -32,22 +30,6 @@ def finished(_finished, store):
     """A store in which the run of `config` has finished."""
     shutil.copytree(_finished, store.root)
     return store
-
-
-def test_help_waits_for_no_heavy_library(tools):
-    code = """
-import sys
-from flows.cli import main
-try:
-    main(["--help"])
-except SystemExit as end:
-    assert end.code == 0
-assert not {"torch", "prefect", "polars", "numpy", "pydantic", "rich"} & set(sys.modules)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tools.repository, check=True, capture_output=True
-    )
-    assert b"align" in done.stdout.lower()
 
 
 @pytest.mark.slow
