@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks.quality_budgets import Purchase
-from benchmarks.quality_measures import LABELS, SETS
+from benchmarks.quality.budgets import Purchase
+from benchmarks.quality.measures import LABELS, SETS
 from prefopt_core.statistics import bootstrap_interval
 
 FloatArray = npt.NDArray[np.float64]

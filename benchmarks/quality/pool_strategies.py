@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks.quality_pools import Pool as Recorded
-from benchmarks.quality_tables import markdown
+from benchmarks.quality.recorded_pools import Pool as Recorded
+from benchmarks.quality.tables import markdown
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.choose import choose
 from prefopt_core.pool.coverage import coverage

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.quality_budgets import Purchase, labels_by, purchases
-from benchmarks.quality_measures import (
+from benchmarks.quality.budgets import Purchase, labels_by, purchases
+from benchmarks.quality.measures import (
     METHODS,
     length_correlation,
     length_slope,
     measure,
     repeat_agreement,
 )
-from benchmarks.quality_plots import plot_budgets, plot_labels, plot_sets
-from benchmarks.quality_pools import FILES, Pool, judged_twice, load, with_choice
-from benchmarks.quality_rows import COUNTS, row_table
-from benchmarks.quality_tables import (
+from benchmarks.quality.plots import plot_budgets, plot_labels, plot_sets
+from benchmarks.quality.pool_strategies import COUNTS, row_table
+from benchmarks.quality.recorded_pools import FILES, Pool, judged_twice, load, with_choice
+from benchmarks.quality.tables import (
     all_labels,
     budget_table,
     by_prompt,

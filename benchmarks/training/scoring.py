@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.speed_timing import Row, Time, faster, figure
-from benchmarks.training_pairs import World
+from benchmarks.timing import Row, Time, faster, figure
+from benchmarks.training.pairs import World
 from prefopt_core.models import load_model
 from prefopt_core.scoring import transformers_local
 

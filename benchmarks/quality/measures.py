@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from benchmarks.quality_pools import Pool, Prompt
+from benchmarks.quality.recorded_pools import Pool, Prompt
 from prefopt_core.pairing.best_against_worst import pair
 from prefopt_core.randomness import rng_for
 from prefopt_core.selection import STRATEGIES

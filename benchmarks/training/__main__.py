@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks import training_grid, training_scoring, training_steps
-from benchmarks.speed_timing import Row, table, threads
-from benchmarks.training_pairs import World, help_desk, larger
+from benchmarks.timing import Row, table, threads
+from benchmarks.training import grid, scoring, steps
+from benchmarks.training.pairs import World, help_desk, larger
 
 QUICK = "QUICK: fewer steps, rounds and arms.\n\n"
 
@@ -52,16 +52,16 @@ def _say(file: Path | None, text: str) -> None:
 
 
 def _sections(folder: Path, quick: bool, only: str | None) -> Iterator[tuple[str, list[Row]]]:
-    steps, pairs, sequences, rounds = (4, 4, 128, 1) if quick else (10, 8, 1024, 3)
+    length, batch, sequences, rounds = (4, 4, 128, 1) if quick else (10, 8, 1024, 3)
     for world in _worlds(folder) if only != "grid" else ():
         if only != "scoring":
-            rows = training_steps.compare(world, steps, pairs, rounds)
+            rows = steps.compare(world, length, batch, rounds)
             yield f"A training step: {world.name}", rows
         if only != "steps":
-            rows = training_scoring.compare(world, sequences, rounds)
+            rows = scoring.compare(world, sequences, rounds)
             yield f"Scoring: {world.name}", rows
     if only in (None, "grid"):
-        yield "A comparison", training_grid.section(folder / "grid", quick)
+        yield "A comparison", grid.section(folder / "grid", quick)
 
 
 def _worlds(folder: Path) -> Iterator[World]:

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.speed_data import D, pool
-from benchmarks.speed_timing import Time, once
+from benchmarks.speed.embeddings import D, pool
+from benchmarks.timing import Time, once
 from prefopt_core.pool import Pool, coreset, facility_location
 from prefopt_core.pool.lists import nearest_lists
 from prefopt_core.pool.near_duplicates import leaders

@@ -1,6 +1,6 @@
 """What it saves that the samples of a prompt share the reading of it, and what a static cache does.
 
-    python -m benchmarks.generation_shared
+    python -m benchmarks.generation.shared_reading
 
 Prints docs/generation.md's table: CPU seconds of one thread, the least of three, ways in turn.
 """
@@ -14,7 +14,7 @@ from unittest.mock import patch
 import torch
 from transformers import GenerationConfig
 
-from benchmarks.generation_models import model_at
+from benchmarks.generation.models import model_at
 from prefopt_core.generation import Prompt, Response, decoding
 from prefopt_core.generation.transformers_local import generate
 from prefopt_core.helpdesk.prompts import prompts

@@ -10,10 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import benchmarks.speed_pool as pools
-from benchmarks import growth, speed_million, speed_parquet, speed_prompts, speed_sets
-from benchmarks.growth_pool import Steps, mapped, measure
-from benchmarks.speed_timing import Row, table, threads
+from benchmarks.speed import growth, million_rows, pairs, parquet_to_parquet, pools, sets
+from benchmarks.speed.pool_steps import Steps, mapped, measure
+from benchmarks.timing import Row, table, threads
 
 QUICK = "QUICK: smaller sizes than the targets are meant for; small pools miss some of them.\n\n"
 
@@ -65,9 +64,9 @@ def load() -> str:
 
 def sections(quick: bool, workers: int) -> Iterator[tuple[str, list[Row]]]:
     """Measure one section after the other."""
-    yield "Pairs: k = 2", speed_prompts.section(quick)
-    yield "Sets: k = 3…8", speed_sets.section(quick)
-    yield "Parquet to Parquet", speed_parquet.section(quick)
+    yield "Pairs: k = 2", pairs.section(quick)
+    yield "Sets: k = 3…8", sets.section(quick)
+    yield "Parquet to Parquet", parquet_to_parquet.section(quick)
     yield "Pools in memory", pools.section(quick, workers)
 
 
@@ -79,7 +78,7 @@ def pool_growth(quick: bool, large: bool, workers: int) -> tuple[list[Row], Sequ
         with mapped(n) as vectors, threads(workers):
             found = measure(vectors, graph=n <= 10**6)
             if n == 10**6:
-                rows = speed_million.compare(found)
+                rows = million_rows.compare(found)
             measured.append(found)
             found.graph = found.leader_of = None
     return rows, measured

@@ -3,10 +3,19 @@
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import speed_rivals as rivals
-from benchmarks.growth_pool import COUNT, DUPLICATES, GRAPH, LISTS, LOCATION, THRESHOLD, K, Steps
-from benchmarks.speed_pool import kept, recall
-from benchmarks.speed_timing import Job, Row, Time, faster, figure, once, race
+from benchmarks.speed import rivals
+from benchmarks.speed.pool_steps import (
+    COUNT,
+    DUPLICATES,
+    GRAPH,
+    LISTS,
+    LOCATION,
+    THRESHOLD,
+    K,
+    Steps,
+)
+from benchmarks.speed.pools import kept, recall
+from benchmarks.timing import Job, Row, Time, faster, figure, once, race
 from prefopt_core.pool.coverage import coverage
 from prefopt_core.pool.facility_location import Sparse, greedy
 from prefopt_core.pool.points import IndexArray
@@ -16,7 +25,7 @@ TRUE = 300  # queries compared with all rows, for the recall
 
 
 def compare(steps: Steps) -> list[Row]:
-    """Compare what `growth_pool.measure` did with FAISS and with the graph of all rows."""
+    """Compare what `pool_steps.measure` did with FAISS and with the graph of all rows."""
     full, whole = _full(steps)
     n, ours = len(steps.pool), steps.times
     rows = [*_faiss(steps)]

@@ -11,11 +11,11 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import yaml
 
-from benchmarks.speed_timing import Row, Time, faster, figure
+from benchmarks.timing import Row, Time, faster, figure
 from prefopt_core.presets import Cell, load_comparison
 from prefopt_core.store import Store
 
-PRESET = Path(__file__).parents[1] / "presets" / "tiny.yaml"
+PRESET = Path(__file__).parents[2] / "presets" / "tiny.yaml"
 ARMS: dict[str, dict[str, object]] = {
     "random": {"selection.strategy": "random"},
     "aepo": {"selection.strategy": "aepo"},

@@ -29,8 +29,8 @@ import polars as pl
 import torch
 import transformers
 
-from benchmarks.generation_models import model_at
-from benchmarks.generation_rivals import Asked, Call, continuous, plain, trl
+from benchmarks.generation.models import model_at
+from benchmarks.generation.rivals import Asked, Call, continuous, plain, trl
 from prefopt_core import models
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import GenerationConfig
@@ -44,7 +44,7 @@ from prefopt_core.tables import in_shards
 from prefopt_core.tokens import load_tokenizer, prompt_ids
 from tasks.generation import generate_candidates
 
-BARE = Path(__file__).with_name("generation_bare.py")
+BARE = Path(__file__).with_name("vllm_alone.py")
 WAYS = {
     "vllm": "ours, vllm",
     "transformers": "ours, transformers",

@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import speed_rivals as rivals
-from benchmarks.growth_pool import COUNT, THRESHOLD, K
-from benchmarks.speed_data import D, pool
-from benchmarks.speed_timing import (
+from benchmarks.speed import rivals
+from benchmarks.speed.embeddings import D, pool
+from benchmarks.speed.pool_steps import COUNT, THRESHOLD, K
+from benchmarks.timing import (
     Job,
     Kept,
     Row,

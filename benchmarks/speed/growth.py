@@ -14,12 +14,12 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from benchmarks import growth_pool as steps
-from benchmarks.speed_data import prompts
-from benchmarks.speed_parquet import SHARD, fill, run
-from benchmarks.speed_prompts import bare, batched
-from benchmarks.speed_published import cosines, published
-from benchmarks.speed_timing import Job, race, shown, threads
+from benchmarks.speed import pool_steps as steps
+from benchmarks.speed.embeddings import prompts
+from benchmarks.speed.pairs import bare, batched
+from benchmarks.speed.parquet_to_parquet import SHARD, fill, run
+from benchmarks.speed.published import cosines, published
+from benchmarks.timing import Job, race, shown, threads
 from prefopt_core.selection.aepo import aepo
 from prefopt_core.store import Store
 
