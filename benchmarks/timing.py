@@ -1,20 +1,33 @@
-"""Time jobs against each other in one run, and say whether a goal was reached.
+"""Time jobs against each other in one run.
 
-The jobs of a race take turns, so that what else the machine does slows all of them alike. Only
-the ratios mean something elsewhere.
+They take turns, so that what else the machine does slows all of them alike. Only the ratios mean
+something elsewhere.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from resource import RUSAGE_CHILDREN, getrusage
+from typing import Generic, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
-Verdict = Literal["", "yes", "**no**"]
+
+Clock = Callable[[], float]
+"""Seconds since some moment."""
+
+WALL: Clock = time.perf_counter
+CPU: Clock = time.process_time
+"""Of all threads of this process; a busy machine stretches it less than `WALL`."""
+
+
+def children_cpu() -> float:
+    """A clock: CPU seconds of the processes this one started, once they have ended."""
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass(frozen=True)
@@ -24,13 +37,11 @@ class Job:
     Attributes:
         call: What to do.
         units: How many times it does the thing that is compared, for example prompts.
-        rounds: How often it takes part, at most; None for always.
         warm: Whether to do it once before, untimed.
     """
 
     call: Callable[[], object]
     units: float = 1
-    rounds: int | None = None
     warm: bool = True
 
 
@@ -53,104 +64,42 @@ class Time:
     rounds: int
 
 
-@dataclass(frozen=True)
-class Row:
-    """One comparison: what we do, against what, and what was hoped for."""
-
-    what: str
-    against: str
-    ours: str
-    theirs: str
-    ratio: str
-    rounds: str
-    target: str = ""
-    reached: Verdict = ""
+def median(seconds: Sequence[float]) -> Time:
+    """The time that these rounds give."""
+    return Time(float(np.median(seconds)), len(seconds))
 
 
-HEADER = ("what", "against", "ours", "theirs", "ratio", "rounds", "target", "reached")
+def race(jobs: Mapping[str, Job], rounds: int, clock: Clock = WALL) -> dict[str, Time]:
+    """Run all jobs in turn, `rounds` times: the median of each."""
+    return {name: median(seconds) for name, seconds in laps(jobs, rounds, clock).items()}
 
 
-def race(jobs: dict[str, Job], rounds: int) -> dict[str, Time]:
-    """Run all jobs in turn, `rounds` times."""
-    taken: dict[str, list[float]] = {name: [] for name in jobs}
+def laps(jobs: Mapping[str, Job], rounds: int, clock: Clock = WALL) -> dict[str, list[float]]:
+    """Run all jobs in turn: seconds per unit of every round."""
     for job in jobs.values():
         if job.warm:
             job.call()
-    for turn in range(rounds):
-        for name, job in jobs.items():
-            if job.rounds is None or turn < job.rounds:
-                start = time.perf_counter()
-                job.call()
-                taken[name].append((time.perf_counter() - start) / job.units)
-    return {name: Time(float(np.median(times)), len(times)) for name, times in taken.items()}
+
+    def seconds(job: Job) -> float:
+        return once(job.call, clock)[1].seconds / job.units
+
+    return in_turn({name: lambda job=job: seconds(job) for name, job in jobs.items()}, rounds)
 
 
-def once(call: Callable[[], T]) -> tuple[T, Time]:
-    """What a long job returns, and the time of its only round."""
-    start = time.perf_counter()
+def in_turn(ways: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """What each returns, round by round, where each does its own timing."""
+    returned: dict[str, list[T]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            returned[name].append(way())
+    return returned
+
+
+def once(call: Callable[[], T], clock: Clock = WALL) -> tuple[T, Time]:
+    """What a call returns, and the time of its only round."""
+    start = clock()
     result = call()
-    return result, Time(time.perf_counter() - start, 1)
-
-
-def faster(what: str, against: str, ours: Time, theirs: Time, least: float | None = None) -> Row:
-    """How many times the speed of the other, and how many times were hoped for at least."""
-    ratio = theirs.seconds / ours.seconds
-    target = "" if least is None else f"≥ {least:g} ×"
-    met = least is None or ratio >= least
-    return _row(what, against, ours, theirs, f"{ratio:.3g} × faster", target, met)
-
-
-def costs(what: str, against: str, ours: Time, theirs: Time, most: float | None = None) -> Row:
-    """How many times the time of the other, and how many times were hoped for at most."""
-    ratio = ours.seconds / theirs.seconds
-    target = "" if most is None else f"≤ {most:g} ×"
-    met = most is None or ratio <= most
-    return _row(what, against, ours, theirs, f"{ratio:.3g} × its time", target, met)
-
-
-def _row(
-    what: str, against: str, ours: Time, theirs: Time, ratio: str, target: str, met: bool
-) -> Row:
-    rounds = " / ".join(dict.fromkeys([str(ours.rounds), str(theirs.rounds)]))
-    times = shown(ours.seconds), shown(theirs.seconds)
-    return Row(what, against, *times, ratio, rounds, target, verdict(met) if target else "")
-
-
-def figure(
-    what: str, ours: str, against: str = "", theirs: str = "", target: str = "", met: bool = True
-) -> Row:
-    """A comparison of something else than times."""
-    return Row(what, against, ours, theirs, "", "", target, verdict(met) if target else "")
-
-
-def missing(what: str, library: str, problem: str = "") -> Row:
-    """A comparison that could not be made."""
-    install = f"not measured: `pip install {library}`"
-    return Row(what, library, "–", "–", problem or install, "")
-
-
-def verdict(met: bool) -> Verdict:
-    """A failure must not be overlooked."""
-    return "yes" if met else "**no**"
-
-
-def shown(seconds: float) -> str:
-    """Three digits and a unit.
-
-    >>> shown(0.0123), shown(4.5e-6), shown(320)
-    ('12.3 ms', '4.5 µs', '320 s')
-    """
-    for size, unit in ((1.0, "s"), (1e-3, "ms")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown."""
-    cells = [[str(getattr(row, name)) for name in HEADER] for row in rows]
-    lines = (HEADER, ["---"] * len(HEADER), *cells)
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return result, Time(clock() - start, 1)
 
 
 @contextmanager

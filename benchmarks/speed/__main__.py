@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.comparisons import Row, table
 from benchmarks.speed import growth, million_rows, pairs, parquet_to_parquet, pools, sets
 from benchmarks.speed.pool_steps import Steps, mapped, measure
-from benchmarks.timing import Row, table, threads
+from benchmarks.timing import threads
 
 QUICK = "QUICK: smaller sizes than the targets are meant for; small pools miss some of them.\n\n"
 

@@ -14,12 +14,13 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from benchmarks.printing import duration
 from benchmarks.speed import pool_steps as steps
 from benchmarks.speed.embeddings import prompts
 from benchmarks.speed.pairs import bare, batched
 from benchmarks.speed.parquet_to_parquet import SHARD, fill, run
 from benchmarks.speed.published import cosines, published
-from benchmarks.timing import Job, race, shown, threads
+from benchmarks.timing import Job, race, threads
 from prefopt_core.selection.aepo import aepo
 from prefopt_core.store import Store
 
@@ -110,7 +111,7 @@ def table(growth: Growth) -> str:
     cells = [header, ["---"] * len(header)]
     for name, line in growth.lines.items():
         known = sorted(line)
-        times = [shown(line[size]) if size in line else "–" for size in sizes]
+        times = [duration(line[size]) if size in line else "–" for size in sizes]
         fits = [slope(part, [line[x] for x in part]) for part in (known, known[-2:])]
         cells.append([name, *times, *(f"{fit:.2f}" for fit in fits)])
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
@@ -145,7 +146,7 @@ def _seconds(axis: Axes) -> None:
     """Times with their units; more of them where there are few powers of ten."""
     low, high = axis.get_ylim()
     axis.yaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 300 else (1, 2, 5)))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: shown(y)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: duration(y)))
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.comparisons import Row, faster, figure
 from benchmarks.speed import rivals
 from benchmarks.speed.pool_steps import (
     COUNT,
@@ -15,7 +16,7 @@ from benchmarks.speed.pool_steps import (
     Steps,
 )
 from benchmarks.speed.pools import kept, recall
-from benchmarks.timing import Job, Row, Time, faster, figure, once, race
+from benchmarks.timing import Job, Time, once, race
 from prefopt_core.pool.coverage import coverage
 from prefopt_core.pool.facility_location import Sparse, greedy
 from prefopt_core.pool.points import IndexArray

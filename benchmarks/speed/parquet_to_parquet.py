@@ -18,9 +18,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.comparisons import Row, costs, faster, figure
 from benchmarks.speed.embeddings import D, prompts
 from benchmarks.speed.pairs import bare, batched
-from benchmarks.timing import Job, Row, Time, costs, faster, figure, race, threads
+from benchmarks.timing import Job, Time, race, threads
 from prefopt_core.artifacts import Artifact, Shard
 from prefopt_core.config import SelectionConfig
 from prefopt_core.selection.table import COLUMNS, select_responses

@@ -6,21 +6,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.comparisons import Row, faster, figure, missing
 from benchmarks.speed import rivals
 from benchmarks.speed.embeddings import D, pool
 from benchmarks.speed.pool_steps import COUNT, THRESHOLD, K
-from benchmarks.timing import (
-    Job,
-    Kept,
-    Row,
-    Time,
-    faster,
-    figure,
-    missing,
-    once,
-    race,
-    threads,
-)
+from benchmarks.timing import Job, Kept, Time, once, race, threads
 from prefopt_core.pool import Pool, coreset, facility_location
 from prefopt_core.pool.coverage import coverage
 from prefopt_core.pool.facility_location import Dense, Sparse, greedy

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.comparisons import Row, faster, figure, verdict
 from benchmarks.speed.embeddings import prompts, random_prompts
 from benchmarks.speed.published import cosines, published
-from benchmarks.timing import Row, Time, faster, figure, once, threads, verdict
+from benchmarks.timing import Time, once, threads
 from prefopt_core.selection.aepo import aepo_with_bound, objective
 from prefopt_core.selection.best_subset import ALWAYS
 

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks.timing import Row, table, threads
+from benchmarks.comparisons import Row, table
+from benchmarks.timing import threads
 from benchmarks.training import grid, scoring, steps
 from benchmarks.training.pairs import World, help_desk, larger
 

@@ -11,7 +11,8 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import yaml
 
-from benchmarks.timing import Row, Time, faster, figure
+from benchmarks.comparisons import Row, faster, figure
+from benchmarks.timing import Time
 from prefopt_core.presets import Cell, load_comparison
 from prefopt_core.store import Store
 

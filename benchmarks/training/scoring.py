@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.timing import Row, Time, faster, figure
+from benchmarks.comparisons import Row, faster, figure
+from benchmarks.timing import Time
 from benchmarks.training.pairs import World
 from prefopt_core.models import load_model
 from prefopt_core.scoring import transformers_local

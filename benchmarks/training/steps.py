@@ -14,7 +14,8 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
-from benchmarks.timing import Row, Time, costs, faster, figure
+from benchmarks.comparisons import Row, costs, faster, figure
+from benchmarks.timing import Time
 from benchmarks.training.pairs import World, pairs_of
 from prefopt_core.threads import threads_for
 from prefopt_core.tokens import load_tokenizer
