@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ import transformers
 
 from benchmarks.generation.models import model_at
 from benchmarks.generation.rivals import Asked, Call, continuous, plain, trl
+from benchmarks.timing import in_turn, once
 from prefopt_core import models
 from prefopt_core.artifacts import Artifact, Model
 from prefopt_core.config import GenerationConfig
@@ -94,8 +94,8 @@ def main() -> None:
         ]
         ids = [prompt_ids(load_tokenizer(model), prompt.messages) for prompt in asked]
         print(machine(), f"{np.mean(list(map(len, ids))):.0f} tokens a prompt", sep="; ")
-        ways = available(arguments, model, asked, ids, stack)
-        print(table(race(list(ways), arguments.rounds)))
+        ways = list(available(arguments, model, asked, ids, stack))
+        print(table(in_turn({way.name: partial(rate, way) for way in ways}, arguments.rounds)))
 
 
 def texts(count: int, messages: int) -> list[str]:
@@ -168,12 +168,10 @@ def stage(
 
     def call() -> tuple[int, float]:
         with patch.object(models, "_loaded", held):
-            started = time.perf_counter()
-            outcome = generate_candidates.spec.run(store, inputs, refresh=True)
-            seconds = time.perf_counter() - started
+            outcome, taken = once(lambda: generate_candidates.spec.run(store, inputs, refresh=True))
         assert isinstance(outcome.value, Artifact)
         made = store.read(outcome.value, ["response_token_ids"])
-        return int(made["response_token_ids"].list.len().sum()), seconds
+        return int(made["response_token_ids"].list.len().sum()), taken.seconds
 
     yield call
     with patch.object(models, "_loaded", held):
@@ -222,16 +220,15 @@ def bare_engine(
             process.stdin.close()
 
 
-def race(ways: list[Way], rounds: int) -> dict[str, list[float]]:
-    """Tokens per second of every round, the ways in turn."""
-    rates: dict[str, list[float]] = {way.name: [] for way in ways}
-    for turn in range(rounds):
-        for way in ways:
-            tokens, seconds = way.call()
-            rates[way.name].append(tokens / seconds)
-            told = f"{turn} {way.name}: {tokens} tokens, {tokens / seconds:.0f}/s{memory()}"
-            print(told, file=sys.stderr, flush=True)
-    return rates
+def rate(way: Way) -> float:
+    """Tokens per second of one round."""
+    tokens, seconds = way.call()
+    print(
+        f"{way.name}: {tokens} tokens, {tokens / seconds:.0f}/s{memory()}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return tokens / seconds
 
 
 def memory() -> str:

@@ -5,7 +5,6 @@
 Prints docs/generation.md's table: CPU seconds of one thread, the least of three, ways in turn.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,7 @@ import torch
 from transformers import GenerationConfig
 
 from benchmarks.generation.models import model_at
+from benchmarks.timing import CPU, Job, laps
 from prefopt_core.generation import Prompt, Response, decoding
 from prefopt_core.generation.transformers_local import generate
 from prefopt_core.helpdesk.prompts import prompts
@@ -56,7 +56,7 @@ def row(named: str, model: Path, new: int, messages: int) -> str:
             rows = generate(asked, model, N, 0, max_new_tokens=new, device="cpu")
         written[shared_from] = [response for row in rows for response in row]
 
-    alone, shared = in_turn(lambda: write(NEVER), lambda: write(ALWAYS))
+    alone, shared = least(lambda: write(NEVER), lambda: write(ALWAYS))
     both = list(zip(written[NEVER], written[ALWAYS], strict=True))
     same = [(a, b) for a, b in both if a.token_ids == b.token_ids]
     apart = max(abs((a.logps or 0.0) - (b.logps or 0.0)) for a, b in same)
@@ -81,18 +81,14 @@ def caches(model: Path) -> tuple[float, float]:
                 **more,
             )
 
-    return in_turn(write, lambda: write(cache_implementation="static"))
+    return least(write, lambda: write(cache_implementation="static"))
 
 
-def in_turn(one: Callable[[], None], other: Callable[[], None]) -> tuple[float, float]:
+def least(one: Callable[[], None], other: Callable[[], None]) -> tuple[float, float]:
     """The least CPU seconds of each."""
-    spent: tuple[list[float], list[float]] = ([], [])
-    for _ in range(ROUNDS):
-        for way, times in zip((one, other), spent, strict=True):
-            started = time.process_time()
-            way()
-            times.append(time.process_time() - started)
-    return min(spent[0]), min(spent[1])
+    jobs = {"one": Job(one, warm=False), "other": Job(other, warm=False)}
+    taken = laps(jobs, ROUNDS, CPU)
+    return min(taken["one"]), min(taken["other"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 The first line in has the prompts' token ids; each further one asks for all responses once: "same"
 as our generator asks, or the "least" one can ask for. Answers are `[tokens, seconds]`.
+It keeps time by itself: that environment has nothing of ours.
 """
 
 import importlib

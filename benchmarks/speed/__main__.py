@@ -6,14 +6,13 @@ under one load; the jobs of a comparison take turns, so that their ratio holds e
 
 import argparse
 import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.comparisons import Row, table
 from benchmarks.speed import growth, million_rows, pairs, parquet_to_parquet, pools, sets
 from benchmarks.speed.pool_steps import Steps, mapped, measure
-from benchmarks.timing import threads
+from benchmarks.timing import WALL, threads
 
 QUICK = "QUICK: smaller sizes than the targets are meant for; small pools miss some of them.\n\n"
 
@@ -26,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="directory of the plot; none drawn if left out")
     parser.add_argument("--threads", type=int, default=1, help="for both sides, pools only")
     arguments = parser.parse_args()
-    start = time.perf_counter()
+    start = WALL()
     print(f"# Speed\n\n{QUICK if arguments.quick else ''}{surroundings(arguments.threads)}")
     rows = []
     for title, found in sections(arguments.quick, arguments.threads):
@@ -45,7 +44,7 @@ def main() -> None:
     if arguments.out:
         growth.plot(grown, arguments.out / "speed-growth.png")
     print(f"\n## Targets\n\n{table([row for row in rows + million if row.target])}")
-    print(f"\n{time.perf_counter() - start:.0f} s in all; {load()} at the end.")
+    print(f"\n{WALL() - start:.0f} s in all; {load()} at the end.")
 
 
 def surroundings(workers: int) -> str:

@@ -6,7 +6,6 @@ machine stretches less than the clock; what is compared takes turns.
 
 import argparse
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.comparisons import Row, table
-from benchmarks.timing import threads
+from benchmarks.timing import WALL, threads
 from benchmarks.training import grid, scoring, steps
 from benchmarks.training.pairs import World, help_desk, larger
 
@@ -28,14 +27,14 @@ def main() -> None:
     parser.add_argument("--only", choices=("steps", "scoring", "grid"), help="one section")
     parser.add_argument("--out", type=Path, help="append the tables to this file, too")
     arguments = parser.parse_args()
-    start = time.perf_counter()
+    start = WALL()
     torch.set_num_threads(1)
     _say(arguments.out, f"{QUICK if arguments.quick else ''}{_surroundings()}")
     with TemporaryDirectory() as folder, threads(1):
         for title, rows in _sections(Path(folder), arguments.quick, arguments.only):
             _say(arguments.out, f"\n## {title}\n\n{table(rows)}")
     load = f"load average {os.getloadavg()[0]:.1f}"
-    _say(arguments.out, f"\n{time.perf_counter() - start:.0f} s in all; {load} at the end.")
+    _say(arguments.out, f"\n{WALL() - start:.0f} s in all; {load} at the end.")
 
 
 def _surroundings() -> str:
