@@ -6,7 +6,6 @@ that is not part of prefopt: --model. Means over prompts, with 95 % bootstrap in
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from benchmarks.estimates import estimate
+from benchmarks.printing import interval, progress, say, table
 from prefopt_core.config import GenerationConfig, PolicyConfig, PromptsConfig
 from prefopt_core.functions import load_function
-from prefopt_core.statistics import agreement, bootstrap_interval
+from prefopt_core.statistics import agreement
 from prefopt_core.store import Store
 from tasks.generation import generate_candidates
 from tasks.policies import load_policy
@@ -103,10 +104,10 @@ def main() -> None:
     measured = {
         world.name: figures(sample(world, arguments.prompts, arguments.seed)) for world in found
     }
-    print(f"{arguments.prompts} prompts × {N} samples, seed {arguments.seed}\n")
-    print(table(measured))
+    say(f"{arguments.prompts} prompts × {N} samples, seed {arguments.seed}\n")
+    say(side_by_side(measured))
     if arguments.model is None:
-        print("\nWithout the stories: give their model by --model PATH.", file=sys.stderr)
+        progress("\nWithout the stories: give their model by --model PATH.")
 
 
 def sample(world: World, prompts: int, seed: int) -> list[Samples]:
@@ -180,18 +181,14 @@ def right(judge: FloatArray, gold: FloatArray) -> float:
 
 def _mean(samples: Sequence[Samples], of: Callable[[Samples], float], digits: int = 2) -> str:
     """Over prompts, with its interval."""
-    values = np.array([of(s) for s in samples])
-    known = values[np.isfinite(values)]
-    low, high = bootstrap_interval(known, seed=0)
-    return f"{known.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return interval(*estimate(np.array([of(s) for s in samples])), f".{digits}f")
 
 
-def table(measured: dict[str, dict[str, str]]) -> str:
+def side_by_side(measured: dict[str, dict[str, str]]) -> str:
     """Worlds side by side, in Markdown."""
     names = list(measured)
-    rows = [["", *names], ["---", *["--:"] * len(names)]]
-    rows += [[label, *(measured[n][label] for n in names)] for label in measured[names[0]]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [[label, *(measured[n][label] for n in names)] for label in measured[names[0]]]
+    return table(["", *names], rows, figures=True)
 
 
 if __name__ == "__main__":

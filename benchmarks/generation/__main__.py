@@ -30,6 +30,7 @@ import transformers
 
 from benchmarks.generation.models import model_at
 from benchmarks.generation.rivals import Asked, Call, continuous, plain, trl
+from benchmarks.printing import cores, progress, say, table
 from benchmarks.timing import in_turn, once
 from prefopt_core import models
 from prefopt_core.artifacts import Artifact, Model
@@ -93,9 +94,9 @@ def main() -> None:
             for i, text in enumerate(texts(arguments.prompts, arguments.messages))
         ]
         ids = [prompt_ids(load_tokenizer(model), prompt.messages) for prompt in asked]
-        print(machine(), f"{np.mean(list(map(len, ids))):.0f} tokens a prompt", sep="; ")
+        say(f"{machine()}; {np.mean(list(map(len, ids))):.0f} tokens a prompt")
         ways = list(available(arguments, model, asked, ids, stack))
-        print(table(in_turn({way.name: partial(rate, way) for way in ways}, arguments.rounds)))
+        say(rates(in_turn({way.name: partial(rate, way) for way in ways}, arguments.rounds)))
 
 
 def texts(count: int, messages: int) -> list[str]:
@@ -106,7 +107,7 @@ def texts(count: int, messages: int) -> list[str]:
 
 def machine() -> str:
     """What it ran on."""
-    place = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores"
+    place = torch.cuda.get_device_name() if torch.cuda.is_available() else cores()
     return f"{place}; torch {torch.__version__}, transformers {transformers.__version__}"
 
 
@@ -135,9 +136,9 @@ def available(
             call = builders[key]()
             call()
         except (ImportError, MissingExtraError) as error:
-            print(f"{WAYS[key]} is skipped: {error}", flush=True)
+            say(f"{WAYS[key]} is skipped: {error}")
         else:
-            print(f"{WAYS[key]} is ready{memory()}", file=sys.stderr, flush=True)
+            progress(f"{WAYS[key]} is ready{memory()}")
             yield Way(WAYS[key], call)
 
 
@@ -223,11 +224,7 @@ def bare_engine(
 def rate(way: Way) -> float:
     """Tokens per second of one round."""
     tokens, seconds = way.call()
-    print(
-        f"{way.name}: {tokens} tokens, {tokens / seconds:.0f}/s{memory()}",
-        file=sys.stderr,
-        flush=True,
-    )
+    progress(f"{way.name}: {tokens} tokens, {tokens / seconds:.0f}/s{memory()}")
     return tokens / seconds
 
 
@@ -243,16 +240,15 @@ def memory() -> str:
     return f"{taken}, tensors here at most {most / gib:.1f}"
 
 
-def table(rates: dict[str, list[float]]) -> str:
+def rates(found: dict[str, list[float]]) -> str:
     """Medians, and the ratios of ours to each: the median over the rounds, lowest to highest."""
-    ours = [name for name in rates if name.startswith("ours")]
-    head = ["", "tokens/s", *(f"{name} : this" for name in ours)]
-    lines = [head, ["---", *["--:"] * (len(head) - 1)]]
-    for name, rate in rates.items():
-        ratios = [np.divide(rates[own], rate) for own in ours]
+    ours = [name for name in found if name.startswith("ours")]
+    rows = []
+    for name, rate in found.items():
+        ratios = [np.divide(found[own], rate) for own in ours]
         shown = [f"{np.median(r):.2f} ({r.min():.2f}–{r.max():.2f})" for r in ratios]
-        lines.append([name, f"{np.median(rate):,.0f}", *shown])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        rows.append([name, f"{np.median(rate):,.0f}", *shown])
+    return table(["", "tokens/s", *(f"{name} : this" for name in ours)], rows, figures=True)
 
 
 if __name__ == "__main__":

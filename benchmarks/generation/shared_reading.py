@@ -14,6 +14,7 @@ import torch
 from transformers import GenerationConfig
 
 from benchmarks.generation.models import model_at
+from benchmarks.printing import head, line, say
 from benchmarks.timing import CPU, Job, laps
 from prefopt_core.generation import Prompt, Response, decoding
 from prefopt_core.generation.transformers_local import generate
@@ -23,24 +24,24 @@ from prefopt_core.tokens import load_tokenizer, prompt_ids
 
 PROMPTS, N, ROUNDS = 16, 8, 3
 NEVER, ALWAYS = 10**9, 2  # tokens from which on the reading is shared
-HEAD = "| model | tokens of a prompt | new | each for itself | shared | same | logps within |"
+HEADER = ("model", "tokens of a prompt", "new", "each for itself", "shared", "same", "logps within")
 
 
 def main() -> None:
     """Measure and print."""
     torch.set_num_threads(1)
-    print(HEAD, "|---|--:|--:|--:|--:|--:|--:|", sep="\n")
+    say(head(HEADER, figures=True))
     with TemporaryDirectory() as folder:
         for named, new, lengths in (("random:14M", 8, (1, 2, 3, 6)), ("helpdesk", 24, (1, 3))):
             (work := Path(folder, named.replace(":", "-"))).mkdir()
             model = model_at(named, work)
             for messages in lengths:
-                print(row(named, model, new, messages), flush=True)
+                say(line(row(named, model, new, messages)))
         dynamic, static = caches(model)
-        print(f"\nhelpdesk, 64 rows, 48 tokens: {dynamic:.2f} CPU s, static cache {static:.2f}")
+        say(f"\nhelpdesk, 64 rows, 48 tokens: {dynamic:.2f} CPU s, static cache {static:.2f}")
 
 
-def row(named: str, model: Path, new: int, messages: int) -> str:
+def row(named: str, model: Path, new: int, messages: int) -> list[str]:
     """One line of the table, for prompts of so many of the help desk's messages."""
     texts = prompts(PROMPTS * messages, seed=0)
     asked = [
@@ -60,10 +61,9 @@ def row(named: str, model: Path, new: int, messages: int) -> str:
     both = list(zip(written[NEVER], written[ALWAYS], strict=True))
     same = [(a, b) for a, b in both if a.token_ids == b.token_ids]
     apart = max(abs((a.logps or 0.0) - (b.logps or 0.0)) for a, b in same)
-    return (
-        f"| {named} | {min(lengths)}–{max(lengths)} | {new} | {alone:.2f} | {shared:.2f} | "
-        f"{len(same)} of {len(both)} | {apart:.0e} |"
-    )
+    seconds = f"{alone:.2f}", f"{shared:.2f}"
+    alike = f"{len(same)} of {len(both)}"
+    return [named, f"{min(lengths)}–{max(lengths)}", str(new), *seconds, alike, f"{apart:.0e}"]
 
 
 def caches(model: Path) -> tuple[float, float]:

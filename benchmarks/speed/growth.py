@@ -14,6 +14,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from benchmarks import printing
 from benchmarks.printing import duration
 from benchmarks.speed import pool_steps as steps
 from benchmarks.speed.embeddings import prompts
@@ -108,13 +109,13 @@ def table(growth: Growth) -> str:
     """All times, and by which power they grow: over all sizes and over the last doubling."""
     sizes = sorted({size for line in growth.lines.values() for size in line})
     header = [growth.x, *(f"{size:,}" for size in sizes), "slope", "last step"]
-    cells = [header, ["---"] * len(header)]
+    cells = []
     for name, line in growth.lines.items():
         known = sorted(line)
         times = [duration(line[size]) if size in line else "–" for size in sizes]
         fits = [slope(part, [line[x] for x in part]) for part in (known, known[-2:])]
         cells.append([name, *times, *(f"{fit:.2f}" for fit in fits)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+    return printing.table(header, cells)
 
 
 def plot(growths: Sequence[Growth], path: Path) -> None:

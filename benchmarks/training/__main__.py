@@ -5,7 +5,6 @@ machine stretches less than the clock; what is compared takes turns.
 """
 
 import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.comparisons import Row, table
+from benchmarks.printing import cores, ending, load, say, section
 from benchmarks.timing import WALL, threads
 from benchmarks.training import grid, scoring, steps
 from benchmarks.training.pairs import World, help_desk, larger
@@ -29,26 +29,18 @@ def main() -> None:
     arguments = parser.parse_args()
     start = WALL()
     torch.set_num_threads(1)
-    _say(arguments.out, f"{QUICK if arguments.quick else ''}{_surroundings()}")
+    say(f"{QUICK if arguments.quick else ''}{_surroundings()}", arguments.out)
     with TemporaryDirectory() as folder, threads(1):
         for title, rows in _sections(Path(folder), arguments.quick, arguments.only):
-            _say(arguments.out, f"\n## {title}\n\n{table(rows)}")
-    load = f"load average {os.getloadavg()[0]:.1f}"
-    _say(arguments.out, f"\n{WALL() - start:.0f} s in all; {load} at the end.")
+            section(title, table(rows), arguments.out)
+    say(ending(WALL() - start), arguments.out)
 
 
 def _surroundings() -> str:
     return (
-        f"{os.cpu_count()} cores, no GPU; load average {os.getloadavg()[0]:.1f}. CPU seconds, one "
+        f"{cores()}, no GPU; {load()}. CPU seconds, one "
         "thread a side, medians over *rounds*, ours and theirs in turn, after a warm-up."
     )
-
-
-def _say(file: Path | None, text: str) -> None:
-    print(text, flush=True)
-    if file:
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(f"{text}\n")
 
 
 def _sections(folder: Path, quick: bool, only: str | None) -> Iterator[tuple[str, list[Row]]]:
