@@ -5,6 +5,7 @@
 Prints docs/generation.md's table: CPU seconds of one thread, the least of three, ways in turn.
 """
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,11 @@ HEADER = ("model", "tokens of a prompt", "new", "each for itself", "shared", "sa
 
 def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.generation.shared_reading",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     torch.set_num_threads(1)
     say(head(HEADER, figures=True))
     with TemporaryDirectory() as folder:
