@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Generic, TypeVar
 
@@ -79,11 +80,11 @@ def laps(jobs: Mapping[str, Job], rounds: int, clock: Clock = WALL) -> dict[str,
     for job in jobs.values():
         if job.warm:
             job.call()
+    return in_turn({name: partial(_lap, job, clock) for name, job in jobs.items()}, rounds)
 
-    def seconds(job: Job) -> float:
-        return once(job.call, clock)[1].seconds / job.units
 
-    return in_turn({name: lambda job=job: seconds(job) for name, job in jobs.items()}, rounds)
+def _lap(job: Job, clock: Clock) -> float:
+    return once(job.call, clock)[1].seconds / job.units
 
 
 def in_turn(ways: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
