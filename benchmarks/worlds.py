@@ -6,7 +6,6 @@ that is not part of prefopt: --model. Means over prompts, with 95 % bootstrap in
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.evaluation.statistics import agreement, bootstrap_interval
+from benchmarks.estimates import estimate
+from benchmarks.printing import interval, progress, say, table
+from prefopt_core.annotation import GOLD_FUNCTIONS
+from prefopt_core.evaluation.statistics import agreement
 from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.ground.functions import load_function
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.store.store import Store
@@ -72,7 +73,7 @@ def worlds(model: Path | None) -> list[World]:
         name="help desk",
         policy={"source": "helpdesk"},
         prompts="helpdesk",
-        gold="prefopt_core.worlds.helpdesk.oracle:score",
+        gold="helpdesk",
         max_new_tokens=96,
         temperature=1.0,
     )
@@ -85,7 +86,7 @@ def worlds(model: Path | None) -> list[World]:
             "params": {"path": str(model), "chat_template": "plain"},
         },
         prompts="stories",
-        gold="prefopt_core.worlds.stories.critic:score",
+        gold="stories",
         max_new_tokens=64,
         temperature=0.7,
     )
@@ -105,10 +106,10 @@ def main() -> None:
     measured = {
         world.name: figures(sample(world, arguments.prompts, arguments.seed)) for world in found
     }
-    print(f"{arguments.prompts} prompts × {N} samples, seed {arguments.seed}\n")
-    print(table(measured))
+    say(f"{arguments.prompts} prompts × {N} samples, seed {arguments.seed}\n")
+    say(side_by_side(measured))
     if arguments.model is None:
-        print("\nWithout the stories: give their model by --model PATH.", file=sys.stderr)
+        progress("\nWithout the stories: give their model by --model PATH.")
 
 
 def sample(world: World, prompts: int, seed: int) -> list[Samples]:
@@ -118,7 +119,7 @@ def sample(world: World, prompts: int, seed: int) -> list[Samples]:
     generation = GenerationConfig(n=N, params={**sampling, "batch_size": 256})
     policy = load_policy(PolicyConfig.model_validate(world.policy), seed)
     candidates = generate_candidates(written, policy, generation, seed)
-    read, gold = Store.open().read, load_function(world.gold)
+    read, gold = Store.open().read, GOLD_FUNCTIONS[world.gold]
     rows = read(candidates).join(read(written), "prompt_id", maintain_order="left")
     groups = rows.partition_by("prompt_id", maintain_order=True)
     return [_samples(group, gold) for group in groups]
@@ -182,18 +183,14 @@ def right(judge: FloatArray, gold: FloatArray) -> float:
 
 def _mean(samples: Sequence[Samples], of: Callable[[Samples], float], digits: int = 2) -> str:
     """Over prompts, with its interval."""
-    values = np.array([of(s) for s in samples])
-    known = values[np.isfinite(values)]
-    low, high = bootstrap_interval(known, seed=0)
-    return f"{known.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return interval(*estimate(np.array([of(s) for s in samples])), f".{digits}f")
 
 
-def table(measured: dict[str, dict[str, str]]) -> str:
+def side_by_side(measured: dict[str, dict[str, str]]) -> str:
     """Worlds side by side, in Markdown."""
     names = list(measured)
-    rows = [["", *names], ["---", *["--:"] * len(names)]]
-    rows += [[label, *(measured[n][label] for n in names)] for label in measured[names[0]]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [[label, *(measured[n][label] for n in names)] for label in measured[names[0]]]
+    return table(["", *names], rows, figures=True)
 
 
 if __name__ == "__main__":

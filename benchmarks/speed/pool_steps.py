@@ -9,13 +9,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.speed_data import D, pool
-from benchmarks.speed_timing import Time, once
+from benchmarks.speed.embeddings import D, pool
+from benchmarks.timing import Time, once
 from prefopt_core.pool import Pool, coreset, facility_location
 from prefopt_core.pool.lists import nearest_lists
 from prefopt_core.pool.near_duplicates import leaders
 from prefopt_core.pool.neighbours import neighbours
-from prefopt_core.pool.points import IndexArray, ListArray, Picked, Vectors
+from prefopt_core.pool.points import ListArray, Picked, PositionArray, Vectors
 
 LISTS = "lists"
 DUPLICATES = "near-duplicates, lists given"
@@ -42,7 +42,7 @@ class Steps:
 
     pool: Pool
     times: dict[str, Time] = field(default_factory=dict)
-    leader_of: IndexArray | None = None
+    leader_of: PositionArray | None = None
     graph: tuple[ListArray, Vectors] | None = None
     located: Picked | None = None
 

@@ -5,17 +5,17 @@ machine stretches less than the clock; what is compared takes turns.
 """
 
 import argparse
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks import training_grid, training_scoring, training_steps
-from benchmarks.speed_timing import Row, table, threads
-from benchmarks.training_pairs import World, help_desk, larger
+from benchmarks.comparisons import Row, table
+from benchmarks.printing import cores, ending, load, say, section
+from benchmarks.timing import WALL, threads
+from benchmarks.training import grid, scoring, steps
+from benchmarks.training.pairs import World, help_desk, larger
 
 QUICK = "QUICK: fewer steps, rounds and arms.\n\n"
 
@@ -27,41 +27,33 @@ def main() -> None:
     parser.add_argument("--only", choices=("steps", "scoring", "grid"), help="one section")
     parser.add_argument("--out", type=Path, help="append the tables to this file, too")
     arguments = parser.parse_args()
-    start = time.perf_counter()
+    start = WALL()
     torch.set_num_threads(1)
-    _say(arguments.out, f"{QUICK if arguments.quick else ''}{_surroundings()}")
+    say(f"{QUICK if arguments.quick else ''}{_surroundings()}", arguments.out)
     with TemporaryDirectory() as folder, threads(1):
         for title, rows in _sections(Path(folder), arguments.quick, arguments.only):
-            _say(arguments.out, f"\n## {title}\n\n{table(rows)}")
-    load = f"load average {os.getloadavg()[0]:.1f}"
-    _say(arguments.out, f"\n{time.perf_counter() - start:.0f} s in all; {load} at the end.")
+            section(title, table(rows), arguments.out)
+    say(ending(WALL() - start), arguments.out)
 
 
 def _surroundings() -> str:
     return (
-        f"{os.cpu_count()} cores, no GPU; load average {os.getloadavg()[0]:.1f}. CPU seconds, one "
+        f"{cores()}, no GPU; {load()}. CPU seconds, one "
         "thread a side, medians over *rounds*, ours and theirs in turn, after a warm-up."
     )
 
 
-def _say(file: Path | None, text: str) -> None:
-    print(text, flush=True)
-    if file:
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(f"{text}\n")
-
-
 def _sections(folder: Path, quick: bool, only: str | None) -> Iterator[tuple[str, list[Row]]]:
-    steps, pairs, sequences, rounds = (4, 4, 128, 1) if quick else (10, 8, 1024, 3)
+    length, batch, sequences, rounds = (4, 4, 128, 1) if quick else (10, 8, 1024, 3)
     for world in _worlds(folder) if only != "grid" else ():
         if only != "scoring":
-            rows = training_steps.compare(world, steps, pairs, rounds)
+            rows = steps.compare(world, length, batch, rounds)
             yield f"A training step: {world.name}", rows
         if only != "steps":
-            rows = training_scoring.compare(world, sequences, rounds)
+            rows = scoring.compare(world, sequences, rounds)
             yield f"Scoring: {world.name}", rows
     if only in (None, "grid"):
-        yield "A comparison", training_grid.section(folder / "grid", quick)
+        yield "A comparison", grid.section(folder / "grid", quick)
 
 
 def _worlds(folder: Path) -> Iterator[World]:

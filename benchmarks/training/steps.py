@@ -1,6 +1,5 @@
 """A training with given reference log-probabilities against TRL's own ways, loss by loss."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,8 +13,9 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
-from benchmarks.speed_timing import Row, Time, costs, faster, figure
-from benchmarks.training_pairs import World, pairs_of
+from benchmarks.comparisons import Row, costs, faster, figure
+from benchmarks.timing import CPU, in_turn, median
+from benchmarks.training.pairs import World, pairs_of
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.training import trl_dpo
@@ -36,11 +36,11 @@ class Course(TrainerCallback):
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         """The batch is there."""
-        self._started = time.process_time()
+        self._started = CPU()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """The optimiser is done."""
-        self.steps.append(time.process_time() - self._started)
+        self.steps.append(CPU() - self._started)
 
 
 class Untokenised(DPOTrainer):
@@ -71,16 +71,12 @@ def compare(world: World, steps: int, batch: int, rounds: int) -> list[Row]:
         "λ = 0": partial(_ours, world, noisy[0.0], steps),
         "λ = 0.5": partial(_ours, world, noisy[0.5], steps),
     }
-    courses: dict[str, list[Course]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            courses[name].append(_run(way))
-    return _rows(courses)
+    return _rows(in_turn({name: partial(_run, way) for name, way in ways.items()}, rounds))
 
 
 def _rows(courses: dict[str, list[Course]]) -> list[Row]:
-    step = {way: _median([s for c in found for s in c.steps[1:]]) for way, found in courses.items()}
-    whole = {way: _median([c.whole for c in found]) for way, found in courses.items()}
+    step = {way: median([s for c in found for s in c.steps[1:]]) for way, found in courses.items()}
+    whole = {way: median([c.whole for c in found]) for way, found in courses.items()}
     length, given = len(courses["ours"][0].steps), "step, reference given"
     everything, noise = f"scoring, set-up, {length} steps", "step, noise detection"
     rows = [
@@ -105,14 +101,10 @@ def _rows(courses: dict[str, list[Course]]) -> list[Row]:
     return rows
 
 
-def _median(seconds: list[float]) -> Time:
-    return Time(float(np.median(seconds)), len(seconds))
-
-
 def _run(way: Callable[[Path], Any]) -> Course:
     course = Course()
     with TemporaryDirectory() as folder:
-        started = time.process_time()
+        started = CPU()
         trainer = way(Path(folder))
         trainer.add_callback(course)
         compute = trainer.compute_loss
@@ -125,7 +117,7 @@ def _run(way: Callable[[Path], Any]) -> Course:
         trainer.compute_loss = watched
         with threads_for(trainer.model):
             trainer.train()
-        course.whole = time.process_time() - started
+        course.whole = CPU() - started
     return course
 
 

@@ -6,15 +6,16 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.speed_data import D, prompts, random_prompts
-from benchmarks.speed_published import (
+from benchmarks.comparisons import Row, costs, faster, figure, missing
+from benchmarks.speed.embeddings import D, prompts, random_prompts
+from benchmarks.speed.published import (
     cosines,
     greedy_pair,
     published,
     scanned_pair,
     score_by_loops,
 )
-from benchmarks.speed_timing import Job, Row, Time, costs, faster, figure, missing, race, threads
+from benchmarks.timing import Job, Time, race, threads
 from prefopt_core.selection.aepo import aepo
 from prefopt_core.selection.best_pairs import best_pairs
 from prefopt_core.selection.table import ROWS

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks.quality_pools import Pool as Recorded
-from benchmarks.quality_tables import markdown
+from benchmarks.printing import table
+from benchmarks.quality.recorded_pools import Pool as Recorded
 from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.choose import choose
 from prefopt_core.pool.coverage import coverage
@@ -34,7 +34,7 @@ def row_table(recorded: Recorded, count: int) -> str:
             duplicates = f"{means[3]:.1f} ± {spread[3]:.1f}"
             lines.append([strategy, "yes" if merged else "no", *cells, duplicates])
     header = ["strategy", "merged", "coverage", "radius", "pair similarity", "near-duplicates"]
-    return markdown(header, lines)
+    return table(header, lines)
 
 
 def _figures(pool: Pool, count: int, strategy: str, merged: float | None, seed: int) -> list[float]:

@@ -3,19 +3,18 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 
 import yaml
 
-from benchmarks.speed_timing import Row, Time, faster, figure
+from benchmarks.comparisons import Row, faster, figure
+from benchmarks.timing import WALL, Time, children_cpu
 from prefopt_core.experiments.grid import Cell, load_comparison
 from prefopt_core.store.store import Store
 
-PRESET = Path(__file__).parents[1] / "presets" / "tiny.yaml"
+PRESET = Path(__file__).parents[2] / "presets" / "tiny.yaml"
 ARMS: dict[str, dict[str, object]] = {
     "random": {"selection.strategy": "random"},
     "aepo": {"selection.strategy": "aepo"},
@@ -96,18 +95,13 @@ def _each(folder: Path, cells: Iterable[Cell]) -> Spent:
 def _spend(store: Path, commands: Iterable[list[str]]) -> Spent:
     one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     environment = os.environ | one_thread | {"PREFOPT_STORE": str(store)}
-    before, started = _cpu(), time.perf_counter()
+    before, started = children_cpu(), WALL()
     for command in commands:
         subprocess.run(
             [*COMMAND, *command, "--no-server", "--quiet"],
             env=environment, check=True, capture_output=True,
         )  # fmt: skip
-    wall = time.perf_counter() - started
+    cpu, wall = children_cpu() - before, WALL() - started
     # The table of a comparison is a stage, too, which no cell has.
     computed = sum(made.stage != "compare" for made in Store(store).manifests())
-    return Spent(_cpu() - before, wall, computed)
-
-
-def _cpu() -> float:
-    usage = getrusage(RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return Spent(cpu, wall, computed)

@@ -19,7 +19,9 @@ COPIES = (0.0, 0.1, 0.25)  # noise of a copy around its original
 
 def main() -> None:
     """Draw and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pool_file", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.pool_file", description=__doc__
+    )
     parser.add_argument("file", type=Path, help="a .parquet to write; 780 MB for 10⁶ rows")
     parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()

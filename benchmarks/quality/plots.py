@@ -14,8 +14,9 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.quality_budgets import Purchase
-from benchmarks.quality_tables import difference, estimate, values_of
+from benchmarks.estimates import estimate
+from benchmarks.quality.budgets import Purchase
+from benchmarks.quality.tables import difference, values_of
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 STYLES: dict[str, tuple[str, str, str]] = {

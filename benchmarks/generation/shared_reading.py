@@ -1,11 +1,11 @@
 """What it saves that the samples of a prompt share the reading of it, and what a static cache does.
 
-    python -m benchmarks.generation_shared
+    python -m benchmarks.generation.shared_reading
 
 Prints docs/generation.md's table: CPU seconds of one thread, the least of three, ways in turn.
 """
 
-import time
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,9 @@ from unittest.mock import patch
 import torch
 from transformers import GenerationConfig
 
-from benchmarks.generation_models import model_at
+from benchmarks.generation.models import model_at
+from benchmarks.printing import head, line, say
+from benchmarks.timing import CPU, Job, laps
 from prefopt_core.generation import Response, decoding
 from prefopt_core.generation.transformers_local import generate
 from prefopt_core.ground.ids import Prompt
@@ -24,24 +26,29 @@ from prefopt_core.worlds.helpdesk.prompts import prompts
 
 PROMPTS, N, ROUNDS = 16, 8, 3
 NEVER, ALWAYS = 10**9, 2  # tokens from which on the reading is shared
-HEAD = "| model | tokens of a prompt | new | each for itself | shared | same | logps within |"
+HEADER = ("model", "tokens of a prompt", "new", "each for itself", "shared", "same", "logps within")
 
 
 def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.generation.shared_reading",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     torch.set_num_threads(1)
-    print(HEAD, "|---|--:|--:|--:|--:|--:|--:|", sep="\n")
+    say(head(HEADER, figures=True))
     with TemporaryDirectory() as folder:
         for named, new, lengths in (("random:14M", 8, (1, 2, 3, 6)), ("helpdesk", 24, (1, 3))):
             (work := Path(folder, named.replace(":", "-"))).mkdir()
             model = model_at(named, work)
             for messages in lengths:
-                print(row(named, model, new, messages), flush=True)
+                say(line(row(named, model, new, messages)))
         dynamic, static = caches(model)
-        print(f"\nhelpdesk, 64 rows, 48 tokens: {dynamic:.2f} CPU s, static cache {static:.2f}")
+        say(f"\nhelpdesk, 64 rows, 48 tokens: {dynamic:.2f} CPU s, static cache {static:.2f}")
 
 
-def row(named: str, model: Path, new: int, messages: int) -> str:
+def row(named: str, model: Path, new: int, messages: int) -> list[str]:
     """One line of the table, for prompts of so many of the help desk's messages."""
     texts = prompts(PROMPTS * messages, seed=0)
     asked = [
@@ -57,14 +64,13 @@ def row(named: str, model: Path, new: int, messages: int) -> str:
             rows = generate(asked, model, N, 0, max_new_tokens=new, device="cpu")
         written[shared_from] = [response for row in rows for response in row]
 
-    alone, shared = in_turn(lambda: write(NEVER), lambda: write(ALWAYS))
+    alone, shared = least(lambda: write(NEVER), lambda: write(ALWAYS))
     both = list(zip(written[NEVER], written[ALWAYS], strict=True))
     same = [(a, b) for a, b in both if a.token_ids == b.token_ids]
     apart = max(abs((a.logps or 0.0) - (b.logps or 0.0)) for a, b in same)
-    return (
-        f"| {named} | {min(lengths)}–{max(lengths)} | {new} | {alone:.2f} | {shared:.2f} | "
-        f"{len(same)} of {len(both)} | {apart:.0e} |"
-    )
+    seconds = f"{alone:.2f}", f"{shared:.2f}"
+    alike = f"{len(same)} of {len(both)}"
+    return [named, f"{min(lengths)}–{max(lengths)}", str(new), *seconds, alike, f"{apart:.0e}"]
 
 
 def caches(model: Path) -> tuple[float, float]:
@@ -82,18 +88,14 @@ def caches(model: Path) -> tuple[float, float]:
                 **more,
             )
 
-    return in_turn(write, lambda: write(cache_implementation="static"))
+    return least(write, lambda: write(cache_implementation="static"))
 
 
-def in_turn(one: Callable[[], None], other: Callable[[], None]) -> tuple[float, float]:
+def least(one: Callable[[], None], other: Callable[[], None]) -> tuple[float, float]:
     """The least CPU seconds of each."""
-    spent: tuple[list[float], list[float]] = ([], [])
-    for _ in range(ROUNDS):
-        for way, times in zip((one, other), spent, strict=True):
-            started = time.process_time()
-            way()
-            times.append(time.process_time() - started)
-    return min(spent[0]), min(spent[1])
+    jobs = {"one": Job(one, warm=False), "other": Job(other, warm=False)}
+    taken = laps(jobs, ROUNDS, CPU)
+    return min(taken["one"]), min(taken["other"])
 
 
 if __name__ == "__main__":

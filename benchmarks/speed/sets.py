@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.speed_data import prompts, random_prompts
-from benchmarks.speed_published import cosines, published
-from benchmarks.speed_timing import Row, Time, faster, figure, once, threads, verdict
+from benchmarks.comparisons import Row, faster, figure, verdict
+from benchmarks.speed.embeddings import prompts, random_prompts
+from benchmarks.speed.published import cosines, published
+from benchmarks.timing import Time, once, threads
 from prefopt_core.selection.aepo import aepo_with_bound, objective
 from prefopt_core.selection.best_subset import ALWAYS
 
 FloatArray = npt.NDArray[np.float64]
 
-GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "aepo.json"
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "aepo.json"
 KS = range(3, 9)
 NEAR = 1e-3  # of the optimum, on the golden cases
 SAME = 1e-9  # objectives this near are equal

@@ -14,12 +14,14 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from benchmarks import growth_pool as steps
-from benchmarks.speed_data import prompts
-from benchmarks.speed_parquet import SHARD, fill, run
-from benchmarks.speed_prompts import bare, batched
-from benchmarks.speed_published import cosines, published
-from benchmarks.speed_timing import Job, race, shown, threads
+from benchmarks import printing
+from benchmarks.printing import duration
+from benchmarks.speed import pool_steps as steps
+from benchmarks.speed.embeddings import prompts
+from benchmarks.speed.pairs import bare, batched
+from benchmarks.speed.parquet_to_parquet import SHARD, fill, run
+from benchmarks.speed.published import cosines, published
+from benchmarks.timing import Job, race, threads
 from prefopt_core.selection.aepo import aepo
 from prefopt_core.store.store import Store
 
@@ -107,13 +109,13 @@ def table(growth: Growth) -> str:
     """All times, and by which power they grow: over all sizes and over the last doubling."""
     sizes = sorted({size for line in growth.lines.values() for size in line})
     header = [growth.x, *(f"{size:,}" for size in sizes), "slope", "last step"]
-    cells = [header, ["---"] * len(header)]
+    cells = []
     for name, line in growth.lines.items():
         known = sorted(line)
-        times = [shown(line[size]) if size in line else "–" for size in sizes]
+        times = [duration(line[size]) if size in line else "–" for size in sizes]
         fits = [slope(part, [line[x] for x in part]) for part in (known, known[-2:])]
         cells.append([name, *times, *(f"{fit:.2f}" for fit in fits)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+    return printing.table(header, cells)
 
 
 def plot(growths: Sequence[Growth], path: Path) -> None:
@@ -145,7 +147,7 @@ def _seconds(axis: Axes) -> None:
     """Times with their units; more of them where there are few powers of ten."""
     low, high = axis.get_ylim()
     axis.yaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 300 else (1, 2, 5)))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: shown(y)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: duration(y)))
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 

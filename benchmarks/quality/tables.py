@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks.quality_budgets import Purchase
-from benchmarks.quality_measures import LABELS, SETS
-from prefopt_core.evaluation.statistics import bootstrap_interval
+from benchmarks.estimates import Estimate, estimate
+from benchmarks.printing import interval, table
+from benchmarks.quality.budgets import Purchase
+from benchmarks.quality.measures import LABELS, SETS
 
 FloatArray = npt.NDArray[np.float64]
 
-SEED = 0
 BASE = "random"
-Estimate = tuple[float, float, float]
-"""A mean and both ends of its interval."""
 
 
 def by_prompt(measured: pl.DataFrame) -> pl.DataFrame:
@@ -35,14 +33,6 @@ def values_of(frame: pl.DataFrame, method: str, k: int, metric: str) -> FloatArr
     return rows[metric].fill_null(np.nan).to_numpy()
 
 
-def estimate(values: FloatArray) -> Estimate:
-    """Mean and interval over the prompts that have a value."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return np.nan, np.nan, np.nan
-    return float(known.mean()), *bootstrap_interval(known, seed=SEED)
-
-
 def difference(frame: pl.DataFrame, method: str, k: int, metric: str) -> Estimate:
     """How much more than `random` at the same k."""
     return estimate(values_of(frame, method, k, metric) - values_of(frame, BASE, k, metric))
@@ -53,11 +43,7 @@ def shown(found: Estimate, *, signed: bool = False) -> str:
     mean, low, high = found
     if np.isnan(mean):
         return "–"
-    text = (
-        f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-        if signed
-        else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
-    )
+    text = interval(*found, "+.2f" if signed else ".3f")
     return f"**{text}**" if signed and (low > 0 or high < 0) else text
 
 
@@ -68,14 +54,14 @@ def set_table(frame: pl.DataFrame, k: int) -> str:
         [method, *(shown(estimate(values_of(frame, method, k, m))) for m in metrics)]
         for method in _methods(frame, k)
     ]
-    return markdown(["method", *metrics], rows)
+    return table(["method", *metrics], rows)
 
 
 def all_labels(frame: pl.DataFrame) -> str:
     """What West-of-N buys with the labels of all responses."""
     metrics = _known(frame)
     cells = [shown(estimate(values_of(frame, "west_of_n", 0, m))) for m in metrics]
-    return markdown(["k = N", *metrics], [["west_of_n", *cells]])
+    return table(["k = N", *metrics], [["west_of_n", *cells]])
 
 
 def label_table(frame: pl.DataFrame, k: int) -> str:
@@ -87,7 +73,7 @@ def label_table(frame: pl.DataFrame, k: int) -> str:
         if method != BASE:
             found = (difference(frame, method, k, m) for m in metrics)
             rows.append([method, *(shown(one, signed=True) for one in found)])
-    return markdown([f"k = {k}", *metrics], rows)
+    return table([f"k = {k}", *metrics], rows)
 
 
 def seed_table(measured: pl.DataFrame, ks: Sequence[int]) -> str:
@@ -102,7 +88,7 @@ def seed_table(measured: pl.DataFrame, ks: Sequence[int]) -> str:
         )
         spread = (draws[name].std() for name in metrics)
         rows.append([str(k), *("–" if sd is None else f"{sd:.3f}" for sd in spread)])
-    return markdown(["k", *metrics], rows)
+    return table(["k", *metrics], rows)
 
 
 def budget_table(bought: Sequence[Purchase]) -> str:
@@ -118,13 +104,7 @@ def budget_table(bought: Sequence[Purchase]) -> str:
     rows.sort(key=lambda row: float(row[0]))
     header = ["labels/prompt", "scheme", "spent", "pairs/prompt", "chosen", "margin"]
     header += ["controlled", "margin/prompt", "coverage/prompt", "margin/prompt − aepo"]
-    return markdown(header, rows)
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = (header, ["---"] * len(header), *rows)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return table(header, rows)
 
 
 def _methods(frame: pl.DataFrame, k: int) -> list[str]:

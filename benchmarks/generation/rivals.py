@@ -1,12 +1,12 @@
 """Other ways to write with a model in this process: plain transformers, and what TRL calls."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.timing import once
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
 
@@ -133,10 +133,12 @@ def timed(network: Any, write: Callable[[], int]) -> Call:
     """With no gradients, and on as many threads as ours takes."""
     import torch
 
-    def call() -> tuple[int, float]:
-        started = time.perf_counter()
+    def run() -> int:
         with torch.no_grad(), threads_for(network):
-            tokens = write()
-        return tokens, time.perf_counter() - started
+            return write()
+
+    def call() -> tuple[int, float]:
+        tokens, taken = once(run)
+        return tokens, taken.seconds
 
     return call

@@ -1,7 +1,7 @@
 """From Parquet to Parquet: candidates and embeddings in the store, selections back into it.
 
-As a program of its own, `python -m benchmarks.speed_parquet FOLDER SHARDS`, it runs the stage on
-some shards and says how much memory that took.
+As a program of its own, `python -m benchmarks.speed.parquet_to_parquet FOLDER SHARDS`, it runs the
+stage on some shards and says how much memory that took.
 """
 
 import json
@@ -18,9 +18,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.speed_data import D, prompts
-from benchmarks.speed_prompts import bare, batched
-from benchmarks.speed_timing import Job, Row, Time, costs, faster, figure, race, threads
+from benchmarks.comparisons import Row, costs, faster, figure
+from benchmarks.speed.embeddings import D, prompts
+from benchmarks.speed.pairs import bare, batched
+from benchmarks.timing import Job, Time, race, threads
 from prefopt_core.ground.vectors import halves, pack, unpack, widen
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import COLUMNS, select_responses
@@ -182,7 +183,8 @@ def _memory(root: Path, tables: Pair, counts: list[int]) -> list[Row]:
 
 
 def _peak(root: Path, shards: int) -> int:
-    command = [sys.executable, "-m", "benchmarks.speed_parquet", str(root), str(shards)]
+    module = "benchmarks.speed.parquet_to_parquet"
+    command = [sys.executable, "-m", module, str(root), str(shards)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout)
 

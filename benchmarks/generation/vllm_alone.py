@@ -1,9 +1,10 @@
 """vLLM alone, as its documentation has it; run by path in vLLM's own environment.
 
-    PYTHON generation_bare.py MODEL N NEW_TOKENS SETTINGS
+    PYTHON vllm_alone.py MODEL N NEW_TOKENS SETTINGS
 
 The first line in has the prompts' token ids; each further one asks for all responses once: "same"
 as our generator asks, or the "least" one can ask for. Answers are `[tokens, seconds]`.
+It keeps time by itself: that environment has nothing of ours.
 """
 
 import importlib

@@ -6,28 +6,18 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import speed_rivals as rivals
-from benchmarks.growth_pool import COUNT, THRESHOLD, K
-from benchmarks.speed_data import D, pool
-from benchmarks.speed_timing import (
-    Job,
-    Kept,
-    Row,
-    Time,
-    faster,
-    figure,
-    missing,
-    once,
-    race,
-    threads,
-)
+from benchmarks.comparisons import Row, faster, figure, missing
+from benchmarks.speed import rivals
+from benchmarks.speed.embeddings import D, pool
+from benchmarks.speed.pool_steps import COUNT, THRESHOLD, K
+from benchmarks.timing import Job, Kept, Time, once, race, threads
 from prefopt_core.pool import Pool, coreset, facility_location
 from prefopt_core.pool.coverage import coverage
 from prefopt_core.pool.facility_location import Dense, Sparse, greedy
 from prefopt_core.pool.lists import nearest_lists
 from prefopt_core.pool.near_duplicates import leaders
 from prefopt_core.pool.neighbours import neighbours
-from prefopt_core.pool.points import IndexArray, ListArray
+from prefopt_core.pool.points import ListArray, PositionArray
 
 Single = npt.NDArray[np.float32]
 
@@ -74,7 +64,7 @@ def duplicates(vectors: Single, rounds: int) -> list[Row]:
     ]
 
 
-def kept(what: str, whole: Pool, leader_of: IndexArray, most: int = 4000) -> list[Row]:
+def kept(what: str, whole: Pool, leader_of: PositionArray, most: int = 4000) -> list[Row]:
     """Whether what is left has no near-duplicates, and what is gone had a reason to go."""
     left = np.unique(leader_of)
     gone = np.flatnonzero(leader_of != np.arange(len(leader_of)))
@@ -168,7 +158,9 @@ def dense(vectors: Single, count: int, rounds: int) -> list[Row]:
     return rows
 
 
-_LIBRARIES: list[tuple[str, str, str, Callable[[Single, int], IndexArray], float | None, float]] = [
+_LIBRARIES: list[
+    tuple[str, str, str, Callable[[Single, int], PositionArray], float | None, float]
+] = [
     ("apricot", "apricot-select", "apricot, lazy", rivals.apricot_location, 10, 0.99),
     ("kmedoids", "kmedoids", "kmedoids, FasterPAM", rivals.faster_pam, 15, 0.98),
     ("submodlib", "submodlib-py", "submodlib, lazy", rivals.submodlib_location, None, 0.99),
@@ -208,7 +200,7 @@ def _lists(vectors: Single) -> ListArray:
     return nearest_lists(Pool.whole(vectors), np.random.default_rng(0))
 
 
-def _located(ours: Pool, count: int) -> IndexArray:
+def _located(ours: Pool, count: int) -> PositionArray:
     return facility_location.select(ours, count, np.random.default_rng(0)).positions
 
 

@@ -3,20 +3,30 @@
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import speed_rivals as rivals
-from benchmarks.growth_pool import COUNT, DUPLICATES, GRAPH, LISTS, LOCATION, THRESHOLD, K, Steps
-from benchmarks.speed_pool import kept, recall
-from benchmarks.speed_timing import Job, Row, Time, faster, figure, once, race
+from benchmarks.comparisons import Row, faster, figure
+from benchmarks.speed import rivals
+from benchmarks.speed.pool_steps import (
+    COUNT,
+    DUPLICATES,
+    GRAPH,
+    LISTS,
+    LOCATION,
+    THRESHOLD,
+    K,
+    Steps,
+)
+from benchmarks.speed.pools import kept, recall
+from benchmarks.timing import Job, Time, once, race
 from prefopt_core.pool.coverage import coverage
 from prefopt_core.pool.facility_location import Sparse, greedy
-from prefopt_core.pool.points import IndexArray
+from prefopt_core.pool.points import PositionArray
 
 ASKED = 5_000  # queries to FAISS; their time is multiplied up
 TRUE = 300  # queries compared with all rows, for the recall
 
 
 def compare(steps: Steps) -> list[Row]:
-    """Compare what `growth_pool.measure` did with FAISS and with the graph of all rows."""
+    """Compare what `pool_steps.measure` did with FAISS and with the graph of all rows."""
     full, whole = _full(steps)
     n, ours = len(steps.pool), steps.times
     rows = [*_faiss(steps)]
@@ -31,7 +41,7 @@ def compare(steps: Steps) -> list[Row]:
     return rows
 
 
-def _full(steps: Steps) -> tuple[IndexArray, Time]:
+def _full(steps: Steps) -> tuple[PositionArray, Time]:
     """Facility location on the graph of the whole pool, which is given up for the next steps."""
     assert steps.graph is not None
     weights = steps.pool.weights
@@ -75,7 +85,7 @@ def _faiss(steps: Steps) -> list[Row]:
     ]
 
 
-def brute_force(steps: Steps, at: IndexArray) -> npt.NDArray[np.int64]:
+def brute_force(steps: Steps, at: PositionArray) -> npt.NDArray[np.int64]:
     """(m, K) the true neighbours of some rows."""
     queries = steps.pool.take(at)
     best = np.full((len(at), K), -np.inf, dtype=np.float32)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality_measures import length_slope, of_labels, select
-from benchmarks.quality_pools import Pool, Prompt
+from benchmarks.quality.measures import length_slope, of_labels, select
+from benchmarks.quality.recorded_pools import Pool, Prompt
 from prefopt_core.labels.budget import allocate
 from prefopt_core.selection.aepo import pair_worth
 from prefopt_core.selection.gains import coverage_totals, objective_totals, spending_order

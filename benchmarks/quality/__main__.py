@@ -9,23 +9,23 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.quality_budgets import Purchase, labels_by, purchases
-from benchmarks.quality_measures import (
+from benchmarks.printing import say, section, table
+from benchmarks.quality.budgets import Purchase, labels_by, purchases
+from benchmarks.quality.measures import (
     METHODS,
     length_correlation,
     length_slope,
     measure,
     repeat_agreement,
 )
-from benchmarks.quality_plots import plot_budgets, plot_labels, plot_sets
-from benchmarks.quality_pools import FILES, Pool, judged_twice, load, with_choice
-from benchmarks.quality_rows import COUNTS, row_table
-from benchmarks.quality_tables import (
+from benchmarks.quality.plots import plot_budgets, plot_labels, plot_sets
+from benchmarks.quality.pool_strategies import COUNTS, row_table
+from benchmarks.quality.recorded_pools import FILES, Pool, judged_twice, load, with_choice
+from benchmarks.quality.tables import (
     all_labels,
     budget_table,
     by_prompt,
     label_table,
-    markdown,
     seed_table,
     set_table,
 )
@@ -47,15 +47,15 @@ def main() -> None:
     for name in arguments.pools:
         whole = load(name, arguments.data)
         pool = with_choice(whole, max(KS))
-        print(f"\n# {pool.name}: {len(pool.prompts)} of {len(whole.prompts)} prompts", end="")
-        print(f" have more than {max(KS)} distinct responses")
+        kept = f"{len(pool.prompts)} of {len(whole.prompts)} prompts"
+        say(f"\n# {pool.name}: {kept} have more than {max(KS)} distinct responses")
         measured[pool.name] = report(pool, SHOWN)
         bought[pool.name] = report_budgets(pool)
         if pool.scored:
             units[pool.name] = pool.unit
             report_judgments(whole)
         for count in COUNTS:
-            print(f"\n## {pool.name}: {count} of all responses\n\n{row_table(whole, count)}")
+            section(f"{pool.name}: {count} of all responses", row_table(whole, count))
         if name == TWICE:
             report(with_choice(judged_twice(whole), 4), (2, 4))
     plot_sets(measured, KS, arguments.out / "selection-sets.png")
@@ -69,32 +69,34 @@ def report(pool: Pool, shown: tuple[int, ...]) -> pl.DataFrame:
     measured = measure(pool, KS if shown == SHOWN else shown, methods)
     frame = by_prompt(measured)
     for k in shown:
-        print(f"\n## {pool.name}: sets of {k}\n\n{set_table(frame, k)}")
+        section(f"{pool.name}: sets of {k}", set_table(frame, k))
     for k in shown if pool.scored else ():
-        print(f"\n## {pool.name}: pairs from {k} labels, {pool.unit}\n\n{label_table(frame, k)}")
+        section(f"{pool.name}: pairs from {k} labels, {pool.unit}", label_table(frame, k))
     if pool.scored:
-        print(f"\n## {pool.name}: pairs from all labels\n\n{all_labels(frame)}")
-    print(f"\n## {pool.name}: random, standard deviation over seeds\n")
-    print(seed_table(measured, shown))
+        section(f"{pool.name}: pairs from all labels", all_labels(frame))
+    title = f"{pool.name}: random, standard deviation over seeds"
+    section(title, seed_table(measured, shown))
     return frame
 
 
 def report_budgets(pool: Pool) -> list[Purchase]:
     """Print what the same number of labels buys, spent in different ways."""
     bought = purchases(pool, BUDGETS)
-    print(f"\n## {pool.name}: equal budgets\n\n{budget_table(bought)}")
-    print(f"\n## {pool.name}: how allocations divide 2 labels per prompt\n")
-    print(markdown(["scheme", "labels", "prompts"], labels_by(pool, 2.0)))
+    section(f"{pool.name}: equal budgets", budget_table(bought))
+    divided = table(["scheme", "labels", "prompts"], labels_by(pool, 2.0))
+    section(f"{pool.name}: how allocations divide 2 labels per prompt", divided)
     return bought
 
 
 def report_judgments(pool: Pool) -> None:
     """Print how much the judgments depend on length, and how far they can be trusted."""
     agreed, pairs = repeat_agreement(pool)
-    print(f"\n## {pool.name}: judgments\n")
-    print(f"correlation with log length, within prompts: {length_correlation(pool):.2f}")
-    print(f"{pool.unit} per unit of log length: {length_slope(pool):.2f}")
-    print(f"second judgments order {agreed:.1%} of {pairs} pairs alike that the first tells apart")
+    lines = [
+        f"correlation with log length, within prompts: {length_correlation(pool):.2f}",
+        f"{pool.unit} per unit of log length: {length_slope(pool):.2f}",
+        f"second judgments order {agreed:.1%} of {pairs} pairs alike that the first tells apart",
+    ]
+    section(f"{pool.name}: judgments", "\n".join(lines))
 
 
 if __name__ == "__main__":

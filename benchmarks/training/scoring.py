@@ -1,12 +1,12 @@
 """Scoring in batches of like lengths against batches in file order, padded to their longest."""
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.speed_timing import Row, Time, faster, figure
-from benchmarks.training_pairs import World
+from benchmarks.comparisons import Row, faster, figure
+from benchmarks.timing import CPU, Job, Kept, race
+from benchmarks.training.pairs import World
 from prefopt_core.models.loading import load_model
 from prefopt_core.scoring import transformers_local
 
@@ -18,22 +18,14 @@ SAME = 1e-4
 def compare(world: World, count: int, rounds: int) -> list[Row]:
     """Both orders in turn, CPU seconds per sequence."""
     sequences, network = world.sequences[:count], load_model(world.folder)
-    ways = {
-        "by length": lambda: transformers_local.score(world.folder, sequences, batch_size=BATCH),
-        "in file order": lambda: _in_file_order(network, sequences, BATCH),
-    }
-    sums: dict[str, np.ndarray] = {}
-    taken: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            started = time.process_time()
-            sums[name] = way()
-            if turn:  # the first is warm-up
-                taken[name].append((time.process_time() - started) / count)
-    ours, theirs = (Time(float(np.median(t)), len(t)) for t in taken.values())
-    gap = float(np.abs(sums["by length"] - sums["in file order"]).max())
+    by_length = Kept(lambda: transformers_local.score(world.folder, sequences, batch_size=BATCH))
+    in_order = Kept(lambda: _in_file_order(network, sequences, BATCH))
+    jobs = {"ours": Job(by_length, count), "theirs": Job(in_order, count)}
+    times = race(jobs, rounds, CPU)
+    gap = float(np.abs(by_length.result - in_order.result).max())
+    what = f"a sequence, by length, batches of {BATCH}"
     return [
-        faster(f"a sequence, by length, batches of {BATCH}", "in file order", ours, theirs),
+        faster(what, "in file order", times["ours"], times["theirs"]),
         figure("sums, largest difference", f"{gap:.1e}", target=f"≤ {SAME:g}", met=gap <= SAME),
         _padding(sequences, BATCH),
     ]

@@ -5,15 +5,14 @@ under one load; the jobs of a comparison take turns, so that their ratio holds e
 """
 
 import argparse
-import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import benchmarks.speed_pool as pools
-from benchmarks import growth, speed_million, speed_parquet, speed_prompts, speed_sets
-from benchmarks.growth_pool import Steps, mapped, measure
-from benchmarks.speed_timing import Row, table, threads
+from benchmarks.comparisons import Row, table
+from benchmarks.printing import cores, ending, load, say, section
+from benchmarks.speed import growth, million_rows, pairs, parquet_to_parquet, pools, sets
+from benchmarks.speed.pool_steps import Steps, mapped, measure
+from benchmarks.timing import WALL, threads
 
 QUICK = "QUICK: smaller sizes than the targets are meant for; small pools miss some of them.\n\n"
 
@@ -26,48 +25,43 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="directory of the plot; none drawn if left out")
     parser.add_argument("--threads", type=int, default=1, help="for both sides, pools only")
     arguments = parser.parse_args()
-    start = time.perf_counter()
-    print(f"# Speed\n\n{QUICK if arguments.quick else ''}{surroundings(arguments.threads)}")
+    start = WALL()
+    say(f"# Speed\n\n{QUICK if arguments.quick else ''}{surroundings(arguments.threads)}")
     rows = []
     for title, found in sections(arguments.quick, arguments.threads):
-        print(f"\n## {title}\n\n{table(found)}", flush=True)
+        section(title, table(found))
         rows += found
     million, measured = pool_growth(arguments.quick, arguments.large, arguments.threads)
     if million:
-        print(f"\n## Pools, 10⁶ rows\n\n{table(million)}", flush=True)
+        section("Pools, 10⁶ rows", table(million))
     grown = [
         growth.responses(arguments.quick),
         growth.many_prompts(arguments.quick),
         growth.rows(measured),
     ]
     for one in grown:
-        print(f"\n## Growth: {one.title}\n\n{growth.table(one)}")
+        section(f"Growth: {one.title}", growth.table(one))
     if arguments.out:
         growth.plot(grown, arguments.out / "speed-growth.png")
-    print(f"\n## Targets\n\n{table([row for row in rows + million if row.target])}")
-    print(f"\n{time.perf_counter() - start:.0f} s in all; {load()} at the end.")
+    section("Targets", table([row for row in rows + million if row.target]))
+    say(ending(WALL() - start))
 
 
 def surroundings(workers: int) -> str:
     """What the figures depend on besides the code."""
     return (
-        f"{os.cpu_count()} cores; BLAS, OpenMP and FAISS on {workers} thread(s) for pools and on "
+        f"{cores()}; BLAS, OpenMP and FAISS on {workers} thread(s) for pools and on "
         f"one for the rest, both sides alike; {load()}. Times are medians of so many rounds, ours "
         "and theirs in turn, after one untimed unless it takes seconds; two numbers of rounds are "
         "ours / theirs. A ratio is theirs : ours where it says faster, else ours : theirs."
     )
 
 
-def load() -> str:
-    """How busy the machine was in the last minute."""
-    return f"load average {os.getloadavg()[0]:.1f}"
-
-
 def sections(quick: bool, workers: int) -> Iterator[tuple[str, list[Row]]]:
     """Measure one section after the other."""
-    yield "Pairs: k = 2", speed_prompts.section(quick)
-    yield "Sets: k = 3…8", speed_sets.section(quick)
-    yield "Parquet to Parquet", speed_parquet.section(quick)
+    yield "Pairs: k = 2", pairs.section(quick)
+    yield "Sets: k = 3…8", sets.section(quick)
+    yield "Parquet to Parquet", parquet_to_parquet.section(quick)
     yield "Pools in memory", pools.section(quick, workers)
 
 
@@ -79,7 +73,7 @@ def pool_growth(quick: bool, large: bool, workers: int) -> tuple[list[Row], Sequ
         with mapped(n) as vectors, threads(workers):
             found = measure(vectors, graph=n <= 10**6)
             if n == 10**6:
-                rows = speed_million.compare(found)
+                rows = million_rows.compare(found)
             measured.append(found)
             found.graph = found.leader_of = None
     return rows, measured

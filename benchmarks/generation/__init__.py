@@ -1,0 +1,1 @@
+"""How fast responses are written."""

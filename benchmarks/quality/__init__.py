@@ -1,0 +1,1 @@
+"""Whether the selection strategies do what they are for, on recorded pools."""

@@ -1,0 +1,1 @@
+"""How fast selection is, over prompts and over pools, and how its cost grows."""

@@ -1,0 +1,1 @@
+"""What training, scoring and comparing cost."""
