@@ -9,8 +9,6 @@ from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store
 from tasks.stage import stage
 
-_SPEED_ONLY = ("config.params.batch_size", "config.params.device")
-
 
 def _count(
     selections: Artifact,
@@ -29,7 +27,6 @@ def _count(
     "annotate",
     table="annotations",
     version=1,
-    ignore=(*_SPEED_ONLY, "config.price"),
     labels=_count,
 )
 def annotate_responses(
@@ -53,7 +50,7 @@ def annotate_responses(
     )
 
 
-@stage("judge", table="annotations", version=1, by_shard=True, ignore=_SPEED_ONLY)
+@stage("judge", table="annotations", version=1, by_shard=True)
 def judge_responses(
     selections: Artifact,
     candidates: Artifact,
@@ -74,7 +71,7 @@ def judge_responses(
     )
 
 
-@stage("grade", table="annotations", version=1, by_shard=True, ignore=_SPEED_ONLY)
+@stage("grade", table="annotations", version=1, by_shard=True)
 def grade_responses(
     responses: Artifact, candidates: Artifact, prompts: Artifact, config: AnnotatorConfig
 ) -> pl.DataFrame:

@@ -14,7 +14,6 @@ from tasks.stage import stage
     table="embeddings",
     version=1,
     by_shard=True,
-    ignore=("config.params.batch_size", "config.params.device"),
 )
 def embed_candidates(candidates: Artifact, config: EmbeddingConfig) -> pl.DataFrame:
     """Embed every distinct response once."""

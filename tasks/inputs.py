@@ -3,7 +3,6 @@
 import polars as pl
 
 from prefopt_core.ground.tables import in_shards
-from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.inputs.drawing import draw
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
@@ -15,7 +14,7 @@ from tasks.stage import stage
 @stage("load_prompts", table="prompts", version=1)
 def load_prompts(config: PromptsConfig, seed: int) -> list[pl.DataFrame]:
     """Read or make the prompts."""
-    prompts = PROMPT_SOURCES[config.source](seed, **config.params)
+    prompts = config.member()(seed)
     return in_shards(prompts, config.shard_size)
 
 

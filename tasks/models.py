@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from prefopt_core.models.settings import PolicyConfig
-from prefopt_core.models.start import POLICIES
 from prefopt_core.store.stage import fresh_folder, workspace
 from tasks.stage import model_stage
 
@@ -12,5 +11,5 @@ from tasks.stage import model_stage
 def load_policy(config: PolicyConfig, seed: int) -> Path:
     """Link the user's model, or train the help desk's tiny one."""
     output = fresh_folder("model")
-    POLICIES[config.source](output, workspace(), seed, **config.params)
+    config.member()(output, workspace(), seed)
     return output

@@ -26,7 +26,6 @@ from tasks.stage import model_stage, stage
     table="prompt_embeddings",
     version=1,
     by_shard=True,
-    ignore=("config.params.batch_size", "config.params.device"),
 )
 def embed_prompts(prompts: Artifact, config: EmbeddingConfig) -> pl.DataFrame:
     """Embed what every prompt asks."""

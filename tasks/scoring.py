@@ -2,17 +2,14 @@
 
 import polars as pl
 
-from prefopt_core.models.vllm import SPEED_ONLY
 from prefopt_core.scoring import table
 from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.store.artifacts import Artifact, Model
 from prefopt_core.store.store import Store
 from tasks.stage import stage
 
-_IGNORED = tuple(f"config.params.{name}" for name in ("batch_size", "device", *SPEED_ONLY))
 
-
-@stage("score", table="logps", version=1, by_shard=True, ignore=_IGNORED)
+@stage("score", table="logps", version=1, by_shard=True)
 def score_responses(
     selections: Artifact,
     candidates: Artifact,
@@ -31,7 +28,7 @@ def score_responses(
     )
 
 
-@stage("score_preferences", table="preferences", version=1, ignore=_IGNORED)
+@stage("score_preferences", table="preferences", version=1)
 def score_preferences(
     preferences: list[Artifact], policy: Model, config: ScoringConfig
 ) -> pl.DataFrame:

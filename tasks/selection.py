@@ -15,7 +15,6 @@ from tasks.stage import stage
     table="selections",
     version=2,
     by_shard=True,
-    ignore=("config.similarity.params.batch_size", "config.similarity.params.device"),
 )
 def select_responses(
     candidates: Artifact, embeddings: Artifact | None, config: SelectionConfig, seed: int

@@ -10,11 +10,7 @@ from prefopt_core.training.table import train_on
 from tasks.stage import model_stage
 
 
-@model_stage(
-    "train",
-    version=2,
-    ignore=("config.save_every",),
-)
+@model_stage("train", version=2)
 def train_policy(
     preferences: list[Artifact], policy: Model, config: TrainingConfig, seed: int
 ) -> Path:

@@ -39,6 +39,7 @@ ANNOTATORS: Registry[Annotator] = Registry(
         "reward-model": "prefopt_core.annotation.reward_model:annotate",
         "simulated": "prefopt_core.annotation.simulated:annotate",
     },
+    "prefopt.annotators",
 )
 
 GOLD_FUNCTIONS: Registry[Callable[[str, str], float]] = Registry(

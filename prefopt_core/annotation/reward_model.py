@@ -7,7 +7,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.registry import InputPath
+from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.models.loading import kept, load_weights
 from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
 
@@ -19,10 +19,10 @@ def annotate(
     requests: Sequence[Request],
     *,
     model: InputPath,
-    batch_size: PositiveInt = 8,
+    batch_size: SpeedOnly[PositiveInt] = 8,
     max_length: PositiveInt = 2048,
     label: NonNegativeInt = 0,
-    device: str = "auto",
+    device: SpeedOnly[str] = "auto",
 ) -> Iterator[float | None]:
     """Score with a sequence classifier from a folder or hub id; `label` is the logit that counts.
 

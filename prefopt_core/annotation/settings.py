@@ -79,6 +79,7 @@ class AnnotationConfig(OutsideAnnotatorConfig):
         A function in a file is known by where the file lies, however that was written.
         """
         part = super().key_part()
+        del part["price"]
         part.pop("function_file", None)
         file, colon, name = str(self.params.get("function", "")).partition(":")
         if file.endswith(".py"):

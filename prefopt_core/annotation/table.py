@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.annotation import ANNOTATORS, Request
+from prefopt_core.annotation import Request
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.progress import report
@@ -14,9 +14,6 @@ from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import Annotator, LabelStore
 from prefopt_core.store.artifacts import canonical_json
-
-SPEED_ONLY = ("batch_size", "device")
-"""Settings of annotators that change how fast they judge, not what they say."""
 
 Verdicts = dict[tuple[str, str], float | None]
 """(prompt_id, candidate_id) → score, or None where the annotator gave none."""
@@ -91,7 +88,6 @@ def worth_grading(responses: pl.DataFrame) -> pl.DataFrame:
 def identity(config: AnnotationConfig) -> Annotator:
     """Who a label is bought from: name and settings, as far as they change the verdict."""
     params = config.key_part()["params"]
-    params = {name: value for name, value in params.items() if name not in SPEED_ONLY}
     return Annotator(canonical_json({config.annotator: params}), config.guidelines)
 
 
@@ -126,9 +122,8 @@ def _verdicts(
 ) -> Iterator[tuple[tuple[str, str], float | None]]:
     if not requests:
         return
-    annotate = ANNOTATORS[config.annotator]
     asked: Sequence[Request] = list(requests.values())
-    scores = annotate(asked, **config.params)
+    scores = config.member()(asked)
     for (key, request), score in zip(requests.items(), scores, strict=True):
         yield key, _checked(score, request, config.annotator)
 

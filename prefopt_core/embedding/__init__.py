@@ -16,6 +16,7 @@ EMBEDDERS: Registry[Embedder] = Registry(
         "hashing": "prefopt_core.embedding.hashing:embed",
         "sentence-transformers": "prefopt_core.embedding.sentence_encoder:embed",
     },
+    "prefopt.embedders",
 )
 
 __all__ = ["EMBEDDERS", "Embedder"]

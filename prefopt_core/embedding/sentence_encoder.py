@@ -7,7 +7,7 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from prefopt_core.ground.progress import report
-from prefopt_core.ground.registry import InputPath
+from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.models.encoder import PACKAGED, load_encoder
 
 _BATCHES = 4  # between two progress reports
@@ -17,8 +17,8 @@ def embed(
     texts: Sequence[str],
     *,
     model: InputPath = PACKAGED,
-    batch_size: PositiveInt = 32,
-    device: str = "auto",
+    batch_size: SpeedOnly[PositiveInt] = 32,
+    device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float32]:
     """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id."""
     encoder = load_encoder(model, device)

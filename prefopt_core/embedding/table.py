@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.tables import empty
@@ -32,7 +31,7 @@ def embed_prompts(prompts: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFram
 
 
 def _vectors(texts: Sequence[str], config: EmbeddingConfig) -> npt.NDArray[np.float32]:
-    vectors = EMBEDDERS[config.embedder](texts, **config.params)
+    vectors = config.member()(texts)
     if not np.isfinite(vectors).all():
         row = int(np.argmin(np.isfinite(vectors).all(axis=1)))
         raise DataError(

@@ -41,6 +41,7 @@ GENERATORS: Registry[Generator] = Registry(
         "transformers": "prefopt_core.generation.transformers_local:generate",
         "vllm": "prefopt_core.generation.vllm_offline:generate",
     },
+    "prefopt.generators",
 )
 
 __all__ = ["GENERATORS", "Generator", "Response"]

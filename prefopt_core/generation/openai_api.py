@@ -14,6 +14,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from prefopt_core.generation import Response
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import Message, Prompt
+from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.spending import Spending, spend
 from prefopt_core.models.server.buying import Order, Prices, Sent, buy
 from prefopt_core.models.server.endpoint import Place
@@ -27,16 +28,8 @@ FINISH_REASONS: Mapping[str, Literal["stop", "length"]] = {
 }
 """A server's finish reason → ours. What ends for any other was withheld: a filter, a tool call."""
 
-SPEED_ONLY = (
-    "base_url",
-    "api_key_env",
-    "concurrency",
-    "timeout_s",
-    "max_attempts",
-    "price_prompt",
-    "price_completion",
-)
-"""Settings that say where the model is and how it is asked, not what; its name says which it is."""
+KeyVariable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=60)]
+"""Name of the environment variable that holds the key, never the key itself."""
 
 _SAMPLING = {"n", "seed", "temperature", "top_p", "max_tokens", "max_completion_tokens"}
 _OURS = {"model", "messages", "prompt", "stream"} | _SAMPLING
@@ -48,10 +41,10 @@ def generate(
     n: int,
     seed: int,
     *,
-    base_url: str,
+    base_url: SpeedOnly[str],
     model_name: str,
     endpoint: Literal["chat", "completions"] = "chat",
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=60)] | None = None,
+    api_key_env: SpeedOnly[KeyVariable | None] = None,
     temperature: NonNegativeFloat | None = 1.0,
     top_p: Annotated[float, Field(gt=0, le=1)] | None = 1.0,
     max_new_tokens: PositiveInt = 256,
@@ -59,17 +52,18 @@ def generate(
     seeded: bool = True,
     extra_body: dict[str, Any] | None = None,
     withheld: Literal["error", "drop"] = "error",
-    concurrency: PositiveInt = 16,
-    timeout_s: PositiveFloat = 600.0,
-    max_attempts: PositiveInt = 8,
-    price_prompt: NonNegativeFloat = 0.0,
-    price_completion: NonNegativeFloat = 0.0,
+    concurrency: SpeedOnly[PositiveInt] = 16,
+    timeout_s: SpeedOnly[PositiveFloat] = 600.0,
+    max_attempts: SpeedOnly[PositiveInt] = 8,
+    price_prompt: SpeedOnly[NonNegativeFloat] = 0.0,
+    price_completion: SpeedOnly[NonNegativeFloat] = 0.0,
 ) -> list[list[Response]]:
     """Ask an OpenAI-compatible server; what was paid for is kept and never bought twice.
 
     A chat is sent as it is. A completion is what the chat template of `model` makes of it, as
     token ids, so that the server sees what training will see; without `model` it is the text of
-    the prompt, which may then have one message only. Prices are of a million tokens. A
+    the prompt, which may then have one message only. `model_name` says which model it is; where it
+    is served and at what price is no part of a cache key. Prices are of a million tokens. A
     `temperature` or `top_p` of null is not sent, for servers that take one of them only.
     """
     _check(base_url, extra_body)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Prompt, candidate_id_of
@@ -29,7 +28,7 @@ def generate_candidates(
         seed: Root of the draws; each prompt's depend on its id and nothing else.
     """
     asked = [Prompt(row["prompt_id"], row["prompt"]) for row in prompts.iter_rows(named=True)]
-    written = GENERATORS[config.generator](asked, model, config.n, seed, **config.params)
+    written = config.member()(asked, model, config.n, seed)
     rows = []
     for prompt, responses in zip(asked, written, strict=True):
         if not responses:

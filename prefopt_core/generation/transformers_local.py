@@ -13,6 +13,7 @@ from prefopt_core.generation.encoding import encode, end_tokens, model_for
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.progress import report
 from prefopt_core.ground.randomness import rng_for
+from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import give_memory_back, load_model
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer, template_digest
@@ -43,8 +44,8 @@ def generate(
     top_k: NonNegativeInt = 0,
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0,
     max_new_tokens: PositiveInt = 256,
-    batch_size: PositiveInt = 64,
-    device: str = "auto",
+    batch_size: SpeedOnly[PositiveInt] = 64,
+    device: SpeedOnly[str] = "auto",
 ) -> list[list[Response]]:
     """Sample with transformers in this process; a prompt's draws depend on the prompt alone."""
     from prefopt_core.generation.sampling import Sampling

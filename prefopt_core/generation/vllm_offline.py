@@ -11,8 +11,9 @@ from prefopt_core.generation.encoding import advice_in, encode, end_tokens, mode
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import seed_for
+from prefopt_core.ground.registry import Spread
 from prefopt_core.models.tokens import load_tokenizer, template_digest
-from prefopt_core.models.vllm import Dtype, EngineSettings, Share, engine_for
+from prefopt_core.models.vllm import EngineSettings, engine_for
 
 
 def generate(
@@ -26,36 +27,15 @@ def generate(
     top_k: NonNegativeInt = 0,
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0,
     max_new_tokens: PositiveInt = 256,
-    dtype: Dtype = "auto",
-    python: str | None = None,
-    max_model_len: PositiveInt | None = None,
-    max_num_seqs: PositiveInt | None = None,
-    max_num_batched_tokens: PositiveInt | None = None,
-    gpu_memory_utilization: Share = 0.9,
-    tensor_parallel_size: PositiveInt = 1,
-    data_parallel_size: PositiveInt = 1,
-    enforce_eager: bool = False,
+    engine: Spread[EngineSettings],
 ) -> list[list[Response]]:
     """Sample with vLLM in a process of its own; a prompt's draws depend on the prompt alone."""
     folder = model_for("vllm", model)
-    engine = engine_for(
-        folder,
-        EngineSettings(
-            dtype=dtype,
-            python=python,
-            max_model_len=max_model_len,
-            max_num_seqs=max_num_seqs,
-            max_num_batched_tokens=max_num_batched_tokens,
-            gpu_memory_utilization=gpu_memory_utilization,
-            tensor_parallel_size=tensor_parallel_size,
-            data_parallel_size=data_parallel_size,
-            enforce_eager=enforce_eager,
-        ),
-    )
+    served = engine_for(folder, engine)
     tokenizer = load_tokenizer(folder)
-    lift = "generation.params.max_model_len" if max_model_len else ""
-    encoded = encode(tokenizer, prompts, max_new_tokens, engine.max_model_len, lift)
-    written = engine.ask(
+    lift = "generation.params.max_model_len" if engine.max_model_len else ""
+    encoded = encode(tokenizer, prompts, max_new_tokens, served.max_model_len, lift)
+    written = served.ask(
         "generate",
         {
             "prompts": encoded,

@@ -1,13 +1,16 @@
 """Names that can be written in a config, and the functions they stand for.
 
 A registry is a dictionary of import paths. Nothing is imported until a name is used, so listing
-the generators does not import torch.
+the generators does not import torch. Packages of others add names by an entry point of its group.
 """
 
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
+from functools import cached_property, partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -15,9 +18,21 @@ from pydantic import ConfigDict, ValidationError, create_model
 from prefopt_core.ground.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 InputPath = Annotated[str, "path"]
 """A setting that may name a file or folder; what is in it counts, not where it lies."""
+
+SPEED_ONLY = "changes speed only"
+SpeedOnly = Annotated[T, SPEED_ONLY]
+"""A setting that changes how fast or where something runs, not its result: in no cache key."""
+
+_SPREAD = "its fields are settings"
+Spread = Annotated[T, _SPREAD]
+"""A parameter whose fields are settings of their own: a dataclass that several members share."""
+
+Settings = dict[str, tuple[Any, Any]]
+"""Name → (type, default or `...`)."""
 
 
 class Registry(Mapping[str, F]):
@@ -25,37 +40,73 @@ class Registry(Mapping[str, F]):
 
     A registered function obeys one rule: prefopt supplies the parameters before the `*`, the
     config supplies those after it.
+
+    Args:
+        kind: What its members are, for messages.
+        own: Name → import path of each member of ours.
+        group: Entry points by which other packages add members, such as `prefopt.annotators`.
     """
 
-    def __init__(self, kind: str, targets: Mapping[str, str]) -> None:
-        self.kind = kind
-        self._targets = dict(targets)
+    def __init__(self, kind: str, own: Mapping[str, str], group: str = "") -> None:
+        self.kind, self.group = kind, group
+        self._own = dict(own)
+
+    @cached_property
+    def _others(self) -> dict[str, EntryPoint]:
+        """Members of other packages, by name."""
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group) if self.group else ():
+            other = "prefopt" if point.name in self._own else package_of(found.get(point.name))
+            if other:
+                raise ConfigError(
+                    f"{package_of(point)} adds the {self.kind} {point.name!r}, a name that {other} "
+                    "has, too. Uninstall one of them, or rename the entry point."
+                )
+            found[point.name] = point
+        return found
 
     def __getitem__(self, name: str) -> F:
-        if name not in self._targets:
+        if name in self._own:
+            return import_function(self._own[name])
+        if name not in self._others:
             raise ConfigError(f"Unknown {self.kind} {name!r}.{did_you_mean(name, self)}")
-        return import_function(self._targets[name])
+        point = self._others[name]
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"The {self.kind} {name!r} of {package_of(point)} cannot be loaded from "
+                f"{point.value}: {error}. Install what it needs, or mend its entry point."
+            ) from error
 
     def __contains__(self, name: object) -> bool:
-        return name in self._targets
+        return name in self._own or name in self._others
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._targets)
+        return iter([*self._own, *self._others])
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._own) + len(self._others)
+
+    def package(self, name: str) -> str:
+        """The package and version that added a name, such as "judges 1.2"; "" if it is ours."""
+        return package_of(self._others.get(name)) if name not in self._own else ""
 
     def summary(self, name: str) -> str:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self[name]) or "").partition("\n")[0]
 
-    def settings(self, name: str) -> dict[str, tuple[Any, Any]]:
-        """Name → (type, default or `...`) of what the config may set."""
-        return {
-            p.name: (p.annotation, ... if p.default is p.empty else p.default)
-            for p in inspect.signature(self[name], eval_str=True).parameters.values()
-            if p.kind is p.KEYWORD_ONLY
-        }
+    def settings(self, name: str) -> Settings:
+        """What the config may set: everything after the `*` of the function."""
+        found: Settings = {}
+        for p in _keyword_only(self[name]):
+            default = ... if p.default is p.empty else p.default
+            found |= (
+                _spread(p.annotation)
+                if _is(p.annotation, _SPREAD)
+                else {p.name: (p.annotation, default)}
+            )
+        return found
 
     def paths(self, name: str) -> list[str]:
         """The settings that name a file or folder."""
@@ -64,6 +115,19 @@ class Registry(Mapping[str, F]):
             for setting, (kind, _) in self.settings(name).items()
             if InputPath in (kind, *get_args(kind))
         ]
+
+    def speed_only(self, name: str) -> set[str]:
+        """The settings that do not change the result."""
+        return {s for s, (kind, _) in self.settings(name).items() if _is(kind, SPEED_ONLY)}
+
+    def bind(self, name: str, params: Mapping[str, Any]) -> Callable[..., Any]:
+        """The function of that name with all its settings, as `complete_params` returns them."""
+        given = dict(params)
+        for p in _keyword_only(self[name]):
+            if _is(p.annotation, _SPREAD):
+                kind = get_args(p.annotation)[0]
+                given[p.name] = kind(**{f.name: given.pop(f.name) for f in fields(kind)})
+        return partial(self[name], **given) if given else self[name]
 
     def complete_params(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Check `params` against the function's keyword-only parameters; fill in defaults."""
@@ -91,6 +155,28 @@ def import_function(path: str) -> Any:
     """Resolve `package.module:function`."""
     module, _, function = path.partition(":")
     return getattr(importlib.import_module(module), function)
+
+
+def package_of(point: EntryPoint | None) -> str:
+    """The package that an entry point belongs to, and its version; "" of none."""
+    if point is None:
+        return ""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def _keyword_only(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
+    return [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def _is(kind: Any, mark: str) -> bool:
+    return mark in getattr(kind, "__metadata__", ())
+
+
+def _spread(kind: Any) -> Settings:
+    """The fields of a dataclass as the settings of whoever takes it."""
+    parameters = inspect.signature(get_args(kind)[0], eval_str=True).parameters.values()
+    return {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """What every section of a config is made of: closed, frozen, and ready to be part of a key."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -7,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import content_digest
-from prefopt_core.ground.registry import Registry, did_you_mean
+from prefopt_core.ground.registry import SPEED_ONLY, Registry, did_you_mean
 
 
 class Config(BaseModel):
@@ -29,8 +30,9 @@ class Config(BaseModel):
         return data
 
     def key_part(self) -> Any:
-        """What of this config enters a stage's key."""
-        return self.model_dump(mode="json")
+        """What of this config enters a stage's cache key: all that may change the result."""
+        speed_only = {n for n, f in type(self).model_fields.items() if SPEED_ONLY in f.metadata}
+        return self.model_dump(mode="json", exclude=speed_only)
 
 
 class Backend(Config):
@@ -53,13 +55,27 @@ class Backend(Config):
             return data  # the fields say what is wrong
         return data | {"params": cls.registry.complete_params(name, params)}
 
+    def member(self) -> Callable[..., Any]:
+        """The function that is chosen here, with its settings."""
+        return self.registry.bind(getattr(self, self.choice), self.params)
+
     def key_part(self) -> Any:
-        """Files count by what is in them, not by where they lie; a function's file counts too."""
-        params = dict(self.params)
-        for name in self.registry.paths(getattr(self, self.choice)):
-            if params[name] is not None:
-                params[name] = content_digest(Path(params[name])) or params[name]
-        part = {**self.model_dump(mode="json"), "params": params}
+        """Files count by what is in them, not by where they lie; a function's file counts too.
+
+        A member of another package counts with that package's version: stages know only ours.
+        """
+        name = getattr(self, self.choice)
+        speed_only = self.registry.speed_only(name)
+        params = {n: value for n, value in self.params.items() if n not in speed_only}
+        for path in self.registry.paths(name):
+            if params[path] is not None:
+                params[path] = content_digest(Path(params[path])) or params[path]
+        part = {**super().key_part(), "params": params}
         file = Path(str(params.get("function", "")).partition(":")[0])
         digest = content_digest(file) if file.suffix == ".py" else None
-        return part | ({"function_file": digest} if digest else {})
+        package = self.registry.package(name)
+        return (
+            part
+            | ({"function_file": digest} if digest else {})
+            | ({"package": package} if package else {})
+        )

@@ -17,6 +17,7 @@ PROMPT_SOURCES: Registry[PromptSource] = Registry(
         "hub": "prefopt_core.inputs.prompts:from_hub",
         "stories": "prefopt_core.worlds.stories.openings:load",
     },
+    "prefopt.prompts",
 )
 
 __all__ = ["PROMPT_SOURCES", "PromptSource"]

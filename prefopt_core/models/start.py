@@ -17,6 +17,7 @@ POLICIES: Registry[PolicySource] = Registry(
         "helpdesk": "prefopt_core.worlds.helpdesk.pretraining:pretrain",
         "pretrained": "prefopt_core.models.start:import_model",
     },
+    "prefopt.policies",
 )
 
 _NOT_MODEL = ("*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx", "original/*", ".*")

@@ -14,6 +14,7 @@ PAIRINGS: Registry[Pairing] = Registry(
         "best_against_random": "prefopt_core.pairing.best_against_random:pair",
         "best_against_worst": "prefopt_core.pairing.best_against_worst:pair",
     },
+    "prefopt.pairings",
 )
 
 __all__ = ["PAIRINGS", "Pairing"]

@@ -6,7 +6,6 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.implicit_reward import preference_probability
-from prefopt_core.pairing import PAIRINGS
 from prefopt_core.pairing.settings import PairingConfig
 
 
@@ -52,13 +51,13 @@ def pair_responses(
 
 
 def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int) -> pl.DataFrame:
-    rule, rows = PAIRINGS[config.rule], []
+    rule, rows = config.member(), []
     scored = verdicts.filter(pl.col("state") == "scored")
     for group in scored.partition_by("prompt_id", maintain_order=True):
         prompt_id, ids = group["prompt_id"][0], group["candidate_id"].to_list()
         scores = group["score"].to_list()
         rng = rng_for(seed, "pairing", prompt_id)
-        for chosen, rejected in rule(scores, rng, **config.params):
+        for chosen, rejected in rule(scores, rng):
             margin = scores[chosen] - scores[rejected]
             # A paid label is believed; the judge's score is an implicit reward, so σ(margin) is p.
             sure = 1.0 if source == "gold" else float(preference_probability(margin, 0.0))

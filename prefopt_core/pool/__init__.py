@@ -17,6 +17,7 @@ POOL_STRATEGIES: Registry[PoolStrategy] = Registry(
         "k_means": "prefopt_core.pool.k_means:select",
         "random": "prefopt_core.pool.uniform:select",
     },
+    "prefopt.pool_strategies",
 )
 
 __all__ = ["POOL_STRATEGIES", "Picked", "Pool", "PoolStrategy"]

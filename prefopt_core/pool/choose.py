@@ -62,13 +62,13 @@ def choose(
         rule: How the count is split, see `strata.allocate`.
     """
     require_count(count, len(pool))
-    select = POOL_STRATEGIES[strategy]
+    select = POOL_STRATEGIES.bind(strategy, params or {})
     parts = _distinct_parts(pool, count, near_duplicates, strata, seed)
     sizes = np.array([len(part) for part in parts.values()])
     rows, weights, turns, certificates = [], [], [], {}
     for (name, part), share in zip(parts.items(), allocate(sizes, count, rule), strict=True):
         if share:
-            picked = select(part, int(share), rng_for(seed, "pool", name), **(params or {}))
+            picked = select(part, int(share), rng_for(seed, "pool", name))
             rows.append(part.rows[picked.positions])
             weights.append(part.weights[picked.positions])
             turns.append((np.arange(share) + 0.5) / share)

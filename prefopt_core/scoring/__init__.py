@@ -17,6 +17,7 @@ SCORERS: Registry[Scorer] = Registry(
         "transformers": "prefopt_core.scoring.transformers_local:score",
         "vllm": "prefopt_core.scoring.vllm_offline:score",
     },
+    "prefopt.scorers",
 )
 
 __all__ = ["SCORERS", "Scorer"]

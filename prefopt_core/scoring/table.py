@@ -11,7 +11,6 @@ from prefopt_core.models.tokenised import tokenised, with_token_ids
 from prefopt_core.models.tokens import (
     Tokens,
 )
-from prefopt_core.scoring import SCORERS
 from prefopt_core.scoring.settings import ScoringConfig
 
 
@@ -28,7 +27,7 @@ def sequence_logps(
     Returns:
         (n,) sums, in nats.
     """
-    return SCORERS[config.scorer](model, sequences, **config.params)
+    return config.member()(model, sequences)
 
 
 def score_candidates(

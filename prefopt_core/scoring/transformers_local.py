@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from prefopt_core.ground.progress import report
+from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import Tokens
@@ -17,8 +18,8 @@ def score(
     model: Path,
     sequences: Sequence[tuple[Tokens, Tokens]],
     *,
-    batch_size: PositiveInt = 32,
-    device: str = "auto",
+    batch_size: SpeedOnly[PositiveInt] = 32,
+    device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float64]:
     """Score with transformers in this process; the fallback that needs nothing else."""
     network = load_model(model, device)

@@ -19,6 +19,7 @@ STRATEGIES: Registry[Strategy] = Registry(
         "representative": "prefopt_core.selection.representative:select",
         "west_of_n": "prefopt_core.selection.west_of_n:select",
     },
+    "prefopt.strategies",
 )
 
 __all__ = ["STRATEGIES", "Candidates", "Strategy"]

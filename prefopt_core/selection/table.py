@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -17,14 +17,13 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.ground.vectors import Halves, halves, widen
-from prefopt_core.selection import STRATEGIES, Candidates
+from prefopt_core.selection import Candidates
 from prefopt_core.selection.aepo import pair_worth, redundancy, representativeness
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
 from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.gains import coverage_totals, objective_totals, spending_order
 from prefopt_core.selection.requirements import require_k
 from prefopt_core.selection.settings import SelectionConfig
-from prefopt_core.selection.similarity import SIMILARITIES
 
 COLUMNS = ("prompt_id", "candidate_id", "sample", "response", "logps")
 """What is read of the table `candidates`."""
@@ -180,11 +179,11 @@ def _one_by_one(
     seed: int,
 ) -> Iterator[_Chosen]:
     """Call the strategy for every prompt; `block` holds the embeddings, if there are any."""
-    strategy = STRATEGIES[config.strategy]
+    strategy = config.member()
     for index, prompt_id in enumerate(batch.prompt_ids):
         known = _known(batch, index, block, responses, config)
         rng = rng_for(seed, "selection", prompt_id)
-        found = strategy(known, min(config.k, len(known)), rng, **config.params)
+        found = strategy(known, min(config.k, len(known)), rng)
         selected, gap = _members(found)
         gains = None
         if config.allocation != "fixed" or (known.comparable and len(selected) > 2):
@@ -207,13 +206,12 @@ def _known(
     """What is known of one prompt's responses before any of them is annotated."""
     group = responses.slice(batch.members[index, 0], batch.members.shape[1])
     logps = group["logps"]
-    measure, params = SIMILARITIES[config.similarity.measure], config.similarity.params
     return Candidates(
         responses=group["response"].to_list(),
         counts=batch.counts[index],
         embeddings=None if block is None else block[index],
         logps=None if logps.null_count() else logps.to_numpy(),
-        measure=partial(measure, **params) if params else measure,
+        measure=config.similarity.member(),
     )
 
 

@@ -19,6 +19,7 @@ LOSSES: Registry[Callable[..., Objective]] = Registry(
         "rdpo": "prefopt_core.training.objectives:Rdpo",
         "simpo": "prefopt_core.training.objectives:Simpo",
     },
+    "prefopt.losses",
 )
 """`LOSSES[name](beta, **params)` is an objective: call it with `PairLogps`, get (B,) losses."""
 

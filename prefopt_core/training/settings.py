@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.registry import Registry, SpeedOnly
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.training import LOSSES
 
@@ -65,7 +65,9 @@ class TrainingConfig(Backend):
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations: much less memory, a third slower."
     )
-    save_every: int = Field(100, ge=1, description="Steps between checkpoints to resume from.")
+    save_every: SpeedOnly[int] = Field(
+        100, ge=1, description="Steps between checkpoints to resume from."
+    )
     processes: int = Field(1, ge=1, description="GPUs to train on, by `accelerate launch`.")
 
     def key_part(self) -> Any:

@@ -25,7 +25,6 @@ from prefopt_core.models.adapters import adapter_in, weights_of
 from prefopt_core.models.loading import silence_libraries
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
-from prefopt_core.training import LOSSES
 from prefopt_core.training.adapters import continued, new_adapters, save_adapters
 from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
@@ -144,7 +143,7 @@ def _trainer(
     tokenizer = load_tokenizer(start)
     lora = None if isinstance(model, PeftModel) else config.lora
     columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
-    objective = LOSSES[config.loss](config.beta, **config.for_round(1).params)
+    objective = config.for_round(1).member()(config.beta)
     everyone = isinstance(objective, NoiseAware) and objective.doubts == "all"
     rows = pairs.select(
         *(pl.col(c).alias(name) for c, name in columns.items()),

@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.progress import report
+from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.adapters import Adapter, adapter_in, weights_of
 from prefopt_core.models.loading import kept, release_models
 from prefopt_core.models.threads import SMALL
@@ -33,25 +34,13 @@ from prefopt_core.models.vllm.link import Link, environment
 PYTHON = "PREFOPT_VLLM_PYTHON"
 """The environment variable that names the interpreter, where no setting does."""
 
-SPEED_ONLY = (
-    "python",
-    "max_model_len",
-    "max_num_seqs",
-    "max_num_batched_tokens",
-    "gpu_memory_utilization",
-    "tensor_parallel_size",
-    "data_parallel_size",
-    "enforce_eager",
-)
-"""Settings that change where and how fast the engine runs, not what is asked of it."""
-
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How an engine runs. The names are vLLM's, but for `python`.
+    """How an engine runs; settings of every member that uses one. Names are vLLM's, but `python`.
 
     Attributes:
         dtype: Of weights and activations; "auto" is the model's own.
@@ -65,15 +54,15 @@ class EngineSettings:
         enforce_eager: Starts faster and runs slower: nothing is compiled.
     """
 
-    dtype: Dtype
-    python: str | None
-    max_model_len: int | None
-    max_num_seqs: int | None
-    max_num_batched_tokens: int | None
-    gpu_memory_utilization: float
-    tensor_parallel_size: int
-    data_parallel_size: int
-    enforce_eager: bool
+    dtype: Dtype = "auto"
+    python: SpeedOnly[str | None] = None
+    max_model_len: SpeedOnly[PositiveInt | None] = None
+    max_num_seqs: SpeedOnly[PositiveInt | None] = None
+    max_num_batched_tokens: SpeedOnly[PositiveInt | None] = None
+    gpu_memory_utilization: SpeedOnly[Share] = 0.9
+    tensor_parallel_size: SpeedOnly[PositiveInt] = 1
+    data_parallel_size: SpeedOnly[PositiveInt] = 1
+    enforce_eager: SpeedOnly[bool] = False
 
     def for_vllm(self, model: Path) -> dict[str, Any]:
         """What `vllm.LLM` is told of it; None leaves the choice to vLLM."""

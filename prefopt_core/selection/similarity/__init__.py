@@ -24,6 +24,7 @@ SIMILARITIES: Registry[Measure] = Registry(
         "cosine": "prefopt_core.selection.similarity.embeddings:compare",
         "function": "prefopt_core.selection.similarity.function:compare",
     },
+    "prefopt.similarities",
 )
 
 __all__ = ["SIMILARITIES", "Measure", "cosine"]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.ground.registry import InputPath
+from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.models.encoder import PACKAGED, load_encoder
 
 
@@ -15,8 +15,8 @@ def compare(
     embeddings: npt.NDArray[np.floating] | None,
     *,
     model: InputPath = PACKAGED,
-    batch_size: PositiveInt = 32,
-    device: str = "auto",
+    batch_size: SpeedOnly[PositiveInt] = 32,
+    device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float64]:
     """F1 of greedily matched token embeddings, no idf weights and no rescaling.
 

@@ -6,7 +6,6 @@ import pytest
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.tables import check_table
-from prefopt_core.inputs import PROMPT_SOURCES
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.worlds.stories.openings import NAMES, OPENINGS, openings
 
@@ -33,6 +32,6 @@ def test_more_openings_than_there_are_are_refused():
 
 def test_a_config_can_ask_for_them():
     config = PromptsConfig(source="stories", params={"count": 7})
-    table = check_table("prompts", PROMPT_SOURCES[config.source](5, **config.params))
+    table = check_table("prompts", config.member()(5))
     texts = [messages[-1]["content"] for messages in table["prompt"]]
     assert texts == openings(7, seed=5)
