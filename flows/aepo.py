@@ -2,39 +2,44 @@
 
 from prefect import flow
 
+from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
+from flows.steps import propose
 from prefopt_core.experiments.flows import AepoConfig
 from tasks.annotation import annotate_responses
-from tasks.embedding import embed_candidates
-from tasks.generation import generate_candidates
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
 from tasks.pairing import pair_responses
 from tasks.scoring import score_responses
-from tasks.selection import select_responses
 from tasks.training import train_policy
 
 
 @flow(name="aepo")
 def aepo(config: AepoConfig) -> Result:
     """Build a preference data set from N responses per prompt, paying for k labels each."""
-    seed, budget = config.seed, config.budget
+    seed = config.seed
     policy = load_policy(config.policy, seed) if config.policy else None  # π_SFT
-    prompts = load_prompts(config.prompts, seed)  # x ∈ D
-    board = Scoreboard("aepo", config, prompts)
+    every = load_prompts(config.prompts, seed)
+    prompts = Prompts(config, every)
+    board = Scoreboard("aepo", config, prompts.held_out)
     board.measure(policy)
-    if config.evaluation or config.pool:
-        prompts = board.draw(0, None, "training")
-    candidates = generate_candidates(prompts, policy, config.generation, seed)  # Y_cand, N each
-    embedding = config.embedding
-    embeddings = embed_candidates(candidates, embedding) if embedding else None  # u(y, y')
-    chosen = select_responses(candidates, embeddings, config.selection, seed)  # Y_ann, k each
-    labels = annotate_responses(chosen, candidates, prompts, config.annotation, budget, seed)
+    divided = config.evaluation or config.pool
+    fresh = prompts.draw(0, None, "training") if divided else every  # x ∈ D
+    asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
+    labels = annotate_responses(asked, config.annotation, config.budget, seed)
     logps = None
     if policy and config.training:
-        logps = score_responses(chosen, candidates, prompts, policy, config.scoring)  # log π_ref
-    pairs = pair_responses(labels, None, candidates, prompts, logps, config.pairing, 1, seed)
+        logps = score_responses(asked, policy, config.scoring)  # log π_ref
+    pairs = pair_responses(
+        asked.candidates,
+        asked.prompts,
+        config.pairing,
+        annotations=labels,
+        logps=logps,
+        round_number=1,
+        seed=seed,
+    )
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
-    board.measure(policy, pairs, labels, choice=(chosen, candidates, embeddings, prompts))
+    board.measure(policy, pairs, annotations=labels, proposal=asked)
     return board.result()

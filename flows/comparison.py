@@ -14,15 +14,14 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.lookup import flow_of
 from flows.scoreboard import Result
 from flows.server import die_with_parent
-from prefopt_core.experiments.flows import FLOWS
 from prefopt_core.experiments.grid import Cell, Comparison
 from prefopt_core.ground.errors import PrefoptError
-from prefopt_core.ground.registry import import_function
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
-from tasks.comparison_report import report_comparison, write_settings
+from tasks.reports import report_comparison, write_settings
 from tasks.stage import inside_flow_run, part_of_more, planning
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def _run_seed(
 
 def run_cell(cell: Cell, in_prefect: bool | None = None) -> Result:
     """Run one cell as what it is: a run of its flow, in Prefect if we are or if that is said."""
-    function = import_function(FLOWS[cell.flow][0])
+    function = flow_of(cell.flow)
     if not (inside_flow_run() if in_prefect is None else in_prefect):
         return function.fn(cell.config)
     return function.with_options(flow_run_name=cell.name)(cell.config)

@@ -1,17 +1,15 @@
-"""Measures every round on the same held-out prompts, and shows the figures."""
+"""What is measured in a run: every round on the same held-out prompts, and what it comes to."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.pool import SHARD_SIZE, deserving
 from prefopt_core.experiments.flows import Experiment
-from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.labels.asked import Asked, Proposal
+from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.annotation import grade_responses
 from tasks.evaluation import best_round, evaluate_round, should_stop
 from tasks.generation import generate_candidates
-from tasks.inputs import draw_prompts
-from tasks.pool import take_prompts
-from tasks.reports import Choice, report_round, write_report
+from tasks.reports import report_round, write_report
 from tasks.scoring import score_responses
 
 
@@ -28,7 +26,7 @@ class Result:
     """
 
     preferences: Artifact
-    policy: Model | None
+    policy: Folder | None
     metrics: tuple[Artifact, ...]
     report: Path | None
     kept: int
@@ -37,42 +35,22 @@ class Result:
 class Scoreboard:
     """The figures of a run, round by round; without `evaluation` only what can be counted."""
 
-    def __init__(
-        self, flow: str, config: Experiment, prompts: Artifact, used: Artifact | None = None
-    ) -> None:
-        self.flow, self.config, self.prompts, self.used = flow, config, prompts, used
+    def __init__(self, flow: str, config: Experiment, held_out: Artifact | None) -> None:
+        self.flow, self.config, self.held_out = flow, config, held_out
+        self.policies: list[Folder | None] = []
         self.learned: list[Artifact] = []
         self.metrics: list[Artifact] = []
         self.grades: list[Artifact] = []
-        self.choice: Choice | None = None
-        self.chosen: Artifact | None = None  # which prompts deserve the budget
-        self.test: Artifact | None = None
-        self.policies: list[Model | None] = []
-        if config.evaluation:
-            shard_size, count = config.prompts.shard_size, config.test_prompts
-            self.test = self._draw(0, count, "evaluation", shard_size)
-        if config.pool:
-            self.prompts = self._draw(config.test_prompts, None, "pool", SHARD_SIZE)
-            self.chosen, _ = deserving(self.prompts, config.pool, config.seed)
-
-    def draw(self, first: int, count: int | None, purpose: str) -> Artifact:
-        """Prompts for one purpose, disjoint from those of others; of a pool the most wanted."""
-        shard_size = self.config.prompts.shard_size
-        if self.chosen:
-            return take_prompts(self.prompts, self.chosen, first, count, shard_size)
-        return self._draw(self.config.test_prompts + first, count, purpose, shard_size)
-
-    def _draw(self, first: int, count: int | None, purpose: str, shard_size: int) -> Artifact:
-        seed, used = self.config.seed, self.used
-        return draw_prompts(self.prompts, first, count, purpose, shard_size, seed, used)
+        self.proposal: Proposal[Artifact] | None = None
 
     def measure(
         self,
-        policy: Model | None,
+        policy: Folder | None,
         preferences: Artifact | None = None,
+        *,
         annotations: Artifact | None = None,
-        judged: tuple[Artifact, Artifact, Artifact] | None = None,
-        choice: Choice | None = None,
+        judged: Asked[Artifact] | None = None,
+        proposal: Proposal[Artifact] | None = None,
     ) -> None:
         """Add a round; the first call is the start policy's.
 
@@ -80,40 +58,49 @@ class Scoreboard:
             policy: The policy after the round.
             preferences: The pairs it learned from.
             annotations: The labels bought for them.
-            judged: (selections, candidates, prompts) that the policy judged itself.
-            choice: (selections, candidates, embeddings, prompts): what was selected, for show.
+            judged: What the policy judged itself.
+            proposal: What was selected for labels, for show.
         """
-        evaluation, seed = self.config.evaluation, self.config.seed
-        start, previous = (*self.grades[:1], None)[0], (None, *self.grades)[-1]
         self.policies.append(policy)
-        begin = self.policies[0]
-        responses = grades = truth = start_logps = None
-        if evaluation and self.test and policy and begin:
-            responses = generate_candidates(self.test, policy, evaluation.generation, seed)
-            grades = grade_responses(responses, responses, self.test, evaluation.grader)
-            truth = grade_responses(*judged, evaluation.grader) if judged else None
-            start_logps = score_responses(
-                responses, responses, self.test, begin, self.config.scoring
-            )
-            self.grades.append(grades)
+        earlier = self.grades.copy()
+        responses, start_logps = self._answers(policy)
         self.metrics.append(
             evaluate_round(
                 round_number=len(self.metrics),
-                seed=seed,
+                seed=self.config.seed,
                 responses=responses,
-                grades=grades,
-                start_grades=start,
-                previous_grades=previous,
+                grades=self.grades[-1] if responses else None,
+                start_grades=earlier[0] if earlier else None,
+                previous_grades=earlier[-1] if earlier else None,
                 preferences=preferences,
                 annotations=annotations,
-                truth=truth,
+                truth=self._truth(judged) if responses and judged else None,
                 start_logps=start_logps,
                 policy=policy if preferences else None,
             )
         )
         self.learned += [preferences] if preferences else []
-        self.choice = choice
-        report_round(self.flow, self.metrics, preferences, choice)
+        self.proposal = proposal
+        report_round(self.flow, self.metrics, preferences, proposal)
+
+    def _answers(self, policy: Folder | None) -> tuple[Artifact | None, Artifact | None]:
+        """The policy's responses to the held-out prompts, graded, and their start log-probs."""
+        evaluation, prompts, start = self.config.evaluation, self.held_out, self.policies[0]
+        if not (evaluation and prompts and policy and start):
+            return None, None
+        responses = generate_candidates(prompts, policy, evaluation.generation, self.config.seed)
+        self.grades.append(grade_responses(responses, responses, prompts, evaluation.grader))
+        every = Asked(prompts, responses, responses)
+        return responses, score_responses(every, start, self.config.scoring)
+
+    def _truth(self, judged: Asked[Artifact]) -> Artifact | None:
+        """What the gold annotator says of the responses that the policy judged."""
+        evaluation = self.config.evaluation
+        if not evaluation:
+            return None
+        return grade_responses(
+            judged.selections, judged.candidates, judged.prompts, evaluation.grader
+        )
 
     def stops(self) -> bool:
         """Whether the run ends with the round that was measured last, by `evaluation.stop`."""
@@ -126,6 +113,13 @@ class Scoreboard:
         kept = len(self.metrics) - 1
         if evaluation and evaluation.keep == "best":
             kept = best_round(self.metrics)
-        report = write_report(self.flow, self.config, self.metrics, self.learned, kept, self.choice)
+        report = write_report(
+            self.flow,
+            self.config,
+            self.metrics,
+            self.learned,
+            kept=kept,
+            proposal=self.proposal,
+        )
         policy, pairs = self.policies[kept], self.learned[-1]
         return Result(pairs, policy, tuple(self.metrics), report, kept)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prefopt_core.ground.errors import PrefoptError
-from prefopt_core.store.store import Store
+from tasks.stage import current_store
 
 USUAL_URL = "http://127.0.0.1:4200/api"
 _PATIENCE_S = 120
@@ -51,7 +51,7 @@ def own_server(port: int) -> Iterator[str]:
             f"Port {port} has a Prefect server already, perhaps on the runs of another store: "
             f"http://127.0.0.1:{port}. Use that one, or another `--port`."
         )
-    home = Store.open().root / "prefect"
+    home = current_store().root / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
     url = f"http://127.0.0.1:{port}/api"

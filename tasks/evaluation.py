@@ -1,48 +1,44 @@
 """Evaluation stage: the figures of one round."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
 from prefopt_core.evaluation import stopping
 from prefopt_core.evaluation.stopping import Stop
 from prefopt_core.evaluation.table import RoundTables, evaluate
-from prefopt_core.store.artifacts import Artifact, Model
-from prefopt_core.store.store import Store
+from prefopt_core.store.artifacts import Artifact
 from prefopt_core.training.log import read_log
-from tasks.stage import planning, stage
+from tasks.stage import current_store, planning, stage
 
 
 @stage("evaluate", table="metrics", version=3)
 def evaluate_round(
+    *,
     round_number: int,
     seed: int,
-    responses: Artifact | None = None,
-    grades: Artifact | None = None,
-    start_grades: Artifact | None = None,
-    previous_grades: Artifact | None = None,
-    preferences: Artifact | None = None,
-    annotations: Artifact | None = None,
-    truth: Artifact | None = None,
-    start_logps: Artifact | None = None,
-    policy: Model | None = None,
+    responses: pl.DataFrame | None = None,
+    grades: pl.DataFrame | None = None,
+    start_grades: pl.DataFrame | None = None,
+    previous_grades: pl.DataFrame | None = None,
+    preferences: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
+    truth: pl.DataFrame | None = None,
+    start_logps: pl.DataFrame | None = None,
+    policy: Path | None = None,
 ) -> pl.DataFrame:
     """Measure a round by what is known of it; see `RoundTables`. `policy` brings its log."""
-    store = Store.open()
-    steps, flagged = read_log(store.open_model(policy)) if policy else (None, None)
-
-    def known(table: Artifact | None) -> pl.DataFrame | None:
-        return store.read(table) if table else None
-
+    steps, flagged = read_log(policy) if policy else (None, None)
     tables = RoundTables(
-        responses=known(responses),
-        grades=known(grades),
-        start_grades=known(start_grades),
-        previous_grades=known(previous_grades),
-        preferences=known(preferences),
-        annotations=known(annotations),
-        truth=known(truth),
-        start_logps=known(start_logps),
+        responses=responses,
+        grades=grades,
+        start_grades=start_grades,
+        previous_grades=previous_grades,
+        preferences=preferences,
+        annotations=annotations,
+        truth=truth,
+        start_logps=start_logps,
         steps=steps,
         flagged=flagged,
     )
@@ -51,11 +47,11 @@ def evaluate_round(
 
 def should_stop(metrics: Artifact, rule: Stop) -> bool:
     """Whether the run ends with the round of these figures; a plan counts on all rounds."""
-    return not planning() and stopping.should_stop(Store.open().read(metrics), rule)
+    return not planning() and stopping.should_stop(current_store().read(metrics), rule)
 
 
 def best_round(metrics: Sequence[Artifact]) -> int:
     """The round to keep; a plan knows no better than the last."""
     if planning():
         return len(metrics) - 1
-    return stopping.best_round(pl.concat([Store.open().read(table) for table in metrics]))
+    return stopping.best_round(current_store().read_all(metrics))

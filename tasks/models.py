@@ -4,10 +4,10 @@ from pathlib import Path
 
 from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.store.stage import fresh_folder, workspace
-from tasks.stage import model_stage
+from tasks.stage import folder_stage
 
 
-@model_stage("load_policy", version=1)
+@folder_stage("load_policy", version=1)
 def load_policy(config: PolicyConfig, seed: int) -> Path:
     """Link the user's model, or train the help desk's tiny one."""
     output = fresh_folder("model")

@@ -1,4 +1,4 @@
-"""Reports: made again on every run, also when everything else came from the store."""
+"""Pages of runs and comparisons: made again also when everything else came from the store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +7,14 @@ import polars as pl
 import yaml
 
 from prefopt_core.experiments.flows import Experiment
-from prefopt_core.ground.files import explained, publish, temporary
-from prefopt_core.reports.run import html_report, markdown, shortened
-from prefopt_core.reports.selection import Chosen
+from prefopt_core.experiments.grid import Comparison
+from prefopt_core.experiments.page import in_html, in_markdown, parts_of
+from prefopt_core.labels.asked import Proposal
+from prefopt_core.reports.run import html_report, markdown
+from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
-from prefopt_core.store.store import Store
-from tasks.stage import inside_flow_run, leaves_pages, planning
-
-Choice = tuple[Artifact, Artifact, Artifact | None, Artifact]
-"""(selections, candidates, embeddings, prompts) of one round."""
+from tasks.stage import current_store, inside_flow_run, leaves_pages, planning
 
 _EXAMPLES = 20
 
@@ -25,7 +23,7 @@ def report_round(
     flow: str,
     metrics: Sequence[Artifact],
     preferences: Artifact | None,
-    choice: Choice | None = None,
+    proposal: Proposal[Artifact] | None = None,
 ) -> None:
     """Show the rounds so far in Prefect: one markdown report, and a table of pairs."""
     if planning() or not inside_flow_run():
@@ -33,15 +31,15 @@ def report_round(
     from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
     round_number = len(metrics) - 1
-    figures = pl.concat([Store.open().read(table) for table in metrics])
+    figures = current_store().read_all(metrics)
     title = f"{flow}: round {round_number}" if round_number else f"{flow}: start policy"
     create_markdown_artifact(
-        markdown(figures, title, _chosen(choice)),
+        markdown(figures, title, read_proposal(proposal) if proposal else None),
         key=f"{flow}-round-{round_number}",
         description=title,
     )
     if preferences is not None:
-        pairs = Store.open().read(preferences)
+        pairs = current_store().read(preferences)
         create_table_artifact(
             _rows(pairs.head(_EXAMPLES)),
             key=f"{flow}-pairs-{round_number}",
@@ -50,13 +48,15 @@ def report_round(
         )
 
 
-def _chosen(choice: Choice | None) -> Chosen | None:
-    if choice is None:
-        return None
-    read = Store.open().read
-    selections, candidates, embeddings, prompts = choice
-    vectors = read(embeddings) if embeddings else None
-    return Chosen(read(selections), read(candidates), vectors, read(prompts))
+def read_proposal(proposal: Proposal[Artifact]) -> Proposal[pl.DataFrame]:
+    """The tables of a proposal."""
+    read, embeddings = current_store().read, proposal.embeddings
+    return Proposal(
+        read(proposal.prompts),
+        read(proposal.candidates),
+        read(proposal.selections),
+        read(embeddings) if embeddings else None,
+    )
 
 
 def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:
@@ -78,29 +78,53 @@ def write_report(
     config: Experiment,
     metrics: Sequence[Artifact],
     preferences: Sequence[Artifact],
+    *,
     kept: int,
-    choice: Choice | None = None,
+    proposal: Proposal[Artifact] | None = None,
 ) -> Path | None:
     """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
-    `choice` is the last round's selection.
+    `proposal` is the last round's selection.
     """
     if not leaves_pages():
         return None
-    store = Store.open()
     settings = config.model_dump(mode="json")
     page = html_report(
-        pl.concat([store.read(table) for table in metrics]),
-        store.read(preferences[-1]),
+        current_store().read_all(metrics),
+        current_store().read(preferences[-1]),
         yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
         f"prefopt {flow}, seed {config.seed}",
-        _chosen(choice),
+        read_proposal(proposal) if proposal else None,
         kept,
     )
-    path = store.root / "runs" / f"{flow}-{sha256_of(settings)[:8]}" / "report.html"
-    with explained(store.root), temporary(store.root / "runs") as file:
-        file.write_text(page, encoding="utf-8")
-        publish(file, path)
-    note_latest(store, preferences[: max(1, kept)])
+    path = current_store().put_page(f"{flow}-{sha256_of(settings)[:8]}/report.html", page)
+    note_latest(current_store(), preferences[: max(1, kept)])
     return path
+
+
+def report_comparison(table: Artifact, comparison: Comparison) -> Path:
+    """Write the page into the store, and show it in Prefect; returns its path."""
+    title = comparison.title or "Comparison"
+    parts = parts_of(current_store().read(table), comparison)
+    settings = comparison.model_dump(mode="json")
+    preset = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    path = current_store().put_page(
+        f"{_name(comparison)}/report.html", in_html(parts, title, preset)
+    )
+    if inside_flow_run():
+        from prefect.artifacts import create_markdown_artifact
+
+        create_markdown_artifact(in_markdown(parts, title), key="comparison", description=title)
+    return path
+
+
+def write_settings(comparison: Comparison, name: str, settings: str) -> Path:
+    """Leave one run's YAML beside the page, so that it can be run alone; returns its path."""
+    return current_store().put_page(f"{_name(comparison)}/{name}.yaml", settings)
+
+
+def _name(comparison: Comparison) -> str:
+    """The folder of a comparison's page; more seeds go to the same place."""
+    same = comparison.model_dump(mode="json", exclude={"seeds", "first_seed"})
+    return f"compare-{sha256_of(same)[:8]}"

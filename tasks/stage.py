@@ -13,21 +13,20 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
 import polars as pl
 
 from prefopt_core.ground import progress
 from prefopt_core.ground.spending import adding_up
-from prefopt_core.store.artifacts import Artifact, Model
-from prefopt_core.store.stage import Outcome, Stage
+from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.store.stage import Outcome, Stage, stage_store
 from prefopt_core.store.store import Store
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-R = TypeVar("R", bound=Artifact | Model)
+R = TypeVar("R", bound=Artifact | Folder)
 
 _LONG_S = 5.0
 """A stage that runs longer than this gets a progress artifact in Prefect."""
@@ -74,12 +73,18 @@ class Session:
         observer: Is told what happens.
         plan: When given, nothing runs; what would run is appended here.
         pages: Whether runs leave a page in the store.
+        store: Where results live; None: at `$PREFOPT_STORE`.
     """
 
     refresh: frozenset[str] = frozenset()
     observer: Observer | None = None
     plan: list[Planned] | None = None
     pages: bool = True
+    store: Store | None = None
+
+    def opened(self) -> Store:
+        """The store of this session."""
+        return self.store or stage_store()
 
 
 _session: ContextVar[Session] = ContextVar("session", default=Session())  # noqa: B039, frozen
@@ -95,13 +100,22 @@ def session(session: Session) -> Iterator[None]:
         _session.reset(token)
 
 
+def current_store() -> Store:
+    """The store of the session at hand."""
+    return _session.get().opened()
+
+
 STAGES: dict[str, Stage] = {}
 """Every stage by its name, once its module is imported."""
 
 
 @dataclass(frozen=True)
-class StageTask(Generic[P, R]):
-    """A stage as flows call it: artifacts in, one artifact or model out."""
+class StageTask(Generic[R]):
+    """A stage as flows call it: artifacts and folders in, one artifact or folder out.
+
+    Its function is typed by what it gets, tables and paths (see `store.opening`), so calls are
+    checked when they are made, not by mypy; a plan makes them all.
+    """
 
     spec: Stage
 
@@ -109,7 +123,7 @@ class StageTask(Generic[P, R]):
         assert self.spec.name not in STAGES, f"two stages are called {self.spec.name}"
         STAGES[self.spec.name] = self.spec
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Plan it, run it as a Prefect task inside a flow run, or just run it."""
         arguments = self.spec.bind(*args, **kwargs)
         current = _session.get()
@@ -128,13 +142,14 @@ class StageTask(Generic[P, R]):
         elif self.spec.name in refresh:
             found = "refresh asked for"
         else:
-            found = self.spec.find(Store.open(), arguments)
+            found = self.spec.find(current_store(), arguments)
         if isinstance(found, Outcome):
             plan.append(Planned(self.spec.name, "hit", ""))
             return found.value
-        labels = 0
-        if self.spec.labels:
-            labels = arguments["labels"] if waiting else self.spec.labels(**arguments)
+        if waiting:
+            labels = arguments["labels"] if self.spec.labels else 0
+        else:
+            labels = self.spec.labels_wanted(current_store(), arguments)
         price = getattr(arguments.get("config"), "price", 0.0)
         plan.append(Planned(self.spec.name, "miss", found, labels, price))
         return plan[-1]
@@ -145,27 +160,22 @@ def stage(
     *,
     table: str,
     version: int,
-    ignore: tuple[str, ...] = (),
     by_shard: bool = False,
     labels: Callable[..., int] | None = None,
-) -> Callable[[Callable[P, pl.DataFrame | list[pl.DataFrame]]], StageTask[P, Artifact]]:
+) -> Callable[[Callable[..., pl.DataFrame | list[pl.DataFrame]]], StageTask[Artifact]]:
     """Turn a function that returns a table into a cached stage; see `store.stage.Stage`."""
 
-    def decorate(
-        function: Callable[P, pl.DataFrame | list[pl.DataFrame]],
-    ) -> StageTask[P, Artifact]:
-        return StageTask(Stage(name, function, version, table, ignore, by_shard, labels))
+    def decorate(function: Callable[..., pl.DataFrame | list[pl.DataFrame]]) -> StageTask[Artifact]:
+        return StageTask(Stage(name, function, version, table, by_shard, labels))
 
     return decorate
 
 
-def model_stage(
-    name: str, *, version: int, ignore: tuple[str, ...] = ()
-) -> Callable[[Callable[P, Path]], StageTask[P, Model]]:
-    """Turn a function that returns a model folder into a cached stage."""
+def folder_stage(name: str, *, version: int) -> Callable[[Callable[..., Path]], StageTask[Folder]]:
+    """Turn a function that returns the path of a folder into a cached stage."""
 
-    def decorate(function: Callable[P, Path]) -> StageTask[P, Model]:
-        return StageTask(Stage(name, function, version, None, ignore))
+    def decorate(function: Callable[..., Path]) -> StageTask[Folder]:
+        return StageTask(Stage(name, function, version, None))
 
     return decorate
 
@@ -203,7 +213,7 @@ def _run(
         observer.started(spec.name)
     with progress.listening(heard), adding_up() as spent:
         outcome = spec.run(
-            Store.open(), arguments, refresh=spec.name in session.refresh, on_part=on_part
+            session.opened(), arguments, refresh=spec.name in session.refresh, on_part=on_part
         )
     outcome = replace(outcome, spent=str(spent))
     if observer:

@@ -6,22 +6,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.verbs.listing import KINDS
-from prefopt_core.experiments.flows import FLOWS
+from flows.lookup import flow_of
+from prefopt_core.experiments.families import FAMILIES
+from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.registry import import_function
 from prefopt_core.ground.settings import Config
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-MEMBERS = [(kind, name) for kind, registry in KINDS.items() for name in registry]
+MEMBERS = [(kind, name) for kind, registry in FAMILIES.items() for name in registry]
 
 
 @pytest.mark.parametrize("entry", DEPLOYMENTS, ids=lambda entry: entry["name"])
 def test_deployment_names_a_flow_that_takes_its_parameters(entry, monkeypatch):
     monkeypatch.chdir(ROOT)
     name, config = load_run(entry["name"], {})
-    flow = import_function(FLOWS[name][0])
+    flow = flow_of(name)
     module, _, function = entry["entrypoint"].rpartition(".")
     assert import_function(f"{module}:{function}") is flow
     assert flow.validate_parameters(entry["parameters"]) == {"config": config}
@@ -36,17 +37,16 @@ def test_deployment_sends_the_heartbeats_that_the_watch_for_dead_runs_expects(en
     assert 3 * int(environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) == _SILENCE.total_seconds()
 
 
-@pytest.mark.parametrize("flow", FLOWS)
-def test_flow_takes_one_config_of_its_own_kind(flow):
-    path, kind = FLOWS[flow]
-    (parameter,) = inspect.signature(import_function(path).fn, eval_str=True).parameters.values()
+@pytest.mark.parametrize(("flow", "kind"), CONFIGS.items(), ids=CONFIGS)
+def test_flow_takes_one_config_of_its_own_kind(flow, kind):
+    (parameter,) = inspect.signature(flow_of(flow).fn, eval_str=True).parameters.values()
     assert (parameter.name, parameter.annotation) == ("config", kind)
-    assert import_function(path).name == flow
+    assert flow_of(flow).name == flow
 
 
 @pytest.mark.parametrize(("kind", "name"), MEMBERS, ids="-".join)
 def test_member_is_importable_and_says_what_it_does_and_takes(kind, name):
-    registry = KINDS[kind]
+    registry = FAMILIES[kind]
     assert registry.summary(name).endswith((".", ")")), "needs a docstring that starts with a line"
     for setting, (annotation, _) in registry.settings(name).items():
         assert annotation is not inspect.Parameter.empty, f"{setting} has no type"

@@ -17,7 +17,7 @@ from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.tables import in_shards
 from prefopt_core.models import loading as models
-from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 
@@ -52,13 +52,13 @@ def stage(
         models.release_models()
 
 
-def stored(store: Store, model: Path) -> Model:
+def stored(store: Store, model: Path) -> Folder:
     """The model as an artifact, by links to its files."""
     folder = Path(tempfile.mkdtemp(dir=store.root))
     for file in model.iterdir():
         if file.is_file():
             (folder / file.name).symlink_to(file.resolve())
-    return store.put_model(folder)
+    return store.put_folder(folder)
 
 
 def engine_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -92,14 +92,14 @@ def cpus() -> Iterator[Check]:
         yield Check("CPU", "ok", found)
 
 
-def store() -> Iterator[Check]:
+def current_store() -> Iterator[Check]:
     """Whether files, locks and ledgers work where the store is or would be."""
     from prefopt_core.ground.files import TEMPORARY, explained
     from prefopt_core.store.ledger import ledger
     from prefopt_core.store.locks import locked
-    from prefopt_core.store.store import Store
+    from tasks.stage import current_store
 
-    root = Store.open().root
+    root = current_store().root
     place = next(path for path in (root, *root.parents) if os.path.lexists(path))
     try:
         with explained(root), TemporaryDirectory(dir=place, prefix=TEMPORARY) as folder:
@@ -116,9 +116,9 @@ def store() -> Iterator[Check]:
 
 def disk() -> Iterator[Check]:
     """How much fits beside what is there."""
-    from prefopt_core.store.store import Store
+    from tasks.stage import current_store
 
-    root = Store.open().root
+    root = current_store().root
     place = next(path for path in (root, *root.parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     found = f"{free / GIB:,.1f} GiB free at {place}"

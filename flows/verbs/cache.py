@@ -11,12 +11,12 @@ from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.store import maintenance
-from prefopt_core.store.store import Store
+from tasks.stage import current_store
 
 
 def ls() -> None:
     """Print what the store holds, by stage, and what was bought."""
-    store = Store.open()
+    store = current_store()
     table = Table("stage", "results", "rows", "MB", "seconds to compute", title=str(store.root))
     for held in maintenance.holdings(store):
         table.add_row(
@@ -40,7 +40,7 @@ def ls() -> None:
 
 def explain(artifact: Annotated[str, Parameter(help="the start of a digest or key")], /) -> None:
     """Print an artifact's manifest, when it was made, and whether it is intact."""
-    store = Store.open()
+    store = current_store()
     manifest = maintenance.find(store, artifact)[0]
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created))
     Console().print_json(manifest.model_dump_json(exclude={"format"}))
@@ -52,7 +52,7 @@ def explain(artifact: Annotated[str, Parameter(help="the start of a digest or ke
 
 def verify() -> None:
     """Compare every object with its digest; fails if one is damaged."""
-    checked = list(maintenance.verify(Store.open()))
+    checked = list(maintenance.verify(current_store()))
     problems = [f"{m.stage} {m.key[:12]}: {problem}" for m, problem in checked if problem]
     print(*problems, f"{len(checked) - len(problems)} of {len(checked)} results intact", sep="\n")
     if problems:
@@ -63,12 +63,12 @@ def rm(
     stage: Annotated[str, Parameter(help="a stage, or the start of a digest or key")], /
 ) -> None:
     """Forget results, so that they are computed again."""
-    removed = maintenance.remove(Store.open(), stage)
+    removed = maintenance.remove(current_store(), stage)
     print(f"{len(removed)} results forgotten; `prefopt cache gc` frees their space. Labels stay.")
 
 
 def gc(*, dry_run: Annotated[bool, Parameter(help="only say what would be freed")] = False) -> None:
     """Delete what nothing refers to."""
-    count, size = maintenance.collect(Store.open(), dry_run=dry_run)
+    count, size = maintenance.collect_garbage(current_store(), dry_run=dry_run)
     verb = "would be freed" if dry_run else "freed"
     print(f"{count} files and folders, {size / 1e6:,.1f} MB {verb}; labels and results stay")

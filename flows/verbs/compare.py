@@ -17,7 +17,7 @@ from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import Part, Picture, in_markdown, parts_of, with_files
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.store.stage import Outcome
-from prefopt_core.store.store import Store
+from tasks.stage import current_store
 
 Preset = Annotated[str, Parameter(help="YAML file with base, arms and baseline; see presets/")]
 Changes = Annotated[str, Parameter(help="settings of every arm that has none itself, as budget=64")]
@@ -56,7 +56,7 @@ def compare(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     progress = Console(quiet=True) if quiet else console
     compared = (_run if no_server else _run_in_prefect)(comparison, progress, workers)
-    parts = parts_of(Store.open().read(compared.table), comparison)
+    parts = parts_of(current_store().read(compared.table), comparison)
     for part in parts:
         _print(part, console)
     if out:
@@ -129,7 +129,7 @@ def _write(folder: Path, parts: list[Part], comparison: Comparison, table: Any) 
     title = comparison.title or "Comparison"
     text = in_markdown(with_files(parts, folder), title)
     (folder / "comparison.md").write_text(text, encoding="utf-8")
-    Store.open().read(table).write_csv(folder / "comparison.csv")
+    current_store().read(table).write_csv(folder / "comparison.csv")
 
 
 class _Lines(logging.Handler):

@@ -4,33 +4,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from prefopt_core.annotation import ANNOTATORS
-from prefopt_core.embedding import EMBEDDERS
-from prefopt_core.generation import GENERATORS
+from prefopt_core.experiments.families import FAMILIES
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry, did_you_mean
-from prefopt_core.inputs import PROMPT_SOURCES
-from prefopt_core.models.start import POLICIES
-from prefopt_core.pairing import PAIRINGS
-from prefopt_core.pool import POOL_STRATEGIES
-from prefopt_core.scoring import SCORERS
-from prefopt_core.selection import STRATEGIES
-from prefopt_core.selection.similarity import SIMILARITIES
-from prefopt_core.training import LOSSES
-
-KINDS: dict[str, Registry[Any]] = {
-    "annotators": ANNOTATORS,
-    "embedders": EMBEDDERS,
-    "generators": GENERATORS,
-    "losses": LOSSES,
-    "pairings": PAIRINGS,
-    "policies": POLICIES,
-    "pool-strategies": POOL_STRATEGIES,
-    "prompts": PROMPT_SOURCES,
-    "scorers": SCORERS,
-    "similarities": SIMILARITIES,
-    "strategies": STRATEGIES,
-}
 
 
 def list_names(
@@ -40,12 +16,24 @@ def list_names(
     /,
 ) -> None:
     """Print one kind, or all."""
-    if kind is not None and kind not in KINDS:
-        raise ConfigError(f"There is no kind {kind!r}.{did_you_mean(kind, KINDS)}")
-    for name in [kind] if kind else KINDS:
+    if kind is not None and kind not in FAMILIES:
+        raise ConfigError(f"There is no kind {kind!r}.{did_you_mean(kind, FAMILIES)}")
+    for name in [kind] if kind else FAMILIES:
         print(f"{name}:")
-        for member in sorted(KINDS[name]):
-            print(f"  {member:<22} {KINDS[name].summary(member)}")
-            for setting, (_, default) in KINDS[name].settings(member).items():
-                value = "required" if default is ... else f"default {default!r}"
-                print(f"  {'':<22}   {setting}: {value}")
+        for member in sorted(FAMILIES[name]):
+            _print(FAMILIES[name], member)
+
+
+def _print(family: Registry[Any], member: str) -> None:
+    try:
+        summary, settings = family.summary(member), family.settings(member)
+    except ConfigError as error:  # somebody else's package must not hide the rest
+        print(f"  {member:<22} {error}")
+        return
+    origin = f" ({package})" if (package := family.package(member)) else ""
+    print(f"  {member:<22} {summary}{origin}")
+    speed_only = family.speed_only(member)
+    for setting, (_, default) in settings.items():
+        value = "required" if default is ... else f"default {default!r}"
+        speed = ", changes speed only" if setting in speed_only else ""
+        print(f"  {'':<22}   {setting}: {value}{speed}")

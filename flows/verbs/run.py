@@ -8,21 +8,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
-import polars as pl
 import yaml
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
-from prefopt_core.experiments.flows import FLOWS, Experiment
+from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.registry import did_you_mean, import_function
+from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.reports.advice import advise
 from prefopt_core.reports.run import note, table_of_rounds, verdict
-from prefopt_core.store.store import Store
+from tasks.stage import current_store
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
 Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
@@ -49,7 +49,7 @@ def run(
         if url:
             progress.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
         result = _run_flow(flow, experiment, refresh, progress, in_prefect=not no_server)
-    figures = pl.concat([Store.open().read(table) for table in result.metrics])
+    figures = current_store().read_all(result.metrics)
     header, rows = table_of_rounds(figures)
     table = Table(*header, title=f"{flow}, {time.monotonic() - started:.0f} s")
     for row in rows:
@@ -64,7 +64,7 @@ def run(
     me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
     console.print(f"preferences  {me} show {result.preferences.digest[:12]}", highlight=False)
     if result.policy:
-        path = Store.open().model_path(result.policy)
+        path = current_store().folder_path(result.policy)
         console.print(f"policy       {path}", soft_wrap=True, highlight=False)
     console.print(f"Prefect UI   {me} ui", highlight=False)
 
@@ -75,7 +75,7 @@ def _run_flow(
     from flows.console import ConsoleObserver
     from tasks.stage import Session, session
 
-    function = _flow(flow)
+    function = flow_of(flow)
     call: Callable[..., Any] = function if in_prefect else function.fn
     again = _refresh(refresh)
     with ConsoleObserver(console) as observer, session(Session(again, observer)):
@@ -88,7 +88,7 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
 
     flow, experiment = load_run(config, changes_of(changes))
     stages: list[Planned] = []
-    function = _flow(flow)
+    function = flow_of(flow)
     with session(Session(refresh=_refresh(refresh), plan=stages)):
         function.fn(experiment)
     table = Table("stage", "", "why", "labels", title=f"plan of {flow}")
@@ -114,10 +114,6 @@ def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) 
         print(f"{url.removesuffix('/api')}  (stop with Ctrl-C)", flush=True)
         while True:
             time.sleep(3600)
-
-
-def _flow(name: str) -> Any:
-    return import_function(FLOWS[name][0])
 
 
 def _refresh(names: Iterable[str]) -> frozenset[str]:

@@ -1,9 +1,8 @@
 """`show` and `export`: artifacts for people, preferences for trainers, models for all."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import polars as pl
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
@@ -12,12 +11,11 @@ from flows.verbs.options import Whole
 from prefopt_core.export.model import export_model
 from prefopt_core.export.preferences import export_preferences
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.ground.vectors import unpack
-from prefopt_core.reports.run import shortened
-from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.reports.values import shown
+from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.last_run import latest_preferences
 from prefopt_core.store.maintenance import find
-from prefopt_core.store.store import Store
+from tasks.stage import current_store
 
 
 def show(
@@ -29,11 +27,11 @@ def show(
     rows: Annotated[Whole, Parameter(help="how many to show")] = 10,
 ) -> None:
     """Print the first rows of a table, or the files of a model."""
-    store, console = Store.open(), Console()
+    store, console = current_store(), Console()
     manifest = find(store, artifact)[0]
     output = manifest.output
     if not isinstance(output, Artifact):
-        table = Table("file", "bytes", "sha256", title=str(store.model_path(output)))
+        table = Table("file", "bytes", "sha256", title=str(store.folder_path(output)))
         for file in output.files:
             table.add_row(file.name, f"{file.size:,}", file.sha256[:12])
         return console.print(table)
@@ -44,23 +42,8 @@ def show(
         caption=f"{frame.height} of {output.rows:,} rows",
     )
     for row in frame.iter_rows(named=True):
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
+        table.add_row(*(shown(name, value) for name, value in row.items()))
     return console.print(table)
-
-
-def _cell(name: str, value: Any) -> str:
-    if name == "vector":
-        vector = unpack(pl.Series([value], dtype=pl.Binary))[0]
-        return f"{len(vector)} × " + " ".join(f"{x:+.2f}" for x in vector[:4]) + " …"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return shortened(" / ".join(f"{m['role']}: {m['content']}" for m in value), 80)
-    if isinstance(value, list):
-        return shortened(" ".join(map(str, value)), 24)
-    if name.endswith("_id") or name in ("policy", "template"):
-        return str(value)[:8]
-    return shortened(str(value), 80)
 
 
 def export(
@@ -80,13 +63,13 @@ def export(
     ] = False,
 ) -> None:
     """Write the pairs of the last run, or those named, for `datasets` and TRL; or a model."""
-    store = Store.open()
+    store = current_store()
     named = find(store, artifact)[0].output if artifact else None
-    if isinstance(named, Model):
-        print(f"model in {export_model(store.open_model(named), folder)}")
+    if isinstance(named, Folder):
+        print(f"model in {export_model(store.open_folder(named), folder)}")
         return
     chosen = [_preferences(named, artifact)] if named and artifact else latest_preferences(store)
-    pairs = pl.concat([store.read(table) for table in chosen], how="diagonal")
+    pairs = store.read_all(chosen)
     path = export_preferences(pairs, folder, format, as_text=text)
     print(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
 

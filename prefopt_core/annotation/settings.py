@@ -1,8 +1,7 @@
 """Settings of `annotation` and `judge`. Defaults are the paper's unless said otherwise."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -10,8 +9,6 @@ from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend
-
-T = TypeVar("T")
 
 
 class AnnotatorConfig(Backend):
@@ -32,11 +29,6 @@ class JudgeConfig(AnnotatorConfig):
         description="What the policy's log-probabilities are compared with: those of the start "
         "policy, as in SPA, of the policy before its last training, or nothing.",
     )
-
-    def against(self, policies: Sequence[T]) -> T | None:
-        """The reference among the policies so far: the start policy first, the judge last."""
-        place = {"initial": 0, "previous": -2}.get(self.reference)
-        return None if place is None or self.annotator != "policy" else policies[place]
 
     def can_judge(self, policies: int) -> bool:
         """Whether there is an opinion after so many policies; the first differs from none."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,7 @@ from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.progress import report
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import Annotator, LabelStore
 from prefopt_core.store.artifacts import canonical_json
@@ -20,24 +22,36 @@ Verdicts = dict[tuple[str, str], float | None]
 
 
 def buy_labels(
-    selections: pl.DataFrame,
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
+    asked: Asked[pl.DataFrame],
     config: AnnotationConfig,
     labels: int,
-    store: LabelStore,
+    kept: LabelStore,
     *,
     seed: int,
 ) -> pl.DataFrame:
     """Have whole prompts annotated, in an order drawn from `seed`, while `labels` last.
 
-    One label is one response scored. Labels that the store holds already cost nothing but count
-    towards `labels`, so a repeated run uses the same ones as the first.
+    One label is one response scored. Labels that were bought before cost nothing but count towards
+    `labels`, so a repeated run uses the same ones as the first.
+
+    Args:
+        asked: The selected responses, with their prompts.
+        config: Who is paid.
+        labels: At most so many.
+        kept: Every label bought so far; each new one is there the moment it arrives.
+        seed: Root of the order of prompts.
+
+    Returns:
+        Table `annotations`, a row for each label.
+
+    Raises:
+        ConfigError: The labels cannot pay for one prompt.
+        DataError: The annotator gave what is no score.
     """
-    affordable = within_budget(selections, labels, seed=seed)
-    requests = _requests(affordable, candidates, prompts, None, None)
+    affordable = within_budget(asked.selections, labels, seed=seed)
+    requests = _requests(replace(asked, selections=affordable))
     annotator = identity(config)
-    with store.buying(annotator) as purchase:
+    with kept.buying(annotator) as purchase:
         verdicts = {(p, ids[0]): score for (p, ids), score in purchase.known().items()}
         missing = {key: request for key, request in requests.items() if key not in verdicts}
         assert len(requests) <= labels, f"{len(requests)} labels wanted, {labels} allowed"
@@ -52,27 +66,38 @@ def labels_to_buy(
     selections: pl.DataFrame,
     config: AnnotationConfig,
     labels: int,
-    store: LabelStore,
+    kept: LabelStore,
     *,
     seed: int,
 ) -> int:
     """How many labels `buy_labels` would pay for, given what was bought before."""
     affordable = within_budget(selections, labels, seed=seed)
-    known = store.known(identity(config))
+    known = kept.known(identity(config))
     keys = affordable.select("prompt_id", "candidate_id").iter_rows()
     return sum((prompt_id, (candidate_id,)) not in known for prompt_id, candidate_id in keys)
 
 
 def judge(
-    selections: pl.DataFrame,
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    policy_logps: pl.DataFrame | None,
-    reference_logps: pl.DataFrame | None,
+    asked: Asked[pl.DataFrame],
     config: AnnotatorConfig,
+    policy_logps: pl.DataFrame | None = None,
+    reference_logps: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Score selected responses with an annotator that costs nothing: a model or a function."""
-    requests = _requests(selections, candidates, prompts, policy_logps, reference_logps)
+    """Score selected responses with an annotator that costs nothing: a model or a function.
+
+    Args:
+        asked: The selected responses, with their prompts.
+        config: Who judges.
+        policy_logps: Table `logps` under the policy, for the annotator `policy`.
+        reference_logps: The same under its reference model.
+
+    Returns:
+        Table `annotations`, a row for each selected response.
+
+    Raises:
+        DataError: The annotator gave what is no score.
+    """
+    requests = _requests(asked, policy_logps, reference_logps)
     verdicts = {}
     for key, score in _verdicts(requests, config):
         verdicts[key] = score
@@ -92,15 +117,13 @@ def identity(config: AnnotationConfig) -> Annotator:
 
 
 def _requests(
-    selections: pl.DataFrame,
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    policy_logps: pl.DataFrame | None,
-    reference_logps: pl.DataFrame | None,
+    asked: Asked[pl.DataFrame],
+    policy_logps: pl.DataFrame | None = None,
+    reference_logps: pl.DataFrame | None = None,
 ) -> dict[tuple[str, str], Request]:
-    texts = candidates.unique("candidate_id", keep="first").select("candidate_id", "response")
-    rows = selections.join(texts, "candidate_id", maintain_order="left")
-    rows = rows.join(prompts, "prompt_id", maintain_order="left")
+    texts = asked.candidates.unique("candidate_id", keep="first").select("candidate_id", "response")
+    rows = asked.selections.join(texts, "candidate_id", maintain_order="left")
+    rows = rows.join(asked.prompts, "prompt_id", maintain_order="left")
     for name, logps in (("policy_logps", policy_logps), ("reference_logps", reference_logps)):
         if logps is not None:
             rows = rows.join(

@@ -181,6 +181,11 @@ class SpaConfig(Iterated):
     )
     seed_epochs: float = Field(3.0, gt=0, description="Passes over the seed's pairs; 3 in SPA.")
 
+    @property
+    def embedding(self) -> None:
+        """Nothing compares by embeddings."""
+        return None
+
     @model_validator(mode="after")
     def _consistent(self) -> "SpaConfig":
         if labels := sum(r.labels for r in self.rounds):
@@ -210,13 +215,13 @@ class SpinConfig(AepoConfig):
         return self.generation.model_copy(update={"n": 1})
 
 
-FLOWS: dict[str, tuple[str, type[Experiment]]] = {
-    "aepo": ("flows.aepo:aepo", AepoConfig),
-    "align": ("flows.align:align", AlignConfig),
-    "spa": ("flows.spa:spa", SpaConfig),
-    "spin": ("flows.spin:spin", SpinConfig),
+CONFIGS: dict[str, type[Experiment]] = {
+    "aepo": AepoConfig,
+    "align": AlignConfig,
+    "spa": SpaConfig,
+    "spin": SpinConfig,
 }
-"""Name of a flow → where it is and what it is told."""
+"""Name of a flow → what it is told."""
 
 
 def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from prefopt_core.evaluation.settings import EvaluationConfig
-from prefopt_core.experiments.flows import FLOWS, AepoConfig, AlignConfig, Experiment, SpaConfig
+from prefopt_core.experiments.flows import CONFIGS, AepoConfig, AlignConfig, Experiment, SpaConfig
 from prefopt_core.experiments.sources import read_settings, set_setting
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
@@ -164,18 +164,18 @@ class Comparison(Config):
         usual = str(base.pop("flow", "align"))
         flow = str(changes.get("flow", usual))
         for name in (usual, flow):
-            if name not in FLOWS:
+            if name not in CONFIGS:
                 raise ConfigError(
-                    f"arm {arm}: There is no flow {name!r}.{did_you_mean(name, FLOWS)}"
+                    f"arm {arm}: There is no flow {name!r}.{did_you_mean(name, CONFIGS)}"
                 )
-        knows, knew = (FLOWS[name][1].model_fields for name in (flow, usual))
+        knows, knew = (CONFIGS[name].model_fields for name in (flow, usual))
         settings = {
             name: value for name, value in base.items() if name in knows or name not in knew
         }
         own = {path: value for path, value in changes.items() if path != "flow"}
         settings = _changed(settings, own) | {"seed": seed}
         try:
-            return Cell(arm, flow, FLOWS[flow][1].model_validate(settings))
+            return Cell(arm, flow, CONFIGS[flow].model_validate(settings))
         except ValidationError as error:
             raise ConfigError(f"arm {arm}: {'; '.join(map(_problem, error.errors()))}") from error
 

@@ -89,7 +89,7 @@ class Difference:
         return "higher" if low > 0 else "lower"
 
 
-def collect(
+def collect_runs(
     metrics: Sequence[pl.DataFrame],
     arms: Sequence[str],
     seeds: Sequence[int],

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from prefopt_core.experiments.flows import FLOWS, Experiment
+from prefopt_core.experiments.flows import CONFIGS, Experiment
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
 
@@ -24,9 +24,9 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
     for path, value in changes.items():
         set_setting(settings, path.split("."), value)
     flow = str(settings.pop("flow", "align"))
-    if flow not in FLOWS:
-        raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, FLOWS)}")
-    return flow, FLOWS[flow][1].model_validate(settings)
+    if flow not in CONFIGS:
+        raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, CONFIGS)}")
+    return flow, CONFIGS[flow].model_validate(settings)
 
 
 def read_settings(source: str) -> dict[str, Any]:

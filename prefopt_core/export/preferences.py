@@ -6,7 +6,7 @@ from typing import Literal
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.files import explained, publish, temporary
+from prefopt_core.ground.files import write_whole
 
 COLUMNS = (
     "prompt", "chosen", "rejected", "source", "annotator", "confidence", "margin", "round",
@@ -44,9 +44,8 @@ def export_preferences(
             ),
             *COLUMNS[3:],
         )
-    with explained(folder), temporary(folder) as path:
-        rows.write_parquet(path) if form == "parquet" else rows.write_ndjson(path)
-        publish(path, folder / f"train.{form}")
-        other = "jsonl" if form == "parquet" else "parquet"
-        (folder / f"train.{other}").unlink(missing_ok=True)  # `datasets` reads one of two
-    return folder / f"train.{form}"
+    path, write = folder / f"train.{form}", rows.write_parquet
+    write_whole(path, write if form == "parquet" else rows.write_ndjson)
+    other = "jsonl" if form == "parquet" else "parquet"
+    (folder / f"train.{other}").unlink(missing_ok=True)  # `datasets` reads one of two
+    return path

@@ -13,7 +13,6 @@ from prefopt_core.ground.tables import TABLES
 def generate_candidates(
     prompts: pl.DataFrame,
     model: Path | None,
-    policy: str,
     config: GenerationConfig,
     *,
     seed: int,
@@ -22,11 +21,19 @@ def generate_candidates(
 
     Args:
         prompts: The `prompts` table.
-        model: Folder of the policy; None for generators that need none.
-        policy: Name of the writer, for the `policy` column; a response may bring its own.
+        model: Folder of the policy, which the store names by its digest; None for generators that
+            need none. That name, or else the generator's, is the writer of every response that
+            does not bring its own.
         config: Which generator, and its settings.
         seed: Root of the draws; each prompt's depend on its id and nothing else.
+
+    Returns:
+        Table `candidates`, the samples of a prompt together, prompts in their order.
+
+    Raises:
+        DataError: The generator gave no response to a prompt.
     """
+    policy = model.name if model else config.generator
     asked = [Prompt(row["prompt_id"], row["prompt"]) for row in prompts.iter_rows(named=True)]
     written = config.member()(asked, model, config.n, seed)
     rows = []

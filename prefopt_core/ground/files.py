@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +43,22 @@ def publish(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(source, target)
     sync(target.parent)
+
+
+def write_whole(path: Path, write: Callable[[Path], object], near: Path | None = None) -> None:
+    """Have `write` fill a file under another name first, so that nobody reads half of it.
+
+    Args:
+        path: The file's final name.
+        write: Called with the unfinished file.
+        near: Folder of the unfinished file, on the same disk; that of `path` if left out.
+
+    Raises:
+        StoreError: The operating system refuses to write.
+    """
+    with explained(path.parent), temporary(near or path.parent) as file:
+        write(file)
+        publish(file, path)
 
 
 def sync(path: Path) -> None:

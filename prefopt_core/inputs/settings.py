@@ -28,12 +28,22 @@ class VectorsConfig(Config):
 
     path: str = Field(description="A .parquet.")
     column: str = Field(description="The column with the vectors.")
-    strata: str | None = Field(None, description="The column with each row's stratum.")
 
     def key_part(self) -> Any:
         """The file counts by what is in it."""
         digest = content_digest(Path(self.path))
         return super().key_part() | {"path": digest or self.path}
+
+
+class StratifiedConfig(VectorsConfig):
+    """The same, with the stratum of each row."""
+
+    strata: str | None = Field(None, description="The column with each row's stratum.")
+
+    @property
+    def vectors(self) -> VectorsConfig:
+        """The file without its strata: an index does not depend on them."""
+        return VectorsConfig(path=self.path, column=self.column)
 
 
 class SeedConfig(Config):

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.inputs.settings import StratifiedConfig
 
 BATCH = 8192  # rows in memory at once
 BUFFER = 2**20  # bytes read at once; without it, and with `pre_buffer`, a whole row group is
@@ -45,6 +47,10 @@ class VectorFile:
         if first is None:
             raise DataError(f"{self.path} has no rows.")
         return first.shape[1]
+
+    def others(self) -> pl.LazyFrame:
+        """The other columns of the file."""
+        return pl.scan_parquet(self.path, glob=False).drop(self.column)
 
     def blocks(self, batch: int = BATCH) -> Iterator[npt.NDArray[np.floating]]:
         """Yield (m, d) rows of unit length; those that have it are left as they are."""
@@ -138,3 +144,10 @@ def _is_list(kind: pa.DataType) -> bool:
     """Of fixed size or not; polars writes lists as large ones."""
     of_a_kind = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(is_kind(kind) for is_kind in of_a_kind)
+
+
+def strata_of_rows(config: StratifiedConfig) -> npt.NDArray[np.str_] | None:
+    """(n,) the stratum of every row of a file; None if no column is named."""
+    if config.strata is None:
+        return None
+    return VectorFile(Path(config.path), config.column).labels(config.strata)

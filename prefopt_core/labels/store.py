@@ -16,6 +16,7 @@ from pathlib import Path
 from prefopt_core.store.artifacts import canonical_json, sha256_of
 from prefopt_core.store.ledger import ledger
 from prefopt_core.store.locks import locked
+from prefopt_core.store.store import Store
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS labels (
@@ -40,6 +41,11 @@ class Annotator:
 
 class LabelStore:
     """The labels of one store, in SQLite with a write-ahead log."""
+
+    @classmethod
+    def of(cls, store: Store) -> "LabelStore":
+        """The labels beside the artifacts of a store; stages are handed them."""
+        return cls(store.root)
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -10,28 +10,34 @@ from prefopt_core.pairing.settings import PairingConfig
 
 
 def pair_responses(
-    annotations: pl.DataFrame | None,
-    judgments: pl.DataFrame | None,
     candidates: pl.DataFrame,
     prompts: pl.DataFrame,
-    logps: pl.DataFrame | None,
     config: PairingConfig,
     *,
+    annotations: pl.DataFrame | None = None,
+    judgments: pl.DataFrame | None = None,
+    logps: pl.DataFrame | None = None,
     round_number: int,
     seed: int,
 ) -> pl.DataFrame:
     """Make the pairs of one round; a prompt with paid labels uses those, the others judgments.
 
     Args:
+        candidates: The responses, with token ids if they were generated here.
+        prompts: Their prompts.
+        config: Which rule.
         annotations: Paid verdicts; their pairs are of source `gold`.
         judgments: The policy's own verdicts; their pairs are of source `self`, of which the
             `config.keep` most confident are kept.
-        candidates: The responses, with token ids if they were generated here.
-        prompts: Their prompts.
         logps: Log-probabilities under the policy to be trained, which is DPO's reference.
-        config: Which rule.
         round_number: Counted from 1; 0 for pairs that were brought along.
         seed: Root of the draws of rules that draw.
+
+    Returns:
+        Table `preferences`, without log-probabilities where `logps` is None.
+
+    Raises:
+        DataError: Every verdict ties or was skipped, so no pair can be made.
     """
     parts = []
     if annotations is not None:

@@ -1,15 +1,44 @@
 """Pools, table in, table out: which rows of an index deserve a label."""
 
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.ground.vectors import halves
+from prefopt_core.inputs.settings import VectorsConfig
+from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.choose import choose
-from prefopt_core.pool.lists import open_index
+from prefopt_core.pool.lists import build_index, open_index
 from prefopt_core.pool.settings import PoolConfig
+
+
+def index_embeddings(shards: Iterable[pl.DataFrame], rows: int, folder: Path, *, seed: int) -> Path:
+    """Write an index of the vectors of `prompt_embeddings`, read shard by shard, into `folder`."""
+    blocks = (halves(shard["vector"]) for shard in shards)
+    first = next(blocks)
+    rng = rng_for(seed, "pool", "index")
+    build_index(chain([first], blocks), rows, first.shape[1], folder, rng=rng)
+    return folder
+
+
+def index_file(config: VectorsConfig, folder: Path, *, seed: int) -> Path:
+    """Write an index of the vectors of a Parquet file of the user's into `folder`."""
+    file = VectorFile(Path(config.path), config.column)
+    build_index(file.blocks(), file.rows, file.d, folder, rng=rng_for(seed, "pool", "index"))
+    return folder
+
+
+def strata_of_prompts(prompts: pl.LazyFrame) -> npt.NDArray[np.str_] | None:
+    """(n,) the stratum of every prompt; None if the file named none."""
+    if "stratum" not in prompts.collect_schema():
+        return None
+    return prompts.select("stratum").collect()["stratum"].to_numpy()
 
 
 def choose_rows(
@@ -63,3 +92,24 @@ def take_prompts(
     """
     rows = choices.sort("rank")["row"].slice(first, count)
     return prompts[rows].drop("stratum", strict=False)
+
+
+def chosen_rows(chosen: pl.DataFrame, table: pl.LazyFrame) -> pl.DataFrame:
+    """The chosen rows of a table, with their ranks, the first one first."""
+    numbers = chosen.sort("rank").select("rank", "row", "weight")
+    names = table.collect_schema().names()
+    taken = {name: f"{name}_of_file" for name in numbers.columns if name in names}
+    numbered = table.rename(taken).with_row_index("row").cast({"row": pl.Int64})
+    wanted = numbered.filter(pl.col("row").is_in(chosen["row"].implode()))
+    rows = wanted.collect(engine="streaming")  # a pool may have more rows than memory holds
+    return numbers.join(rows, "row", maintain_order="left")
+
+
+def chosen_prompts(chosen: pl.DataFrame, prompts: pl.LazyFrame) -> pl.DataFrame:
+    """The same of prompts: as texts, or messages if there is more to one than what is asked."""
+    rows = chosen_rows(chosen, prompts)
+    if (rows["prompt"].list.len() == 1).all():
+        rows = rows.with_columns(prompt=pl.col("prompt").list.last().struct.field("content"))
+    names = ("rank", "weight", "stratum", "prompt", "prompt_id")
+    # no `row`: repeats are left out, so that the numbers are not those of the file
+    return rows.select(name for name in names if name in rows.columns)

@@ -7,17 +7,19 @@ from typing import Any
 
 import polars as pl
 
+from prefopt_core.labels.asked import Proposal
 from prefopt_core.reports.advice import advise
 from prefopt_core.reports.plots import plot_reliability, plot_rounds, plot_selection
 from prefopt_core.reports.selection import (
     Choice,
-    Chosen,
     Inspection,
     caption,
     choices,
     inspect,
+    prompt_ids,
     table_of_selection,
 )
+from prefopt_core.reports.values import shortened
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def _cell(row: dict[str, Any] | None, column: Column) -> str:
     return f"{value}{column.unit}" + (f" [{low}, {high}]" if low else "")
 
 
-def markdown(metrics: pl.DataFrame, title: str, chosen: Chosen | None = None) -> str:
+def markdown(
+    metrics: pl.DataFrame, title: str, chosen: Proposal[pl.DataFrame] | None = None
+) -> str:
     """The report of the rounds so far, for Prefect: well below its 100 KB."""
     plot = plot_rounds(metrics)
     image = f'\n\n<img src="{plot}" width="760" alt="figures by round">' if plot else ""
@@ -128,11 +132,11 @@ def markdown(metrics: pl.DataFrame, title: str, chosen: Chosen | None = None) ->
     return text + "\n\n" + "\n\n".join(_plot_and_caption(chosen, inspection)) + "\n"
 
 
-def _plot_and_caption(chosen: Chosen, inspection: Inspection | None) -> list[str]:
+def _plot_and_caption(chosen: Proposal[pl.DataFrame], inspection: Inspection | None) -> list[str]:
     """As HTML, which Markdown may hold too."""
     if inspection is None:
         return ["Without embeddings nothing can be said of how much the responses are alike."]
-    plot = plot_selection(inspection, choices(chosen, chosen.prompt_ids()[:_EXAMPLES]))
+    plot = plot_selection(inspection, choices(chosen, prompt_ids(chosen)[:_EXAMPLES]))
     alt = "the selected responses among all; objective and coverage by labels per prompt"
     return [f'<img src="{plot}" width="860" alt="{alt}">', caption(inspection)]
 
@@ -165,7 +169,7 @@ def html_report(
     preferences: pl.DataFrame,
     config: str,
     title: str,
-    chosen: Chosen | None = None,
+    chosen: Proposal[pl.DataFrame] | None = None,
     kept: int | None = None,
 ) -> str:
     """One self-contained page: rounds, plots, the last selection and its pairs, the config.
@@ -198,7 +202,7 @@ def verdict(metrics: pl.DataFrame, kept: int | None) -> list[str]:
     return [f"Kept: {f'round {kept}' if kept else 'the start policy'}, by its gold score."]
 
 
-def selection_report(chosen: Chosen, title: str) -> str:
+def selection_report(chosen: Proposal[pl.DataFrame], title: str) -> str:
     """One self-contained page on a selection that belongs to no run."""
     return html_page(title, _selection(chosen))
 
@@ -208,11 +212,11 @@ def html_page(title: str, parts: Sequence[str]) -> str:
     return _PAGE.format(title=html.escape(title), body="\n".join(parts))
 
 
-def _selection(chosen: Chosen) -> list[str]:
+def _selection(chosen: Proposal[pl.DataFrame]) -> list[str]:
     inspection = inspect(chosen)
     parts = ["<h2>What was selected</h2>", html_table(*table_of_selection(chosen, inspection))]
     parts += [f"<p>{part}</p>" for part in _plot_and_caption(chosen, inspection)]
-    for number, choice in enumerate(choices(chosen, chosen.prompt_ids()[:_EXAMPLES]), 1):
+    for number, choice in enumerate(choices(chosen, prompt_ids(chosen)[:_EXAMPLES]), 1):
         parts.append(f"<h3>Prompt {number}</h3><p>{html.escape(shortened(choice.prompt, 400))}</p>")
         parts.append(html_table(*_responses(choice), raw=True))
     return parts
@@ -259,9 +263,3 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, raw: boo
         for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def shortened(text: str, length: int) -> str:
-    """A text on one line, cut to `length` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1] + "…"

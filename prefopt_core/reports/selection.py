@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.ground.vectors import unpack
+from prefopt_core.labels.asked import Proposal
 from prefopt_core.selection.aepo import redundancy, representativeness
 from prefopt_core.selection.similarity import cosine
 
@@ -21,21 +22,6 @@ NEAR = 0.95  # cosine from which two responses say nearly the same
 # A report is made on every run, so what it measures is bounded, whatever the size of the tables.
 MOST_PROMPTS, MOST_RESPONSES = 64, 4096
 BUDGETS = (2, 3, 4, 6, 8)  # values of k that the curves go through
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The tables of one selection; without `embeddings` nothing is said of likeness."""
-
-    selections: pl.DataFrame
-    candidates: pl.DataFrame
-    embeddings: pl.DataFrame | None
-    prompts: pl.DataFrame
-
-    def prompt_ids(self) -> list[str]:
-        """The prompts with at least two selected responses, in the order of the table."""
-        sizes = self.selections.group_by("prompt_id", maintain_order=True).len()
-        return sizes.filter(pl.col("len") > 1)["prompt_id"].to_list()
 
 
 @dataclass(frozen=True)
@@ -110,17 +96,23 @@ class Inspection:
     by_k: dict[int, tuple[list[Figures], list[Figures]]]
 
 
-def inspect(chosen: Chosen) -> Inspection | None:
+def prompt_ids(chosen: Proposal[pl.DataFrame]) -> list[str]:
+    """The prompts with at least two selected responses, in the order of the table."""
+    sizes = chosen.selections.group_by("prompt_id", maintain_order=True).len()
+    return sizes.filter(pl.col("len") > 1)["prompt_id"].to_list()
+
+
+def inspect(chosen: Proposal[pl.DataFrame]) -> Inspection | None:
     """Measure a selection; None without embeddings or when nothing was selected.
 
     Where a prompt has fewer than k distinct responses, all of them are taken for its k, as in
     selection itself.
     """
-    prompt_ids = chosen.prompt_ids()
-    if chosen.embeddings is None or not prompt_ids:
+    ids = prompt_ids(chosen)
+    if chosen.embeddings is None or not ids:
         return None
     # Ids are digests: the smallest are a random draw that does not depend on the table's order.
-    sample = _affordable(choices(chosen, sorted(prompt_ids)[:MOST_PROMPTS]))
+    sample = _affordable(choices(chosen, sorted(ids)[:MOST_PROMPTS]))
     k = max(chosen.selections["rank"]) + 1
     largest = max(len(choice.responses) for choice in sample)
     budgets = sorted({k, *(k for k in BUDGETS if k <= largest)})
@@ -133,7 +125,7 @@ def inspect(chosen: Chosen) -> Inspection | None:
         for k in budgets
     }
     return Inspection(
-        prompts=len(prompt_ids),
+        prompts=len(ids),
         k=k,
         selected=[figures_of(choice, choice.selected) for choice in sample],
         chance=[at_random(choice, len(choice.selected)) for choice in sample],
@@ -141,9 +133,9 @@ def inspect(chosen: Chosen) -> Inspection | None:
     )
 
 
-def choices(chosen: Chosen, prompt_ids: Sequence[str]) -> list[Choice]:
+def choices(chosen: Proposal[pl.DataFrame], ids: Sequence[str]) -> list[Choice]:
     """Collect what is known of some prompts, in their order."""
-    wanted = pl.DataFrame({"prompt_id": prompt_ids}, schema={"prompt_id": pl.String})
+    wanted = pl.DataFrame({"prompt_id": ids}, schema={"prompt_id": pl.String})
     texts = chosen.prompts.join(wanted, "prompt_id", how="semi").select(
         "prompt_id", prompt=pl.col("prompt").list.last().struct.field("content")
     )
@@ -162,7 +154,7 @@ def choices(chosen: Chosen, prompt_ids: Sequence[str]) -> list[Choice]:
     if chosen.embeddings is not None:
         rows = rows.join(chosen.embeddings, "candidate_id", how="left", maintain_order="left")
     groups = rows.partition_by("prompt_id", as_dict=True)
-    return [_choice(groups[prompt_id,]) for prompt_id in prompt_ids]
+    return [_choice(groups[prompt_id,]) for prompt_id in ids]
 
 
 def _choice(group: pl.DataFrame) -> Choice:
@@ -255,13 +247,13 @@ _FIGURES = (
 
 
 def table_of_selection(
-    chosen: Chosen, inspection: Inspection | None
+    chosen: Proposal[pl.DataFrame], inspection: Inspection | None
 ) -> tuple[list[str], list[list[str]]]:
     """(header, rows): counts of all prompts, and figures of the measured ones beside chance."""
     samples, ids = chosen.candidates.height, chosen.candidates.select("prompt_id", "candidate_id")
     prompts, distinct = (ids[name].n_unique() for name in ids.columns)
     counts = {
-        f"prompts with selected responses, of {prompts:,}": len(chosen.prompt_ids()),
+        f"prompts with selected responses, of {prompts:,}": len(prompt_ids(chosen)),
         f"distinct responses, of {samples:,}": distinct,
         "selected responses": chosen.selections.height,
     }

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.labels.asked import Asked
 from prefopt_core.models.tokenised import tokenised, with_token_ids
 from prefopt_core.models.tokens import (
     Tokens,
@@ -31,17 +32,17 @@ def sequence_logps(
 
 
 def score_candidates(
-    selections: pl.DataFrame,
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    model: Path,
-    config: ScoringConfig,
+    asked: Asked[pl.DataFrame], model: Path, config: ScoringConfig
 ) -> pl.DataFrame:
-    """Score the selected responses under `model`; the `logps` table out."""
-    wanted = candidates.unique("candidate_id", keep="first", maintain_order=True).join(
-        selections.select("candidate_id"), "candidate_id", how="semi", maintain_order="left"
-    )
-    rows = wanted.join(prompts, "prompt_id", maintain_order="left")
+    """Score the selected responses under the model in a folder.
+
+    Returns:
+        Table `logps`, a row for each distinct one, in the order of the candidates.
+    """
+    distinct = asked.candidates.unique("candidate_id", keep="first", maintain_order=True)
+    selected = asked.selections.select("candidate_id")
+    wanted = distinct.join(selected, "candidate_id", how="semi", maintain_order="left")
+    rows = wanted.join(asked.prompts, "prompt_id", maintain_order="left")
     sequences = []
     for row in rows.iter_rows(named=True):
         if row["response_token_ids"] is not None:

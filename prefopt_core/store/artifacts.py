@@ -44,18 +44,18 @@ class Artifact(Record):
         return Artifact(table=self.table, shards=(self.shards[number],))
 
 
-class ModelFile(Record):
-    """One file of a model folder."""
+class File(Record):
+    """One file of a folder."""
 
     name: str
     sha256: str = Field(pattern=DIGEST)
     size: int = Field(ge=0, description="bytes")
 
 
-class Model(Record):
-    """A model folder in the store: weights, tokenizer, chat template, under one digest."""
+class Folder(Record):
+    """A folder in the store, under one digest: a language model, an adapter, or a search index."""
 
-    files: tuple[ModelFile, ...] = Field(strict=False)
+    files: tuple[File, ...] = Field(strict=False)
 
     @property
     def digest(self) -> str:

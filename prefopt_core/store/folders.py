@@ -1,4 +1,4 @@
-"""Model folders: what is in them, where the store keeps them, whose weights an adapter adapts.
+"""Folders of the store: what is in them, where they lie, whose weights an adapter adapts.
 
 An adapter that was not merged is a model folder, too, in PEFT's form:
 
@@ -13,27 +13,27 @@ from pydantic import ValidationError
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import file_digest
-from prefopt_core.store.artifacts import Model, ModelFile
+from prefopt_core.store.artifacts import File, Folder
 
 BASE = "adapter_base.json"
 
 
-def described(folder: Path) -> Model:
+def described(folder: Path) -> Folder:
     """The record of a finished model folder."""
     files = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         sha256, size = file_digest(path)
         name = path.relative_to(folder).as_posix()
-        files.append(ModelFile(name=name, sha256=sha256, size=size))
-    return Model(files=tuple(files))
+        files.append(File(name=name, sha256=sha256, size=size))
+    return Folder(files=tuple(files))
 
 
-def place_of(objects: Path, model: Model) -> Path:
+def place_of(objects: Path, model: Folder) -> Path:
     """Where a model lies among the objects of a store."""
     return objects / model.digest[:2] / model.digest
 
 
-def base_of(folder: Path) -> Model | None:
+def base_of(folder: Path) -> Folder | None:
     """The model that an adapter belongs to; None for a folder that has its own weights.
 
     Raises:
@@ -43,7 +43,7 @@ def base_of(folder: Path) -> Model | None:
     if not path.is_file():
         return None
     try:
-        return Model.model_validate_json(path.read_bytes())
+        return Folder.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StoreError(
             f"{path} is damaged: it does not name a model. `prefopt cache verify` takes such "

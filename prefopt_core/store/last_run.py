@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.ground.files import explained, publish, temporary
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store
 
@@ -15,9 +14,7 @@ _Artifacts = TypeAdapter(list[Artifact])
 
 def note_latest(store: Store, preferences: Sequence[Artifact]) -> None:
     """Remember the pairs of every round of the run that has just ended."""
-    with explained(store.root), temporary(store.root / "runs") as file:
-        file.write_bytes(_Artifacts.dump_json(list(preferences)))
-        publish(file, store.root / "runs" / _FILE)
+    store.put_page(_FILE, _Artifacts.dump_json(list(preferences)).decode())
 
 
 def latest_preferences(store: Store) -> list[Artifact]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.store.artifacts import Artifact, Model
+from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.store import Manifest, Store
 
 
@@ -40,9 +40,9 @@ def holdings(store: Store) -> list[Holding]:
     ]
 
 
-def size_of(output: Artifact | Model) -> int:
+def size_of(output: Artifact | Folder) -> int:
     """Bytes of an artifact's or model's files."""
-    return sum(p.size for p in (output.files if isinstance(output, Model) else output.shards))
+    return sum(p.size for p in (output.files if isinstance(output, Folder) else output.shards))
 
 
 def find(store: Store, name: str) -> list[Manifest]:
@@ -79,14 +79,14 @@ def verify(store: Store) -> Iterator[tuple[Manifest, str]]:
 
 
 def remove(store: Store, name: str) -> list[Manifest]:
-    """Forget results; their objects go with the next `collect`. Labels are never touched."""
+    """Forget results; `collect_garbage` frees their objects. Labels are never touched."""
     manifests = [m for m in store.manifests() if name == m.stage] or find(store, name)
     for manifest in manifests:
         store.manifest_path(manifest.stage, manifest.key).unlink(missing_ok=True)
     return manifests
 
 
-def collect(store: Store, *, dry_run: bool = False) -> tuple[int, int]:
+def collect_garbage(store: Store, *, dry_run: bool = False) -> tuple[int, int]:
     """Delete objects, quarantined files and unfinished work that nothing refers to.
 
     Labels and the manifests stay. Waits for running stages, whose objects have no manifest yet.
@@ -95,15 +95,15 @@ def collect(store: Store, *, dry_run: bool = False) -> tuple[int, int]:
         (files and folders deleted, bytes).
     """
     with store.in_use(alone=True):
-        return _collect(store, dry_run)
+        return _collect_garbage(store, dry_run)
 
 
-def _collect(store: Store, dry_run: bool) -> tuple[int, int]:
+def _collect_garbage(store: Store, dry_run: bool) -> tuple[int, int]:
     kept: set[Path] = set()
     for manifest in store.manifests():
-        if isinstance(manifest.output, Model):
+        if isinstance(manifest.output, Folder):
             models = (manifest.output, store.base(manifest.output))  # weights of an adapter stay
-            kept.update(store.model_path(model) for model in models if model)
+            kept.update(store.folder_path(model) for model in models if model)
         else:
             kept.update(store.shard_path(shard) for shard in manifest.output.shards)
     paths = [p for p in (store.root / "objects").glob("*/*") if p not in kept]

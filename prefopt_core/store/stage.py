@@ -1,12 +1,11 @@
 """A stage: a function of artifacts and settings whose result is made once and then found.
 
-    key = sha256 of {stage, version, settings minus an ignore list, digests of the inputs}
+    cache key = sha256 of {stage, version, settings that may change the result, digests of inputs}
 
 Everything here works without an orchestrator; `tasks/stage.py` shows it to Prefect.
 """
 
 import importlib.metadata
-import inspect
 import logging
 import resource
 import shutil
@@ -23,15 +22,17 @@ from typing import Any, Protocol, runtime_checkable
 import polars as pl
 
 from prefopt_core.ground.files import explained
-from prefopt_core.store.artifacts import Artifact, Model, sha256_of
+from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.explain import differences
 from prefopt_core.store.locks import locked
+from prefopt_core.store.opening import bound, opened, speed_only
 from prefopt_core.store.store import Manifest, Store
 
 log = logging.getLogger(__name__)
 
 _LIBRARIES = ("numpy", "polars", "pyarrow", "torch", "transformers", "trl", "peft")
 
+_store: ContextVar[Store] = ContextVar("store")
 _workspace: ContextVar[Path] = ContextVar("workspace")
 
 
@@ -47,7 +48,7 @@ class Keyed(Protocol):
 class Outcome:
     """What a stage returned and how it came by it."""
 
-    value: Artifact | Model
+    value: Artifact | Folder
     hits: int
     parts: int
     reasons: tuple[str, ...]  # of the parts that were computed
@@ -60,7 +61,7 @@ class Outcome:
         return self.hits == self.parts
 
     def __str__(self) -> str:
-        size = f"{self.value.rows:,} rows" if isinstance(self.value, Artifact) else "model"
+        size = f"{self.value.rows:,} rows" if isinstance(self.value, Artifact) else "folder"
         made = "hit" if self.cached else f"computed in {self.seconds:.1f} s: {self.reasons[0]}"
         if not self.cached and self.parts > 1:
             made = f"{self.parts - self.hits} of {self.parts} shards {made}"
@@ -75,34 +76,30 @@ class Stage:
     Attributes:
         name: What users see, and the folder of its manifests.
         function: Returns a frame, a list of frames (the shards of one table), or the path of a
-            model folder inside `workspace()`.
+            folder inside `workspace()`. It gets tables and folders as its parameters are typed,
+            see `store.opening`; those marked `SpeedOnly` are in no key.
         version: Raised by hand, in the commit that changes what the function returns.
-        table: The contract of the frame; None if the function returns a model.
-        ignore: Dotted settings that change how fast it runs, not what it returns.
+        table: The contract of the frame; None if the function returns a folder.
         by_shard: Call the function once per shard of its inputs instead of once.
-        labels: For a stage that buys labels: the number it would buy, from the same arguments.
+        labels: For a stage that buys labels: a function of the same parameters, or some of them,
+            that returns the number it would buy.
     """
 
     name: str
     function: Callable[..., pl.DataFrame | list[pl.DataFrame] | Path]
     version: int
     table: str | None
-    ignore: tuple[str, ...] = ()
     by_shard: bool = False
     labels: Callable[..., int] | None = None
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """All arguments by name, defaults written out."""
-        bound = inspect.signature(self.function).bind(*args, **kwargs)
-        bound.apply_defaults()
-        return dict(bound.arguments)
+        """All arguments by name, defaults written out, bundles as what they consist of."""
+        return bound(self.function, args, kwargs)
 
     def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as they enter the key."""
-        plain: dict[str, Any] = {name: _plain(value) for name, value in arguments.items()}
-        for path in self.ignore:
-            _drop(plain, path.split("."))
-        return plain
+        """The arguments as they enter the key: all that may change the result."""
+        left_out = speed_only(self.function)
+        return {name: _plain(v) for name, v in arguments.items() if name not in left_out}
 
     def key(self, inputs: Mapping[str, Any]) -> str:
         """Digest of everything the result depends on."""
@@ -122,6 +119,10 @@ class Stage:
             }
             for i in range(counts.pop())
         ]
+
+    def labels_wanted(self, store: Store, arguments: Mapping[str, Any]) -> int:
+        """How many labels it would buy; 0 for a stage that buys none."""
+        return self.labels(**opened(self.labels, store, arguments)) if self.labels else 0
 
     def find(self, store: Store, arguments: Mapping[str, Any]) -> Outcome | str:
         """What is in the store already, or why the stage would have to run."""
@@ -153,7 +154,7 @@ class Stage:
             refresh: Compute even what is there.
             on_part: Called with (shards finished, shards) before each shard and at the end.
         """
-        outputs: list[Artifact | Model] = []
+        outputs: list[Artifact | Folder] = []
         reasons: list[str] = []
         started = time.perf_counter()
         parts = self.parts(arguments)
@@ -167,7 +168,7 @@ class Stage:
         hits = len(parts) - len(reasons)
         return Outcome(self._join(outputs), hits, len(parts), tuple(reasons), seconds)
 
-    def _join(self, outputs: list[Artifact | Model]) -> Artifact | Model:
+    def _join(self, outputs: list[Artifact | Folder]) -> Artifact | Folder:
         if self.table is None:
             return outputs[0]
         shards = tuple(shard for o in outputs if isinstance(o, Artifact) for shard in o.shards)
@@ -175,9 +176,9 @@ class Stage:
 
     def _put(
         self, store: Store, made: pl.DataFrame | list[pl.DataFrame] | Path
-    ) -> Artifact | Model:
+    ) -> Artifact | Folder:
         if isinstance(made, Path):
-            return store.put_model(made)
+            return store.put_folder(made)
         assert self.table is not None, f"{self.name} returned a table, not a model"
         frames = made if isinstance(made, list) else [made]
         shards = tuple(store.put_table(self.table, frame) for frame in frames)
@@ -185,7 +186,7 @@ class Stage:
 
     def _run_part(
         self, store: Store, arguments: dict[str, Any], refresh: bool, explain: bool
-    ) -> tuple[Artifact | Model, str]:
+    ) -> tuple[Artifact | Folder, str]:
         inputs = self.inputs(arguments)
         key = self.key(inputs)
         lock = store.root / "locks" / f"{self.name}-{key[:32]}"
@@ -198,8 +199,9 @@ class Stage:
             elif explain:  # reading earlier manifests costs more than a small shard
                 reason = self._why(store, inputs, reason)
             started = time.perf_counter()
-            with _work_folder(store.root / "work" / f"{self.name}-{key[:16]}") as work:
-                output = self._put(store, self.function(**arguments))
+            work = store.root / "work" / f"{self.name}-{key[:16]}"
+            with running_in(store, work):
+                output = self._put(store, self.function(**opened(self.function, store, arguments)))
                 store.put_manifest(
                     Manifest(
                         stage=self.name,
@@ -238,6 +240,11 @@ def workspace() -> Path:
     return _workspace.get()
 
 
+def stage_store() -> Store:
+    """The store that the running stage's result goes to; outside of one, `$PREFOPT_STORE`."""
+    return _store.get(None) or Store.open()
+
+
 def fresh_folder(name: str) -> Path:
     """An empty folder in the workspace; what a killed run left there is gone."""
     folder = workspace() / name
@@ -247,20 +254,22 @@ def fresh_folder(name: str) -> Path:
 
 
 @contextmanager
-def _work_folder(path: Path) -> Iterator[Path]:
-    with explained(path.parent):
-        path.mkdir(parents=True, exist_ok=True)
-    token = _workspace.set(path)
+def running_in(store: Store, work: Path) -> Iterator[None]:
+    """Let the block be a stage that runs: `stage_store()` and `workspace()` are these."""
+    with explained(work.parent):
+        work.mkdir(parents=True, exist_ok=True)
+    tokens = _store.set(store), _workspace.set(work)
     try:
-        yield path
+        yield
     finally:
-        _workspace.reset(token)
+        _store.reset(tokens[0])
+        _workspace.reset(tokens[1])
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Artifact):
         return {"table": value.table, "digest": value.digest}
-    if isinstance(value, Model):
+    if isinstance(value, Folder):
         return {"model": value.digest}
     if isinstance(value, Keyed):
         return value.key_part()
@@ -274,12 +283,6 @@ def _plain(value: Any) -> Any:
         f"A {type(value).__name__} cannot be part of a stage's key. Pass plain values, a config "
         "or an artifact."
     )
-
-
-def _drop(inputs: dict[str, Any], path: list[str]) -> None:
-    for name in path[:-1]:
-        inputs = inputs.get(name) or {}
-    inputs.pop(path[-1], None)
 
 
 @cache

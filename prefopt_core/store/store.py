@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.ground.files import explained, file_digest, publish, sync, temporary
+from prefopt_core.ground.files import explained, file_digest, publish, sync, temporary, write_whole
 from prefopt_core.ground.tables import check_table
-from prefopt_core.store.artifacts import Artifact, Model, ModelFile, Record, Shard
+from prefopt_core.store.artifacts import Artifact, File, Folder, Record, Shard
 from prefopt_core.store.folders import BASE, base_of, described, place_of
 from prefopt_core.store.locks import locked
 
@@ -36,7 +36,7 @@ class Manifest(Record):
     version: int
     key: str
     inputs: dict[str, Any]
-    output: Artifact | Model
+    output: Artifact | Folder
     made_with: dict[str, str]  # versions of the libraries whose results can differ
     created: float  # seconds since 1970
     seconds: float
@@ -60,14 +60,14 @@ class Store:
         """The Parquet file of a shard."""
         return self.root / "objects" / shard.sha256[:2] / f"{shard.sha256}.parquet"
 
-    def model_path(self, model: Model) -> Path:
+    def folder_path(self, model: Folder) -> Path:
         """The folder of a model."""
         return place_of(self.root / "objects", model)
 
-    def base(self, model: Model) -> Model | None:
+    def base(self, model: Folder) -> Folder | None:
         """The model whose weights an adapter adapts; None for a model with its own."""
         named = any(file.name == BASE for file in model.files)
-        return base_of(self.model_path(model)) if named else None
+        return base_of(self.folder_path(model)) if named else None
 
     def manifest_path(self, stage: str, key: str) -> Path:
         """The manifest of one stage run."""
@@ -94,19 +94,19 @@ class Store:
         problem = self.check(manifest.output)
         return (None, problem) if problem else (manifest, "")
 
-    def check(self, output: Artifact | Model) -> str:
+    def check(self, output: Artifact | Folder) -> str:
         """Compare objects with their digests; quarantine what differs. "" means intact."""
-        if isinstance(output, Model):
-            problem, base = self._check_model(output), self.base(output)
-            return problem or (self._check_model(base) if base else "")
+        if isinstance(output, Folder):
+            problem, base = self._check_folder(output), self.base(output)
+            return problem or (self._check_folder(base) if base else "")
         problems = (self._check_object(self.shard_path(s), {".": s}) for s in output.shards)
         return next(filter(None, problems), "")
 
-    def _check_model(self, model: Model) -> str:
+    def _check_folder(self, model: Folder) -> str:
         parts = {file.name: file for file in model.files}
-        return self._check_object(self.model_path(model), parts)
+        return self._check_object(self.folder_path(model), parts)
 
-    def _check_object(self, path: Path, parts: dict[str, Shard] | dict[str, ModelFile]) -> str:
+    def _check_object(self, path: Path, parts: dict[str, Shard] | dict[str, File]) -> str:
         if not path.exists():
             return f"{path.name[:12]} is gone from the store"
         if all(_is_intact(path / name, part) for name, part in parts.items()):
@@ -125,17 +125,21 @@ class Store:
             [pl.read_parquet(self.shard_path(s), columns=wanted) for s in artifact.shards]
         )
 
+    def read_all(self, artifacts: Sequence[Artifact]) -> pl.DataFrame:
+        """Several tables below each other; a column that one of them lacks is null there."""
+        return pl.concat([self.read(artifact) for artifact in artifacts], how="diagonal")
+
     def scan(self, artifact: Artifact) -> pl.LazyFrame:
         """A table as a lazy frame, for tables larger than memory."""
         self._must_be_intact(artifact)
         return pl.scan_parquet([self.shard_path(shard) for shard in artifact.shards])
 
-    def open_model(self, model: Model) -> Path:
+    def open_folder(self, model: Folder) -> Path:
         """The folder of a model, after checking that it is intact."""
         self._must_be_intact(model)
-        return self.model_path(model)
+        return self.folder_path(model)
 
-    def _must_be_intact(self, output: Artifact | Model) -> None:
+    def _must_be_intact(self, output: Artifact | Folder) -> None:
         if problem := self.check(output):
             raise StoreError(
                 f"In the store {self.root}, {problem}. Run the same command again to rebuild it, "
@@ -155,7 +159,7 @@ class Store:
             publish(path, self.shard_path(shard))
         return shard
 
-    def put_model(self, folder: Path) -> Model:
+    def put_folder(self, folder: Path) -> Folder:
         """Move a finished model folder into the store; links in it stay links."""
         with explained(self.root):
             for path in (path for path in folder.rglob("*") if path.is_file()):
@@ -163,9 +167,16 @@ class Store:
             model = described(folder)
             # Unlike a file, a folder cannot replace one that another stage made meanwhile.
             with locked(self.root / "locks" / f"model-{model.digest[:32]}", "storing a model"):
-                if self._check_model(model):  # not there, or damaged and now out of the way
-                    publish(folder, self.model_path(model))
+                if self._check_folder(model):  # not there, or damaged and now out of the way
+                    publish(folder, self.folder_path(model))
         return model
+
+    def put_page(self, name: str, text: str) -> Path:
+        """Leave a text for people under `runs/`, in place of an earlier one; returns its path."""
+        path = self.root / "runs" / name
+        with explained(self.root):
+            write_whole(path, lambda file: file.write_text(text, encoding="utf-8"), path.parents[1])
+        return path
 
     def put_manifest(self, manifest: Manifest) -> None:
         """Commit: from now on the stage's output is found."""
@@ -194,7 +205,7 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _is_intact(path: Path, expected: Shard | ModelFile) -> bool:
+def _is_intact(path: Path, expected: Shard | File) -> bool:
     try:
         return file_digest(path) == (expected.sha256, expected.size)
     except FileNotFoundError:  # one file of a model folder

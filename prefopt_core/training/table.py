@@ -22,7 +22,7 @@ def train_on(
     config: TrainingConfig,
     *,
     seed: int,
-) -> None:
+) -> Path:
     """Train the policy in `start` on `preferences` tables, with itself as the reference.
 
     Args:
@@ -33,6 +33,12 @@ def train_on(
         work: Folder of checkpoints; a killed run goes on from the last one.
         config: How to train.
         seed: Root of the order of pairs and of whatever the training draws.
+
+    Returns:
+        `output`.
+
+    Raises:
+        DataError: Pairs were tokenised with another chat template than that of `start`.
     """
     pairs = pl.concat([with_token_ids(table, start) for table in preferences], how="diagonal")
     _check_template(pairs, start)
@@ -42,6 +48,7 @@ def train_on(
     named = pairs.select("prompt_id", "chosen_id", "rejected_id").with_row_index("row")
     flagged = named.join(figures.flagged, "row", maintain_order="left").drop("row")
     write_log(output, figures.steps, flagged)
+    return output
 
 
 def _check_template(pairs: pl.DataFrame, start: Path) -> None:

@@ -11,6 +11,7 @@ from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.inputs.settings import SeedConfig
+from prefopt_core.labels.asked import Asked
 from prefopt_core.models.tokenised import tokenised, with_token_ids
 from prefopt_core.models.tokens import template_digest
 from prefopt_core.scoring.settings import ScoringConfig
@@ -35,7 +36,7 @@ def sampled(write, tiny_model):
     texts = ["reset", "How do I reset my password?", "out of paper"]
     prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": text} for text in texts])))
     config = GenerationConfig(n=6, params={"max_new_tokens": 16})
-    return prompts, generate_candidates(prompts, tiny_model, "tiny", config, seed=0)
+    return prompts, generate_candidates(prompts, tiny_model, config, seed=0)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_size_of_a_batch_and_order_do_not_change_the_sums(tiny_model, sequences,
 def test_sampling_and_scoring_agree(tiny_model, sampled):
     prompts, candidates = sampled
     logps = check_table(
-        "logps", score_candidates(candidates, candidates, prompts, tiny_model, CONFIG)
+        "logps", score_candidates(Asked(prompts, candidates, candidates), tiny_model, CONFIG)
     )
     distinct = candidates.unique("candidate_id", keep="first", maintain_order=True)
     assert logps["candidate_id"].to_list() == distinct["candidate_id"].to_list()
@@ -70,7 +71,7 @@ def test_sampling_and_scoring_agree(tiny_model, sampled):
 def test_only_selected_responses_are_scored(tiny_model, sampled):
     prompts, candidates = sampled
     some = candidates.sample(5, seed=0)
-    logps = score_candidates(some, candidates, prompts, tiny_model, CONFIG)
+    logps = score_candidates(Asked(prompts, candidates, some), tiny_model, CONFIG)
     assert sorted(logps["candidate_id"]) == sorted(set(some["candidate_id"]))
 
 
@@ -78,7 +79,7 @@ def test_response_that_was_cut_off_is_scored_without_an_end(tiny_model, sampled,
     prompts, candidates = sampled
     cut = candidates.filter(pl.col("finish_reason") == "length").head(1)
     (row,) = cut.iter_rows(named=True)
-    (found,) = score_candidates(cut, candidates, prompts, tiny_model, CONFIG)["logps"]
+    (found,) = score_candidates(Asked(prompts, candidates, cut), tiny_model, CONFIG)["logps"]
     ids = row["response_token_ids"]
     assert tiny_tokenizer.eos_token_id not in ids
     assert found == pytest.approx(slow_logps(tiny_model, row["prompt_token_ids"], ids), abs=1e-4)
@@ -89,8 +90,10 @@ def test_response_that_came_as_text_is_scored_with_its_end(tiny_model, write, ti
     path = write("c.jsonl", [{"prompt": "How?", "responses": texts}])
     prompts = from_file(0, path=str(path))
     config = GenerationConfig(generator="file", params={"path": str(path)})
-    candidates = generate_candidates(prompts, None, "file", config, seed=0)
-    found = score_candidates(candidates, candidates, prompts, tiny_model, CONFIG)["logps"].to_list()
+    candidates = generate_candidates(prompts, None, config, seed=0)
+    found = score_candidates(Asked(prompts, candidates, candidates), tiny_model, CONFIG)[
+        "logps"
+    ].to_list()
     prompt = tiny_tokenizer("<|user|>How?<|assistant|>")["input_ids"]
     responses = [tiny_tokenizer(f"{text}</s>")["input_ids"] for text in texts]
     assert [tokenised(tiny_model, prompts["prompt"][0], text) for text in texts] == [
@@ -110,7 +113,7 @@ def test_text_that_was_cut_off_is_scored_and_trained_without_an_end(
     )
     (prompt,) = prompts["prompt"].head(1)
     rows = texts.head(2)
-    scored = score_candidates(rows, rows, prompts, tiny_model, CONFIG)["logps"].to_list()
+    scored = score_candidates(Asked(prompts, rows, rows), tiny_model, CONFIG)["logps"].to_list()
     chosen, rejected = (
         tokenised(tiny_model, prompt, text, finished=finished)
         for text, finished in zip(rows["response"], (False, True), strict=True)

@@ -32,7 +32,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def base(model, store):
     (store.root / "work").mkdir(parents=True)
-    return store.model_path(store.put_model(shutil.copytree(model, store.root / "work" / "base")))
+    return store.folder_path(store.put_folder(shutil.copytree(model, store.root / "work" / "base")))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def adapt(base, store):
         shutil.copytree(base, folder, ignore=shutil.ignore_patterns("model.safetensors"))
         save_adapters(policy, base, folder)
         note_base(folder, base)
-        return store.model_path(store.put_model(folder))
+        return store.folder_path(store.put_folder(folder))
 
     return adapt
 
@@ -138,5 +138,5 @@ def test_adapter_that_vllm_does_not_take_says_what_to_do(adapt, store, processes
     strange = {name.replace("q_proj", "w_pack"): weight for name, weight in weights.items()}
     save_file(strange, folder / ADAPTER_WEIGHTS)
     with pytest.raises(ConfigError, match=r"cannot serve .*w_pack.*training\.lora\.merge: true"):
-        SCORERS["vllm"](store.model_path(store.put_model(folder)), pairs, **SETTINGS)
+        SCORERS["vllm"](store.folder_path(store.put_folder(folder)), pairs, **SETTINGS)
     assert processes() == []

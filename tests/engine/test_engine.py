@@ -70,7 +70,7 @@ def stage(model, tmp_path, monkeypatch):
 
     monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
     store = Store.open()
-    policy = store.put_model(shutil.copytree(model, tmp_path / "model"))
+    policy = store.put_folder(shutil.copytree(model, tmp_path / "model"))
     rows = [
         {"prompt_id": f"p{i}", "prompt": [{"role": "user", "content": f"my lamp {i} is late."}]}
         for i in range(12)

@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from flows.cli import main
+from flows.lookup import flow_of
 from flows.server import own_server
-from prefopt_core.experiments.flows import FLOWS
+from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.ground.files import TEMPORARY
-from prefopt_core.ground.registry import import_function
 from prefopt_core.store.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -179,8 +179,8 @@ def run():
 def parsed(settings):
     """(flow, config) of settings with a key `flow`."""
     settings = dict(settings)
-    path, kind = FLOWS[settings.pop("flow")]
-    return import_function(path), kind.model_validate(settings)
+    name = settings.pop("flow")
+    return flow_of(name), CONFIGS[name].model_validate(settings)
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,16 @@
 import pytest
 
 from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.models.vllm import SPEED_ONLY, EngineSettings
+from prefopt_core.labels.asked import Asked
+from prefopt_core.models.vllm import EngineSettings
+from prefopt_core.scoring import SCORERS
 from prefopt_core.scoring.settings import ScoringConfig
-from prefopt_core.store.artifacts import Artifact, Model, Shard
+from prefopt_core.store.artifacts import Artifact, Folder, Shard
 from tasks.generation import generate_candidates
 from tasks.scoring import score_preferences, score_responses
 
 TABLE = Artifact(table="prompts", shards=(Shard(sha256="0" * 64, size=1, rows=1),))
-POLICY = Model(files=())
+POLICY = Folder(files=())
 PLACE = {
     "python": "/elsewhere/python",
     "max_model_len": 99,
@@ -30,7 +32,7 @@ def generated(generator="vllm", **params):
 
 def scored(scorer="vllm", **params):
     config = ScoringConfig(scorer=scorer, params=params)
-    return key(score_responses, TABLE, TABLE, TABLE, POLICY, config)
+    return key(score_responses, Asked(TABLE, TABLE, TABLE), POLICY, config)
 
 
 def rescored(scorer="vllm", **params):
@@ -42,8 +44,9 @@ def key(stage, *arguments):
 
 
 def test_every_engine_setting_but_the_dtype_only_changes_speed():
-    assert {*EngineSettings.__dataclass_fields__} - {*SPEED_ONLY} == {"dtype"}
-    assert PLACE.keys() == {*SPEED_ONLY}
+    assert SCORERS.settings("vllm").keys() - SCORERS.speed_only("vllm") == {"dtype"}
+    assert SCORERS.speed_only("vllm") == PLACE.keys()
+    assert {*EngineSettings.__dataclass_fields__} == {"dtype", *PLACE}
 
 
 @pytest.mark.parametrize("stage", [generated, scored, rescored])

@@ -90,7 +90,7 @@ def test_align_goes_from_the_start_policy_through_every_round(aligned, figures):
     assert found[1, "self_pairs"] == 0  # π_init has no opinion yet
     assert found[2, "self_pairs"] > 0
     assert found[2, "gold_pairs"] <= found[2, "labels"] / 2  # k = 2; ties make no pair
-    assert (aligned.store.open_model(aligned.result.policy) / "model.safetensors").is_file()
+    assert (aligned.store.open_folder(aligned.result.policy) / "model.safetensors").is_file()
     assert "data:image/png" in aligned.result.report.read_text()
 
 

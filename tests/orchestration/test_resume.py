@@ -123,7 +123,7 @@ def test_a_run_killed_many_times_ends_as_if_undisturbed(
     }
     asked = disturbed.root.with_suffix(".calls").read_text().splitlines()
     assert len(asked) == len(set(asked)) == _labels(disturbed) == _labels(store) == 12
-    maintenance.collect(disturbed)  # what kills left behind, and nothing else
+    maintenance.collect_garbage(disturbed)  # what kills left behind, and nothing else
     assert contents(disturbed) == contents(store)
     assert not list((disturbed.root / "work").iterdir())
     assert not list(disturbed.root.rglob(f"{TEMPORARY}*"))

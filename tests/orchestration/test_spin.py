@@ -36,7 +36,7 @@ def test_spin_buys_labels_once_and_then_plays_against_itself(run, spin, store, t
     pairs = store.read(result.preferences)
     for side in ("chosen", "rejected"):
         sequences = list(zip(pairs["prompt_token_ids"], pairs[f"{side}_token_ids"], strict=True))
-        scored = score(store.open_model(shorter.policy), sequences)
+        scored = score(store.open_folder(shorter.policy), sequences)
         assert np.array(scored) == pytest.approx(pairs[f"ref_{side}_logps"].to_numpy(), abs=1e-3)
     assert (pairs["chosen_id"] != pairs["rejected_id"]).all()
     assert pairs["prompt_id"].is_unique().all()

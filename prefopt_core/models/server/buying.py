@@ -21,7 +21,7 @@ from prefopt_core.models.server.endpoint import (
 )
 from prefopt_core.models.server.kept import Choice, ResponsePurchase, ResponseStore, Usage
 from prefopt_core.store.artifacts import sha256_of
-from prefopt_core.store.store import Store
+from prefopt_core.store.stage import stage_store
 
 _MAY_MEAN_N = {400, 422}
 """How servers refuse requests, among others those for several choices."""
@@ -120,7 +120,7 @@ class _Ask:
 
 def buy(sent: Sequence[Sent], order: Order, place: Place, prices: Prices) -> list[list[Choice]]:
     """Have `order.n` samples of every prompt: those the store holds, and the others bought."""
-    with ResponseStore(Store.open().root).buying(order.writer) as purchase:
+    with ResponseStore(stage_store().root).buying(order.writer) as purchase:
         distinct = list({each.digest: each for each in sent}.values())
         asks = [
             ask

@@ -10,6 +10,7 @@ from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
+from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import LabelStore
 
@@ -21,7 +22,7 @@ def tables(write):
     path = write("c.jsonl", rows)
     prompts = from_file(0, path=str(path))
     config = GenerationConfig(generator="file", params={"path": str(path)})
-    candidates = generate_candidates(prompts, None, "file", config, seed=0)
+    candidates = generate_candidates(prompts, None, config, seed=0)
     selections = candidates.filter(pl.col("sample") > 0).select(
         "prompt_id", "candidate_id", rank=pl.col("sample") - 1
     )
@@ -46,7 +47,7 @@ def annotator(write, tmp_path):
 
 def verdicts(tables, config):
     prompts, candidates, selections = tables
-    table = judge(selections, candidates, prompts, None, None, config)
+    table = judge(Asked(prompts, candidates, selections), config)
     return check_table("annotations", table)
 
 
@@ -72,7 +73,7 @@ def test_what_is_no_finite_number_is_told_with_its_texts(tables, annotator, scor
 
 def buy(tables, config, labels, store, seed=0):
     prompts, candidates, selections = tables
-    return buy_labels(selections, candidates, prompts, config, labels, store, seed=seed)
+    return buy_labels(Asked(prompts, candidates, selections), config, labels, store, seed=seed)
 
 
 @pytest.mark.parametrize(("labels", "bought"), [(2, 2), (3, 2), (4, 4), (99, 8)])

@@ -252,22 +252,6 @@ def test_registry_reports_every_problem_at_once():
         STRATEGIES.complete_params("aepo", {"diversity_wight": 1, "x": 2})
 
 
-@pytest.mark.parametrize(
-    ("reference", "expected"), [("initial", "start"), ("previous", "second"), ("none", None)]
-)
-def test_the_judge_is_compared_with_one_of_the_policies_so_far(reference, expected):
-    judge = JudgeConfig(reference=reference)
-    assert judge.against(["start", "second", "now"]) == expected
-    assert judge.against(["start", "now"]) == (expected and "start")
-
-
-def test_a_judge_that_is_not_the_policy_has_no_reference():
-    function = {"function": "json:dumps"}
-    for reference in ("initial", "previous", "none"):
-        judge = JudgeConfig(annotator="function", params=function, reference=reference)
-        assert judge.against(["start", "now"]) is None
-
-
 def test_the_reference_enters_a_key_by_its_log_probabilities_only():
     parts = [JudgeConfig(reference=r).key_part() for r in ("initial", "previous", "none")]
     assert parts[0] == parts[1] == parts[2] == AnnotatorConfig(annotator="policy").key_part()

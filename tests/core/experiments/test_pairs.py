@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import in_markdown, parts_of, table_of_arms, table_of_differences
 from prefopt_core.experiments.plots import plot_curves, plot_differences
-from prefopt_core.experiments.results import collect, differences, final, line, unequal
+from prefopt_core.experiments.results import collect_runs, differences, final, line, unequal
 from prefopt_core.ground.tables import TABLES
 
 ROOT = Path(__file__).parents[3]
@@ -54,7 +54,7 @@ def table():
             runs.append(run(rate + seed / 100, labels, **more))
             arms.append(arm)
             seeds.append(seed)
-    return collect(runs, arms, seeds, [1] * len(runs))
+    return collect_runs(runs, arms, seeds, [1] * len(runs))
 
 
 # --- what a preset may say --------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_rounds_that_buy_nothing_stand_apart_if_drawn_over_rounds(preset, monkey
     assert Comparison(**preset, over="round").places() == {}
     first = run(0.6, 12)
     second = first.filter(pl.col("round") == 1).with_columns(pl.lit(2, pl.Int32).alias("round"))
-    table = collect([pl.concat([first, second])] * 2, ["aepo"] * 2, [0, 1], [2, 2])
+    table = collect_runs([pl.concat([first, second])] * 2, ["aepo"] * 2, [0, 1], [2, 2])
     figures = []
     monkeypatch.setattr("prefopt_core.experiments.plots.data_url", figures.append)
     plot_curves(table, over="round")

@@ -6,7 +6,14 @@ import pytest
 
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import in_html, in_markdown, parts_of
-from prefopt_core.experiments.results import by_seed, collect, curve, differences, final, unequal
+from prefopt_core.experiments.results import (
+    by_seed,
+    collect_runs,
+    curve,
+    differences,
+    final,
+    unequal,
+)
 from prefopt_core.ground.tables import TABLES, check_table
 
 AGAINST_CHANCE = [("better", "chance"), ("same", "chance")]
@@ -35,7 +42,7 @@ def compared():
             runs.append(run([0.5, level + more]))
             arms.append(arm)
             seeds.append(seed)
-    return collect(runs, arms, seeds, [2] * len(runs))
+    return collect_runs(runs, arms, seeds, [2] * len(runs))
 
 
 def test_the_table_holds_every_figure_once_and_labels_add_up(compared):
@@ -46,21 +53,21 @@ def test_the_table_holds_every_figure_once_and_labels_add_up(compared):
 
 
 def test_labels_that_were_given_as_pairs_count_too():
-    given = collect([run([0.5, 0.6, 0.6], (0, 0, 0), (None, 6, 0))], ["spa"], [0], [2])
+    given = collect_runs([run([0.5, 0.6, 0.6], (0, 0, 0), (None, 6, 0))], ["spa"], [0], [2])
     assert by_seed(given, "spa", "win_rate")["labels"].to_list() == [12]
 
 
 @pytest.mark.parametrize(("kept", "win_rate"), [(2, 0.55), (1, 0.6), (0, 0.5)])
 def test_an_arm_counts_by_the_round_it_returned_and_by_all_labels_it_took(kept, win_rate):
     runs = [run([0.6, 0.55])] * 2
-    table = check_table("comparison", collect(runs, ["best", "best"], [0, 1], [kept, 2]))
+    table = check_table("comparison", collect_runs(runs, ["best", "best"], [0, 1], [kept, 2]))
     assert by_seed(table, "best", "win_rate").row(0) == (0, win_rate, 12)
     assert [point.at for point in curve(table, "best", "win_rate")][:1] == [0]
     assert len(curve(table, "best", "win_rate")) == 3
 
 
 def test_a_curve_ends_where_the_runs_ended_and_not_where_the_best_of_them_did():
-    table = collect([run([0.6, 0.4]), run([0.6, 0.9])], ["best", "best"], [0, 1], [1, 2])
+    table = collect_runs([run([0.6, 0.4]), run([0.6, 0.9])], ["best", "best"], [0, 1], [1, 2])
     points = curve(table, "best", "win_rate")
     assert [(point.value, point.n) for point in points] == [(0.5, 2), (0.6, 2), (0.75, 2)]
     assert points[-1] == final(table, "best", "win_rate")
@@ -104,7 +111,7 @@ def test_few_seeds_settle_nothing(compared):
 
 def test_unequal_labels_are_marked_and_explained(preset):
     runs = [run([0.5, 0.6]), run([0.5, 0.7], (0, 8, 0), (None, 4, 0))]
-    table = collect(runs * 2, ["random", "aepo"] * 2, [0, 0, 1, 1], [1, 2, 1, 2])
+    table = collect_runs(runs * 2, ["random", "aepo"] * 2, [0, 0, 1, 1], [1, 2, 1, 2])
     assert unequal(table, [("aepo", "random")]) == [("aepo", "random")]
     for why in ({}, {"aepo": "because"}):
         text = in_markdown(parts_of(table, Comparison(**preset, other_budget=why)), "Title")

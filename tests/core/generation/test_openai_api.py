@@ -80,7 +80,7 @@ def test_table_has_the_schema_of_every_generator(ask, loopback, write):
     prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": "one"}, {"prompt": "two"}])))
     params = {"base_url": loopback.url, "model_name": "m"}
     config = GenerationConfig(generator="openai", n=3, params=params)
-    table = check_table("candidates", generate_candidates(prompts, None, "x", config, seed=0))
+    table = check_table("candidates", generate_candidates(prompts, None, config, seed=0))
     assert table["sample"].to_list() == [0, 1, 2] * 2
     assert set(table["policy"]) == {"m"}
     assert set(table["finish_reason"]) == {"length"}

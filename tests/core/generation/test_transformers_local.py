@@ -283,10 +283,10 @@ def test_every_token_that_the_author_lists_ends_a_response(advised, tiny_tokeniz
 def test_table_holds_what_was_generated(write, tiny_model, tiny_tokenizer):
     prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": text} for text in TEXTS])))
     config = GenerationConfig(n=3, params={"max_new_tokens": 4})
-    table = generate_candidates(prompts, tiny_model, "digest", config, seed=0)
+    table = generate_candidates(prompts, tiny_model, config, seed=0)
     assert check_table("candidates", table).height == 3 * len(TEXTS)
     assert table["sample"].to_list() == [0, 1, 2] * len(TEXTS)
-    assert set(table["policy"]) == {"digest"}
+    assert set(table["policy"]) == {tiny_model.name}
     assert set(table["template"]) == {template_digest(tiny_tokenizer)}
 
 
@@ -298,11 +298,11 @@ def test_model_is_needed_and_prompts_must_fit_it(tiny_model):
 
 
 def test_generator_that_gives_nothing_is_told(write, monkeypatch):
-    monkeypatch.setitem(GENERATORS._targets, "mute", f"{__name__}:mute")
+    monkeypatch.setitem(GENERATORS._own, "mute", f"{__name__}:mute")
     monkeypatch.setattr("prefopt_core.ground.registry.import_function", lambda path: mute)
     prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": "hi"}])))
     with pytest.raises(DataError, match=r"'mute' gave no response to the prompt 'hi'"):
-        generate_candidates(prompts, None, "x", GenerationConfig(generator="mute"), seed=0)
+        generate_candidates(prompts, None, GenerationConfig(generator="mute"), seed=0)
 
 
 def mute(prompts, model, n, seed):

@@ -4,12 +4,16 @@ import inspect
 
 import pytest
 
-from prefopt_core import config
+from prefopt_core.annotation import ANNOTATORS
+from prefopt_core.annotation.settings import AnnotatorConfig
+from prefopt_core.experiments.families import FAMILIES
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry, did_you_mean
 
-SECTIONS = [s for s in vars(config).values() if getattr(s, "registry", None) is not None]
-LINES = {f"{s.__name__} {name}": (s.registry, name) for s in SECTIONS for name in s.registry}
+LINES = {
+    f"{kind} {name}": (registry, name) for kind, registry in FAMILIES.items() for name in registry
+}
+CALLED_ALIKE = [registry for kind, registry in FAMILIES.items() if kind != "losses"]  # classes
 
 
 def parameters(function, kinds):
@@ -24,23 +28,23 @@ def test_every_line_leads_to_a_function_that_says_what_it_does(registry, name):
         assert kind is not inspect.Parameter.empty  # a setting without a type is not checked
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_members_of_a_family_are_called_alike(section):
+@pytest.mark.parametrize("registry", CALLED_ALIKE, ids=lambda registry: registry.kind)
+def test_members_of_a_family_are_called_alike(registry):
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    members = [section.registry[name] for name in section.registry]
+    members = [registry[name] for name in registry]
     assert len({tuple(p.name for p in parameters(member, kinds)) for member in members}) == 1
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_misspelt_name_is_met_with_the_nearest_one(section):
-    name = next(iter(section.registry))
-    message = f"Unknown {section.registry.kind} '{name}x'. Did you mean .*Available: .*{name}"
+@pytest.mark.parametrize("registry", CALLED_ALIKE, ids=lambda registry: registry.kind)
+def test_misspelt_name_is_met_with_the_nearest_one(registry):
+    name = next(iter(registry))
+    message = f"Unknown {registry.kind} '{name}x'. Did you mean .*Available: .*{name}"
     with pytest.raises(ConfigError, match=message):
-        section.registry[f"{name}x"]
+        registry[f"{name}x"]
 
 
 def test_settings_are_completed_checked_and_converted():
-    members = config.ANNOTATORS
+    members = ANNOTATORS
     assert members.complete_params("policy", {}) == {"beta": 0.1, "length_penalty": 0.0}
     assert members.complete_params("policy", {"beta": "0.5"})["beta"] == 0.5
     assert members.paths("reward-model") == ["model"]
@@ -50,7 +54,7 @@ def test_settings_are_completed_checked_and_converted():
 
 def test_setting_that_is_no_text_is_named_like_any_other():
     with pytest.raises(ConfigError, match=r"'policy' has no setting '1'.*Available: beta"):
-        config.ANNOTATORS.complete_params("policy", {1: 2})
+        ANNOTATORS.complete_params("policy", {1: 2})
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_setting_that_is_no_text_is_named_like_any_other():
 )
 def test_section_of_the_wrong_shape_is_told_by_its_fields(settings):
     with pytest.raises(ValueError, match=r"Field required|Input should be a valid"):
-        config.AnnotatorConfig.model_validate(settings)
+        AnnotatorConfig.model_validate(settings)
 
 
 def test_nothing_near_is_only_met_with_what_there_is():

@@ -32,7 +32,7 @@ def candidates(path, **params):
     """The tables `prompts` and `candidates` of a file, through the generator."""
     prompts = check_table("prompts", from_file(0, path=str(path)))
     config = GenerationConfig(generator="file", params={"path": str(path), **params})
-    written = generate_candidates(prompts, None, "file", config, seed=0)
+    written = generate_candidates(prompts, None, config, seed=0)
     return prompts, check_table("candidates", written)
 
 
@@ -114,7 +114,7 @@ def test_prompt_without_candidates_in_the_file_is_named(write):
     path = write("c.jsonl", [{"prompt": "ho", "responses": ["a", "b"]}])
     config = GenerationConfig(generator="file", params={"path": str(path)})
     with pytest.raises(DataError, match=r"c\.jsonl has 0 responses to the prompt 'hi'; .* remove"):
-        generate_candidates(prompts, None, "file", config, seed=0)
+        generate_candidates(prompts, None, config, seed=0)
 
 
 def test_limits_take_the_first_and_may_not_be_too_small(write):

@@ -13,6 +13,7 @@ from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import buy_labels, identity, labels_to_buy
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.tables import check_table
+from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import LabelStore
 
@@ -37,14 +38,16 @@ import sys
 from pathlib import Path
 import polars as pl
 from prefopt_core.annotation.table import buy_labels
+from prefopt_core.labels.asked import Asked
 from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 
 root, annotator, tables, labels = *map(Path, sys.argv[1:4]), int(sys.argv[4])
-read = [pl.read_parquet(tables / name) for name in ("selections", "candidates", "prompts")]
+read = [pl.read_parquet(tables / name) for name in ("prompts", "candidates", "selections")]
 config = AnnotationConfig(annotator="function", params={"function": f"{annotator}:score"})
 print("ready", flush=True)
-bought = buy_labels(*read, config, labels, LabelStore(root), seed=0)
+bought = buy_labels(Asked(*read), config, labels, LabelStore(root), seed=0)
 print(sorted(bought.select("candidate_id", "score").rows()))
 """
 
@@ -75,8 +78,8 @@ class Market:
         return AnnotationConfig(annotator="function", params=params, **changes)
 
     def buy(self, labels, seed=0, **changes):
-        tables = (self.selections, self.candidates, self.prompts)
-        return buy_labels(*tables, self.config(**changes), labels, self.labels, seed=seed)
+        asked = Asked(self.prompts, self.candidates, self.selections)
+        return buy_labels(asked, self.config(**changes), labels, self.labels, seed=seed)
 
     def to_buy(self, labels, **changes):
         config = self.config(**changes)

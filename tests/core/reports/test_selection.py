@@ -9,11 +9,11 @@ import pytest
 
 from prefopt_core.ground.tables import TABLES, check_table, empty
 from prefopt_core.ground.vectors import pack
+from prefopt_core.labels.asked import Proposal
 from prefopt_core.reports.plots import plane, plot_selection
 from prefopt_core.reports.run import html_report, markdown, selection_report
 from prefopt_core.reports.selection import (
     MOST_PROMPTS,
-    Chosen,
     at_random,
     caption,
     choices,
@@ -44,11 +44,11 @@ def chosen(prompts, vectors_of):
     distinct = candidates.unique("candidate_id", keep="first", maintain_order=True)
     vectors = np.array([vectors_of(text) for text in distinct["response"]])
     selections = pl.DataFrame(selections, schema=TABLES["selections"].columns, orient="row")
-    return Chosen(
-        check_table("selections", selections),
-        candidates,
-        distinct.select("candidate_id").with_columns(vector=pack(vectors)),
+    return Proposal(
         pl.DataFrame(texts, schema=TABLES["prompts"].columns, orient="row"),
+        candidates,
+        check_table("selections", selections),
+        distinct.select("candidate_id").with_columns(vector=pack(vectors)),
     )
 
 

@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 
 from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.tables import empty
+from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.selection.settings import SelectionConfig
-from prefopt_core.store.artifacts import Artifact, Model, ModelFile, Shard
+from prefopt_core.store.artifacts import Artifact, File, Folder, Shard
 from prefopt_core.store.stage import Stage
+from prefopt_core.training.settings import TrainingConfig
 
 KEY_PROGRAM = """
 from prefopt_core.store.artifacts import Artifact, Shard
@@ -26,8 +29,11 @@ print(stage.key(stage.inputs(arguments)))
 """
 
 
-def keyed(name="select", version=3, ignore=(), **arguments):
-    made = Stage(name, lambda **arguments: None, version, "selections", ignore)
+def keyed(name="select", version=3, **arguments):
+    def function(batch_size: SpeedOnly[int] = 8, **others):
+        raise AssertionError("a key is made without a call")
+
+    made = Stage(name, function, version, "selections")
     return made.key(made.inputs(arguments))
 
 
@@ -58,13 +64,12 @@ def test_key_is_the_same_in_every_process(run):
 
 ARGUMENTS = {
     "candidates": source(),
-    "policy": Model(files=()),
+    "policy": Folder(files=()),
     "embeddings": [source(), source("1")],
-    "config": {"k": 2, "params": {"batch_size": 8, "weight": 1.0}},
+    "config": {"k": 2, "params": {"weight": 1.0}},
     "seed": 0,
     "batch_size": 8,
 }
-IGNORED = ("batch_size", "config.params.batch_size", "config.params.device", "price.of.one")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ IGNORED = ("batch_size", "config.params.batch_size", "config.params.device", "pr
         {"candidates": source("1")},
         {"candidates": source(table="prompts")},
         {"candidates": None},
-        {"policy": Model(files=(ModelFile(name="w", sha256="0" * 64, size=1),))},
+        {"policy": Folder(files=(File(name="w", sha256="0" * 64, size=1),))},
         {"embeddings": [source("1"), source()]},
         {"embeddings": [source()]},
         {"config": {"k": 3, "params": {"weight": 1.0}}},
@@ -88,28 +93,30 @@ IGNORED = ("batch_size", "config.params.batch_size", "config.params.device", "pr
     ],
     ids=str,
 )
-def test_every_argument_that_is_not_ignored_changes_the_key(change):
-    assert keyed(ignore=IGNORED, **ARGUMENTS) != keyed(ignore=IGNORED, **ARGUMENTS | change)
+def test_every_argument_changes_the_key(change):
+    assert keyed(**ARGUMENTS) != keyed(**ARGUMENTS | change)
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"batch_size": 9},
-        {"config": {"k": 2, "params": {"batch_size": 1, "weight": 1.0, "device": "cuda"}}},
         {"config": {"params": {"weight": 1.0}, "k": 2}},
         {"embeddings": (source(), source("1"))},
     ],
     ids=str,
 )
-def test_ignored_arguments_and_order_do_not_change_the_key(change):
-    assert keyed(ignore=IGNORED, **ARGUMENTS) == keyed(ignore=IGNORED, **ARGUMENTS | change)
+def test_what_changes_speed_only_and_order_do_not_change_the_key(change):
+    assert keyed(**ARGUMENTS) == keyed(**ARGUMENTS | change)
 
 
-def test_ignored_setting_stays_in_the_config_itself():
-    config = SelectionConfig(params={"diversity_weight": 0.5})
-    keyed(ignore=("config.params.diversity_weight",), config=config)
-    assert config.params["diversity_weight"] == 0.5
+def test_a_setting_that_changes_speed_only_stays_in_its_config_and_out_of_the_key():
+    slow, fast = (ScoringConfig(params={"batch_size": size}) for size in (1, 64))
+    assert (slow.params["batch_size"], fast.params["batch_size"]) == (1, 64)
+    assert keyed(config=slow) == keyed(config=fast)
+    rare, often = (TrainingConfig(save_every=steps) for steps in (100, 1))
+    assert keyed(config=rare) == keyed(config=often)
+    assert keyed(config=rare) != keyed(config=TrainingConfig(steps=1))
 
 
 def test_defaults_are_part_of_the_key():

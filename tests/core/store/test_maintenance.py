@@ -81,7 +81,7 @@ def labels(store):
 def test_what_a_manifest_names_stays(store, labels):
     tables, models = made(store, 0, 1), made(store, 2, spec=TRAIN)
     before = names(store), names(store, "manifests"), labels()
-    assert maintenance.collect(store) == (0, 0)
+    assert maintenance.collect_garbage(store) == (0, 0)
     assert (names(store), names(store, "manifests"), labels()) == before
     assert [store.check(output) for output in tables + models] == ["", "", ""]
 
@@ -92,7 +92,7 @@ def test_what_nothing_names_goes(store, labels):
     weights = store.root / "work" / "made"
     weights.mkdir(parents=True)
     (weights / "weights").write_text("w" * 100)
-    orphan_model = store.put_model(weights)
+    orphan_model = store.put_folder(weights)
     damaged = flip(store, made(store, 1)[0])
     store.check(made(store, 1)[0])  # computes it again
     (store.root / "work" / "train-abc").mkdir()
@@ -100,18 +100,18 @@ def test_what_nothing_names_goes(store, labels):
     for folder in ("objects", "manifests"):
         (store.root / folder / ".tmp-killed").write_text("half")
 
-    counted = maintenance.collect(store, dry_run=True)
+    counted = maintenance.collect_garbage(store, dry_run=True)
     assert store.shard_path(orphan).exists()
-    assert maintenance.collect(store) == counted == (6, counted[1])
+    assert maintenance.collect_garbage(store) == counted == (6, counted[1])
     assert counted[1] == orphan.size + 100 + damaged.stat().st_size + 50 + 4 + 4
     assert not store.shard_path(orphan).exists()
-    assert not store.model_path(orphan_model).exists()
+    assert not store.folder_path(orphan_model).exists()
     assert not list(store.root.rglob(".tmp-*"))
     for folder in ("quarantine", "work"):
         assert not list((store.root / folder).iterdir())
     assert store.read(kept).equals(score(0))
     assert labels() == {("p", ("a",)): 1.0, ("p", ("b",)): None}
-    assert maintenance.collect(store) == (0, 0)
+    assert maintenance.collect_garbage(store) == (0, 0)
 
 
 def test_link_in_a_model_goes_without_what_it_points_to(store, tmp_path):
@@ -119,8 +119,8 @@ def test_link_in_a_model_goes_without_what_it_points_to(store, tmp_path):
     target.write_text("w" * 1000)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").symlink_to(target)
-    store.put_model(tmp_path / "model")
-    assert maintenance.collect(store)[0] == 1
+    store.put_folder(tmp_path / "model")
+    assert maintenance.collect_garbage(store)[0] == 1
     assert names(store) == []
     assert target.read_text() == "w" * 1000
 
@@ -130,16 +130,16 @@ def test_object_of_two_results_stays_while_one_of_them_names_it(store):
     first, second = (made(store, 0, spec=spec)[0] for spec in twice)
     assert first == second
     maintenance.remove(store, "score")
-    assert maintenance.collect(store) == (0, 0)
+    assert maintenance.collect_garbage(store) == (0, 0)
     maintenance.remove(store, "again")
-    assert maintenance.collect(store)[0] == 1
+    assert maintenance.collect_garbage(store)[0] == 1
 
 
 def test_refreshed_result_leaves_its_old_object_to_be_collected(store):
     drawn = iter([0, 1])
     spec = Stage("score", lambda seed: score(next(drawn)), 1, "logps")
     old, new = (*made(store, 0, spec=spec), *made(store, 0, spec=spec, refresh=True))
-    maintenance.collect(store)
+    maintenance.collect_garbage(store)
     assert store.check(new) == ""
     assert "is gone" in store.check(old)
 
@@ -148,7 +148,7 @@ def test_manifest_that_cannot_be_read_keeps_nothing(store):
     (artifact,) = made(store, 0)
     (path,) = (store.root / "manifests").glob("*/*")
     path.write_text("{")
-    assert maintenance.collect(store)[0] == 1
+    assert maintenance.collect_garbage(store)[0] == 1
     assert made(store, 0) == [artifact]
 
 
@@ -161,7 +161,7 @@ def test_collecting_waits_for_a_running_stage_and_takes_nothing_of_it(store, sta
     collected = []
 
     def collect():
-        collected.append(maintenance.collect(store))
+        collected.append(maintenance.collect_garbage(store))
 
     thread = threading.Thread(target=collect, daemon=True)
     thread.start()
@@ -178,7 +178,7 @@ def test_collecting_does_not_wait_for_a_killed_stage(store, start, tmp_path):
     process.stdout.readline()
     process.kill()
     process.wait(10)
-    assert maintenance.collect(store)[0] == 2  # the early object and the workspace
+    assert maintenance.collect_garbage(store)[0] == 2  # the early object and the workspace
 
 
 # --- forgetting and finding ---------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_forgotten_result_is_computed_again(store, labels):
     (artifact,) = made(store, 0)
     made(store, 0, spec=TRAIN)
     assert [m.stage for m in maintenance.remove(store, "score")] == ["score"]
-    maintenance.collect(store)
+    maintenance.collect_garbage(store)
     assert SCORE.find(store, {"seed": 0}) == "first run"
     assert TRAIN.find(store, {"seed": 0}).cached
     assert made(store, 0) == [artifact]
@@ -239,4 +239,4 @@ def test_holdings_count_results_rows_bytes_and_seconds_by_stage(store):
 def test_store_that_is_not_there_holds_nothing(store):
     assert maintenance.holdings(store) == []
     assert list(maintenance.verify(store)) == []
-    assert maintenance.collect(store) == (0, 0)
+    assert maintenance.collect_garbage(store) == (0, 0)

@@ -10,6 +10,7 @@ import pytest
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.randomness import rng_for
+from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.tables import in_shards
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import select_responses
@@ -31,11 +32,11 @@ def counted(store):
     """A stage of one number, and the list of the numbers it was called with."""
     calls = []
 
-    def score(number, batch_size=8):
+    def score(number, batch_size: SpeedOnly[int] = 8):
         calls.append(number)
         return logps(float(number))
 
-    return stage(score, ignore=("batch_size",)), calls
+    return stage(score), calls
 
 
 @pytest.fixture
@@ -266,14 +267,14 @@ def test_model_is_made_once_keeps_its_links_and_heals(store, tmp_path):
     run = partial(spec.run, store, spec.bind(0, str(weights)))
     model = run().value
     assert run().cached
-    folder = store.open_model(model)
+    folder = store.open_folder(model)
     assert os.readlink(folder / "model.safetensors") == str(weights)
     for harm in (lambda p: p.write_text("x"), Path.unlink):
         harm(folder / "own")
         healed = run()
         assert healed.value == model
         assert "was damaged" in healed.reasons[0]
-        assert store.open_model(model) == folder
+        assert store.open_folder(model) == folder
     weights.write_text("v" * 1000)  # other weights behind the link are another model
     assert run().value != model
     assert list((store.root / "work").iterdir()) == []

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.store.maintenance import collect
+from prefopt_core.store.maintenance import collect_garbage
 from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
 
@@ -66,7 +66,7 @@ def train(seed):
 
 store = Store(Path(sys.argv[1]))
 model = Stage("train", train, 1, None).run(store, {"seed": 0}).value
-print((store.open_model(model) / "weights").read_text())
+print((store.open_folder(model) / "weights").read_text())
 """
 FILL_THE_DISK = """
 import json, sys
@@ -188,7 +188,7 @@ def test_run_killed_at_any_moment_goes_on_from_what_is_finished(
     assert (int(found), digest) == (hits, undisturbed[1])
     assert len(started(calls)) <= 8 + kills
     assert objects(store) == objects(undisturbed[0])
-    collect(store)
+    collect_garbage(store)
     assert not list(store.root.rglob(".tmp-*"))
     assert len(finished(store)) == 8
 

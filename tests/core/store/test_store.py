@@ -202,7 +202,7 @@ def test_model_folder_keeps_its_files_and_links(store, tmp_path):
     weights.write_text("w" * 1000)
     folder = model_folder(tmp_path / "made", config="{}")
     (folder / "model.safetensors").symlink_to(weights)
-    stored = store.open_model(store.put_model(folder))
+    stored = store.open_folder(store.put_folder(folder))
     assert (stored / "model.safetensors").is_symlink()
     assert (stored / "model.safetensors").read_text() == "w" * 1000
     assert (stored / "config").read_text() == "{}"
@@ -220,7 +220,7 @@ def test_digest_of_a_model_is_that_of_its_names_and_bytes_alone(store, tmp_path)
         "other bytes": model_folder(tmp_path / "c", config="{}", weights="v"),
         "other name": model_folder(tmp_path / "d", config="{}", weight="w"),
     }
-    digests = {name: store.put_model(folder).digest for name, folder in folders.items()}
+    digests = {name: store.put_folder(folder).digest for name, folder in folders.items()}
     assert digests["written"] == digests["linked"]
     assert len(set(digests.values())) == 3
 
@@ -230,12 +230,12 @@ def test_digest_of_a_model_is_that_of_its_names_and_bytes_alone(store, tmp_path)
 )
 def test_damaged_model_is_put_away_and_the_same_one_can_be_stored_again(store, tmp_path, damage):
     files = {"config": "{}", "weights": "w" * 1000}
-    model = store.put_model(model_folder(tmp_path / "a", **files))
-    damage(store.model_path(model) / "weights")
+    model = store.put_folder(model_folder(tmp_path / "a", **files))
+    damage(store.folder_path(model) / "weights")
     with pytest.raises(StoreError, match=f"{model.digest[:12]} was damaged"):
-        store.open_model(model)
-    assert store.put_model(model_folder(tmp_path / "b", **files)) == model
-    assert (store.open_model(model) / "weights").read_text() == files["weights"]
+        store.open_folder(model)
+    assert store.put_folder(model_folder(tmp_path / "b", **files)) == model
+    assert (store.open_folder(model) / "weights").read_text() == files["weights"]
     assert len(list((store.root / "quarantine").iterdir())) == 1
 
 
@@ -243,7 +243,7 @@ def test_link_whose_target_changed_is_damage(store, tmp_path):
     (tmp_path / "weights").write_text("old")
     folder = model_folder(tmp_path / "made", config="{}")
     (folder / "weights").symlink_to(tmp_path / "weights")
-    model = store.put_model(folder)
+    model = store.put_folder(folder)
     (tmp_path / "weights").write_text("new")
     assert "was damaged" in store.check(model)
     assert (tmp_path / "weights").read_text() == "new"  # what a link points to is not ours
@@ -253,7 +253,7 @@ def test_same_model_can_be_stored_by_many_at_once(store, tmp_path, monkeypatch):
     folders = [model_folder(tmp_path / str(i), config="{}", weights="w" * 9_999) for i in range(8)]
     monkeypatch.setattr(store, "check", slowly(store.check))
     with ThreadPoolExecutor(8) as pool:
-        models = set(pool.map(store.put_model, folders))
+        models = set(pool.map(store.put_folder, folders))
     assert store.check(models.pop()) == ""
     assert not models
 

@@ -18,7 +18,7 @@ from prefopt_core.models.start import import_model
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store import maintenance
-from prefopt_core.store.artifacts import Model
+from prefopt_core.store.artifacts import Folder
 from prefopt_core.store.folders import BASE
 from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
@@ -52,7 +52,7 @@ def put(store, tmp_path):
             return shutil.copytree(folder, store.root / "work" / name)
 
         made = Stage(name, copy, 1, None).run(store, {"name": name}).value
-        return store.open_model(made)
+        return store.open_folder(made)
 
     return put
 
@@ -245,7 +245,7 @@ def test_other_adapters_than_those_that_are_there_are_an_error(base, train):
 
 def record(store, stage):
     (manifest,) = maintenance.find(store, stage)
-    assert isinstance(manifest.output, Model)
+    assert isinstance(manifest.output, Folder)
     return manifest.output
 
 
@@ -253,11 +253,11 @@ def test_weights_stay_while_an_adapter_refers_to_them(store, base, train):
     apart = train(base, "train")
     maintenance.remove(store, "load_policy")
     (store.root / "work").mkdir(exist_ok=True)
-    maintenance.collect(store)
+    maintenance.collect_garbage(store)
     assert weights_of(apart) == base
     assert store.check(record(store, "train")) == ""
     maintenance.remove(store, "train")
-    maintenance.collect(store)
+    maintenance.collect_garbage(store)
     assert not base.exists()
     assert not apart.exists()
 
@@ -268,7 +268,7 @@ def test_adapter_without_its_weights_is_no_hit_and_says_what_is_missing(store, b
     (base / "model.safetensors").write_bytes(b"?")
     assert f"{base.name[:12]} was damaged and is now in quarantine/" in store.check(model)
     with pytest.raises(StoreError, match=f"{base.name[:12]} is gone from the store"):
-        store.open_model(model)
+        store.open_folder(model)
     with pytest.raises(StoreError, match=r"belongs to the model .*Run the same command again"):
         load_model(apart)
 

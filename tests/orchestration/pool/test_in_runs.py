@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from prefopt_core.experiments.flows import FLOWS
+from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.store.store import Store
 from tasks.inputs import draw_prompts, load_preferences, load_prompts
 from tasks.stage import Session, session
@@ -137,10 +137,12 @@ def spa(settings, write):
 def test_rounds_take_the_most_wanted_and_no_test_prompts(listened, request, settings, store, flow):
     settings = request.getfixturevalue("spa") if flow == "spa" else settings
     settings["pool"] = {"count": 14, "strategy": "coreset", "embedding": {"embedder": "hashing"}}
-    config = FLOWS[flow][1].model_validate({n: s for n, s in settings.items() if n != "flow"})
+    config = CONFIGS[flow].model_validate({n: s for n, s in settings.items() if n != "flow"})
     used = load_preferences(config.seed_preferences) if flow == "spa" else None
     all_prompts = load_prompts(config.prompts, 0)
-    without_pool = draw_prompts(all_prompts, 0, 6, "evaluation", 4, 0, used)
+    without_pool = draw_prompts(
+        all_prompts, first=0, count=6, purpose="evaluation", shard_size=4, seed=0, used=used
+    )
 
     heard = listened(settings)
     test, pool = heard.tables("draw_prompts")

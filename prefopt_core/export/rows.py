@@ -1,0 +1,76 @@
+"""Chosen responses, prompts or rows as a file for people: .csv, .jsonl or .parquet."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.files import write_whole
+from prefopt_core.labels.asked import Asked
+
+_WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+    ".csv": lambda rows, path: rows.write_csv(path),
+    ".jsonl": lambda rows, path: rows.write_ndjson(path),
+    ".parquet": lambda rows, path: rows.write_parquet(path),
+}
+
+
+def require_ending(output: Path) -> None:
+    """Refuse a file that nothing is written as.
+
+    Raises:
+        ConfigError: Its name has another ending.
+    """
+    if output.suffix not in _WRITERS:
+        raise ConfigError(f"--output {output} must end in {', '.join(_WRITERS)}.")
+
+
+def require_room_for(schema: Mapping[str, pl.DataType], file: Path, output: Path) -> None:
+    """Refuse a text file for columns that are no text.
+
+    Raises:
+        ConfigError: A column of `file` is binary, and `output` is no .parquet.
+    """
+    binary = [name for name, kind in schema.items() if kind == pl.Binary]
+    if binary and output.suffix != ".parquet":
+        raise ConfigError(
+            f"--output {output} cannot hold {binary[0]!r} of {file}, which is binary. Write a "
+            ".parquet."
+        )
+
+
+def write_rows(rows: pl.DataFrame, output: Path) -> None:
+    """Write the rows, whole or not at all; in a .csv, lists and the like are JSON."""
+    if output.suffix == ".csv":
+        rows = rows.with_columns(
+            pl.Series(name, map(_json, rows[name].to_list()), pl.String)
+            for name, kind in rows.schema.items()
+            if kind.is_nested()
+        )
+    write_whole(output, lambda path: _WRITERS[output.suffix](rows, path))
+
+
+def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
+    """The selected responses as texts, one row each.
+
+    Returns:
+        Columns prompt, response, model (who wrote it), rank, representativeness, redundancy,
+        prompt_id, candidate_id.
+    """
+    last_text = pl.col("prompt").list.last().struct.field("content")
+    texts = chosen.prompts.select("prompt_id", prompt=last_text)
+    distinct = chosen.candidates.unique("candidate_id", keep="first")
+    return (
+        chosen.selections.join(texts, "prompt_id", maintain_order="left")
+        .join(distinct, "candidate_id", maintain_order="left")
+        .select(
+            "prompt", "response", pl.col("policy").alias("model"), "rank",
+            "representativeness", "redundancy", "prompt_id", "candidate_id",
+        )
+    )  # fmt: skip
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
