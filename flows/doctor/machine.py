@@ -92,7 +92,7 @@ def cpus() -> Iterator[Check]:
         yield Check("CPU", "ok", found)
 
 
-def current_store() -> Iterator[Check]:
+def store() -> Iterator[Check]:
     """Whether files, locks and ledgers work where the store is or would be."""
     from prefopt_core.ground.files import TEMPORARY, explained
     from prefopt_core.store.ledger import ledger

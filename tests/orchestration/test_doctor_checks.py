@@ -266,10 +266,10 @@ def test_every_check_is_made():
     assert len(found) >= len(CHECKS)
 
 
-def test_checks_import_nothing_heavy_before_they_run(run):
+def test_checks_import_nothing_heavy_before_they_run(run_code):
     code = """
 import sys
 import flows.doctor.machine, flows.doctor.software
 print(sorted({"torch", "polars", "numpy", "prefect", "transformers"} & set(sys.modules)))
 """
-    assert run(code).strip() == "[]"
+    assert run_code(code).strip() == "[]"

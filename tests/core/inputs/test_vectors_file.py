@@ -228,9 +228,9 @@ print(peak() - before)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
-def test_a_large_file_is_never_in_memory(run, tmp_path):
+def test_a_large_file_is_never_in_memory(run_code, tmp_path):
     n, d = 300_000, 256
     rows = np.random.default_rng(0).random((n, d), dtype=np.float32)
     column = pa.FixedSizeListArray.from_arrays(rows.ravel(), d)
     pq.write_table(pa.table({"v": column}), tmp_path / "v.parquet")  # one row group
-    assert int(run(_READ, tmp_path / "v.parquet")) < rows.nbytes * 0.7
+    assert int(run_code(_READ, tmp_path / "v.parquet")) < rows.nbytes * 0.7
