@@ -7,8 +7,6 @@ by, they say what was selected of what (`Proposal`).
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import polars as pl
-
 T = TypeVar("T")
 """An artifact in flows, a frame in the functions of stages."""
 
@@ -34,6 +32,3 @@ class Proposal(Asked[T]):
     """Selected responses, with the embeddings by which they were selected, if by any."""
 
     embeddings: T | None = None
-
-
-Tables = Asked[pl.DataFrame]
