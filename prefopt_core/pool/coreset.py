@@ -46,7 +46,7 @@ def select(pool: Pool, count: int, rng: np.random.Generator) -> Picked:
     chosen = np.empty((count, pool.d), dtype=np.float32)
     chosen[0] = pool.take(picked[:1])
     known.best[picked[0]] = np.inf
-    _refresh(pool, known, chosen[:1], np.arange(len(pool)))  # reads a mapped file forwards
+    _refresh(pool, known, chosen[:1], np.arange(len(pool)))  # sequential reads of a mapped file
     done = 1
     while done < count:
         front, limit = _front(pool, known, chosen[:done])

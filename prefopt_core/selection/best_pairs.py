@@ -59,7 +59,7 @@ def best_pairs(
     alike = np.matmul(u, counts[:, :, None].astype(np.float32))[:, :, 0]
     r = (alike - own) / (counts.sum(axis=1, keepdims=True) - 1).astype(np.float32)
     half = r * np.float32(a / 2)  # a·r_j/2: w_ij = half_i + half_j - b·u_ij
-    # cost_ij = u_ij - half_i/b, so that w_ij = half_j - b·cost_ij; without b, of u = 0 and b = 1
+    # cost_ij = u_ij - half_i/b, so w_ij = half_j - b·cost_ij. If b is 0, u is set to 0, b to 1.
     if b == 0:
         u[:] = 0
     cost = np.subtract(u, half[:, :, None] / np.float32(b or 1), out=u)

@@ -1,4 +1,4 @@
-"""What labels of one prompt add: the order in which to spend them, and the worth of the first m.
+"""Gains of the labels of one prompt: the order to spend them in, and the worth of the first m.
 
 Within a prompt, labels are spent in the order of `spending_order`, so each number of labels m
 stands for one set, the first m of that order, and has one total worth h(m). One label alone makes

@@ -150,8 +150,8 @@ def _trainer(
     tokenizer = load_tokenizer(start)
     lora = None if isinstance(model, PeftModel) else config.lora
     columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
-    # Flows of one training (aepo) leave schedules in: they mean their first value. Without any,
-    # after `for_round` of a round, this changes nothing.
+    # The flow aepo trains once, without `for_round`: a schedule means its first value. Settings
+    # that went through `for_round` have no schedules and stay as they are.
     objective = config.for_round(1).member()(config.beta)
     everyone = isinstance(objective, NoiseAware) and objective.doubts == "all"
     rows = pairs.select(
@@ -197,7 +197,7 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
         bf16=gpu and torch.cuda.is_bf16_supported(),
         dataloader_pin_memory=gpu,
         save_steps=config.save_every,
-        logging_steps=1,  # an average over several steps would be lost if a run is killed amid them
+        logging_steps=1,  # an average over several steps is lost when a run is killed amid them
         logging_nan_inf_filter=False,
         max_length=None,  # `_check` refuses longer pairs; none is truncated
         remove_unused_columns=False,

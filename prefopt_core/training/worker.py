@@ -39,10 +39,10 @@ class Job(BaseModel):
 def train_in_processes(
     pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
 ) -> "TrainingLog":
-    """Run `trl_dpo.train` in `config.processes` processes; same arguments, result and errors.
+    """Run `trl_dpo.train` in `config.processes` processes; same arguments and result.
 
     Raises:
-        PrefoptError: One of several processes failed.
+        PrefoptError: One of several processes failed. One process raises what `trl_dpo.train` does.
     """
     from prefopt_core.training import trl_dpo
 
@@ -72,7 +72,7 @@ def launch(job: Path, processes: int) -> None:
     """
     import torch
 
-    options = {  # all are given: others come from accelerate's file in the user's home
+    options = {  # one left out would come from accelerate's configuration file in the user's home
         "num_processes": processes,
         "num_machines": 1,
         "mixed_precision": "no",  # `trl_dpo` sets it
