@@ -3,7 +3,7 @@
 import polars as pl
 
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
-from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy, worth_grading
+from prefopt_core.annotation.table import buy_labels, distinct_responses, judge, labels_to_buy
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 from tasks.stage import stage
@@ -39,4 +39,4 @@ def grade_responses(
 
     `responses` is `candidates` itself, or the selections among them.
     """
-    return judge(Asked(prompts, candidates, worth_grading(responses)), config)
+    return judge(Asked(prompts, candidates, distinct_responses(responses)), config)

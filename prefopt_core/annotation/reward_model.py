@@ -28,6 +28,10 @@ def annotate(
 
     Conversations go through the model's chat template if it has one, else as the text pair
     (prompt, response), which is how OASST's reward models were trained.
+
+    Raises:
+        ConfigError: The model has no output `label`.
+        DataError: A conversation is longer than `max_length` tokens.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -43,8 +47,8 @@ def annotate(
             f"The reward model has {network.config.num_labels} outputs, counted from 0; there is "
             f"no output {label}. Lower `label`."
         )
-    # The score is read at the last token that is no padding. Where padding is the end token, the
-    # end would be taken for padding: then one at a time, without any.
+    # The classifier reads the score at the last token that is not padding. If the padding token is
+    # the end-of-sequence token, that would be skipped as well: then batches of one, unpadded.
     alone = tokenizer.pad_token_id == tokenizer.eos_token_id
     network.config.pad_token_id = None if alone else tokenizer.pad_token_id
     if alone:

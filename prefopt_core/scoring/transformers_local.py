@@ -1,4 +1,4 @@
-"""Score with a model in this process, through Hugging Face transformers."""
+"""Score with Hugging Face transformers, in this process."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ def score(
 ) -> npt.NDArray[np.float64]:
     """Score with transformers in this process; the fallback that needs nothing else."""
     network = load_model(model, device)
-    # Like lengths together, so that little of a batch is padding; longest first, so that a batch
-    # that does not fit into memory fails at once.
+    # Sorted by length: little of a batch is padding. Longest first: a batch that does not fit into
+    # memory fails at once.
     order = sorted(
         range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1])
     )
