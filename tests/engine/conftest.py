@@ -50,10 +50,11 @@ def asked():
 @pytest.fixture(scope="session")
 def write_with(model, asked):
     """Have the engine write; the settings are the generator's."""
-    from prefopt_core.generation.vllm_offline import generate
+    from prefopt_core.generation.settings import GenerationConfig
 
     def write_with(prompts=asked, n=4, seed=0, folder=model, **params):
-        return generate(prompts, folder, n, seed, **({"max_new_tokens": 24} | ENGINE | params))
+        config = GenerationConfig(generator="vllm", params={"max_new_tokens": 24} | ENGINE | params)
+        return config.member()(prompts, folder, n, seed)
 
     return write_with
 
