@@ -10,7 +10,7 @@ import polars as pl
 from prefopt_core.annotation import Request
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
@@ -58,7 +58,7 @@ def buy_labels(
         for number, (key, score) in enumerate(_verdicts(missing, config), 1):
             purchase.commit(key[0], [key[1]], score)
             verdicts[key] = score
-            report(len(requests) - len(missing) + number, len(requests))
+            report_progress(len(requests) - len(missing) + number, len(requests))
     return _table({key: verdicts[key] for key in requests}, config.annotator)
 
 
@@ -101,7 +101,7 @@ def judge(
     verdicts = {}
     for key, score in _verdicts(requests, config):
         verdicts[key] = score
-        report(len(verdicts), len(requests))
+        report_progress(len(verdicts), len(requests))
     return _table(verdicts, config.annotator)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.models.encoder import PACKAGED, load_encoder
 
@@ -33,5 +33,5 @@ def embed(
                 chunk, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
             )
         )
-        report(min(start + step, len(order)), len(order))
+        report_progress(min(start + step, len(order)), len(order))
     return np.concatenate(vectors)[np.argsort(order)].astype(np.float32)

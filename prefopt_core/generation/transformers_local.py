@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from prefopt_core.generation import Response
 from prefopt_core.generation.encoding import encode, end_tokens, model_for
 from prefopt_core.ground.ids import Prompt
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import give_memory_back, load_model
@@ -72,7 +72,7 @@ def generate(
             batch, _sample(network, tokenizer, batch, uniforms, sampling), strict=True
         ):
             responses[request.prompt][request.sample] = response
-        report(min(start + batch_size, len(requests)), len(requests))
+        report_progress(min(start + batch_size, len(requests)), len(requests))
     give_memory_back()
     return [[r for r in row if r is not None] for row in responses]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefopt_core.ground.errors import ConfigError, ServerError
 from prefopt_core.ground.ids import Prompt
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.spending import Spending, spend
 from prefopt_core.models.server.endpoint import (
@@ -220,7 +220,7 @@ class _Buyer:
             )
         )
         self._done += len(choices)
-        report(self._done, self._total)
+        report_progress(self._done, self._total)
         if left := ask.count - len(choices):
             self._most = len(choices)
             self._put(_Ask(ask.sent, ask.first + len(choices), left).parts(self._most))

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt
 
 from prefopt_core.ground.errors import ConfigError, PrefoptError
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.adapters import Adapter, adapter_in, weights_of
 from prefopt_core.models.loading import kept, release_models
@@ -185,7 +185,7 @@ class Engine:
         def work(number: int) -> None:
             def progressed(share: float) -> None:
                 done[number] = share
-                report(int(total * sum(done) / len(done)), total)
+                report_progress(int(total * sum(done) / len(done)), total)
 
             part = slice(number, None, len(self._links))
             mine = {name: list(values[part]) for name, values in dealt.items()}
