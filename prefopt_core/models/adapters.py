@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.store.folders import BASE, base_of, described, place_of
+from prefopt_core.store.folders import ADAPTER_BASE, base_of, described, place_of
 
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -29,7 +29,7 @@ class Adapter:
 def note_base(folder: Path, start: Path) -> None:
     """Say in an adapter's folder whose weights it adapts: those that its training started from."""
     base = base_of(start) or described(start)
-    (folder / BASE).write_text(base.model_dump_json())
+    (folder / ADAPTER_BASE).write_text(base.model_dump_json())
 
 
 def weights_of(folder: Path) -> Path:
@@ -52,7 +52,7 @@ def weights_of(folder: Path) -> Path:
 
 def adapter_in(folder: Path) -> Adapter | None:
     """The adapter that a model folder consists of; None for one that has its own weights."""
-    if not (folder / BASE).is_file():
+    if not (folder / ADAPTER_BASE).is_file():
         return None
     from safetensors import safe_open
 

@@ -48,7 +48,7 @@ def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
 def save_adapters(policy: PeftModel, start: Path, output: Path) -> None:
     """Write the adapters of a policy that was trained from `start`, in PEFT's form."""
     settings = policy.peft_config["default"].to_dict() | {
-        "base_model_name_or_path": None,  # a path of this machine; `folders.BASE` says it by digest
+        "base_model_name_or_path": None,  # `ADAPTER_BASE` names it by digest
         "inference_mode": True,
     }
     # PEFT's own `save_pretrained` writes sets in any order, so the same adapters as other bytes.
