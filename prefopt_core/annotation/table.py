@@ -14,7 +14,7 @@ from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
-from prefopt_core.labels.store import Annotator, LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import canonical_json
 
 Verdicts = dict[tuple[str, str], float | None]
@@ -110,10 +110,10 @@ def worth_grading(responses: pl.DataFrame) -> pl.DataFrame:
     return responses.select("prompt_id", "candidate_id").unique(maintain_order=True)
 
 
-def identity(config: AnnotationConfig) -> Annotator:
+def identity(config: AnnotationConfig) -> AnnotatorIdentity:
     """Who a label is bought from: name and settings, as far as they change the verdict."""
     params = config.key_part()["params"]
-    return Annotator(canonical_json({config.annotator: params}), config.guidelines)
+    return AnnotatorIdentity(canonical_json({config.annotator: params}), config.guidelines)
 
 
 def _requests(
