@@ -14,12 +14,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from flows.doctor import Check
+from prefopt_core.models.vllm import PYTHON_VARIABLE
 from prefopt_core.models.vllm.link import environment
 
 DISTRIBUTION = "prefopt-flows"
-VLLM_PYTHON = "PREFOPT_VLLM_PYTHON"
-"""The environment variable that names the interpreter with vLLM, if that is another one."""
-
 _PURPOSE = {
     "minilm": "the default of `embedding`, without a model hub",
     "openai": "the generator `openai`",
@@ -86,26 +84,26 @@ def extras() -> Iterator[Check]:
 
 def vllm() -> Iterator[Check]:
     """Where vLLM is: here, or with the interpreter that the environment names."""
-    named = os.environ.get(VLLM_PYTHON)
+    named = os.environ.get(PYTHON_VARIABLE)
     interpreter = shutil.which(os.path.expanduser(named or sys.executable))
     if interpreter is None:
         yield Check(
             "vLLM",
             "warning",
-            f"{VLLM_PYTHON} names {named}, which is no interpreter",
-            f"export {VLLM_PYTHON}=/path/to/environment/bin/python",
+            f"{PYTHON_VARIABLE} names {named}, which is no interpreter",
+            f"export {PYTHON_VARIABLE}=/path/to/environment/bin/python",
         )
         return
     (wanted,) = _requirements("vllm")
     version, trouble = _vllm_of(interpreter)
     mend = (
         f"python3 -m venv ~/vllm && ~/vllm/bin/{_install(wanted)} && "
-        f"export {VLLM_PYTHON}=~/vllm/bin/python"
+        f"export {PYTHON_VARIABLE}=~/vllm/bin/python"
     )
     if trouble:
         yield Check("vLLM", "warning", f"{interpreter} cannot say: {trouble}", mend)
     elif version is None and named:
-        yield Check("vLLM", "warning", f"{interpreter}, named by {VLLM_PYTHON}, has none", mend)
+        yield Check("vLLM", "warning", f"{interpreter}, named by {PYTHON_VARIABLE}, has none", mend)
     elif version is None:
         found = f"not in {interpreter}; needed by `vllm` as generator or scorer only"
         yield Check("vLLM", "ok", found, mend)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import Prompt
-from prefopt_core.models.tokens import prompt_ids
+from prefopt_core.models.tokens import prompt_token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,7 +30,7 @@ def encode(
 
     `lift` names the setting that raises the limit, if one does.
     """
-    encoded = [prompt_ids(tokenizer, prompt.messages) for prompt in prompts]
+    encoded = [prompt_token_ids(tokenizer, prompt.messages) for prompt in prompts]
     longest = max(range(len(encoded)), key=lambda i: len(encoded[i]), default=None)
     if limit and longest is not None and len(encoded[longest]) + max_new_tokens > limit:
         raised = f"Raise `{lift}`, lower" if lift else "Lower"

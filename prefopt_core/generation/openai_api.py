@@ -16,9 +16,9 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import Message, Prompt
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.spending import Spending, spend
-from prefopt_core.models.server.buying import Order, Prices, Sent, buy
-from prefopt_core.models.server.endpoint import Place
-from prefopt_core.models.server.kept import Choice
+from prefopt_core.models.server.buying import Order, Prices, SentPrompt, buy
+from prefopt_core.models.server.endpoint import ServerSettings
+from prefopt_core.models.server.kept import ServedResponse
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +77,9 @@ def generate(
         seeded=seeded,
         n=n,
     )
-    place = Place(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
-    sent = [Sent(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
-    given = _outside_loops(buy, sent, order, place, Prices(price_prompt, price_completion))
+    server = ServerSettings(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
+    sent = [SentPrompt(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
+    given = _outside_loops(buy, sent, order, server, Prices(price_prompt, price_completion))
     responses = [
         _responses(prompt, choices, model_name, withheld)
         for prompt, choices in zip(prompts, given, strict=True)
@@ -110,9 +110,9 @@ def _content(
     if endpoint == "chat":
         return {"messages": [dict(message) for message in messages]}
     if model:
-        from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+        from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
 
-        return {"prompt": prompt_ids(load_tokenizer(model), messages)}
+        return {"prompt": prompt_token_ids(load_tokenizer(model), messages)}
     if len(messages) == 1:
         return {"prompt": messages[0]["content"]}
     raise ConfigError(
@@ -123,7 +123,7 @@ def _content(
 
 
 def _responses(
-    prompt: Prompt, choices: Sequence[Choice], writer: str, withheld: str
+    prompt: Prompt, choices: Sequence[ServedResponse], writer: str, withheld: str
 ) -> list[Response]:
     usable = [
         Response(text=text, finish_reason=FINISH_REASONS[reason], writer=writer)

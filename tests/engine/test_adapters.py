@@ -101,7 +101,7 @@ def test_engine_rests_while_others_work_and_ends_when_another_is_wanted(
     first = SCORERS["vllm"](policies[1], pairs, **SETTINGS)
     (engine,) = processes()
     SCORERS["transformers"](policies[0], pairs)
-    assert len(models._resting) == 1
+    assert len(models._sleeping) == 1
     models.make_room()  # as training does
     assert SCORERS["vllm"](policies[1], pairs, **SETTINGS).tolist() == first.tolist()
     assert processes() == [engine]
