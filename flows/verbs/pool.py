@@ -109,7 +109,7 @@ def _of_vectors(
 ) -> tuple[Artifact, Folder]:
     require_count(config.count, known.rows)  # what is wrong is told before the work, not after
     if strata:
-        known.labels(strata)
+        known.texts(strata)
     require_room_for(known.others().collect_schema(), known.path, output)
     file = StratifiedConfig(path=str(known.path), column=known.column, strata=strata)
     index = index_file(file.vectors, seed)
