@@ -188,9 +188,11 @@ def test_advice_of_the_models_author_is_not_mixed_in(advised, responses):
 
 def test_dropping_rows_that_have_ended_changes_no_bit(advised, tiny_model, monkeypatch):
     frequent = probabilities(tiny_model).argsort()[-12:].tolist()
-    model, batches, rest = advised(eos_token_id=frequent), [], decoding.EnoughEnded.rest
+    model, batches, rest = advised(eos_token_id=frequent), [], decoding.EnoughEnded.remaining
     monkeypatch.setattr(
-        decoding.EnoughEnded, "rest", lambda self: batches.append(len(kept := rest(self))) or kept
+        decoding.EnoughEnded,
+        "remaining",
+        lambda self: batches.append(len(kept := rest(self))) or kept,
     )
     monkeypatch.setattr(decoding, "DROPPED_AT", 2.0)  # never
     carried = written(model, n=40, batch_size=160, max_new_tokens=64)
