@@ -29,9 +29,7 @@ def progress_bar(say: Say) -> Bar:
     class Progress(tqdm):  # type: ignore[misc]
         def update(self, count: float | None = 1) -> None:
             super().update(count)
-            if (
-                self.iterable is None and self.total
-            ):  # the bar of responses, not that of adding prompts
+            if self.iterable is None and self.total:  # the bar of responses, not of prompts
                 say(done=min(1.0, self.n / self.total))
 
     return partial(Progress, file=open(os.devnull, "w"))
