@@ -236,11 +236,12 @@ class Stage:
         """The reason for a cache miss: what differs from the most similar earlier run."""
         if reason != "not made yet":
             return reason
-        changes = [
-            ([f"version {m.version} → {self.version}"] if m.version != self.version else [])
-            + differences(m.inputs, inputs)
-            for m in islice(store.manifests(self.name), 200)
-        ]
+        changes = []
+        for manifest in islice(store.manifests(self.name), 200):
+            changed = differences(manifest.inputs, inputs)
+            if manifest.version != self.version:
+                changed.insert(0, f"version {manifest.version} → {self.version}")
+            changes.append(changed)
         if not changes:
             return "first run"
         nearest = min(changes, key=len)
