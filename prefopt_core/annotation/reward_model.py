@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import InputPath, SpeedOnly
-from prefopt_core.models.loading import kept, load_weights
+from prefopt_core.models.loading import load_once, load_weights
 from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def annotate(
 
     place = "cuda" if device == "auto" and torch.cuda.is_available() else device
     tokenizer = any_tokenizer(model)
-    network = kept(
+    network = load_once(
         (model, device, "reward"),
         lambda: load_weights(AutoModelForSequenceClassification, model),
     ).to("cpu" if place == "auto" else place)

@@ -10,11 +10,11 @@ import polars as pl
 from prefopt_core.annotation import Request
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
-from prefopt_core.labels.store import Annotator, LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import canonical_json
 
 Scores = dict[tuple[str, str], float | None]
@@ -58,7 +58,7 @@ def buy_labels(
         for number, (key, score) in enumerate(_scored(missing, config), 1):
             purchase.commit(key[0], [key[1]], score)
             scores[key] = score
-            report(len(requests) - len(missing) + number, len(requests))
+            report_progress(len(requests) - len(missing) + number, len(requests))
     return _table({key: scores[key] for key in requests}, config.annotator)
 
 
@@ -109,7 +109,7 @@ def judge(
     scores = {}
     for key, score in _scored(requests, config):
         scores[key] = score
-        report(len(scores), len(requests))
+        report_progress(len(scores), len(requests))
     return _table(scores, config.annotator)
 
 
@@ -118,10 +118,10 @@ def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
     return responses.select("prompt_id", "candidate_id").unique(maintain_order=True)
 
 
-def identity(config: AnnotationConfig) -> Annotator:
+def identity(config: AnnotationConfig) -> AnnotatorIdentity:
     """The annotator as the label store knows it: name, settings in its cache key, guidelines."""
     params = config.key_part()["params"]
-    return Annotator(canonical_json({config.annotator: params}), config.guidelines)
+    return AnnotatorIdentity(canonical_json({config.annotator: params}), config.guidelines)
 
 
 def _requests(
@@ -169,7 +169,7 @@ def _checked(score: Any, request: Request, annotator: str) -> float | None:
     if math.isfinite(number):
         return number
     raise DataError(
-        f"Annotator {annotator!r} gave {score!r} for the response {request.response[:60]!r} to "
+        f"AnnotatorIdentity {annotator!r} gave {score!r} for the response {request.response[:60]!r} to "
         f"the prompt {request.prompt[-1]['content'][:60]!r}; expected a finite number, or None "
         "for no verdict. Labels bought so far are kept; mend the annotator and run again."
     )

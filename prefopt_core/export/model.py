@@ -7,7 +7,7 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.files import TEMPORARY, explained, publish
 from prefopt_core.models.adapters import ADAPTER, ADAPTER_WEIGHTS, adapter_in, weights_of
 from prefopt_core.models.loading import adapted, load_weights
-from prefopt_core.store.folders import BASE
+from prefopt_core.store.folders import ADAPTER_BASE
 
 
 def export_model(model: Path, folder: Path) -> Path:
@@ -36,7 +36,7 @@ def export_model(model: Path, folder: Path) -> Path:
             base = load_weights(AutoModelForCausalLM, weights_of(model), device_map="cpu")
             adapted(base, model).merge_and_unload().to(base.dtype).save_pretrained(unfinished)
         # After the weights, so that config.json is that of the store, not what transformers wrote.
-        own = (ADAPTER, ADAPTER_WEIGHTS, BASE)
+        own = (ADAPTER, ADAPTER_WEIGHTS, ADAPTER_BASE)
         shutil.copytree(model, unfinished, ignore=shutil.ignore_patterns(*own), dirs_exist_ok=True)
         publish(unfinished, folder)
     return folder

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.threads import threads_for
@@ -32,7 +32,7 @@ def score(
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         sums[batch] = _batch_logps(network, [sequences[i] for i in batch])
-        report(min(start + batch_size, len(order)), len(order))
+        report_progress(min(start + batch_size, len(order)), len(order))
     return sums
 
 

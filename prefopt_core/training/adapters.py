@@ -60,7 +60,7 @@ def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
 def save_adapters(policy: PeftModel, start: Path, output: Path) -> None:
     """Write the adapters of a policy that was trained from `start`, in PEFT's form."""
     settings = policy.peft_config["default"].to_dict() | {
-        "base_model_name_or_path": None,  # would be a path; `folders.BASE` has the digest
+        "base_model_name_or_path": None,  # would be a path; `ADAPTER_BASE` has the digest
         "inference_mode": True,
     }
     # PEFT's own `save_pretrained` writes sets in any order: equal adapters, different bytes.

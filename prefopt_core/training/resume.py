@@ -22,7 +22,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 from prefopt_core.ground.files import sync
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 
 MARKER = "complete"
 RESUMABLE: dict[str, Any] = {
@@ -76,7 +76,7 @@ class ReportProgress(TrainerCallback):
     ) -> None:
         """Called after every optimiser step."""
         if state.is_world_process_zero:
-            report(state.global_step, state.max_steps)
+            report_progress(state.global_step, state.max_steps)
 
 
 def attach(trainer: T) -> T:

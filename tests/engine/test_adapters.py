@@ -109,7 +109,7 @@ def test_engine_rests_while_others_work_and_ends_when_another_is_wanted(
     first = scored(policies[1], pairs)
     (engine,) = processes()
     SCORERS["transformers"](policies[0], pairs)
-    assert len(models._resting) == 1
+    assert len(models._sleeping) == 1
     models.make_room()  # as training does
     assert scored(policies[1], pairs).tolist() == first.tolist()
     assert processes() == [engine]

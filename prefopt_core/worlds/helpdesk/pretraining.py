@@ -12,7 +12,7 @@ from pydantic import Field
 
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.models.loading import silence_libraries
-from prefopt_core.models.threads import SMALL, threads_for
+from prefopt_core.models.threads import SMALL_MODEL, threads_for
 from prefopt_core.worlds.helpdesk.grammar import (
     PERSONAS,
     draw_facts,
@@ -96,7 +96,7 @@ def pretrain(
     )
     examples = _in_batches(_encode(tokenizer, pairs), batch_size, rng)
     # On a GPU a small model trains hardly faster, and its weights would differ in the last bits.
-    on_cpu = model.num_parameters() < SMALL
+    on_cpu = model.num_parameters() < SMALL_MODEL
     _fit(model, examples, _arguments(work, steps, batch_size, learning_rate, seed, on_cpu=on_cpu))
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
