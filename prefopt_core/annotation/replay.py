@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
+from prefopt_core.ground.ids import candidate_id_of, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
 
@@ -36,8 +36,8 @@ def annotate(
         scores = recorded.get(candidate_id_of(prompt_id, request.response))
         if scores is None and missing == "error":
             raise DataError(
-                f"{path} has no {score!r} for the response {request.response[:60]!r} to the prompt "
-                f"{request.prompt[-1]['content'][:60]!r}. Add it, or set "
+                f"{path} has no {score!r} for the response {quoted(request.response)} to the prompt "
+                f"{quoted(last_text(request.prompt))}. Add it, or set "
                 "`annotation.params.missing: skip`."
             )
         yield fmean(scores) if scores else None

@@ -7,6 +7,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.ids import last_text, quoted
 from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.models.loading import load_once, load_weights
 from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
@@ -72,7 +73,7 @@ def _features(tokenizer: "PreTrainedTokenizerBase", request: Request, max_length
     if len(features["input_ids"]) > max_length:
         raise DataError(
             f"A conversation has {len(features['input_ids'])} tokens and the reward model is to "
-            f"read {max_length}: {request.prompt[-1]['content'][:60]!r}. Raise `max_length` of the "
+            f"read {max_length}: {quoted(last_text(request.prompt))}. Raise `max_length` of the "
             "annotator if the model can read more, or lower `generation.params.max_new_tokens`."
         )
     return features

@@ -9,7 +9,8 @@ import polars as pl
 
 from prefopt_core.annotation import Request
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
-from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.errors import DataError, PrefoptError
+from prefopt_core.ground.ids import last_text, quoted
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.asked import Asked
@@ -54,7 +55,8 @@ def buy_labels(
     with kept.buying(annotator) as purchase:
         scores = {(p, ids[0]): score for (p, ids), score in purchase.known().items()}
         missing = {key: request for key, request in requests.items() if key not in scores}
-        assert len(requests) <= labels, f"{len(requests)} labels wanted, {labels} allowed"
+        if len(requests) > labels:  # no assertion: `python -O` leaves those out
+            raise PrefoptError(f"{len(requests)} labels were selected, {labels} may be bought.")
         for number, (key, score) in enumerate(_scored(missing, config), 1):
             purchase.commit(key[0], [key[1]], score)
             scores[key] = score
@@ -169,8 +171,8 @@ def _checked(score: Any, request: Request, annotator: str) -> float | None:
     if math.isfinite(number):
         return number
     raise DataError(
-        f"AnnotatorIdentity {annotator!r} gave {score!r} for the response {request.response[:60]!r} to "
-        f"the prompt {request.prompt[-1]['content'][:60]!r}; expected a finite number, or None "
+        f"Annotator {annotator!r} gave {score!r} for the response {quoted(request.response)} to "
+        f"the prompt {quoted(last_text(request.prompt))}; expected a finite number, or None "
         "for no verdict. Labels bought so far are kept; mend the annotator and run again."
     )
 

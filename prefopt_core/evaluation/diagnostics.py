@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.ground.ids import last_content
+
 Values = npt.NDArray[np.float64]
 Samples = Iterator[tuple[str, Values]]
 """(metric, one value per unit that is resampled)."""
@@ -63,9 +65,7 @@ def pairs_learned(preferences: pl.DataFrame) -> Samples:
     """
     for source in ("gold", "self"):
         own = preferences.filter(pl.col("source") == source)
-        chosen, rejected = (
-            _words(own[side].list.last().struct.field("content")) for side in _SIDES
-        )
+        chosen, rejected = (_words(own.select(last_content(side)).to_series()) for side in _SIDES)
         yield f"{source}_pair_words", chosen - rejected
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
+from prefopt_core.ground.ids import last_content
 from prefopt_core.labels.asked import Asked
 
 _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -62,8 +63,7 @@ def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
         Columns prompt, response, model (who wrote it), rank, representativeness, redundancy,
         prompt_id, candidate_id.
     """
-    last_text = pl.col("prompt").list.last().struct.field("content")
-    texts = chosen.prompts.select("prompt_id", prompt=last_text)
+    texts = chosen.prompts.select("prompt_id", prompt=last_content("prompt"))
     distinct = chosen.candidates.unique("candidate_id", keep="first")
     return (
         chosen.selections.join(texts, "prompt_id", maintain_order="left")

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.ground.ids import last_content
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.ground.vectors import halves
@@ -153,7 +154,7 @@ def chosen_prompts(chosen: pl.DataFrame, prompts: pl.LazyFrame) -> pl.DataFrame:
     """
     rows = chosen_rows(chosen, prompts)
     if (rows["prompt"].list.len() == 1).all():
-        rows = rows.with_columns(prompt=pl.col("prompt").list.last().struct.field("content"))
+        rows = rows.with_columns(prompt=last_content("prompt"))
     names = ("rank", "weight", "stratum", "prompt", "prompt_id")
     # without `row`: repeated prompts were dropped on reading, so it is no line of the file
     return rows.select(name for name in names if name in rows.columns)

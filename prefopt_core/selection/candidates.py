@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import quoted
 from prefopt_core.selection.similarity.embeddings import compare
 
 
@@ -69,7 +70,7 @@ class Candidates:
         if not np.isfinite(matrix).all():
             i, j = np.argwhere(~np.isfinite(matrix))[0].tolist()
             raise DataError(
-                f"The similarity of {self.responses[i][:60]!r} to {self.responses[j][:60]!r} is "
+                f"The similarity of {quoted(self.responses[i])} to {quoted(self.responses[j])} is "
                 f"{matrix[i, j]}: it must be finite. Look at `selection.similarity`."
             )
         return matrix

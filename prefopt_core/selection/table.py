@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 from prefopt_core.arrays import IndexArray
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import quoted
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.ground.vectors import Halves, halves, widen
@@ -127,7 +128,7 @@ def _aligned(responses: pl.DataFrame, embeddings: pl.DataFrame) -> Halves:
     if len(missing):
         raise DataError(
             f"{len(missing)} of {len(joined)} candidates have no embedding, the first being "
-            f"{missing['candidate_id'][0]} ({missing['response'][0][:60]!r}). "
+            f"{missing['candidate_id'][0]} ({quoted(missing['response'][0])}). "
             "Embed the same candidates that are selected from."
         )
     return vectors[joined["at"].to_numpy()]
@@ -140,7 +141,7 @@ def _prompts(responses: pl.DataFrame, k: int) -> pl.DataFrame:
     )
     samples = prompts["count"].list.sum()
     for prompt_id, _, counts, response in prompts.filter(samples < k).head(1).iter_rows():
-        about = f"responses to prompt {prompt_id} (the first is {response[:60]!r})"
+        about = f"responses to prompt {prompt_id} (the first is {quoted(response)})"
         require_k(k, sum(counts), about)
     return prompts.with_columns(start=pl.col("rows").cum_sum() - pl.col("rows"))
 

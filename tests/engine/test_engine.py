@@ -14,6 +14,7 @@ import pytest
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground import progress
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.models import loading
 from prefopt_core.models.loading import release_models
 from prefopt_core.scoring import SCORERS
 from prefopt_core.scoring.settings import ScoringConfig
@@ -125,6 +126,7 @@ from prefopt_core.ground import progress
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.models import loading
 from prefopt_core.generation.vllm_offline import generate
+from prefopt_core.models import loading
 from prefopt_core.models.vllm import EngineSettings
 prompts = [Prompt(str(i), [{"role": "user", "content": f"{i} is late."}]) for i in range(4000)]
 def told(done, total):
