@@ -1,4 +1,4 @@
-"""What the documentation shows is true: code runs, configs validate, commands parse, paths exist."""
+"""What the pages show is true: code runs, configs validate, commands parse, paths exist."""
 
 import importlib
 import os
@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from flows.cli import VERBS, app
+from prefopt_core.experiments.grid import load_comparison
 from prefopt_core.experiments.schema import schema
 from prefopt_core.experiments.sources import load_run
 
@@ -84,6 +85,11 @@ def test_python_runs(path, tmp_path):
 @pytest.mark.parametrize("text", _blocks("yaml"))
 def test_config_validates(text, tmp_path, monkeypatch):
     settings = yaml.safe_load(text) or {}
+    if "arms" in settings:
+        (tmp_path / "preset.yaml").write_text(text)
+        monkeypatch.chdir(ROOT)  # where the base of a preset is looked for
+        load_comparison(str(tmp_path / "preset.yaml"), {})
+        return
     if "flow" not in settings:
         pytest.skip("not a config: it names no flow")
     monkeypatch.chdir(tmp_path)
