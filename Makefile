@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := .venv-vllm
 
-.PHONY: quickstart test test-quick test-vllm check benchmark results clean
+.PHONY: quickstart test test-quick test-vllm check benchmark results reference clean
 
 quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
@@ -28,6 +28,9 @@ benchmark: $(READY)
 
 results: $(READY)
 	$(BIN)/python -m benchmarks.results --workers $(shell nproc)
+
+reference: $(READY)
+	$(BIN)/python -m prefopt_core.experiments.reference docs
 
 # torch goes first: asked for by another package, it could come as a build for GPUs there are none of.
 $(READY): pyproject.toml constraints.txt

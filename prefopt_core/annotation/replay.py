@@ -36,8 +36,8 @@ def annotate(
         scores = recorded.get(candidate_id_of(prompt_id, request.response))
         if scores is None and missing == "error":
             raise DataError(
-                f"{path} has no {score!r} for the response {quoted(request.response)} to the prompt "
-                f"{quoted(last_text(request.prompt))}. Add it, or set "
+                f"{path} has no {score!r} for the response {quoted(request.response)} to the "
+                f"prompt {quoted(last_text(request.prompt))}. Add it, or set "
                 "`annotation.params.missing: skip`."
             )
         yield fmean(scores) if scores else None

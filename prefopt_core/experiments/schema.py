@@ -1,0 +1,132 @@
+"""What a config may say, as JSON schema (draft 7): editors complete and check YAML files by it.
+
+It knows names, types and ranges. What settings ask of each other, `prefopt plan` says.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import ConfigDict, create_model
+from pydantic.json_schema import models_json_schema
+
+from prefopt_core.experiments.flows import CONFIGS, AepoConfig
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.settings import Backend, Config
+
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """The schema of a run's YAML file, whatever its flow."""
+    _, defined = models_json_schema([(kind, "validation") for kind in CONFIGS.values()])
+    definitions: Schema = defined["$defs"]
+    sections = {kind.__name__: kind for flow in CONFIGS.values() for kind in sections_of(flow)}
+    for name, kind in sections.items():
+        if issubclass(kind, Backend):
+            definitions[name] |= _choices(kind)
+            definitions |= _members(kind.registry)
+    for flow, config in CONFIGS.items():
+        own = definitions[config.__name__]
+        own["properties"] = {"flow": {"const": flow}, **own["properties"]}
+        if issubclass(config, AepoConfig):
+            _excuse_prompts(own)
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A run of prefopt",
+        "type": "object",
+        "properties": {"flow": {"enum": list(CONFIGS), "default": "align"}},
+        # Not `oneOf`: an editor would say that none of four fits, and not which setting is wrong.
+        "allOf": [
+            _if("flow", flow, {"$ref": f"#/$defs/{config.__name__}"}, default="align")
+            for flow, config in CONFIGS.items()
+        ],
+        "$defs": {name: _without_titles(part) for name, part in sorted(definitions.items())},
+    }
+
+
+def sections_of(kind: type[Config]) -> Iterator[type[Config]]:
+    """The sections that a config consists of, at any depth, in their order."""
+    for field in kind.model_fields.values():
+        if section := section_in(field.annotation):
+            yield section
+            yield from sections_of(section)
+
+
+def section_in(annotation: Any) -> type[Config] | None:
+    """The kind of section that a setting holds; None if it holds a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return annotation
+    return next(filter(None, map(section_in, get_args(annotation))), None)
+
+
+def member_schema(registry: Registry[Any], name: str) -> Schema:
+    """The schema of `params` where that member is chosen."""
+    config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), extra="forbid")
+    model = create_model(name, __config__=config, **registry.settings(name))  # type: ignore[call-overload]
+    return model.model_json_schema() | {"description": registry.summary(name)}
+
+
+def loadable(registry: Registry[Any]) -> Iterator[str]:
+    """Its members by name, but those of other packages that cannot be loaded."""
+    for name in sorted(registry):
+        try:
+            registry[name]
+        except ConfigError:
+            continue
+        yield name
+
+
+def _choices(kind: type[Backend]) -> Schema:
+    """For a section that names a member: `params` are that member's settings."""
+    names = list(loadable(kind.registry))
+    own = kind.model_json_schema()
+    choice = {key: v for key, v in own["properties"][kind.choice].items() if key != "type"}
+    rules = []
+    for name in names:
+        then: Schema = {"properties": {"params": {"$ref": _place(kind.registry, name)}}}
+        if member_schema(kind.registry, name).get("required"):
+            then["required"] = ["params"]
+        rules.append(_if(kind.choice, name, then, default=choice.get("default")))
+    return {
+        "properties": own["properties"] | {kind.choice: choice | {"enum": names}},
+        "allOf": rules,
+    }
+
+
+def _members(registry: Registry[Any]) -> Schema:
+    return {
+        _place(registry, name).rpartition("/")[2]: member_schema(registry, name)
+        for name in loadable(registry)
+    }
+
+
+def _place(registry: Registry[Any], name: str) -> str:
+    return f"#/$defs/{registry.kind} {name}".replace(" ", "-")
+
+
+def _if(setting: str, value: str, then: Schema, default: Any) -> Schema:
+    """A rule for one value of a setting; that of the default holds where none is given."""
+    given = {"properties": {setting: {"const": value}}}
+    return {"if": given if value == default else given | {"required": [setting]}, "then": then}
+
+
+def _excuse_prompts(flow: Schema) -> None:
+    """A file of candidates holds its prompts: then `prompts` need not be named."""
+    flow["required"].remove("prompts")
+    file = {"properties": {"generator": {"const": "file"}}, "required": ["generator"]}
+    flow["if"] = {"properties": {"generation": file}, "required": ["generation"]}
+    flow["else"] = {"required": ["prompts"]}
+
+
+def _without_titles(part: Any) -> Any:
+    """Pydantic repeats each name as a title, which editors show in place of the description."""
+    if isinstance(part, list):
+        return [_without_titles(item) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    return {
+        key: _without_titles(value)
+        for key, value in part.items()
+        if not (key == "title" and isinstance(value, str))
+    }
