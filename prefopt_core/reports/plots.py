@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.reports.selection import Choice, Inspection, mean
+from prefopt_core.reports.inspection import Inspection
+from prefopt_core.reports.set_quality import PromptResponses, mean
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -78,11 +79,11 @@ def _bins(metrics: pl.DataFrame, prefix: str) -> pl.DataFrame:
     return metrics.filter(pl.col("metric").str.contains(f"^{prefix}[0-9]+$")).sort("metric")
 
 
-def plot_selection(inspection: Inspection, examples: Sequence[Choice]) -> str:
+def plot_selection(inspection: Inspection, examples: Sequence[PromptResponses]) -> str:
     """Where the selected responses lie among all, and what more labels would buy.
 
     Args:
-        inspection: The figures of the selection and of others.
+        inspection: Measures of the selection, of AEPO's sets and of random ones.
         examples: At least one prompt to look at; the first three are drawn.
     """
     figure = new_figure(9.5, 6.6)
@@ -109,7 +110,7 @@ def plane(vectors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], l
 
     Returns:
         (N, 2) coordinates, and the share of the variance along each axis. An axis points to
-        where its outermost response lies, so that no sign is left to the library's choice.
+        where its outermost response lies, so that no sign is left to the library's prompt.
     """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
@@ -119,15 +120,15 @@ def plane(vectors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], l
     return spread * np.where(outermost < 0, -1.0, 1.0), shares.tolist()
 
 
-def _draw_plane(axis: "Axes", choice: Choice, name: str) -> None:
+def _draw_plane(axis: "Axes", prompt: PromptResponses, name: str) -> None:
     """One prompt's responses: those left as open circles, the selected filled, with their rank."""
-    assert choice.vectors is not None
-    points, (across, up) = plane(choice.vectors)
+    assert prompt.vectors is not None
+    points, (across, up) = plane(prompt.vectors)
     x, y = points.T
-    area = _DOT * choice.counts.clip(max=16)  # larger ones would hide the others
-    left = np.setdiff1d(np.arange(len(area)), choice.selected)
+    area = _DOT * prompt.counts.clip(max=16)  # larger ones would hide the others
+    left = np.setdiff1d(np.arange(len(area)), prompt.selected)
     axis.scatter(x[left], y[left], area[left], facecolors="none", edgecolors=GREY)
-    for rank, at in enumerate(choice.selected, 1):
+    for rank, at in enumerate(prompt.selected, 1):
         axis.scatter(x[at], y[at], area[at], color=_BLUE, edgecolors="white", zorder=3)
         axis.annotate(
             str(rank), (x[at], y[at]), ha="center", va="center_baseline", zorder=4,
@@ -137,7 +138,7 @@ def _draw_plane(axis: "Axes", choice: Choice, name: str) -> None:
     half = 0.65 * max(np.ptp(x), np.ptp(y), 1e-3)  # nothing touches the border, also if all are one
     axis.set(xlim=(middle_x - half, middle_x + half), ylim=(middle_y - half, middle_y + half))
     axis.set(xticks=[], yticks=[], aspect="equal")
-    title = f"{name}: {len(choice.selected)} of {len(area)} selected"
+    title = f"{name}: {len(prompt.selected)} of {len(area)} selected"
     label_axis(axis, title, f"1st axis, {across:.0%} of variance", f"2nd axis, {up:.0%}")
 
 
@@ -162,14 +163,14 @@ def _draw_by_k(axis: "Axes", inspection: Inspection, name: str) -> None:
     """AEPO's choice for every k, a random one, and the selection at hand."""
     ks = list(inspection.by_k)
     aepo = np.array(
-        [[getattr(f, name) for f in figures] for figures, _ in inspection.by_k.values()]
+        [[getattr(quality, name) for quality in sets] for sets, _ in inspection.by_k.values()]
     )
     low, high = np.quantile(aepo, (0.25, 0.75), axis=1)
     axis.plot(ks, aepo.mean(axis=1), "o-", color=_BLUE, markersize=4, label="AEPO, mean")
     axis.fill_between(
         ks, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="AEPO, middle half of prompts"
     )
-    chance = [mean(figures, name) for _, figures in inspection.by_k.values()]
+    chance = [mean(sets, name) for _, sets in inspection.by_k.values()]
     axis.plot(ks, chance, "s--", color=GREY, markersize=4, label="random, expected")
     axis.plot(
         [inspection.k], [mean(inspection.selected, name)], "D", color=_ORANGE, markersize=9,
