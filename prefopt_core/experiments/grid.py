@@ -13,7 +13,7 @@ from prefopt_core.experiments.flows import CONFIGS, AepoConfig, AlignConfig, Exp
 from prefopt_core.experiments.sources import read_settings, set_setting
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.ground.settings import Config
+from prefopt_core.ground.settings import Config, problems_of
 from prefopt_core.inputs.preferences import read_preferences
 
 SHARED = ("policy", "prompts", "evaluation")
@@ -177,7 +177,7 @@ class Comparison(Config):
         try:
             return Cell(arm, flow, CONFIGS[flow].model_validate(settings))
         except ValidationError as error:
-            raise ConfigError(f"arm {arm}: {'; '.join(map(_problem, error.errors()))}") from error
+            raise ConfigError(f"arm {arm}: {'; '.join(problems_of(error))}") from error
 
 
 def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparison:
@@ -252,8 +252,3 @@ def _check_budget(cell: Cell, baseline: Cell) -> None:
             f"arm {cell.arm}: It may use {own:,} labels and {baseline.arm!r} {other:,}. Make them "
             f"equal, or say why they differ: `other_budget: {{ {cell.arm}: all there are }}`."
         )
-
-
-def _problem(error: Any) -> str:
-    setting = ".".join(map(str, error["loc"]))
-    return f"{setting}: {error['msg']}".removeprefix(": ").replace("Value error, ", "")
