@@ -23,7 +23,7 @@ import polars as pl
 
 from prefopt_core.ground.files import explained
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
-from prefopt_core.store.explain import differences
+from prefopt_core.store.explain import changed_settings
 from prefopt_core.store.locks import locked
 from prefopt_core.store.opening import bound, opened, speed_only
 from prefopt_core.store.store import Manifest, Store
@@ -225,7 +225,7 @@ class Stage:
             return reason
         changes = [
             [f"version {m.version} → {self.version}"] * (m.version != self.version)
-            + differences(m.inputs, inputs)
+            + changed_settings(m.inputs, inputs)
             for m in islice(store.manifests(self.name), 200)
         ]
         if not changes:
