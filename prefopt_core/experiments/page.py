@@ -1,4 +1,4 @@
-"""The page of a comparison: two tables, two plots, and what may be said."""
+"""The page of a comparison: tables of arms and differences, plots, and how to read them."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.paired import EXACT, Interval, smallest_p
 from prefopt_core.experiments.plots import plot_curves, plot_differences
 from prefopt_core.experiments.results import (
-    BEHIND,
-    BESIDE,
+    ARM_METRICS,
     LEVEL,
     METRICS,
+    SELF_LABEL_METRICS,
     Difference,
     Point,
     after,
@@ -45,8 +45,8 @@ _PERCENT = {
 
 def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
     """A row per arm of a `comparison` table: what its runs returned, as means over seeds."""
-    beside = [metric for metric in BESIDE if metric in table["metric"]]
-    shown = (*METRICS, *beside)
+    measured = [metric for metric in ARM_METRICS if metric in table["metric"]]
+    shown = (*METRICS, *measured)
     header = ["arm", "seeds", "labels", *(_NAMES[metric] for metric in shown)]
     marked = _of_other_budgets(table, comparison)
     rows: list[list[Cell]] = []
@@ -72,16 +72,16 @@ def _mean_of(point: Point | None, metric: str, seeds: int) -> Cell:
 def table_of_self_labelling(table: pl.DataFrame) -> Table | None:
     """A row per arm and round of a `comparison` table with self-labelled pairs; None if none has.
 
-    Its columns are the metrics `BEHIND`, those that were measured.
+    Its columns are the metrics `SELF_LABEL_METRICS`, those that were measured.
     """
-    shown = [metric for metric in BEHIND if metric in table["metric"]]
-    if BEHIND[0] not in shown:
+    shown = [metric for metric in SELF_LABEL_METRICS if metric in table["metric"]]
+    if SELF_LABEL_METRICS[0] not in shown:
         return None
     rows: list[list[Cell]] = []
     for arm in arms_of(table):
         seeds = by_seed(table, arm, METRICS[0]).height
         for number in table.filter(pl.col("arm") == arm)["round"].unique().sort():
-            if after(table, arm, BEHIND[0], number):
+            if after(table, arm, SELF_LABEL_METRICS[0], number):
                 points = {metric: after(table, arm, metric, number) for metric in shown}
                 means = [_mean_of(point, metric, seeds) for metric, point in points.items()]
                 rows.append([arm, str(number), *means])
@@ -109,7 +109,7 @@ def _mean(value: float, interval: Interval | None, metric: str, sign: str = "") 
 
 
 def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
-    """How to read the tables."""
+    """How to read tables and plots of a `comparison` table, a paragraph each."""
     seeds, matches = table["seed"].n_unique(), len(comparison.matches)
     said = [
         "Win rate: over the seed's own start policy, on held-out prompts, by the gold annotator; "
@@ -122,7 +122,7 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
         f"holds 0, not that there is none; “not settled”, that corrected p is above {LEVEL}. "
         "In the plot of differences a tick is a seed, and a filled dot is settled.",
     ]
-    if BEHIND[0] in table["metric"]:
+    if SELF_LABEL_METRICS[0] in table["metric"]:
         said.append(
             "Flagged: share of self-labelled pairs that noise detection doubts after its warm-up; "
             "words: of the policy's own pairs; log-probability of chosen: its change by the "
@@ -146,7 +146,7 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
 
 
 def _of_other_budgets(table: pl.DataFrame, comparison: Comparison) -> dict[str, str]:
-    """Arm → why it used another number of labels than what it is compared with."""
+    """Arm → why it used another number of labels than the arm it is compared with."""
     why, marked = comparison.other_budget, {}
     for match in unequal(table, comparison.matches):
         told = [arm for arm in match if arm in why]
@@ -157,7 +157,7 @@ def _of_other_budgets(table: pl.DataFrame, comparison: Comparison) -> dict[str, 
 
 
 def _best_rounds(comparison: Comparison) -> list[str]:
-    """The arms whose runs return the round that did best."""
+    """The arms with `evaluation.keep: best`."""
     evaluations = {
         arm: comparison.cell(arm, comparison.first_seed).config.evaluation
         for arm in comparison.arms
@@ -166,18 +166,23 @@ def _best_rounds(comparison: Comparison) -> list[str]:
 
 
 def comparison_page(table: pl.DataFrame, comparison: Comparison) -> Page:
-    """What a `comparison` table says of the preset's arms."""
+    """The page of a comparison, without its preset.
+
+    Args:
+        table: The `comparison` table; seeds may still be missing.
+        comparison: The preset.
+    """
     found = [d for metric in METRICS for d in differences(table, comparison.matches, metric)]
     over = comparison.over or "labels used"
     curves = plot_curves(table, comparison.lines, comparison.over, comparison.places())
-    behind = table_of_self_labelling(table)
+    self_labelling = table_of_self_labelling(table)
     parts: list[Part] = [
         *([Text(f"Claim: {comparison.claim}")] if comparison.claim else []),
         table_of_arms(table, comparison),
         Plot("curves", curves, f"win rate and gold score over {over}"),
         table_of_differences(found),
         Plot("differences", plot_differences(found), "every arm minus its baseline"),
-        *([behind] if behind else []),
+        *([self_labelling] if self_labelling else []),
         *map(Text, notes(table, comparison)),
     ]
     return Page(comparison.title or "Comparison", parts)

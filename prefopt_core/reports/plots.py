@@ -1,4 +1,4 @@
-"""Pictures, as `data:` URLs: the same figures give the same bytes."""
+"""Plots as `data:` URLs of PNG files; the same tables give the same bytes."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ _DOT = 90  # area of a response that was sampled once, in square points: a digit
 
 
 def plot_rounds(metrics: pl.DataFrame) -> str:
-    """Win rate, gold score and length by round, as a `data:` URL; "" when nothing was graded."""
+    """Win rate, gold score and length by round of `metrics` tables; "" when nothing was graded."""
     if "gold_score" not in metrics["metric"]:
         return ""
     panels = (
@@ -47,7 +47,7 @@ def plot_rounds(metrics: pl.DataFrame) -> str:
 
 
 def plot_reliability(metrics: pl.DataFrame) -> str:
-    """How often the policy's own labels are right against how sure it was; "" without any.
+    """Share right of the policy's own labels over its confidence, of `metrics` tables; "" if none.
 
     A dot is a bin of pairs of the last round that has some, its area their number; the diagonal is
     a perfectly calibrated judge.
@@ -80,7 +80,7 @@ def _bins(metrics: pl.DataFrame, prefix: str) -> pl.DataFrame:
 
 
 def plot_selection(inspection: Inspection, examples: Sequence[PromptResponses]) -> str:
-    """Where the selected responses lie among all, and what more labels would buy.
+    """Selected responses among all of some prompts; objective and coverage over k below.
 
     Args:
         inspection: Measures of the selection, of AEPO's sets and of random ones.
@@ -160,7 +160,7 @@ def _kinds_of_dots() -> list["Artist"]:
 
 
 def _draw_by_k(axis: "Axes", inspection: Inspection, name: str) -> None:
-    """AEPO's choice for every k, a random one, and the selection at hand."""
+    """A measure of AEPO's sets and of random sets over k, and of the inspected selection."""
     ks = list(inspection.by_k)
     aepo = np.array(
         [[getattr(quality, name) for quality in sets] for sets, _ in inspection.by_k.values()]
@@ -188,7 +188,7 @@ def _count(labels: int) -> str:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of that many inches."""
+    """An empty figure, its size in inches."""
     # Not through pyplot, whose state all threads of a server would share.
     from matplotlib.figure import Figure
 
@@ -196,7 +196,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def label_axis(axis: "Axes", title: str, across: str = "", up: str = "") -> None:
-    """Title and names of the axes, as all our plots have them."""
+    """Title, names of the axes and grid, alike in all our plots."""
     axis.set_title(title, fontsize=10)
     axis.set_xlabel(across or axis.get_xlabel(), fontsize=9)
     axis.set_ylabel(up, fontsize=9)
@@ -212,13 +212,13 @@ def _legend(figure: "FigureBase", handles: Sequence["Artist"]) -> None:
 
 
 def data_url(figure: "Figure") -> str:
-    """The figure as a small PNG."""
+    """The figure as a `data:` URL of a PNG with 64 colours."""
     from PIL import Image
 
     drawn, file = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
     # A third of the bytes: Prefect takes 100 KB. Nothing but the pixels goes into the file, so
-    # the same figures give the same bytes.
+    # the same plot gives the same bytes.
     picture = Image.open(drawn).convert("RGB")
     few = picture.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(file, format="png", optimize=True)
