@@ -1,4 +1,4 @@
-"""The joined loop: AEPO chooses what is labelled, SPA spreads the labels over the rest."""
+"""AEPO and SPA in one loop: AEPO selects responses to label, the policy judges the others."""
 
 from prefect import flow
 

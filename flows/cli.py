@@ -1,4 +1,4 @@
-"""The `prefopt` command: parse, then hand over to the verb's function."""
+"""The `prefopt` command: the command line parser and the table of its verbs."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ VERBS = {
     "deploy": ("flows.verbs.deploy:deploy", "publish the runs of prefect.yaml to a Prefect server"),
     "doctor": ("flows.verbs.doctor:doctor", "what works on this machine, and what mends the rest"),
 }
-"""Verb → its function, whose signature is the verb's grammar, and a line for the help page.
+"""Verb → (function, whose signature defines the verb's arguments; line for the help page).
 
 Imported when used: `prefopt --help` must not wait for polars, torch or Prefect.
 """
@@ -33,7 +33,7 @@ CACHE = {
     "rm": ("flows.verbs.cache:rm", "forget results, so that they are computed again"),
     "gc": ("flows.verbs.cache:gc", "delete what nothing refers to"),
 }
-"""The same for what follows `prefopt cache`."""
+"""The verbs that follow `prefopt cache`, in the same form."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _problems(error: Exception) -> list[str]:
-    """What to say of an error that a user can cause; others go on."""
+    """Messages of an error that a user can cause; any other error is raised again."""
     from pydantic import ValidationError
 
     from prefopt_core.ground.settings import problems_of
@@ -67,13 +67,13 @@ def _problems(error: Exception) -> list[str]:
 
 
 def _misuse(error: CycloptsError) -> str:
-    """What is wrong with the words, and where to read how they go."""
+    """Message for a command line that cannot be parsed, with the help to read."""
     from prefopt_core.ground.registry import did_you_mean
 
     said = " ".join(("prefopt", *(error.command_chain or ())))
     match error:
         case UnknownCommandError(app=App() as known, unused_tokens=[word, *_]):
-            # Cyclopts' own words would import every verb.
+            # Cyclopts' own message would import every verb.
             verbs = (name for name in known if not name.startswith("-"))
             problem = f"There is no `{said} {word}`.{did_you_mean(word, verbs)}"
         case UnusedCliTokensError(unused_tokens=[word, *_]):
@@ -84,7 +84,7 @@ def _misuse(error: CycloptsError) -> str:
 
 
 def _shown(default: object) -> str | None:
-    """What it means that a flag or a name is not given goes without saying."""
+    """The default as the help page shows it; None to show none, for flags and optional names."""
     return None if isinstance(default, bool | tuple | None) else str(default)
 
 
@@ -101,7 +101,7 @@ app = App(
     version_flags=(),
     default_parameter=Parameter(negative=(), allow_repeating=True, show_default=_shown),
 )
-"""The command line's grammar."""
+"""The command line parser."""
 
 _cache = App(
     name="cache",

@@ -1,4 +1,4 @@
-"""The same labels, spent in several ways: arms × seeds, every run through the store."""
+"""The flow `compare`: run every arm with every seed, then compare their metrics."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison leaves behind: the figures of all runs, and the page."""
+    """The result of a comparison: the table `comparison` and the path of the report page."""
 
     table: Artifact
     report: Path
@@ -37,9 +37,9 @@ class Compared:
 
 @flow(name="compare")
 def compare(comparison: Comparison, workers: int = 1) -> Compared:
-    """Run every arm with every seed; after each seed the page holds all that are complete.
+    """Run every arm with every seed; the report page is rewritten after each seed.
 
-    With several `workers` each seed is run in a process of its own, so many at a time.
+    With several `workers` seeds run in parallel, each in a process of its own.
     """
     seeds = [comparison.of_seed(seed) for seed in comparison.all_seeds()]
     done: list[tuple[Cell, Result]] = []
@@ -52,7 +52,7 @@ def compare(comparison: Comparison, workers: int = 1) -> Compared:
 
 
 Runner = Callable[[Iterable[list[Cell]]], Iterator[list[Result]]]
-"""The cells of each seed in, their results out, in the same order."""
+"""The cells of each seed → their results, in the same order."""
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
     if workers == 1 or planning():
         yield partial(map, run)
         return
-    # Seeds share nothing but prompts, so that no process waits for what another one computes.
+    # Seeds share only the loaded prompts, so processes seldom wait for each other's locks.
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (threads,)) as pool:
         yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))
@@ -85,7 +85,12 @@ def _run_seed(
 
 
 def run_cell(cell: Cell, in_prefect: bool | None = None) -> Result:
-    """Run one cell as what it is: a run of its flow, in Prefect if we are or if that is said."""
+    """Run the flow of one cell.
+
+    Args:
+        cell: Flow and config.
+        in_prefect: Whether as a Prefect flow run; None: if this is inside one.
+    """
     function = flow_of(cell.flow)
     if not (inside_flow_run() if in_prefect is None else in_prefect):
         return function.fn(cell.config)

@@ -1,4 +1,4 @@
-"""What `prefopt` prints: while stages run a line for each, then parts of pages."""
+"""Console output: a line per stage and a progress bar while stages run; then parts of pages."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -21,7 +21,7 @@ from prefopt_core.store.stage import Outcome
 
 
 class ConsoleObserver:
-    """Shows stages on a terminal; elsewhere (a log, a pipe) only a line for each finished one."""
+    """An `Observer` that prints a line per finished stage; on terminals also a progress bar."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -48,15 +48,15 @@ class ConsoleObserver:
         self._progress.stop()
 
     def started(self, stage: str) -> None:
-        """A stage begins."""
+        """Add the stage's progress bar."""
         self._tasks[stage] = self._progress.add_task(stage, total=None)
 
     def progressed(self, stage: str, done: int, total: int) -> None:
-        """A stage has done so much."""
+        """Update the stage's progress bar."""
         self._progress.update(self._tasks[stage], completed=done, total=total)
 
     def finished(self, stage: str, outcome: Outcome) -> None:
-        """A stage has its result."""
+        """Replace the progress bar by a line with the outcome."""
         self._progress.remove_task(self._tasks.pop(stage))
         mark = "[green]●[/]" if outcome.cached else "[blue]○[/]"
         self._console.print(f"{mark} {stage:<18} {outcome}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Flows by their names in a config: the flow `spa` is `flows.spa:spa`."""
+"""Looking flows up by their names in a config: the flow `spa` is `flows.spa:spa`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which prompts go where: held out for evaluation first, then each round its own, none twice."""
+"""Dividing the prompts of a run: held out for evaluation, then disjoint sets for the rounds."""
 
 from prefopt_core.experiments.flows import Experiment
 from prefopt_core.pool.points import require_count
@@ -8,18 +8,18 @@ from tasks.inputs import draw_prompts
 from tasks.pool import choose_prompts, embed_prompts, index_prompts, take_prompts
 
 POOL_SHARD = 4096
-"""Prompts per shard of a pool: it has many, and an embedding is little work."""
+"""Prompts per shard of a pool: many, as embedding one takes little time."""
 
 
 class Prompts:
-    """The prompts of a run, dealt out.
+    """The prompts of a run, divided into disjoint sets.
 
     Attributes:
-        held_out: Those of `evaluation`; None without it.
+        held_out: The prompts of `evaluation`; None without that section.
     """
 
     def __init__(self, config: Experiment, every: Artifact, used: Artifact | None = None) -> None:
-        """Take the held-out prompts of `every`; those of the pairs in `used` are never taken."""
+        """Draw the held-out prompts from `every`; prompts of the pairs in `used` are left out."""
         self._config, self._every, self._used = config, every, used
         self._chosen: Artifact | None = None
         self.held_out: Artifact | None = None
@@ -28,10 +28,10 @@ class Prompts:
             self.held_out = self._draw(0, config.test_prompts, "evaluation", shard_size)
         if config.pool:
             self._every = self._draw(config.test_prompts, None, "pool", POOL_SHARD)
-            self._chosen, _ = deserving(self._every, config.pool, config.seed)
+            self._chosen, _ = choose_from_pool(self._every, config.pool, config.seed)
 
     def draw(self, first: int, count: int | None, purpose: str) -> Artifact:
-        """Prompts for one purpose, disjoint from those of others; of a pool the most wanted."""
+        """Prompts for one purpose, disjoint from those of others; from a pool in order of rank."""
         shard_size = self._config.prompts.shard_size
         if self._chosen:
             return take_prompts(
@@ -51,9 +51,13 @@ class Prompts:
         )
 
 
-def deserving(prompts: Artifact, config: PoolConfig, seed: int) -> tuple[Artifact, Folder]:
-    """Which `config.count` of the prompts to generate for, and the index they were chosen by."""
-    if isinstance(prompts, Artifact):  # a plan may not know yet
+def choose_from_pool(prompts: Artifact, config: PoolConfig, seed: int) -> tuple[Artifact, Folder]:
+    """Choose `config.count` prompts: the table `choices`, and the search index it was made with.
+
+    Raises:
+        ConfigError: There are fewer prompts than `config.count`.
+    """
+    if isinstance(prompts, Artifact):  # while planning it may be a `Planned`
         require_count(config.count, prompts.rows, "prompts")
     index = index_prompts(embed_prompts(prompts, config.embedding), seed)
     return choose_prompts(prompts, index, config, seed), index

@@ -1,4 +1,4 @@
-"""What is measured in a run: every round on the same held-out prompts, and what it comes to."""
+"""The scoreboard of a run: metrics of every round on the held-out prompts, and the result."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,14 @@ from tasks.scoring import score_responses
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves behind.
+    """The result of a run.
 
     Attributes:
-        preferences: The pairs of the last round.
-        policy: That of the round `kept`: the last one, or the best (`evaluation.keep`).
-        metrics: The figures of every round.
-        report: The page.
-        kept: The number of that round; 0 is the start.
+        preferences: Table `preferences` of the last round.
+        policy: The policy of round `kept`.
+        metrics: Table `metrics` of every round.
+        report: Path of the report page.
+        kept: The last round, or the best one (`evaluation.keep`); 0 is the start policy.
     """
 
     preferences: Artifact
@@ -33,7 +33,7 @@ class Result:
 
 
 class Scoreboard:
-    """The figures of a run, round by round; without `evaluation` only what can be counted."""
+    """Metrics of a run, round by round; without `evaluation` only counts of pairs and labels."""
 
     def __init__(self, flow: str, config: Experiment, held_out: Artifact | None) -> None:
         self.flow, self.config, self.held_out = flow, config, held_out
@@ -52,14 +52,14 @@ class Scoreboard:
         judged: Asked[Artifact] | None = None,
         proposal: Proposal[Artifact] | None = None,
     ) -> None:
-        """Add a round; the first call is the start policy's.
+        """Compute the metrics of a round; the first call is for the start policy.
 
         Args:
             policy: The policy after the round.
-            preferences: The pairs it learned from.
-            annotations: The labels bought for them.
-            judged: What the policy judged itself.
-            proposal: What was selected for labels, for show.
+            preferences: Table `preferences` it was trained on.
+            annotations: Table `annotations` of the labels bought for them.
+            judged: The responses that the policy judged itself.
+            proposal: The responses selected for labels, for the report.
         """
         self.policies.append(policy)
         earlier = self.grades.copy()
@@ -84,7 +84,11 @@ class Scoreboard:
         report_round(self.flow, self.metrics, preferences, proposal)
 
     def _answers(self, policy: Folder | None) -> tuple[Artifact | None, Artifact | None]:
-        """The policy's responses to the held-out prompts, graded, and their start log-probs."""
+        """Generate and grade responses to the held-out prompts.
+
+        Returns:
+            Table `candidates`, and table `logps` of them under the start policy; or None, None.
+        """
         evaluation, prompts, start = self.config.evaluation, self.held_out, self.policies[0]
         if not (evaluation and prompts and policy and start):
             return None, None
@@ -94,7 +98,7 @@ class Scoreboard:
         return responses, score_responses(every, start, self.config.scoring)
 
     def _truth(self, judged: Asked[Artifact]) -> Artifact | None:
-        """What the gold annotator says of the responses that the policy judged."""
+        """Table `annotations` by the grader, of the responses that the policy judged."""
         evaluation = self.config.evaluation
         if not evaluation:
             return None
@@ -103,12 +107,12 @@ class Scoreboard:
         )
 
     def stops(self) -> bool:
-        """Whether the run ends with the round that was measured last, by `evaluation.stop`."""
+        """Whether the run ends after the round measured last, by `evaluation.stop`."""
         evaluation = self.config.evaluation
         return evaluation is not None and should_stop(self.metrics[-1], evaluation.stop)
 
     def result(self) -> Result:
-        """Close the run with its report."""
+        """Choose the round to keep and write the report page."""
         evaluation = self.config.evaluation
         kept = len(self.metrics) - 1
         if evaluation and evaluation.keep == "best":

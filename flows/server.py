@@ -1,4 +1,4 @@
-"""The Prefect server of a run: the one that is there, or one of our own that ends with us."""
+"""The Prefect server of a run: a running one, or one that is started for the run."""
 
 import ctypes
 import os
@@ -36,7 +36,7 @@ def prefect_server() -> Iterator[str]:
 
 
 def usual_server() -> str | None:
-    """The API of a server that is there already; this process talks to it from now on."""
+    """URL of a running server's API, or None; sets $PREFECT_API_URL to it."""
     url = os.environ.get("PREFECT_API_URL") or (USUAL_URL if answers(USUAL_URL) else None)
     if url:
         os.environ["PREFECT_API_URL"] = url
@@ -45,7 +45,11 @@ def usual_server() -> str | None:
 
 @contextmanager
 def own_server(port: int) -> Iterator[str]:
-    """Run a server on `port` for the block; its data live in the store, so runs stay visible."""
+    """Run a server on `port` within the block; its database is in the store, so runs stay visible.
+
+    Raises:
+        PrefoptError: The port has a Prefect server already, or the server does not start.
+    """
     if answers(f"http://127.0.0.1:{port}/api"):
         raise PrefoptError(
             f"Port {port} has a Prefect server already, perhaps on the runs of another store: "
@@ -61,7 +65,7 @@ def own_server(port: int) -> Iterator[str]:
             env=os.environ | server_settings(home, port),
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # an interrupt is for us; we stop the server afterwards
+            start_new_session=True,  # Ctrl-C must not reach the server: `_stop` ends it
             preexec_fn=die_with_parent,
         )
     try:
@@ -72,7 +76,7 @@ def own_server(port: int) -> Iterator[str]:
 
 
 def server_settings(home: Path, port: int) -> dict[str, str]:
-    """Settings under which the server stays on this machine and calls nobody."""
+    """Environment of the server: local address, no telemetry, no requests to the internet."""
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
@@ -85,7 +89,7 @@ def server_settings(home: Path, port: int) -> dict[str, str]:
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it ends, even by SIGKILL; on Linux only."""
+    """Have Linux end this process when its parent ends, even by SIGKILL; nothing elsewhere."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
@@ -103,7 +107,7 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether a Prefect server is there and well."""
+    """Whether a Prefect server answers its health check at `url`."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
             return bool(response.status == 200)
@@ -118,7 +122,7 @@ def _free_port() -> int:
 
 
 def _send_the_rest() -> None:
-    # Prefect sends logs and events in the background; its server must not be gone before.
+    # Prefect sends logs and events in the background; the server must not be stopped before.
     if "prefect" in sys.modules:
         from prefect.events.worker import EventsWorker
         from prefect.logging.handlers import APILogWorker

@@ -1,4 +1,4 @@
-"""SPIN: learn from labels once, then tell the labelled responses from one's own (2401.01335)."""
+"""SPIN: train on labels once, then on labelled against own responses (arXiv:2401.01335)."""
 
 from prefect import flow
 
@@ -17,7 +17,7 @@ from tasks.training import train_policy
 
 @flow(name="spin")
 def spin(config: SpinConfig) -> Result:
-    """Buy labels for as many prompts as the budget pays; then play against oneself."""
+    """Buy labels for as many prompts as the budget pays; then self-play in rounds."""
     seed, scoring = config.seed, config.scoring
     policy = load_policy(config.policy, seed)
     prompts = Prompts(config, load_prompts(config.prompts, seed))

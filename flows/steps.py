@@ -1,4 +1,4 @@
-"""Steps that several flows take: propose responses for labels, let the policy judge the rest."""
+"""Steps shared by flows: `propose` (generate, embed, select) and `self_judge`."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,25 +17,35 @@ from tasks.selection import select_responses
 
 
 class Proposing(Protocol):
-    """A config with the sections that say how responses are proposed."""
+    """A config with the sections that `propose` needs."""
 
     @property
     def generation(self) -> GenerationConfig:
-        """Who writes the candidates."""
+        """The generator of candidates."""
 
     @property
     def embedding(self) -> EmbeddingConfig | None:
-        """What they are compared by; None if nothing compares by embeddings."""
+        """The embedder; None if the selection needs no embeddings."""
 
     @property
     def selection(self) -> SelectionConfig:
-        """Which of them are worth a label."""
+        """How responses are selected for labels."""
 
 
 def propose(
     prompts: Artifact, policy: Folder | None, config: Proposing, seed: int
 ) -> Proposal[Artifact]:
-    """Sample N responses to every prompt, embed them, and select the k that are worth a label."""
+    """Sample N responses to every prompt, embed them, and select k of them for labels.
+
+    Args:
+        prompts: Table `prompts`.
+        policy: Samples the responses; None for generators that need none.
+        config: Sections `generation`, `embedding` and `selection`.
+        seed: Of the run.
+
+    Returns:
+        Tables `prompts`, `candidates`, `selections`, and `embeddings` if there are any.
+    """
     candidates = generate_candidates(prompts, policy, config.generation, seed)
     embedding = config.embedding
     embeddings = embed_candidates(candidates, embedding) if embedding else None
@@ -50,13 +60,13 @@ def self_judge(
 
     Args:
         asked: The responses to judge.
-        logps: Their log-probabilities under the policy, the last of `policies`.
-        policies: All so far, the start policy first.
+        logps: Table `logps` of them under the policy, the last of `policies`.
+        policies: The policies of all rounds so far, the start policy first.
         config: Its section `judge` names the reference model, or another judge.
 
     Returns:
-        Table `annotations`; None while the policy is still its own reference model, and has no
-        opinion.
+        Table `annotations`; None while the policy is still its own reference model, so that all
+        log-probability ratios are 0.
     """
     judge = config.judge
     if not judge.can_judge(len(policies)):

@@ -1,4 +1,4 @@
-"""Types of arrays, and what NumPy and PyTorch spell differently, once.
+"""Array types, and functions for NumPy arrays and PyTorch tensors alike: log σ, σ, label_logps.
 
 NumPy in, NumPy out; tensors in, tensors out, with their gradients. PyTorch is imported only when a
 tensor comes in.

@@ -1,9 +1,9 @@
-"""The reward a policy implies, and what it says about two responses.
+"""Implicit reward of a policy, and the Bradley-Terry probability that it prefers a response.
 
-Rafailov et al., "Direct Preference Optimization", arXiv:2305.18290, Section 4; used as a judge by
-SPA, arXiv:2406.04412.
+Rafailov et al., "Direct Preference Optimization", arXiv:2305.18290, Section 4; SPA,
+arXiv:2406.04412, judges by it.
 
-Notation: π the policy, π_ref the reference, y a response, β the strength of the reference.
+Notation: π the policy, π_ref the reference model, x a prompt, y a response, β that of DPO.
 Every function takes floats, NumPy arrays or tensors of one shape and returns the same.
 """
 

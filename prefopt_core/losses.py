@@ -1,7 +1,8 @@
 """Losses of direct preference optimisation, one value per pair.
 
-Notation: B pairs; π the policy, π_ref the reference; y_w the chosen, y_l the rejected response;
-Δ = [log π(y_w) - log π_ref(y_w)] - [log π(y_l) - log π_ref(y_l)] in nats; σ the logistic function.
+Notation: B pairs; π the policy, π_ref the reference model; y_w the chosen and y_l the rejected
+response; Δ = [log π(y_w) - log π_ref(y_w)] - [log π(y_l) - log π_ref(y_l)] in nats, the margin; σ
+the logistic function.
 Every argument is a (B,) array of log-probabilities, summed over the tokens of a response and its
 end of sequence unless said otherwise.
 
@@ -30,18 +31,14 @@ def dpo(
         policy_rejected_logps: (B,).
         reference_chosen_logps: (B,).
         reference_rejected_logps: (B,).
-        beta: β > 0, how close to the reference the policy stays.
+        beta: β > 0, how close to the reference model the policy stays.
 
     Returns:
-        (B,) losses; log 2 where the policy equals the reference.
+        (B,) losses; log 2 where the policy equals the reference model.
     """
-    margins = _margins(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
-    return -log_sigmoid(beta * margins)
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    return -log_sigmoid(beta * (chosen_logratios - rejected_logratios))
 
 
 def cdpo(
@@ -59,13 +56,10 @@ def cdpo(
 
     Minimal where σ(β·Δ) = 1 - ε: unlike DPO it stops pushing. Arguments and result as in `dpo`.
     """
-    rewards = beta * _margins(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
-    return label_smoothing * rewards - log_sigmoid(rewards)
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    reward_margins = beta * (chosen_logratios - rejected_logratios)
+    return label_smoothing * reward_margins - log_sigmoid(reward_margins)
 
 
 def noise_aware_dpo(
@@ -96,13 +90,10 @@ def noise_aware_dpo(
     Returns:
         (B,) losses.
     """
-    rewards = beta * _margins(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
-    return alpha * (flagged * rewards) - log_sigmoid(rewards)
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    reward_margins = beta * (chosen_logratios - rejected_logratios)
+    return alpha * (flagged * reward_margins) - log_sigmoid(reward_margins)
 
 
 def rdpo(
@@ -121,13 +112,11 @@ def rdpo(
     Averaged over flips its expectation is the DPO loss of the true labels, so it may be negative.
     TRL calls it `robust`. Arguments and result as in `dpo`.
     """
-    rewards = beta * _margins(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
-    return -label_smoothing / (1 - 2 * label_smoothing) * rewards - log_sigmoid(rewards)
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    reward_margins = beta * (chosen_logratios - rejected_logratios)
+    weight = -label_smoothing / (1 - 2 * label_smoothing)
+    return weight * reward_margins - log_sigmoid(reward_margins)
 
 
 def ipo(
@@ -143,25 +132,22 @@ def ipo(
         (Δ - 1/(2β))²
 
     The paper writes sums; its authors report results with, and TRL 1.16 uses, the *mean* over a
-    response's tokens, so that β does not depend on length. Training does so too: here all four
-    arguments are taken as they come, and `training/objectives.py` passes means.
+    response's tokens, so that β does not depend on length. This function uses its arguments as
+    they are; `training/objectives.py` passes means.
 
     Returns:
         (B,) losses; 0 where the margin is 1/(2β).
     """
-    margins = _margins(
-        policy_chosen_logps,
-        policy_rejected_logps,
-        reference_chosen_logps,
-        reference_rejected_logps,
-    )
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    margins = chosen_logratios - rejected_logratios
     return (margins - 1 / (2 * beta)) ** 2
 
 
 def simpo(
     policy_chosen_logps: Array, policy_rejected_logps: Array, *, beta: float, target_margin: float
 ) -> Array:
-    """Simple preference optimisation: no reference, arXiv:2405.14734.
+    """Simple preference optimisation: no reference model, arXiv:2405.14734.
 
         -log σ(β·(log π(y_w)/|y_w| - log π(y_l)/|y_l| - target_margin))
 
@@ -175,9 +161,3 @@ def simpo(
         (B,) losses.
     """
     return -log_sigmoid(beta * (policy_chosen_logps - policy_rejected_logps - target_margin))
-
-
-def _margins(
-    policy_chosen: Array, policy_rejected: Array, reference_chosen: Array, reference_rejected: Array
-) -> Array:
-    return (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)

@@ -1,4 +1,4 @@
-"""Which self-made labels are probably wrong: the noise detection of SPA, arXiv:2406.04412.
+"""Noise detection of SPA: which self-made labels are probably wrong, arXiv:2406.04412.
 
 A pair is flagged when the policy barely prefers its chosen response: when its reward margin β·Δ̃ is
 at or below a threshold τ, the K-th percentile of margins. De-coupled detection computes Δ̃ with a

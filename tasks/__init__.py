@@ -1,1 +1,1 @@
-"""Stages: thin, cached tasks around `prefopt_core`. One file per stage."""
+"""Stages: cached Prefect tasks around functions of `prefopt_core`. One file per family."""

@@ -1,9 +1,9 @@
-"""Annotation stages: `annotate` buys labels, and it alone; the others ask judges that are free."""
+"""Annotation stages: `annotate` buys labels; `judge` and `grade` score responses for free."""
 
 import polars as pl
 
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
-from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy, worth_grading
+from prefopt_core.annotation.table import buy_labels, distinct_responses, judge, labels_to_buy
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 from tasks.stage import stage
@@ -11,10 +11,14 @@ from tasks.stage import stage
 
 @stage("annotate", table="annotations", version=1, labels=labels_to_buy)
 def annotate_responses(
-    asked: Asked[pl.DataFrame], config: AnnotationConfig, labels: int, seed: int, kept: LabelStore
+    asked: Asked[pl.DataFrame],
+    config: AnnotationConfig,
+    labels: int,
+    seed: int,
+    label_store: LabelStore,
 ) -> pl.DataFrame:
-    """Buy at most `labels` labels for the selected responses; `kept` has those bought before."""
-    return buy_labels(asked, config, labels, kept, seed=seed)
+    """Buy at most `labels` labels for the selected responses; those in `label_store` are reused."""
+    return buy_labels(asked, config, labels, label_store, seed=seed)
 
 
 @stage("judge", table="annotations", version=1, by_shard=True)
@@ -24,7 +28,10 @@ def judge_responses(
     reference_logps: pl.DataFrame | None,
     config: JudgeConfig,
 ) -> pl.DataFrame:
-    """Score the selected responses without paying: SPA's direct preference judgment."""
+    """Score the selected responses without labels: SPA's direct preference judgment.
+
+    `policy_logps` and `reference_logps` are tables `logps` under policy and reference model.
+    """
     return judge(asked, config, policy_logps, reference_logps)
 
 
@@ -35,8 +42,8 @@ def grade_responses(
     prompts: pl.DataFrame,
     config: AnnotatorConfig,
 ) -> pl.DataFrame:
-    """Score responses for evaluation only; no label is bought and nothing learns from it.
+    """Score responses for evaluation only: no label is bought, no policy is trained on them.
 
-    `responses` is `candidates` itself, or the selections among them.
+    `responses` is the table `candidates`, or `selections` of it.
     """
-    return judge(Asked(prompts, candidates, worth_grading(responses)), config)
+    return judge(Asked(prompts, candidates, distinct_responses(responses)), config)

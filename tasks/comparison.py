@@ -1,4 +1,4 @@
-"""Comparison: one table of the figures of many runs."""
+"""Comparison stage: the metrics of many runs in one table `comparison`."""
 
 import polars as pl
 
@@ -14,10 +14,14 @@ def compare_runs(
     seeds: list[int],
     kept: list[int],
 ) -> pl.DataFrame:
-    """Put the figures of runs into one table.
+    """Put the metrics of runs into one table.
 
-    `metrics` are those of every round of every run, one run after the other; `rounds` says how
-    many belong to each run, `arms` and `seeds` what it was, `kept` which round it returned.
+    Args:
+        metrics: Tables `metrics` of every round of every run, one run after the other.
+        rounds: Number of these tables per run.
+        arms: Arm of each run.
+        seeds: Seed of each run.
+        kept: The round whose policy each run returned.
     """
     read = iter(metrics)
     runs = [pl.concat([next(read) for _ in range(count)]) for count in rounds]

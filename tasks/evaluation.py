@@ -1,4 +1,4 @@
-"""Evaluation stage: the figures of one round."""
+"""Evaluation stage: the metrics of one round; decisions by metrics (stop, best round)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,10 @@ def evaluate_round(
     start_logps: pl.DataFrame | None = None,
     policy: Path | None = None,
 ) -> pl.DataFrame:
-    """Measure a round by what is known of it; see `RoundTables`. `policy` brings its log."""
+    """Compute the metrics of a round from its tables; see `RoundTables`.
+
+    `policy` is the folder of the trained policy, whose training log is read.
+    """
     steps, flagged = read_log(policy) if policy else (None, None)
     tables = RoundTables(
         responses=responses,
@@ -46,12 +49,12 @@ def evaluate_round(
 
 
 def should_stop(metrics: Artifact, rule: Stop) -> bool:
-    """Whether the run ends with the round of these figures; a plan counts on all rounds."""
+    """Whether the run ends after the round of these metrics; while planning, never."""
     return not planning() and stopping.should_stop(current_store().read(metrics), rule)
 
 
 def best_round(metrics: Sequence[Artifact]) -> int:
-    """The round to keep; a plan knows no better than the last."""
+    """Number of the best round by its metrics; while planning, of the last."""
     if planning():
         return len(metrics) - 1
     return stopping.best_round(current_store().read_all(metrics))

@@ -1,4 +1,4 @@
-"""Generation stage: the candidate responses."""
+"""Generation stage: candidate responses to prompts."""
 
 from pathlib import Path
 
@@ -13,5 +13,5 @@ from tasks.stage import stage
 def generate_candidates(
     prompts: pl.DataFrame, policy: Path | None, config: GenerationConfig, seed: int
 ) -> pl.DataFrame:
-    """Have `policy` write `config.n` responses to every prompt."""
+    """Sample `config.n` responses of `policy` to every prompt."""
     return table.generate_candidates(prompts, policy, config, seed=seed)

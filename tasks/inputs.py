@@ -11,7 +11,7 @@ from tasks.stage import stage
 
 @stage("load_prompts", table="prompts", version=1)
 def load_prompts(config: PromptsConfig, seed: int) -> list[pl.DataFrame]:
-    """Read or make the prompts."""
+    """Read or generate the prompts, in shards of `config.shard_size`."""
     return in_shards(config.member()(seed), config.shard_size)
 
 
@@ -32,5 +32,5 @@ def draw_prompts(
 
 @stage("load_preferences", table="preferences", version=1)
 def load_preferences(config: SeedConfig) -> pl.DataFrame:
-    """Read a labelled seed: pairs that somebody judged before."""
+    """Read a labelled seed: existing preference pairs."""
     return read_preferences(config)

@@ -1,4 +1,4 @@
-"""The start policy, as a model in the store."""
+"""Start policy stage: import or train the model to align."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tasks.stage import folder_stage
 
 @folder_stage("load_policy", version=1)
 def load_policy(config: PolicyConfig, seed: int) -> Path:
-    """Link the user's model, or train the help desk's tiny one."""
+    """Link the files of a model folder or hub id, or train a bench world's tiny model."""
     output = fresh_folder("model")
     config.member()(output, workspace(), seed)
     return output

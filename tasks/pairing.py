@@ -19,7 +19,11 @@ def pair_responses(
     round_number: int,
     seed: int,
 ) -> pl.DataFrame:
-    """Pair by paid labels where there are any, by the policy's own judgment elsewhere."""
+    """Pair by paid labels (`annotations`) where there are any, elsewhere by `judgments`.
+
+    `judgments` is a table `annotations` by the policy itself, `logps` the table `logps` of
+    `candidates` under the reference model.
+    """
     return table.pair_responses(
         candidates,
         prompts,

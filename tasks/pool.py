@@ -1,4 +1,4 @@
-"""Pool stages: which prompts, or which rows of a file of embeddings, deserve the budget."""
+"""Pool stages: choose prompts, or rows of a file of embeddings, to spend the budget on."""
 
 from pathlib import Path
 
@@ -18,19 +18,19 @@ from tasks.stage import folder_stage, stage
 
 @stage("embed_prompts", table="prompt_embeddings", version=1, by_shard=True)
 def embed_prompts(prompts: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:
-    """Embed what every prompt asks."""
+    """Embed the last message of every prompt."""
     return embedding.embed_prompts(prompts, config)
 
 
 @folder_stage("index_prompts", version=1)
 def index_prompts(embeddings: Shards, seed: int) -> Path:
-    """Lay out the embeddings of all prompts for searching."""
+    """Build a search index of the embeddings of all prompts."""
     return table.index_embeddings(embeddings, embeddings.rows, fresh_folder("index"), seed=seed)
 
 
 @folder_stage("index_file", version=1)
 def index_file(config: VectorsConfig, seed: int) -> Path:
-    """Lay out the vectors of a file for searching."""
+    """Build a search index of the vectors of a file."""
     return table.index_file(config, fresh_folder("index"), seed=seed)
 
 
@@ -38,13 +38,13 @@ def index_file(config: VectorsConfig, seed: int) -> Path:
 def choose_prompts(
     prompts: pl.LazyFrame, index: Path, config: PoolConfig, seed: int
 ) -> pl.DataFrame:
-    """Choose the prompts that deserve the budget."""
+    """Choose `config.count` prompts."""
     return table.choose_rows(index, table.strata_of_prompts(prompts), config, seed=seed)
 
 
 @stage("choose_rows", table="choices", version=1)
 def choose_rows(file: StratifiedConfig, index: Path, config: PoolConfig, seed: int) -> pl.DataFrame:
-    """Choose the rows of a file that deserve the budget."""
+    """Choose `config.count` rows of a file of embeddings."""
     return table.choose_rows(index, strata_of_rows(file), config, seed=seed)
 
 

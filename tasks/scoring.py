@@ -1,4 +1,4 @@
-"""Scoring stages: log-probabilities under a model, computed once for judge and training."""
+"""Scoring stages: log-probabilities of responses under a policy or reference model."""
 
 from pathlib import Path
 
@@ -22,5 +22,5 @@ def score_responses(
 def score_preferences(
     preferences: list[pl.DataFrame], policy: Path, config: ScoringConfig
 ) -> pl.DataFrame:
-    """Give pairs that are used again the log-probabilities of their new reference model."""
+    """Set ref_chosen_logps and ref_rejected_logps of pairs, under `policy` as reference model."""
     return table.score_preferences(preferences, policy, config)

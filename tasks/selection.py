@@ -1,4 +1,4 @@
-"""Selection stage: which responses are worth a label."""
+"""Selection stage: which k of the N responses to every prompt are labelled."""
 
 import polars as pl
 

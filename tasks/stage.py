@@ -1,7 +1,7 @@
-"""How stages run: through the store, and, inside a flow run, as Prefect tasks.
+"""Running stages: decorators, sessions, plans, observers; inside a flow run as Prefect tasks.
 
-The only module that knows how prefopt uses Prefect's tasks. Prefect retries, schedules and shows;
-it keeps no results, so there is nothing of them that could be stale, locked or unpickled.
+The only module that uses Prefect's tasks. Prefect retries, schedules and shows stages; results are
+cached in our store, not by Prefect.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _LONG_S = 5.0
 
 
 class Observer(Protocol):
-    """Whoever wants to see stages come and go."""
+    """Receives the start, the progress callbacks and the outcome of every stage."""
 
     def started(self, stage: str) -> None:
-        """A stage begins."""
+        """Called when a stage starts."""
 
     def progressed(self, stage: str, done: int, total: int) -> None:
-        """A stage has done so much."""
+        """Progress callback: `done` of `total` units of the stage are finished."""
 
     def finished(self, stage: str, outcome: Outcome) -> None:
-        """A stage has its result."""
+        """Called when a stage has its result."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What a stage would do; stands in for its result while planning.
+    """A planned stage: hit or miss, and labels; stands in for its result while planning.
 
     Attributes:
         stage: Its name.
@@ -70,9 +70,9 @@ class Session:
 
     Attributes:
         refresh: Stages that compute even what is in the store.
-        observer: Is told what happens.
-        plan: When given, nothing runs; what would run is appended here.
-        pages: Whether runs leave a page in the store.
+        observer: Is called when stages start, progress and finish.
+        plan: If not None, stages are not run but appended here as `Planned`.
+        pages: Whether runs write a report page to the store.
         store: Where results live; None: at `$PREFOPT_STORE`.
     """
 
@@ -92,7 +92,7 @@ _session: ContextVar[Session] = ContextVar("session", default=Session())  # noqa
 
 @contextmanager
 def session(session: Session) -> Iterator[None]:
-    """Run the stages of the block in that session."""
+    """Make `session` the current session within the block."""
     token = _session.set(session)
     try:
         yield
@@ -101,20 +101,20 @@ def session(session: Session) -> Iterator[None]:
 
 
 def current_store() -> Store:
-    """The store of the session at hand."""
+    """The store of the current session."""
     return _session.get().opened()
 
 
 STAGES: dict[str, Stage] = {}
-"""Every stage by its name, once its module is imported."""
+"""Name → stage, filled when modules of `tasks` are imported."""
 
 
 @dataclass(frozen=True)
 class StageTask(Generic[R]):
     """A stage as flows call it: artifacts and folders in, one artifact or folder out.
 
-    Its function is typed by what it gets, tables and paths (see `store.opening`), so calls are
-    checked when they are made, not by mypy; a plan makes them all.
+    The parameters of its function are typed as tables and paths (see `store.opening`), not as the
+    artifacts that flows pass, so calls are not checked by mypy; planning a run makes every call.
     """
 
     spec: Stage
@@ -124,12 +124,12 @@ class StageTask(Generic[R]):
         STAGES[self.spec.name] = self.spec
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
-        """Plan it, run it as a Prefect task inside a flow run, or just run it."""
+        """Plan the stage, run it as a Prefect task inside a flow run, or run it here."""
         arguments = self.spec.bind(*args, **kwargs)
         current = _session.get()
         if current.plan is not None:
             return cast(R, self._plan(arguments, current.plan, current.refresh))
-        # Read here: Prefect may run the task in another thread, which has another context.
+        # `current` is passed on: Prefect may run the task in a thread with other context variables.
         run = _prefect_run if inside_flow_run() else _run
         return cast(R, run(self.spec, arguments, current).value)
 
@@ -192,26 +192,26 @@ def _run(
     spec: Stage,
     arguments: Mapping[str, Any],
     session: Session,
-    also: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
-    """Run the stage here; `also` hears of its progress besides the session's observer."""
+    """Run the stage in this process; `on_progress` is called besides the session's observer."""
     observer, shards = session.observer, [0, 1]
 
-    def heard(done: int, total: int) -> None:
-        # One scale for the whole stage: finished shards, and the fraction of the running one.
+    def progressed(done: int, total: int) -> None:
+        # Progress of the whole stage: finished shards, plus the fraction of the running one.
         units = 1000
         overall = shards[0] * units + units * done // max(total, 1)
-        also(overall, shards[1] * units)
+        on_progress(overall, shards[1] * units)
         if observer:
             observer.progressed(spec.name, overall, shards[1] * units)
 
     def on_part(done: int, total: int) -> None:
         shards[:] = [done, total]
-        heard(0, 1)
+        progressed(0, 1)
 
     if observer:
         observer.started(spec.name)
-    with progress.listening(heard), adding_up() as spent:
+    with progress.listening(progressed), adding_up() as spent:
         outcome = spec.run(
             session.opened(), arguments, refresh=spec.name in session.refresh, on_part=on_part
         )
@@ -222,25 +222,25 @@ def _run(
 
 
 def planning() -> bool:
-    """Whether stages only say what they would do."""
+    """Whether stages are planned instead of run."""
     return _session.get().plan is not None
 
 
 def leaves_pages() -> bool:
-    """Whether runs leave a page in the store: not while planning, nor as part of something."""
+    """Whether a run writes its report page: not while planning, nor within `part_of_more`."""
     return _session.get().pages and not planning()
 
 
 def part_of_more() -> AbstractContextManager[None]:
-    """Run the stages of the block as in the session at hand, without a page for each run."""
+    """Within the block, runs write no report pages of their own: they are runs of a comparison."""
     return session(replace(_session.get(), pages=False))
 
 
 def inside_flow_run() -> bool:
-    """Whether a Prefect flow run is going on, to which stages belong as tasks."""
+    """Whether this code runs inside a Prefect flow run, so that stages become its tasks."""
     import sys
 
-    if "prefect" not in sys.modules:  # a second of imports, of no use without a flow
+    if "prefect" not in sys.modules:  # not imported here: that takes a second
         return False
     from prefect.context import FlowRunContext
 
@@ -252,7 +252,7 @@ def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) ->
     from prefect.cache_policies import NO_CACHE
     from prefect.states import Completed
 
-    # Artifacts are parameters of their own, so that Prefect draws the arrows between stages.
+    # Artifacts are parameters of the task, so that Prefect draws the dependencies of stages.
     def run(**given: Any) -> Any:
         outcome = _run(spec, given, session, _ProgressArtifact(spec.name))
         name = "Cached" if outcome.cached else None
@@ -274,7 +274,7 @@ class _ProgressArtifact:
     def __call__(self, done: int, total: int) -> None:
         try:
             self._show(done, total)
-        except Exception as error:  # a server that is gone must not cost the work that is shown
+        except Exception as error:  # no failure of the Prefect server may end the stage
             log.debug("progress of %s is not shown: %s", self.stage, error)
 
     def _show(self, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Training stage: the next policy."""
+"""Training stage: preference pairs and a policy to the next policy."""
 
 from pathlib import Path
 

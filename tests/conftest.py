@@ -1,10 +1,14 @@
-"""One offline environment, one tiny random model and one server of responses for every test."""
+"""One offline environment, one tiny random model, one server of responses, other processes."""
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
 if "PREFOPT_VLLM_PYTHON" not in os.environ:  # its tests want the GPUs there are
@@ -15,6 +19,8 @@ if "PREFOPT_VLLM_PYTHON" not in os.environ:  # its tests want the GPUs there are
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).parents[1]
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -196,3 +202,56 @@ def loopback():
         server.over.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def start():
+    """Start a Python program; what still runs when the test ends is killed."""
+    running = []
+
+    def start(code, *arguments, inside=(), **environment):
+        process = subprocess.Popen(
+            [*inside, sys.executable, "-c", code, *map(str, arguments)],
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run_code(start):
+    """Run a Python program to its end; returns what it prints."""
+
+    def run_code(code, *arguments, **options):
+        process = start(code, *arguments, **options)
+        printed, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        return printed
+
+    return run_code
+
+
+_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+@pytest.fixture
+def small_disk(run_code, tmp_path):
+    """Run a program with a file system of its own, of `kilobytes`, at its first argument."""
+    attempt = [*_NAMESPACE, "mount", "-t", "tmpfs", "none", tmp_path]
+    if not shutil.which("unshare") or subprocess.run(attempt, capture_output=True).returncode:
+        pytest.skip("this machine does not let tests mount a file system")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def on_disk(code, *arguments, kilobytes=1024):
+        mount = f'mount -t tmpfs -o size={kilobytes}k none {disk} && exec "$@"'
+        return run_code(code, disk, *arguments, inside=[*_NAMESPACE, "sh", "-c", mount, "sh"])
+
+    return on_disk

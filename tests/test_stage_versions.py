@@ -281,6 +281,7 @@ if __name__ == "__main__":
     if sys.argv[1:] != ["--accept"]:
         sys.exit(f"usage: {ACCEPT}")
     sys.path.insert(0, str(ROOT))
-    for problem in problems(json.loads(RECORD.read_text() if RECORD.exists() else "{}"), current()):
-        sys.stdout.write(problem.partition(" If ")[0].partition(" Record")[0] + "\n")
+    told = problems(json.loads(RECORD.read_text() if RECORD.exists() else "{}"), current())
     RECORD.write_text(json.dumps(current(), indent=1) + "\n")
+    for problem in told:
+        sys.stdout.write(problem.partition(" If ")[0].partition(" Record")[0] + "\n")

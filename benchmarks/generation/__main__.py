@@ -29,7 +29,7 @@ from benchmarks.printing import cores, progress, say, table
 from benchmarks.timing import in_turn
 from prefopt_core.ground.errors import MissingExtraError
 from prefopt_core.ground.ids import Prompt
-from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
 from prefopt_core.worlds.helpdesk.prompts import prompts
 
 WAYS = {
@@ -71,7 +71,7 @@ def main() -> None:
             Prompt(str(i), [{"role": "user", "content": text}])
             for i, text in enumerate(texts(arguments.prompts, arguments.messages))
         ]
-        ids = [prompt_ids(load_tokenizer(model), prompt.messages) for prompt in asked]
+        ids = [prompt_token_ids(load_tokenizer(model), prompt.messages) for prompt in asked]
         say(f"{machine()}; {np.mean(list(map(len, ids))):.0f} tokens a prompt")
         ways = {
             name: partial(rate, name, call)

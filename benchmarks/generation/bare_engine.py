@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.generation.rivals import Asked
 from prefopt_core.ground.errors import MissingExtraError
-from prefopt_core.models.vllm import PYTHON, _threads
+from prefopt_core.models.vllm import PYTHON_VARIABLE, _threads
 from prefopt_core.models.vllm.link import DEFAULTS, FIXED, FOREIGN
 
 ALONE = Path(__file__).with_name("vllm_alone.py")
@@ -25,7 +25,7 @@ def bare_engine(
 
     By itself vLLM takes all cores and three processes, which for a small model is slower.
     """
-    python = os.environ.get(PYTHON, sys.executable)
+    python = os.environ.get(PYTHON_VARIABLE, sys.executable)
     inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     work = [str(asked.model), str(asked.n), str(asked.new), json.dumps(settings)]
     command = [python, str(ALONE), *work]

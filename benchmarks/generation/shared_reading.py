@@ -21,7 +21,7 @@ from prefopt_core.generation import Response, decoding
 from prefopt_core.generation.transformers_local import generate
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.models.loading import load_model
-from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
 from prefopt_core.worlds.helpdesk.prompts import prompts
 
 PROMPTS, N, ROUNDS = 16, 8, 3
@@ -56,7 +56,7 @@ def row(named: str, model: Path, new: int, messages: int) -> list[str]:
         for i in range(PROMPTS)
     ]
     tokenizer = load_tokenizer(model)
-    lengths = [len(prompt_ids(tokenizer, prompt.messages)) for prompt in asked]
+    lengths = [len(prompt_token_ids(tokenizer, prompt.messages)) for prompt in asked]
     written: dict[int, list[Response]] = {}
 
     def write(shared_from: int) -> None:

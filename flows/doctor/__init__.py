@@ -1,4 +1,4 @@
-"""What works on this machine, and what mends the rest; nothing is changed, no secret is shown."""
+"""Checks of the installation and the machine for `prefopt doctor`; read-only, without secrets."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from prefopt_core.ground.registry import import_function
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        what: Its name.
+        what: Name of the check.
         state: problem: the quickstart cannot run; warning: something else cannot.
-        found: What is there.
-        mend: What to type or do; "" if nothing has to be mended.
+        found: What was found.
+        mend: Command or advice that mends it; "" if nothing has to be mended.
     """
 
     what: str
@@ -35,21 +35,21 @@ CHECKS = {
     "disk": "flows.doctor.machine:disk",
     "model hub": "flows.doctor.machine:hub",
 }
-"""Name → function that yields checks; imported when used, as what it looks at may be broken."""
+"""Name → function that yields checks; imported when used, as its libraries may be broken."""
 
 
 def examine() -> Iterator[Check]:
-    """Everything that needs no orchestrator."""
+    """Run all checks that do not need Prefect."""
     for what, path in CHECKS.items():
         yield from guarded(what, lambda path=path: import_function(path)())  # type: ignore[misc]
 
 
 def guarded(what: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
-    """The checks of one function; whatever breaks in it is one more finding, not the end."""
+    """The checks of one function; an exception in it becomes a check that is not ok."""
     try:
         yield from check()
     except ImportError as error:  # installed, by its metadata, and broken
         mend = f"pip install --force-reinstall {error.name or what}"
         yield Check(what, "problem", f"cannot be looked at: {error}", mend)
-    except Exception as error:  # of any kind: this is where broken installations are looked at
+    except Exception as error:  # of any kind: a broken installation can raise anything
         yield Check(what, "warning", f"cannot be looked at: {type(error).__name__}: {error}")

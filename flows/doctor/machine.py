@@ -1,4 +1,4 @@
-"""What the machine has: GPUs, CPUs, a place for the store, a way to the model hub."""
+"""Checks of the machine: GPUs, CPUs, the store's disk, the connection to the model hub."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ _HUB_PATIENCE_S = 5
 
 
 def torch_and_gpus() -> Iterator[Check]:
-    """Whether torch loads, and what it can compute on."""
+    """Whether torch can be imported, and which GPUs it can use."""
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a library of CUDA that is not there
@@ -45,12 +45,12 @@ def torch_and_gpus() -> Iterator[Check]:
 
 
 def has_driver() -> bool:
-    """Whether an NVIDIA driver is there, so probably a GPU."""
+    """Whether an NVIDIA driver is installed, so probably there is a GPU."""
     return os.path.exists("/proc/driver/nvidia/version") or shutil.which("nvidia-smi") is not None
 
 
 def _refusal() -> str:
-    """Why torch cannot use the GPU, in its words."""
+    """Why torch cannot use the GPU, by its own message."""
     import torch
 
     try:
@@ -80,7 +80,7 @@ def _gpu(number: int) -> Check:
 
 
 def cpus() -> Iterator[Check]:
-    """How many this process may use, and how many it will."""
+    """How many CPUs this process may use, and how many threads torch uses."""
     import torch
 
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -92,7 +92,7 @@ def cpus() -> Iterator[Check]:
         yield Check("CPU", "ok", found)
 
 
-def current_store() -> Iterator[Check]:
+def store() -> Iterator[Check]:
     """Whether files, locks and ledgers work where the store is or would be."""
     from prefopt_core.ground.files import TEMPORARY, explained
     from prefopt_core.store.ledger import ledger
@@ -115,7 +115,7 @@ def current_store() -> Iterator[Check]:
 
 
 def disk() -> Iterator[Check]:
-    """How much fits beside what is there."""
+    """Free disk space for the store."""
     from tasks.stage import current_store
 
     root = current_store().root
@@ -142,7 +142,7 @@ def _size(root: Path) -> int:
 
 
 def hub() -> Iterator[Check]:
-    """Whether models can come from the hub; the quickstart needs none."""
+    """Whether the model hub can be reached; the quickstart does not need it."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:

@@ -1,4 +1,4 @@
-"""Which versions are installed, and whether they are those that prefopt was written for."""
+"""Checks of installed versions: Python, required packages, extras, vLLM."""
 
 import json
 import os
@@ -14,17 +14,15 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from flows.doctor import Check
+from prefopt_core.models.vllm import PYTHON_VARIABLE
 from prefopt_core.models.vllm.link import environment
 
 DISTRIBUTION = "prefopt-flows"
-VLLM_PYTHON = "PREFOPT_VLLM_PYTHON"
-"""The environment variable that names the interpreter with vLLM, if that is another one."""
-
 _PURPOSE = {
     "minilm": "the default of `embedding`, without a model hub",
     "openai": "the generator `openai`",
 }
-"""Extras that a user may want, and for what."""
+"""Extra → the setting that needs it."""
 
 _QUICKSTART = {"minilm"}
 
@@ -38,7 +36,7 @@ print(json.dumps(metadata.version(names[0]) if names and there else None))
 
 
 def python() -> Iterator[Check]:
-    """The interpreter itself."""
+    """The version of the Python interpreter."""
     wanted = SpecifierSet(metadata.metadata(DISTRIBUTION)["Requires-Python"] or "")
     version = platform.python_version()
     found = f"{version}, {sys.executable}"
@@ -54,7 +52,7 @@ def python() -> Iterator[Check]:
 
 
 def packages() -> Iterator[Check]:
-    """What prefopt cannot do without."""
+    """The versions of required packages."""
     try:
         needed = _requirements()
     except metadata.PackageNotFoundError:
@@ -73,7 +71,7 @@ def packages() -> Iterator[Check]:
 
 
 def extras() -> Iterator[Check]:
-    """What is needed for some settings only."""
+    """The versions of optional packages, by extra."""
     for extra, purpose in _PURPOSE.items():
         problems = [problem for each in _requirements(extra) if (problem := _problem(each))]
         name, found = f"extra {extra}", f"{'; '.join(problems) or 'installed'} ({purpose})"
@@ -85,27 +83,27 @@ def extras() -> Iterator[Check]:
 
 
 def vllm() -> Iterator[Check]:
-    """Where vLLM is: here, or with the interpreter that the environment names."""
-    named = os.environ.get(VLLM_PYTHON)
+    """The version of vLLM, in this interpreter or in that of $PREFOPT_VLLM_PYTHON."""
+    named = os.environ.get(PYTHON_VARIABLE)
     interpreter = shutil.which(os.path.expanduser(named or sys.executable))
     if interpreter is None:
         yield Check(
             "vLLM",
             "warning",
-            f"{VLLM_PYTHON} names {named}, which is no interpreter",
-            f"export {VLLM_PYTHON}=/path/to/environment/bin/python",
+            f"{PYTHON_VARIABLE} names {named}, which is no interpreter",
+            f"export {PYTHON_VARIABLE}=/path/to/environment/bin/python",
         )
         return
     (wanted,) = _requirements("vllm")
     version, trouble = _vllm_of(interpreter)
     mend = (
         f"python3 -m venv ~/vllm && ~/vllm/bin/{_install(wanted)} && "
-        f"export {VLLM_PYTHON}=~/vllm/bin/python"
+        f"export {PYTHON_VARIABLE}=~/vllm/bin/python"
     )
     if trouble:
         yield Check("vLLM", "warning", f"{interpreter} cannot say: {trouble}", mend)
     elif version is None and named:
-        yield Check("vLLM", "warning", f"{interpreter}, named by {VLLM_PYTHON}, has none", mend)
+        yield Check("vLLM", "warning", f"{interpreter}, named by {PYTHON_VARIABLE}, has none", mend)
     elif version is None:
         found = f"not in {interpreter}; needed by `vllm` as generator or scorer only"
         yield Check("vLLM", "ok", found, mend)
@@ -117,7 +115,7 @@ def vllm() -> Iterator[Check]:
 
 
 def _vllm_of(interpreter: str) -> tuple[str | None, str]:
-    """(version or None, why it could not be found out)."""
+    """(version of vLLM or None, why it is not known)."""
     command = [interpreter, "-c", _VERSION_OF_VLLM]
     try:
         done = subprocess.run(
@@ -132,7 +130,7 @@ def _vllm_of(interpreter: str) -> tuple[str | None, str]:
 
 
 def _requirements(extra: str = "") -> list[Requirement]:
-    """What the installed distribution asks for: always, or for an extra."""
+    """Requirements of the installed distribution: the unconditional ones, or those of an extra."""
     every = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
     always = [each for each in every if not each.marker or each.marker.evaluate({"extra": ""})]
     if not extra:

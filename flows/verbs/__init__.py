@@ -1,1 +1,1 @@
-"""The verbs of the command line, one module per kind of work."""
+"""The verbs of the `prefopt` command, a module or two functions each."""

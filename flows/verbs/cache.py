@@ -1,4 +1,4 @@
-"""`cache`: ls, explain, verify, rm, gc."""
+"""The verbs `cache ls`, `explain`, `verify`, `rm` and `gc`."""
 
 import time
 from typing import Annotated
@@ -30,16 +30,19 @@ def ls() -> None:
     for annotator, guidelines, count in LabelStore(store.root).counts():
         print(f"{count} labels of {annotator}, guidelines {guidelines}")
     for bought in ResponseStore(store.root).bought():
+        paid = f", {bought.cost:,.4g} paid" if bought.cost else ""
         print(
             f"{bought.responses} responses of {bought.model}: {bought.prompt_tokens:,} prompt and "
-            f"{bought.completion_tokens:,} completion tokens"
-            + f", {bought.cost:,.4g} paid"
-            * bool(bought.cost)
+            f"{bought.completion_tokens:,} completion tokens{paid}"
         )
 
 
 def explain(artifact: Annotated[str, Parameter(help="the start of a digest or key")], /) -> None:
-    """Print an artifact's manifest, when it was made, and whether it is intact."""
+    """Print an artifact's manifest, when it was made, and whether it is intact.
+
+    Raises:
+        StoreError: Nothing in the store has that name.
+    """
     store = current_store()
     manifest = maintenance.find(store, artifact)[0]
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created))
@@ -51,7 +54,11 @@ def explain(artifact: Annotated[str, Parameter(help="the start of a digest or ke
 
 
 def verify() -> None:
-    """Compare every object with its digest; fails if one is damaged."""
+    """Compare every object with its digest.
+
+    Raises:
+        StoreError: An object is damaged.
+    """
     checked = list(maintenance.verify(current_store()))
     problems = [f"{m.stage} {m.key[:12]}: {problem}" for m, problem in checked if problem]
     print(*problems, f"{len(checked) - len(problems)} of {len(checked)} results intact", sep="\n")
@@ -62,13 +69,17 @@ def verify() -> None:
 def rm(
     stage: Annotated[str, Parameter(help="a stage, or the start of a digest or key")], /
 ) -> None:
-    """Forget results, so that they are computed again."""
+    """Delete the manifests of results, so that they are computed again.
+
+    Raises:
+        StoreError: Nothing in the store has that name.
+    """
     removed = maintenance.remove(current_store(), stage)
     print(f"{len(removed)} results forgotten; `prefopt cache gc` frees their space. Labels stay.")
 
 
 def gc(*, dry_run: Annotated[bool, Parameter(help="only say what would be freed")] = False) -> None:
-    """Delete what nothing refers to."""
+    """Delete objects that no manifest refers to."""
     count, size = maintenance.collect_garbage(current_store(), dry_run=dry_run)
     verb = "would be freed" if dry_run else "freed"
     print(f"{count} files and folders, {size / 1e6:,.1f} MB {verb}; labels and results stay")

@@ -1,4 +1,4 @@
-"""`deploy`: publish the runs of prefect.yaml to a Prefect server."""
+"""The verb `deploy`: publish the runs of prefect.yaml as deployments of a Prefect server."""
 
 import subprocess
 import sys
@@ -14,7 +14,11 @@ _SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s, as set in prefect.
 
 
 def deploy() -> None:
-    """Make the work pool and the watch for dead runs, then deploy what prefect.yaml lists."""
+    """Create the work pool and the automation for crashed runs, then deploy prefect.yaml.
+
+    Raises:
+        PrefoptError: There is no prefect.yaml, or no Prefect server answers.
+    """
     if not Path("prefect.yaml").is_file():
         raise PrefoptError("There is no prefect.yaml here. Run this where yours lies.")
     url = usual_server()
@@ -45,7 +49,7 @@ def _make_pool() -> None:
 
 
 def _watch_for_zombies() -> None:
-    """Mark runs as crashed whose process is gone; else they run for ever and hold their slot."""
+    """Create an automation that marks runs without heartbeat as crashed, to free their slots."""
     from prefect.automations import Automation
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState

@@ -1,4 +1,4 @@
-"""`doctor`: what works on this machine, and what mends the rest."""
+"""The verb `doctor`: print all checks of the installation and the machine."""
 
 import json
 import os
@@ -18,7 +18,11 @@ MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red
 
 
 def doctor() -> None:
-    """Print all checks; fails if the quickstart cannot run."""
+    """Print all checks.
+
+    Raises:
+        PrefoptError: The quickstart cannot run.
+    """
     console = Console()
     checks = [*examine(), *guarded("Prefect", prefect_server)]
     table = Table("", "", "found")
@@ -34,7 +38,7 @@ def doctor() -> None:
 
 
 def prefect_server() -> Iterator[Check]:
-    """The server that a run would use, and whether it is of this Prefect."""
+    """Whether the Prefect server that a run would use answers, and its version fits."""
     from flows.server import USUAL_URL, answers
 
     own = metadata.version("prefect")

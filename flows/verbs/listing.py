@@ -1,4 +1,4 @@
-"""`list`: what a config can name, with the settings of each."""
+"""The verb `list`: names of registry members, with the settings of each."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,11 @@ def list_names(
     ] = None,
     /,
 ) -> None:
-    """Print one kind, or all."""
+    """Print the members of one registry, or of all.
+
+    Raises:
+        ConfigError: There is no such kind.
+    """
     if kind is not None and kind not in FAMILIES:
         raise ConfigError(f"There is no kind {kind!r}.{did_you_mean(kind, FAMILIES)}")
     for name in [kind] if kind else FAMILIES:
@@ -27,7 +31,7 @@ def list_names(
 def _print(family: Registry[Any], member: str) -> None:
     try:
         summary, settings = family.summary(member), family.settings(member)
-    except ConfigError as error:  # somebody else's package must not hide the rest
+    except ConfigError as error:  # a broken plug-in must not hide other members
         print(f"  {member:<22} {error}")
         return
     origin = f" ({package})" if (package := family.package(member)) else ""

@@ -10,7 +10,7 @@ from cyclopts import Parameter, Token
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
     text = tokens[0].value
     try:
-        return int(text)  # Cyclopts itself would round 2.5 and know 0x10
+        return int(text)  # Cyclopts itself would round 2.5 and accept 0x10
     except ValueError:
         raise ValueError(f"{text!r} is not a whole number.") from None
 

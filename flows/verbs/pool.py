@@ -1,4 +1,4 @@
-"""`pool`: which prompts of a large file deserve labels, in one command."""
+"""The verb `pool`: choose which prompts of a large file to label."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from flows.console import ConsoleObserver
-from flows.prompts import POOL_SHARD, deserving
+from flows.prompts import POOL_SHARD, choose_from_pool
 from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_ending, require_room_for, write_rows
@@ -24,23 +24,23 @@ from tasks.inputs import load_prompts
 from tasks.pool import choose_rows, index_file
 from tasks.stage import Session, current_store, session
 
-File = Annotated[
+PoolFile = Annotated[
     Path, Parameter(help=".csv, .jsonl or .parquet of prompts; of --vectors, .parquet")
 ]
-Count = Annotated[Whole, Parameter(help="how many to choose")]
-Strategy = Annotated[str, Parameter(help="see `prefopt list pool-strategies`")]
-Embedder = Annotated[str, Parameter(help="see `prefopt list embedders`")]
-Column = Annotated[
+CountOption = Annotated[Whole, Parameter(help="how many to choose")]
+StrategyOption = Annotated[str, Parameter(help="see `prefopt list pool-strategies`")]
+EmbedderOption = Annotated[str, Parameter(help="see `prefopt list embedders`")]
+ColumnOption = Annotated[
     str | None, Parameter(help="the column with prompts", show_default="prompt or instruction")
 ]
-Vectors = Annotated[
+VectorsOption = Annotated[
     str | None, Parameter(help="a column of embeddings; else embed", metavar="COLUMN")
 ]
-Strata = Annotated[
+StrataOption = Annotated[
     str | None, Parameter(help="a column; every value gets its share", metavar="COLUMN")
 ]
-Rule = Annotated[str, Parameter(help="shares: proportional, square_root or equal")]
-Cosine = Annotated[
+RuleOption = Annotated[str, Parameter(help="shares: proportional, square_root or equal")]
+CosineOption = Annotated[
     float,
     Parameter(
         help="from which one prompt stands for another of its stratum; 1: none", metavar="COSINE"
@@ -49,21 +49,25 @@ Cosine = Annotated[
 
 
 def pool(
-    file: File,
+    file: PoolFile,
     /,
     *,
-    count: Count,
-    strategy: Strategy = "facility_location",
-    column: Column = None,
-    vectors: Vectors = None,
-    strata: Strata = None,
-    rule: Rule = "proportional",
-    near_duplicates: Cosine = 0.95,
-    embedder: Embedder = "sentence-transformers",
+    count: CountOption,
+    strategy: StrategyOption = "facility_location",
+    column: ColumnOption = None,
+    vectors: VectorsOption = None,
+    strata: StrataOption = None,
+    rule: RuleOption = "proportional",
+    near_duplicates: CosineOption = 0.95,
+    embedder: EmbedderOption = "sentence-transformers",
     seed: Seed = 0,
     output: Output = None,
 ) -> None:
-    """Embed prompts or read embeddings, choose, write the chosen rows and what they cover."""
+    """Embed prompts or read embeddings, choose rows, write them, print a summary of coverage.
+
+    Raises:
+        ConfigError: The output would replace the pool, or there are too few rows.
+    """
     output = output or Path(f"{file.stem}.chosen.csv")
     require_ending(output)
     if output.resolve() == file.resolve():
@@ -83,7 +87,7 @@ def pool(
             rows = chosen_rows(store.read(choices), known.others())
         else:
             prompts = _read(file, column, strata, seed)
-            choices, index = deserving(prompts, config, seed)
+            choices, index = choose_from_pool(prompts, config, seed)
             rows = chosen_prompts(store.read(choices), store.scan(prompts))
     write_rows(rows, output)
     points = open_index(store.open_folder(index))
@@ -99,7 +103,7 @@ def _read(file: Path, column: str | None, strata: str | None, seed: int) -> Arti
         "path": str(file),
         "column": column,
         "stratum": strata,
-        "repeats": "drop",  # among so many, some are the same
+        "repeats": "drop",  # large files usually repeat some prompts
     }
     return load_prompts(PromptsConfig(params=params, shard_size=POOL_SHARD), seed)
 
@@ -107,9 +111,9 @@ def _read(file: Path, column: str | None, strata: str | None, seed: int) -> Arti
 def _of_vectors(
     known: VectorFile, strata: str | None, config: PoolConfig, seed: int, output: Path
 ) -> tuple[Artifact, Folder]:
-    require_count(config.count, known.rows)  # what is wrong is told before the work, not after
+    require_count(config.count, known.rows)  # errors before the work, not after it
     if strata:
-        known.labels(strata)
+        known.texts(strata)
     require_room_for(known.others().collect_schema(), known.path, output)
     file = StratifiedConfig(path=str(known.path), column=known.column, strata=strata)
     index = index_file(file.vectors, seed)

@@ -1,4 +1,4 @@
-"""`select`: which responses of a file are worth a label, in one command."""
+"""The verb `select`: choose which responses of a file to label."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from tasks.stage import Session, session
 
 @dataclass(frozen=True)
 class _Sections:
-    """The sections of a config that this command sets."""
+    """The config sections that `flows.steps.propose` needs."""
 
     generation: GenerationConfig
     embedding: EmbeddingConfig | None
@@ -46,7 +46,7 @@ def select(
     ] = "error",
     output: Output = None,
 ) -> None:
-    """Read candidates, embed them, select, write the chosen rows and a page on the choice."""
+    """Read candidates, embed them, select, write the selected rows and a report page."""
     output = output or Path(f"{file.stem}.selected.csv")
     require_ending(output)
     path = str(file)

@@ -1,4 +1,4 @@
-"""`show` and `export`: artifacts for people, preferences for trainers, models for all."""
+"""The verbs `show` (print a table) and `export` (write preferences for TRL, or a model)."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +26,11 @@ def show(
     *,
     rows: Annotated[Whole, Parameter(help="how many to show")] = 10,
 ) -> None:
-    """Print the first rows of a table, or the files of a model."""
+    """Print the first rows of a table, or the files of a model.
+
+    Raises:
+        StoreError: Nothing in the store has that name.
+    """
     store, console = current_store(), Console()
     manifest = find(store, artifact)[0]
     output = manifest.output
@@ -62,7 +66,12 @@ def export(
         bool, Parameter(help="plain texts instead of messages, for base models")
     ] = False,
 ) -> None:
-    """Write the pairs of the last run, or those named, for `datasets` and TRL; or a model."""
+    """Write preferences for `datasets` and TRL, of the last run or named; or a model.
+
+    Raises:
+        StoreError: Nothing in the store has that name, it is a table but not of preferences, or no
+            run has ended.
+    """
     store = current_store()
     named = find(store, artifact)[0].output if artifact else None
     if isinstance(named, Folder):

@@ -1,4 +1,4 @@
-"""Annotators: who says how good a response is. One file each; one line in `ANNOTATORS`."""
+"""Annotators: who gives a response its score. One file each; one line in `ANNOTATORS`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from prefopt_core.ground.registry import Registry
 
 @dataclass(frozen=True)
 class Request:
-    """One response to judge.
+    """One response to score.
 
     Attributes:
         prompt: The prompt's messages.
-        response: The text to judge.
-        policy_logps: Summed log-probability under the current policy, when scored.
+        response: The text to score.
+        policy_logps: Summed log-probability of the response under the policy; None if not computed.
         reference_logps: The same under the judge's reference model.
     """
 
@@ -27,7 +27,7 @@ class Request:
 Annotator = Callable[..., Iterator[float | None]]
 """`(requests, *, **params) -> a score per request`, in order, yielded as soon as it is known.
 
-Higher is better; None means the annotator gave no verdict.
+Higher is better; None means that the annotator gave no score.
 """
 
 ANNOTATORS: Registry[Annotator] = Registry(
@@ -50,6 +50,6 @@ GOLD_FUNCTIONS: Registry[Callable[[str, str], float]] = Registry(
         "stories": "prefopt_core.worlds.stories.critic:score",
     },
 )
-"""Of the bench worlds: what `params.function` may name in place of a function of the user's."""
+"""Scoring functions of the bench worlds, for `params.function` in place of the user's own."""
 
 __all__ = ["ANNOTATORS", "GOLD_FUNCTIONS", "Annotator", "Request"]

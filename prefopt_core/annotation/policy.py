@@ -18,11 +18,14 @@ def annotate(
     """Score by β·(log π(y|x) - log π_init(y|x)), summed over tokens (arXiv:2406.04412).
 
     Args:
-        requests: Responses with their log-probabilities; without those of a reference
-            (`judge.reference: none`) by β·log π(y|x) alone.
+        requests: Responses with their log-probabilities. Without those of a reference model
+            (`judge.reference: none`) the score is β·log π(y|x).
         beta: β of DPO: it scales the confidence and leaves the order alone.
-        length_penalty: Taken off per word, against a judge that likes length (DICE,
+        length_penalty: Subtracted per word, against length bias of the judge (DICE,
             arXiv:2406.09760, which penalises tokens).
+
+    Raises:
+        ConfigError: A response has no log-probability under the policy.
     """
     for request in requests:
         if request.policy_logps is None:

@@ -1,4 +1,4 @@
-"""Replay recorded judgments: scores that somebody gave before, from a file."""
+"""Replay recorded judgments: scores from a file, whoever gave them."""
 
 import math
 from collections import defaultdict
@@ -25,6 +25,10 @@ def annotate(
     """Look scores up in a file with columns prompt, response and `score`.
 
     The same response recorded several times gets its mean score.
+
+    Raises:
+        DataError: A column is missing, a response is no text, or, unless `missing` is "skip", a
+            response has no score or one that is not a finite number.
     """
     recorded = _read(Path(path), score, column, missing)
     for request in requests:

@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import InputPath, SpeedOnly
-from prefopt_core.models.loading import kept, load_weights
+from prefopt_core.models.loading import load_once, load_weights
 from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
 
 if TYPE_CHECKING:
@@ -28,13 +28,17 @@ def annotate(
 
     Conversations go through the model's chat template if it has one, else as the text pair
     (prompt, response), which is how OASST's reward models were trained.
+
+    Raises:
+        ConfigError: The model has no output `label`.
+        DataError: A conversation is longer than `max_length` tokens.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
     place = "cuda" if device == "auto" and torch.cuda.is_available() else device
     tokenizer = any_tokenizer(model)
-    network = kept(
+    network = load_once(
         (model, device, "reward"),
         lambda: load_weights(AutoModelForSequenceClassification, model),
     ).to("cpu" if place == "auto" else place)
@@ -43,8 +47,8 @@ def annotate(
             f"The reward model has {network.config.num_labels} outputs, counted from 0; there is "
             f"no output {label}. Lower `label`."
         )
-    # The score is read at the last token that is no padding. Where padding is the end token, the
-    # end would be taken for padding: then one at a time, without any.
+    # The classifier reads the score at the last token that is not padding. If the padding token is
+    # the end-of-sequence token, that would be skipped as well: then batches of one, unpadded.
     alone = tokenizer.pad_token_id == tokenizer.eos_token_id
     network.config.pad_token_id = None if alone else tokenizer.pad_token_id
     if alone:

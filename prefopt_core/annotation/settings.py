@@ -12,7 +12,7 @@ from prefopt_core.ground.settings import Backend
 
 
 class AnnotatorConfig(Backend):
-    """Who says how good a response is."""
+    """Which annotator scores responses, and its settings."""
 
     registry: ClassVar[Registry[Any]] = ANNOTATORS
     choice: ClassVar[str] = "annotator"
@@ -21,7 +21,7 @@ class AnnotatorConfig(Backend):
 
 
 class JudgeConfig(AnnotatorConfig):
-    """Who judges what no label was bought for: in SPA the policy itself, against where it began."""
+    """The judge of responses without a paid label: in SPA the policy, by its implicit reward."""
 
     annotator: str = Field("policy", description="A name from `prefopt list annotators`.")
     reference: Literal["initial", "previous", "none"] = Field(
@@ -31,18 +31,22 @@ class JudgeConfig(AnnotatorConfig):
     )
 
     def can_judge(self, policies: int) -> bool:
-        """Whether there is an opinion after so many policies; the first differs from none."""
+        """Whether the judge can tell responses apart once there are so many policies.
+
+        The policy cannot while it is the start policy: it equals its reference model, and every
+        implicit reward is 0.
+        """
         return policies > 1 or self.annotator != "policy" or self.reference == "none"
 
     def key_part(self) -> Any:
-        """The reference is known by its log-probabilities."""
+        """The reference model is not in the cache key: its log-probabilities are, as an input."""
         part = super().key_part()
         del part["reference"]
         return part
 
 
 class OutsideAnnotatorConfig(AnnotatorConfig):
-    """Who says so from the texts alone."""
+    """An annotator that needs the texts alone; `policy` needs log-probabilities."""
 
     @field_validator("annotator")
     @classmethod
@@ -66,9 +70,10 @@ class AnnotationConfig(OutsideAnnotatorConfig):
     price: float = Field(0.0, ge=0, description="Of one label, for `prefopt plan`; any currency.")
 
     def key_part(self) -> Any:
-        """Labels are for good: `guidelines` says when they are outdated, not an edit of a file.
+        """The cache key, and the identity under which labels are stored.
 
-        A function in a file is known by where the file lies, however that was written.
+        Labels are kept for good, and only `guidelines` makes them outdated: the content of a
+        function's file is not in the key, but its resolved path is. Nor is the price.
         """
         part = super().key_part()
         del part["price"]

@@ -1,4 +1,4 @@
-"""A simulated human: what a gold function says, with the mistakes that people make."""
+"""A simulated human: the scores of a gold function, with flips, noise and position bias."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -20,10 +20,10 @@ def annotate(
     position_bias: float = 0.0,
     seed: int = 0,
 ) -> Iterator[float | None]:
-    """Score by `function`, less reliably; who is asked the same again says the same.
+    """Score by `function` with human errors; the same response gets the same score again.
 
     Args:
-        requests: All responses that are asked about now; those to one prompt are shown together.
+        requests: The responses to score; those to one prompt are shown together.
         function: The gold function, as for the annotator `function`.
         error_rate: Share of prompts whose responses are ranked the wrong way round: of two, so
             many pairs are flipped.
@@ -51,7 +51,7 @@ def annotate(
 
 
 def _shown_first(prompts: Sequence[str], responses: Sequence[str], seed: int) -> set[str]:
-    """Of each prompt with several responses the one that is shown first."""
+    """The response that is shown first, for each prompt with several of them."""
     shown: dict[str, set[str]] = {}
     for prompt, response in zip(prompts, responses, strict=True):
         shown.setdefault(prompt, set()).add(response)

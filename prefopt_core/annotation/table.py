@@ -1,4 +1,4 @@
-"""Annotation, table in, table out: buying labels within a budget, and asking judges for free."""
+"""Annotation, table in, table out: buy labels within a budget, or score with a free annotator."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ import polars as pl
 from prefopt_core.annotation import Request
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
-from prefopt_core.labels.store import Annotator, LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import canonical_json
 
-Verdicts = dict[tuple[str, str], float | None]
+Scores = dict[tuple[str, str], float | None]
 """(prompt_id, candidate_id) → score, or None where the annotator gave none."""
 
 
@@ -35,10 +35,10 @@ def buy_labels(
     `labels`, so a repeated run uses the same ones as the first.
 
     Args:
-        asked: The selected responses, with their prompts.
-        config: Who is paid.
-        labels: At most so many.
-        kept: Every label bought so far; each new one is there the moment it arrives.
+        asked: Tables `prompts`, `candidates` and `selections`; the selections are labelled.
+        config: The annotator who is paid.
+        labels: The budget: at most so many.
+        kept: The label store, with every label bought so far; a new one is committed on arrival.
         seed: Root of the order of prompts.
 
     Returns:
@@ -46,20 +46,20 @@ def buy_labels(
 
     Raises:
         ConfigError: The labels cannot pay for one prompt.
-        DataError: The annotator gave what is no score.
+        DataError: The annotator gave something that is not a finite number.
     """
     affordable = within_budget(asked.selections, labels, seed=seed)
     requests = _requests(replace(asked, selections=affordable))
     annotator = identity(config)
     with kept.buying(annotator) as purchase:
-        verdicts = {(p, ids[0]): score for (p, ids), score in purchase.known().items()}
-        missing = {key: request for key, request in requests.items() if key not in verdicts}
+        scores = {(p, ids[0]): score for (p, ids), score in purchase.known().items()}
+        missing = {key: request for key, request in requests.items() if key not in scores}
         assert len(requests) <= labels, f"{len(requests)} labels wanted, {labels} allowed"
-        for number, (key, score) in enumerate(_verdicts(missing, config), 1):
+        for number, (key, score) in enumerate(_scored(missing, config), 1):
             purchase.commit(key[0], [key[1]], score)
-            verdicts[key] = score
-            report(len(requests) - len(missing) + number, len(requests))
-    return _table({key: verdicts[key] for key in requests}, config.annotator)
+            scores[key] = score
+            report_progress(len(requests) - len(missing) + number, len(requests))
+    return _table({key: scores[key] for key in requests}, config.annotator)
 
 
 def labels_to_buy(
@@ -70,7 +70,15 @@ def labels_to_buy(
     *,
     seed: int,
 ) -> int:
-    """How many labels `buy_labels` would pay for, given what was bought before."""
+    """How many labels `buy_labels` would pay for: those it takes that are not in the store.
+
+    Args:
+        selections: Table `selections`.
+        config: As for `buy_labels`.
+        labels: As for `buy_labels`.
+        kept: As for `buy_labels`.
+        seed: As for `buy_labels`.
+    """
     affordable = within_budget(selections, labels, seed=seed)
     known = kept.known(identity(config))
     keys = affordable.select("prompt_id", "candidate_id").iter_rows()
@@ -86,34 +94,34 @@ def judge(
     """Score selected responses with an annotator that costs nothing: a model or a function.
 
     Args:
-        asked: The selected responses, with their prompts.
-        config: Who judges.
+        asked: Tables `prompts`, `candidates` and `selections`; the selections are scored.
+        config: The annotator.
         policy_logps: Table `logps` under the policy, for the annotator `policy`.
-        reference_logps: The same under its reference model.
+        reference_logps: Table `logps` under its reference model.
 
     Returns:
         Table `annotations`, a row for each selected response.
 
     Raises:
-        DataError: The annotator gave what is no score.
+        DataError: The annotator gave something that is not a finite number.
     """
     requests = _requests(asked, policy_logps, reference_logps)
-    verdicts = {}
-    for key, score in _verdicts(requests, config):
-        verdicts[key] = score
-        report(len(verdicts), len(requests))
-    return _table(verdicts, config.annotator)
+    scores = {}
+    for key, score in _scored(requests, config):
+        scores[key] = score
+        report_progress(len(scores), len(requests))
+    return _table(scores, config.annotator)
 
 
-def worth_grading(responses: pl.DataFrame) -> pl.DataFrame:
-    """The distinct responses of a `candidates` or `selections` table."""
+def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
+    """Distinct (prompt_id, candidate_id) of a table `candidates` or `selections`."""
     return responses.select("prompt_id", "candidate_id").unique(maintain_order=True)
 
 
-def identity(config: AnnotationConfig) -> Annotator:
-    """Who a label is bought from: name and settings, as far as they change the verdict."""
+def identity(config: AnnotationConfig) -> AnnotatorIdentity:
+    """The annotator as the label store knows it: name, settings in its cache key, guidelines."""
     params = config.key_part()["params"]
-    return Annotator(canonical_json({config.annotator: params}), config.guidelines)
+    return AnnotatorIdentity(canonical_json({config.annotator: params}), config.guidelines)
 
 
 def _requests(
@@ -140,7 +148,7 @@ def _requests(
     }
 
 
-def _verdicts(
+def _scored(
     requests: dict[tuple[str, str], Request], config: AnnotatorConfig
 ) -> Iterator[tuple[tuple[str, str], float | None]]:
     if not requests:
@@ -161,15 +169,15 @@ def _checked(score: Any, request: Request, annotator: str) -> float | None:
     if math.isfinite(number):
         return number
     raise DataError(
-        f"Annotator {annotator!r} gave {score!r} for the response {request.response[:60]!r} to "
+        f"AnnotatorIdentity {annotator!r} gave {score!r} for the response {request.response[:60]!r} to "
         f"the prompt {request.prompt[-1]['content'][:60]!r}; expected a finite number, or None "
         "for no verdict. Labels bought so far are kept; mend the annotator and run again."
     )
 
 
-def _table(verdicts: Verdicts, annotator: str) -> pl.DataFrame:
+def _table(scores: Scores, annotator: str) -> pl.DataFrame:
     rows = [
         (prompt_id, candidate_id, annotator, score, "skipped" if score is None else "scored")
-        for (prompt_id, candidate_id), score in verdicts.items()
+        for (prompt_id, candidate_id), score in scores.items()
     ]
     return pl.DataFrame(rows, schema=TABLES["annotations"].columns, orient="row")

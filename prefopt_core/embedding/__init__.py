@@ -1,4 +1,4 @@
-"""Embedders: texts to vectors. One file each; one line in `EMBEDDERS`."""
+"""Embedders: texts to vectors. One file each, and one line in `EMBEDDERS`."""
 
 from collections.abc import Callable
 

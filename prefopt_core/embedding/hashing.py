@@ -1,4 +1,4 @@
-"""Embed by hashed character n-grams: no model, no download, the same vector everywhere."""
+"""Embedder `hashing`: hashed character n-grams; no model, equal vectors on every machine."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 
 
 def embed(texts: Sequence[str], *, dimensions: PositiveInt = 512) -> npt.NDArray[np.float32]:
-    """Count hashed character 3- to 5-grams; finds shared wording, knows no meaning."""
+    """Count hashed character 3- to 5-grams: measures shared wording, not meaning."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     vectorizer = HashingVectorizer(

@@ -1,4 +1,4 @@
-"""Embed with a sentence encoder: all-MiniLM-L6-v2 as in AEPO's code, or any other."""
+"""Embedder `sentence-transformers`: all-MiniLM-L6-v2 as in AEPO's code, or another encoder."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.models.encoder import PACKAGED, load_encoder
 
-_BATCHES = 4  # between two progress reports
+_BATCHES = 4  # between two calls of the progress callback
 
 
 def embed(
@@ -20,7 +20,12 @@ def embed(
     batch_size: SpeedOnly[PositiveInt] = 32,
     device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float32]:
-    """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id."""
+    """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id.
+
+    Raises:
+        ConfigError: The encoder cannot be loaded.
+        MissingExtraError: The packaged encoder is not installed.
+    """
     encoder = load_encoder(model, device)
     vectors = []
     # Longest first, as the library sorts within a call: equal lengths share a batch, no padding.
@@ -33,5 +38,5 @@ def embed(
                 chunk, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
             )
         )
-        report(min(start + step, len(order)), len(order))
+        report_progress(min(start + step, len(order)), len(order))
     return np.concatenate(vectors)[np.argsort(order)].astype(np.float32)

@@ -10,7 +10,7 @@ from prefopt_core.ground.settings import Backend
 
 
 class EmbeddingConfig(Backend):
-    """What makes two responses alike. all-MiniLM-L6-v2 as in AEPO's code."""
+    """The embedder by which responses are compared; all-MiniLM-L6-v2 as in AEPO's code."""
 
     registry: ClassVar[Registry[Any]] = EMBEDDERS
     choice: ClassVar[str] = "embedder"

@@ -1,1 +1,1 @@
-"""Evaluation: what one round was like, from tables to figures with intervals."""
+"""Evaluation of a round: metrics with intervals, diagnostics, early stopping."""

@@ -1,6 +1,6 @@
-"""What goes on behind a win rate: how far the policy moved, what its own labels are worth.
+"""Metrics behind a win rate: KL from the start, self-label accuracy, calibration, training log.
 
-Figures that have one value per unit (a response, a pair) come as samples, so that `evaluation.py`
+Metrics with one value per unit (a response, a pair) come as samples, so that `evaluation/table.py`
 can give them an interval; the others come as numbers.
 """
 
@@ -26,11 +26,11 @@ _LATE = 0.25
 
 
 def responses_now(responses: pl.DataFrame, start_logps: pl.DataFrame | None) -> Samples:
-    """(metric, samples) of the held-out responses.
+    """(metric, samples) of the policy's responses to the held-out prompts.
 
     Args:
-        responses: The policy's (`candidates`).
-        start_logps: Their log-probabilities under the start policy (`logps`).
+        responses: Table `candidates` of them.
+        start_logps: Table `logps` of them under the start policy.
     """
     yield "response_words", _words(responses["response"])
     yield "unfinished", _floats(responses["finish_reason"] == "length")
@@ -43,9 +43,12 @@ def responses_now(responses: pl.DataFrame, start_logps: pl.DataFrame | None) -> 
 
 
 def distinct_bigrams(responses: pl.DataFrame) -> float:
-    """Distinct over all pairs of neighbouring words: distinct-2 (Li et al. 2016, arXiv:1510.03055).
+    """Distinct-2: the share of distinct ones among bigrams of words (Li et al., arXiv:1510.03055).
 
-    It falls as more responses are counted, so only the same number of them compares.
+    It falls as more responses are counted, so only equal numbers of them can be compared.
+
+    Args:
+        responses: Table `candidates`.
     """
     words = responses["response"].str.extract_all(_WORD).to_list()
     pairs = [pair for own in words for pair in pairwise(own)]
@@ -53,7 +56,11 @@ def distinct_bigrams(responses: pl.DataFrame) -> float:
 
 
 def pairs_learned(preferences: pl.DataFrame) -> Samples:
-    """(metric, samples) of the pairs of the round, by who labelled them."""
+    """(metric, samples) of a round's pairs: difference in words, chosen minus rejected, by source.
+
+    Args:
+        preferences: Table `preferences`.
+    """
     for source in ("gold", "self"):
         own = preferences.filter(pl.col("source") == source)
         chosen, rejected = (
@@ -63,7 +70,15 @@ def pairs_learned(preferences: pl.DataFrame) -> Samples:
 
 
 def with_truth(pairs: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """The pairs that gold decides, with a column `right`: whether it prefers the chosen one too."""
+    """The pairs whose responses have unequal gold scores, and whether gold agrees with the label.
+
+    Args:
+        pairs: Table `preferences`, or some of its columns with the ids.
+        truth: Table `annotations` of gold scores.
+
+    Returns:
+        `pairs` with gold_chosen, gold_rejected and right: whether gold prefers the chosen one.
+    """
     scores = truth.select("prompt_id", "candidate_id", "score")
     for side in _SIDES:
         pairs = pairs.join(
@@ -76,7 +91,12 @@ def with_truth(pairs: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
 
 
 def own_labels(preferences: pl.DataFrame, truth: pl.DataFrame) -> Samples:
-    """(metric, samples) of the policy's own labels against gold: agreement and calibration."""
+    """(metric, samples) of the self-made labels against gold: agreement and calibration.
+
+    Args:
+        preferences: Table `preferences`.
+        truth: Table `annotations` of gold scores.
+    """
     own = with_truth(preferences.filter(pl.col("source") == "self"), truth)
     yield "self_label_agreement", _floats(own["right"])
     yield "self_label_confidence", own["confidence"].to_numpy()
@@ -90,9 +110,14 @@ def own_labels(preferences: pl.DataFrame, truth: pl.DataFrame) -> Samples:
 def calibration_error(preferences: pl.DataFrame, truth: pl.DataFrame) -> tuple[float, int] | None:
     """Expected calibration error of p(chosen ≻ rejected) over the bins `SURE` (arXiv:1706.04599).
 
-    The mean, over pairs, of the difference between how sure the judge was and how often it was
-    right among pairs of which it was as sure; with the number of pairs that gold decides, None
-    without any.
+    That is the mean over bins, weighted by their pairs, of |mean confidence - share right|.
+
+    Args:
+        preferences: Table `preferences`.
+        truth: Table `annotations` of gold scores.
+
+    Returns:
+        The error and the number of pairs of unequal gold scores; None if there are none.
     """
     samples = dict(own_labels(preferences, truth))
     n = len(samples["self_label_agreement"])
@@ -102,13 +127,16 @@ def calibration_error(preferences: pl.DataFrame, truth: pl.DataFrame) -> tuple[f
     return sum(abs(right.sum() - sure.sum()) for right, sure in bins) / n, n
 
 
-def doubts(preferences: pl.DataFrame, flagged: pl.DataFrame, truth: pl.DataFrame) -> Values:
-    """1 for each time a pair was flagged whose label gold finds wrong, 0 where it finds it right.
+def flagged_wrong(preferences: pl.DataFrame, flagged: pl.DataFrame, truth: pl.DataFrame) -> Values:
+    """For each time that training flagged a self-labelled pair: 1 if gold disagrees with its label.
 
     Args:
-        preferences: The pairs of the round.
-        flagged: (prompt_id, chosen_id, rejected_id, times) of the training.
-        truth: Gold scores.
+        preferences: Table `preferences` of the round.
+        flagged: Columns prompt_id, chosen_id, rejected_id and times, see `training.log`.
+        truth: Table `annotations` of gold scores.
+
+    Returns:
+        (flags,) of 0 and 1; pairs of equal gold scores are left out.
     """
     own = with_truth(preferences.filter(pl.col("source") == "self"), truth)
     both = own.join(flagged, ["prompt_id", "chosen_id", "rejected_id"], maintain_order="left")
@@ -116,11 +144,14 @@ def doubts(preferences: pl.DataFrame, flagged: pl.DataFrame, truth: pl.DataFrame
 
 
 def training_late(steps: pl.DataFrame) -> Iterator[tuple[str, float]]:
-    """(metric, value) of a training's log: means over the last quarter of its steps.
+    """(metric, value) of a training log: means over the last quarter of its steps.
 
     `chosen_shift` and `rejected_shift` are log π - log π_ref in nats: a policy that wins by making
     the chosen responses less likely, only not as much as the rejected ones, shows here. `flagged`
     is the share of flagged pairs in all steps after the warm-up.
+
+    Args:
+        steps: The log by optimiser step, see `training.log`.
     """
     late = steps.tail(max(1, math.ceil(_LATE * steps.height)))
     for name in ("chosen_shift", "rejected_shift", "threshold"):

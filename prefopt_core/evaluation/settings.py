@@ -10,7 +10,7 @@ from prefopt_core.ground.errors import ConfigError
 
 
 class EvaluationConfig(OutsideAnnotatorConfig):
-    """How good the policy is on prompts it never saw, by an annotator that costs nothing."""
+    """Evaluation of the policy on held-out prompts, by an annotator that costs nothing."""
 
     prompts: int = Field(
         200, ge=2, description="Held-out prompts, taken first and used for nothing else."
@@ -43,5 +43,5 @@ class EvaluationConfig(OutsideAnnotatorConfig):
 
     @property
     def grader(self) -> AnnotatorConfig:
-        """The annotator alone, so that other settings here do not grade again."""
+        """The annotator alone: the part of this section in the cache key of the stage `grade`."""
         return AnnotatorConfig(annotator=self.annotator, params=self.params)

@@ -1,4 +1,4 @@
-"""When a run should end, and which of its rounds to keep."""
+"""Early stopping: whether a run ends after a round, and which round's policy to keep."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ Stop = Literal["never", "worse", "not_better"]
 
 
 def should_stop(metrics: pl.DataFrame, rule: Stop) -> bool:
-    """Whether a round settles that the run ends with it.
+    """Whether the run ends with a round.
 
     Args:
-        metrics: The `metrics` of one round; without a win rate over the round before nothing is
-            settled.
+        metrics: Table `metrics` of that round; without a win rate over the round before, the run
+            goes on.
         rule: worse: the 95 % interval of that win rate lies below one half; not_better: it does
             not lie above.
     """
@@ -24,7 +24,11 @@ def should_stop(metrics: pl.DataFrame, rule: Stop) -> bool:
 
 
 def best_round(metrics: pl.DataFrame) -> int:
-    """The round with the highest mean gold score, the earlier one if two have it."""
+    """The round with the highest mean gold score, the earlier one if two have it.
+
+    Args:
+        metrics: Table `metrics` of all rounds.
+    """
     scores = metrics.filter(pl.col("metric") == "gold_score").sort("round")
     best = scores.sort("value", descending=True, maintain_order=True)
     return int(best["round"][0])

@@ -1,4 +1,4 @@
-"""Is the policy better? Figures of one round, each with its 95 % interval, in long form."""
+"""Evaluation, tables in, table out: the metrics of one round, with 95 % intervals."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from prefopt_core.evaluation.diagnostics import (
     Values,
     calibration_error,
     distinct_bigrams,
-    doubts,
+    flagged_wrong,
     own_labels,
     pairs_learned,
     responses_now,
@@ -24,19 +24,19 @@ from prefopt_core.ground.tables import TABLES
 
 @dataclass(frozen=True)
 class RoundTables:
-    """What a round is measured by; what is not known is None and its figures are left out.
+    """The tables a round is measured by; the metrics of those that are None are left out.
 
     Attributes:
         responses: The policy's responses to the held-out prompts (`candidates`).
-        grades: Their gold scores (`annotations`).
-        start_grades: Gold scores of the start policy's responses to the same prompts.
-        previous_grades: The same of the round before.
-        preferences: The pairs of this round.
-        annotations: The labels bought in this round.
-        truth: Gold scores of the responses that the policy judged.
+        grades: Gold scores of these (`annotations`).
+        start_grades: Gold scores of the start policy's responses to these prompts (`annotations`).
+        previous_grades: The same of the policy of the round before.
+        preferences: The pairs of this round (`preferences`).
+        annotations: The labels bought in this round (`annotations`).
+        truth: Gold scores of the responses that the policy judged (`annotations`).
         start_logps: Log-probabilities of `responses` under the start policy (`logps`).
-        steps: The log of the training that made the policy, by step.
-        flagged: The pairs that it held to be wrong: their ids, and how often.
+        steps: The log of the training that made the policy, by step (see `training.log`).
+        flagged: The pairs that this training flagged, by their ids, and how often (likewise).
     """
 
     responses: pl.DataFrame | None = None
@@ -52,14 +52,17 @@ class RoundTables:
 
 
 def evaluate(tables: RoundTables, *, round_number: int, seed: int) -> pl.DataFrame:
-    """Measure one round; round 0 is the start policy. The `metrics` table out.
+    """Measure one round; round 0 is the start policy.
 
     Intervals resample prompts, so they say how far another draw of test prompts could move a
-    figure, not how far another training seed could.
+    metric, not how far another training seed could.
+
+    Returns:
+        Table `metrics`.
     """
     rows: list[tuple[int, str, float, float | None, float | None, int]] = []
     for name, values in _samples(tables):
-        if not len(values):  # the annotator skipped them all, or they tie
+        if not len(values):  # the annotator skipped them all, or all scores tie
             continue
         low, high = bootstrap_interval(values, seed=seed_for(str(seed), name))
         rows.append((round_number, name, float(values.mean()), low, high, len(values)))
@@ -84,11 +87,14 @@ def _samples(tables: RoundTables) -> Samples:
         if tables.truth is not None:
             yield from own_labels(tables.preferences, tables.truth)
             if tables.flagged is not None:
-                yield "flagged_wrong", doubts(tables.preferences, tables.flagged, tables.truth)
+                yield (
+                    "flagged_wrong",
+                    flagged_wrong(tables.preferences, tables.flagged, tables.truth),
+                )
 
 
 def _numbers(tables: RoundTables) -> Iterator[tuple[str, float, int]]:
-    """(metric, value, of how many) of what has no interval."""
+    """(metric, value, number of units) of the metrics that have no interval."""
     labels = 0 if tables.annotations is None else tables.annotations.height
     yield "labels", labels, labels
     if tables.responses is not None:

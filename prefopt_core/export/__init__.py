@@ -1,1 +1,1 @@
-"""Export: preferences and policies for use elsewhere."""
+"""Export: preference pairs, policies and selected rows as files for other tools."""

@@ -1,4 +1,4 @@
-"""For use elsewhere: preferences in the columns of TRL, and models with whole weights."""
+"""Export preference pairs in the columns of TRL, as Parquet or JSONL."""
 
 from pathlib import Path
 from typing import Literal
@@ -25,10 +25,16 @@ def export_preferences(
     """Write `folder/train.<form>`, which `datasets.load_dataset(folder)` and DPOTrainer accept.
 
     Args:
-        preferences: The `preferences` table.
+        preferences: Table `preferences`.
         folder: Made if absent; an earlier export in it is replaced, whatever its form.
         form: Parquet or JSONL.
         as_text: Prompts and responses as plain texts (TRL's standard format) instead of messages.
+
+    Returns:
+        The file, with `COLUMNS`.
+
+    Raises:
+        DataError: `as_text`, and a prompt has several messages.
     """
     rows = preferences.select(COLUMNS)
     if as_text:
@@ -47,5 +53,5 @@ def export_preferences(
     path, write = folder / f"train.{form}", rows.write_parquet
     write_whole(path, write if form == "parquet" else rows.write_ndjson)
     other = "jsonl" if form == "parquet" else "parquet"
-    (folder / f"train.{other}").unlink(missing_ok=True)  # `datasets` reads one of two
+    (folder / f"train.{other}").unlink(missing_ok=True)  # of two, `datasets` would read one
     return path

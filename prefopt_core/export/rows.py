@@ -1,4 +1,4 @@
-"""Chosen responses, prompts or rows as a file for people: .csv, .jsonl or .parquet."""
+"""Export selected responses, prompts or rows as a file for people: .csv, .jsonl or .parquet."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,17 +18,17 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 
 
 def require_ending(output: Path) -> None:
-    """Refuse a file that nothing is written as.
+    """Refuse a file name with an unknown ending.
 
     Raises:
-        ConfigError: Its name has another ending.
+        ConfigError: The ending is not .csv, .jsonl or .parquet.
     """
     if output.suffix not in _WRITERS:
         raise ConfigError(f"--output {output} must end in {', '.join(_WRITERS)}.")
 
 
 def require_room_for(schema: Mapping[str, pl.DataType], file: Path, output: Path) -> None:
-    """Refuse a text file for columns that are no text.
+    """Refuse a text file for binary columns.
 
     Raises:
         ConfigError: A column of `file` is binary, and `output` is no .parquet.
@@ -54,6 +54,9 @@ def write_rows(rows: pl.DataFrame, output: Path) -> None:
 
 def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
     """The selected responses as texts, one row each.
+
+    Args:
+        chosen: Tables `prompts`, `candidates` and `selections`.
 
     Returns:
         Columns prompt, response, model (who wrote it), rank, representativeness, redundancy,

@@ -1,4 +1,4 @@
-"""Generators: who writes the candidate responses. One file each; one line in `GENERATORS`."""
+"""Generators of candidate responses. One file each, and one line in `GENERATORS`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from prefopt_core.ground.registry import Registry
 
 @dataclass(frozen=True)
 class Response:
-    """One response, with what is known about how it was written.
+    """One response, with its token ids and log-probability where they are known.
 
     Attributes:
-        text: Without special tokens.
+        text: The response without special tokens.
         finish_reason: stop: the policy ended it; length: cut off; given: from a file.
-        prompt_token_ids: What the policy saw.
-        token_ids: What the policy wrote; ends with an end-of-sequence token iff `stop`.
+        prompt_token_ids: Input of the policy.
+        token_ids: Output of the policy; ends with an end-of-sequence token iff `stop`.
         logps: Summed log-probability of `token_ids` under the policy at temperature 1.
         template: Digest of the chat template behind `prompt_token_ids`.
-        writer: Who wrote it, where that is not the policy of the run.
+        writer: Name of the model that wrote it, if not the policy of the run.
     """
 
     text: str

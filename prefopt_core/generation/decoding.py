@@ -1,9 +1,9 @@
-"""Token by token through transformers, without carrying what has ended to the end of its batch.
+"""Batched decoding with transformers: finished rows are dropped, prefill is shared by samples.
 
-Responses differ in length: most rows of a batch end long before its last one. They are dropped on
-the way, which changes no bit of the others on a CPU. The samples of a long prompt share what the
-model keeps of it, and there, and only there, log-probabilities may be rounded otherwise than if
-each had read it for itself.
+Responses differ in length: most rows of a batch end long before the last one. Dropping them
+changes no bit of the others on a CPU. The samples of a long prompt share one prefill, that is, its
+keys and values are computed once; only there log-probabilities may be rounded differently than
+with a prefill per sample.
 """
 
 import math
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DROPPED_AT = 0.25
-"""Share of a batch that has ended when it is dropped; each time the cache is copied once."""
+"""Share of a batch that must have ended before rows are dropped, which copies the cache."""
 
 ROWS = 16
-"""Rows are kept by so many: matrix products of fewer are summed, so rounded, in another way."""
+"""Batches keep a multiple of so many rows: smaller matrix products may be rounded differently."""
 
 SHARED_FROM = 64
-"""Tokens of a batch's shortest prompt from which on its samples share the reading of it."""
+"""Length in tokens of a batch's shortest prompt from which the prefill is shared."""
 
 
 class EnoughEnded(StoppingCriteria):
-    """Interrupts a batch once so much of it has ended that dropping it pays.
+    """Interrupts a batch once enough rows have ended for dropping them to pay.
 
     Args:
-        ended: (batch,), the rows that had ended before.
+        ended: (batch,), whether a row had ended before.
         ends: The tokens that end a response.
-        droppable: Whether rows can be dropped; if not, it waits for the last one.
+        droppable: Whether rows can be dropped; if not, the batch ends with its last row.
     """
 
     def __init__(self, ended: torch.Tensor, ends: list[int], *, droppable: bool) -> None:
@@ -46,12 +46,12 @@ class EnoughEnded(StoppingCriteria):
         self._enough = DROPPED_AT * len(ended) if droppable else len(ended)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        """The same answer for every row, (batch,)."""
+        """(batch,) whether to interrupt: the same for every row."""
         self.ended = self.ended | torch.isin(input_ids[:, -1], self._ends)
         return (self.ended.sum() >= self._enough).repeat(len(input_ids))
 
-    def rest(self) -> torch.Tensor:
-        """The rows to go on with, in their order: all that have not ended, and some for company."""
+    def remaining(self) -> torch.Tensor:
+        """Rows to keep, in order: those that have not ended, filled up to a multiple of `ROWS`."""
         count = ROWS * max(math.ceil(int((~self.ended).sum()) / ROWS), 1)
         return self.ended.byte().argsort(stable=True)[:count].sort().values
 
@@ -66,27 +66,27 @@ def decode(
     ends: list[int],
     pad: int,
 ) -> tuple[list[list[int]], npt.NDArray[np.float64]]:
-    """Write a response to every row of a batch.
+    """Sample a response for every row of a batch.
 
     Args:
         network: The policy.
         input_ids: (batch, width), prompts with their padding on the left.
         attention_mask: (batch, width), 0 at padding.
-        uniforms: (batch, max_new_tokens) in [0, 1): what each token is drawn with.
+        uniforms: (batch, max_new_tokens) in [0, 1): a random number per token.
         sampling: How tokens are drawn.
         ends: The tokens that end a response.
         pad: The token of padding.
 
     Returns:
-        Tokens and their log-probabilities, (batch, max_new_tokens); behind the first end of a row
-        they mean nothing.
+        Tokens and their log-probabilities, (batch, max_new_tokens); those after the first end token
+        of a row are to be ignored.
     """
     width, limit, cache = input_ids.shape[1], uniforms.shape[1], _cache(network)
     tokens, logps = np.full(uniforms.shape, pad), np.zeros(uniforms.shape)
     rows, done = np.arange(len(input_ids)), 0
     ended = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
     if cache is not None and int(attention_mask.sum(1).min()) >= SHARED_FROM:
-        _read_once(network, input_ids[:, :-1], attention_mask[:, :-1], cache, pad)
+        _prefill(network, input_ids[:, :-1], attention_mask[:, :-1], cache, pad)
     while done < limit and not ended.all():
         processors, sampler = sampling.processors(uniforms[rows], width)
         enough = EnoughEnded(ended, ends, droppable=cache is not None)
@@ -100,7 +100,7 @@ def decode(
             logits_processor=processors,
             stopping_criteria=StoppingCriteriaList([enough]),
         )
-        now, rest = written.shape[1] - width, enough.rest()
+        now, rest = written.shape[1] - width, enough.remaining()
         tokens[rows, done:now] = written[:, width + done :].cpu()
         logps[rows, done:now] = torch.stack(sampler.token_logps, dim=1)
         rows, ended, input_ids = rows[rest.cpu()], enough.ended[rest], written[rest]
@@ -111,14 +111,14 @@ def decode(
     return tokens.tolist(), logps
 
 
-def _read_once(
+def _prefill(
     network: "PreTrainedModel",
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
     cache: DynamicCache,
     pad: int,
 ) -> None:
-    """Fill the cache of all rows, (batch, width), by reading each distinct one of them once."""
+    """Fill the key-value cache of all rows, (batch, width), with one prefill per distinct row."""
     both = torch.stack([input_ids, attention_mask], dim=1)
     distinct, place = torch.unique(both, dim=0, return_inverse=True)
     if len(distinct) < len(both):
@@ -134,7 +134,7 @@ def _read_once(
 
 
 def _cache(network: "PreTrainedModel") -> DynamicCache | None:
-    """A cache whose rows can be dropped; None for models that keep more than keys and values."""
+    """A key-value cache whose rows can be dropped; None for models that keep other state."""
     cache = DynamicCache(config=network.config)
     plain = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
     return cache if plain and not network._is_stateful else None

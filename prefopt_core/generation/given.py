@@ -1,4 +1,4 @@
-"""Candidates that exist already: read from a file instead of generated."""
+"""Generator `file`: candidate responses read from a file instead of generated."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,13 +9,15 @@ from pydantic import Field
 
 from prefopt_core.generation import Response
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import Prompt
+from prefopt_core.ground.ids import Prompt, last_text, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.inputs.candidates import Given, read_candidates
 
 
 @lru_cache(maxsize=1)  # each shard asks for the same file
-def _read_once(path: str, changed: int, column: str | None, empty: str) -> dict[str, list[Given]]:
+def _responses_in(
+    path: str, changed: int, column: str | None, empty: str
+) -> dict[str, list[Given]]:
     return read_candidates(Path(path), column, empty)
 
 
@@ -30,16 +32,21 @@ def generate(
     limit: Annotated[int, Field(ge=2)] | None = None,
     empty: Literal["error", "drop", "keep"] = "error",
 ) -> list[list[Response]]:
-    """Read responses from a .jsonl, .csv or .parquet: all of a prompt's, or its first `limit`."""
-    given = _read_once(path, Path(path).stat().st_mtime_ns, column, empty)
+    """Read responses from a .jsonl, .csv or .parquet: all of a prompt's, or its first `limit`.
+
+    Raises:
+        DataError: The file cannot be read, a response is not a text, or a prompt has less than two.
+    """
+    given = _responses_in(path, Path(path).stat().st_mtime_ns, column, empty)
     responses = []
     for prompt in prompts:
         own = given.get(prompt.prompt_id, [])
         if len(own) < 2:
             where = f" ({own[0].where})" if own else ""
+            noun = "response" if len(own) == 1 else "responses"
             raise DataError(
-                f"{path} has {len(own)} response{'s' * (len(own) != 1)} to the prompt "
-                f"{prompt.messages[-1]['content'][:60]!r}{where}; a preference needs at least 2. "
+                f"{path} has {len(own)} {noun} to the prompt "
+                f"{quoted(last_text(prompt.messages))}{where}; a preference needs at least 2. "
                 "Add responses or remove the prompt."
             )
         responses.append(

@@ -1,4 +1,4 @@
-"""Generate with a server that speaks OpenAI's API: a hosted one, vLLM's, or any other."""
+"""Generator `openai`: buy responses from an OpenAI-compatible server, hosted or local."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Response
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.ids import Message, Prompt
+from prefopt_core.ground.ids import Message, Prompt, last_text, quoted
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.spending import Spending, spend
-from prefopt_core.models.server.buying import Order, Prices, Sent, buy
-from prefopt_core.models.server.endpoint import Place
-from prefopt_core.models.server.kept import Choice
+from prefopt_core.models.server.buying import Order, Prices, SentPrompt, buy
+from prefopt_core.models.server.endpoint import ServerSettings
+from prefopt_core.models.server.kept import ServedResponse
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ FINISH_REASONS: Mapping[str, Literal["stop", "length"]] = {
     **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
 }
-"""A server's finish reason → ours. What ends for any other was withheld: a filter, a tool call."""
+"""A server's finish reason → ours. Others (content filter, tool call) have no usable response."""
 
 KeyVariable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=60)]
 """Name of the environment variable that holds the key, never the key itself."""
@@ -60,11 +60,17 @@ def generate(
 ) -> list[list[Response]]:
     """Ask an OpenAI-compatible server; what was paid for is kept and never bought twice.
 
-    A chat is sent as it is. A completion is what the chat template of `model` makes of it, as
-    token ids, so that the server sees what training will see; without `model` it is the text of
-    the prompt, which may then have one message only. `model_name` says which model it is; where it
-    is served and at what price is no part of a cache key. Prices are of a million tokens. A
-    `temperature` or `top_p` of null is not sent, for servers that take one of them only.
+    The endpoint `chat` gets the messages; `completions` gets token ids by the chat template of
+    `model`, the same that training uses, or without `model` the text of a prompt of one message.
+    Server address and prices are in no cache key, `model_name` is. Prices are of a million tokens.
+    A `temperature` or `top_p` of null is not sent, for servers that take one of them only.
+
+    Raises:
+        ConfigError: A setting is unusable, a prompt cannot be sent without a policy, or the server
+            refuses a request.
+        DataError: Responses to a prompt have no usable text, and `withheld` is "error".
+        ServerError: The server does not answer.
+        MissingExtraError: The extra `openai` is not installed.
     """
     _check(base_url, extra_body)
     settings = {"temperature": temperature, "top_p": top_p, length_field: max_new_tokens}
@@ -77,9 +83,9 @@ def generate(
         seeded=seeded,
         n=n,
     )
-    place = Place(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
-    sent = [Sent(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
-    given = _outside_loops(buy, sent, order, place, Prices(price_prompt, price_completion))
+    server = ServerSettings(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
+    sent = [SentPrompt(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
+    given = _outside_loops(buy, sent, order, server, Prices(price_prompt, price_completion))
     responses = [
         _responses(prompt, choices, model_name, withheld)
         for prompt, choices in zip(prompts, given, strict=True)
@@ -106,24 +112,24 @@ def _check(base_url: str, extra_body: Mapping[str, Any] | None) -> None:
 def _content(
     messages: Sequence[Message], endpoint: str, model: Path | None
 ) -> dict[str, list[Message] | list[int] | str]:
-    """What is sent of a prompt."""
+    """The fields of the request body that hold the prompt."""
     if endpoint == "chat":
         return {"messages": [dict(message) for message in messages]}
     if model:
-        from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+        from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
 
-        return {"prompt": prompt_ids(load_tokenizer(model), messages)}
+        return {"prompt": prompt_token_ids(load_tokenizer(model), messages)}
     if len(messages) == 1:
-        return {"prompt": messages[0]["content"]}
+        return {"prompt": last_text(messages)}
     raise ConfigError(
-        f"The prompt {messages[-1]['content'][:60]!r} has {len(messages)} messages, and without a "
+        f"The prompt {quoted(last_text(messages))} has {len(messages)} messages, and without a "
         "model nothing says how to write them as one text. Set `policy`, whose chat template "
         "does, or `generation.params.endpoint` to 'chat'."
     )
 
 
 def _responses(
-    prompt: Prompt, choices: Sequence[Choice], writer: str, withheld: str
+    prompt: Prompt, choices: Sequence[ServedResponse], writer: str, withheld: str
 ) -> list[Response]:
     usable = [
         Response(text=text, finish_reason=FINISH_REASONS[reason], writer=writer)
@@ -133,22 +139,23 @@ def _responses(
     missing = len(choices) - len(usable)
     if missing and (withheld == "error" or not usable):
         reasons = sorted({reason for text, reason in choices if not _is_whole(text, reason)})
+        advice = "Remove the prompt"
+        if usable:
+            advice += "; or leave them out: set `generation.params.withheld` to 'drop'"
+        if "length" in reasons:
+            advice += "; or, where thinking took all the tokens, raise `max_new_tokens`"
         raise DataError(
             f"{missing} of {len(choices)} responses to the prompt "
-            f"{prompt.messages[-1]['content'][:60]!r} have no text that could be used (finish "
-            f"reason {', '.join(reasons)}). They are kept and will not be bought again. Remove "
-            "the prompt"
-            + "; or leave them out: set `generation.params.withheld` to 'drop'" * bool(usable)
-            + "; or, where thinking took all the tokens, raise `max_new_tokens`"
-            * ("length" in reasons)
-            + "."
+            f"{quoted(last_text(prompt.messages))} have no text that could be used (finish "
+            f"reason {', '.join(reasons)}). They are kept and will not be bought again. "
+            f"{advice}."
         )
     spend(Spending(withheld=missing))
     return usable
 
 
 def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> None:
-    """A server may take no notice of the temperature; labels for its responses buy nothing."""
+    """Warn if all samples of every prompt are equal: the server ignores the temperature."""
     if len(responses) > 1 and all(len({r.text for r in row}) == 1 for row in responses):
         log.warning(
             "%s gave the same response to a prompt each time, for all %d prompts: it does not "
@@ -159,13 +166,13 @@ def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> No
 
 
 def _is_whole(text: str | None, reason: str) -> bool:
-    """Whether a choice is a response; one that was cut off before its first word is not."""
+    """Whether a choice is usable: a known finish reason, and not cut off before its first word."""
     ended = FINISH_REASONS.get(reason)
     return text is not None and ended is not None and (text != "" or ended == "stop")
 
 
 def _outside_loops(function: Any, *arguments: Any) -> Any:
-    """Call a function that runs an event loop of its own, also where one is running: a notebook."""
+    """Call a function that runs an event loop, in a thread if one is running here (a notebook)."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

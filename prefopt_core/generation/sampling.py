@@ -1,4 +1,4 @@
-"""Sampling whose draws belong to the prompt: not to the batch, the order, or the other prompts."""
+"""Sampling that does not depend on the batch: each (seed, prompt, sample) has its own draws."""
 
 from dataclasses import dataclass
 
@@ -16,27 +16,27 @@ from transformers import (
 
 
 class LogpsRecorder(LogitsProcessor):
-    """First in the chain: remembers log-probabilities before temperature and truncation."""
+    """First logits processor: records log-probabilities before temperature and truncation."""
 
     def __init__(self) -> None:
         self.logps: torch.Tensor | None = None  # (batch, V) of the current step
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Leave `scores` as they are."""
+        """Record log-softmax of `scores` (batch, V) and return them unchanged."""
         self.logps = scores.float().log_softmax(-1)
         return scores
 
 
 class InverseCdfSampler(LogitsProcessor):
-    """Last in the chain: picks each token by a uniform number that was drawn for its place.
+    """Last logits processor: samples each token by inverse transform of its own uniform number.
 
-    The pick becomes the only finite score, so greedy decoding takes it. A row's numbers come from
-    (seed, prompt, sample), so it is sampled alike in any batch; only rounding of the logits can
-    differ between batch shapes.
+    The sampled token keeps the only finite score, so greedy decoding takes it. A row's numbers come
+    from (seed, prompt, sample), so it is sampled alike in any batch; only the rounding of logits
+    can differ between batch shapes.
 
     Args:
         uniforms: (batch, max_new_tokens) in [0, 1).
-        recorder: Where the untouched log-probabilities of each step are.
+        recorder: Has the log-probabilities of each step, before temperature and truncation.
         prompt_length: Columns of `input_ids` before the first new token.
     """
 
@@ -49,7 +49,7 @@ class InverseCdfSampler(LogitsProcessor):
         self.token_logps: list[torch.Tensor] = []  # one (batch,) per step
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Turn `scores` (batch, V) into a one-hot choice."""
+        """Return scores (batch, V) of 0 for the sampled token and -∞ for all others."""
         step = input_ids.shape[1] - self._prompt_length
         cumulative = scores.double().softmax(-1).cumsum(-1)
         draw = self._uniforms[:, step, None].to(cumulative.device) * cumulative[:, -1:]
@@ -62,7 +62,7 @@ class InverseCdfSampler(LogitsProcessor):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn."""
+    """Sampling settings, by their usual names."""
 
     temperature: float
     top_p: float
@@ -72,7 +72,7 @@ class Sampling:
     def processors(
         self, uniforms: npt.NDArray[np.float64], prompt_length: int
     ) -> tuple[LogitsProcessorList, InverseCdfSampler]:
-        """What turns logits into a choice, and the last of it, which knows the choice."""
+        """The chain of logits processors, and its last one, which records `token_logps`."""
         recorder = LogpsRecorder()
         sampler = InverseCdfSampler(uniforms, recorder, prompt_length)
         warpers = [

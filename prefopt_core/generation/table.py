@@ -1,4 +1,4 @@
-"""Generation, table in, table out."""
+"""Generation on tables: `prompts` in, `candidates` out."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import polars as pl
 
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import Prompt, candidate_id_of
+from prefopt_core.ground.ids import Prompt, candidate_id_of, last_text, quoted
 from prefopt_core.ground.tables import TABLES
 
 
@@ -20,10 +20,9 @@ def generate_candidates(
     """Have `config.generator` write `config.n` responses to every prompt.
 
     Args:
-        prompts: The `prompts` table.
-        model: Folder of the policy, which the store names by its digest; None for generators that
-            need none. That name, or else the generator's, is the writer of every response that
-            does not bring its own.
+        prompts: Table `prompts`.
+        model: Folder of the policy; None for generators that need none. Its name (the digest in
+            the store), or else the generator's, is the column policy of responses without `writer`.
         config: Which generator, and its settings.
         seed: Root of the draws; each prompt's depend on its id and nothing else.
 
@@ -41,7 +40,7 @@ def generate_candidates(
         if not responses:
             raise DataError(
                 f"Generator {config.generator!r} gave no response to the prompt "
-                f"{prompt.messages[-1]['content'][:60]!r}."
+                f"{quoted(last_text(prompt.messages))}."
             )
         rows += [
             {

@@ -1,4 +1,4 @@
-"""Generate with a model in this process, through Hugging Face transformers."""
+"""Generator `transformers`: sample from a model in this process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from prefopt_core.generation import Response
 from prefopt_core.generation.encoding import encode, end_tokens, model_for
 from prefopt_core.ground.ids import Prompt
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import give_memory_back, load_model
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Request:
-    """One response to write."""
+class _PendingResponse:
+    """A response to sample: sample `sample` of prompt number `prompt`."""
 
     prompt: int
     sample: int
@@ -47,7 +47,12 @@ def generate(
     batch_size: SpeedOnly[PositiveInt] = 64,
     device: SpeedOnly[str] = "auto",
 ) -> list[list[Response]]:
-    """Sample with transformers in this process; a prompt's draws depend on the prompt alone."""
+    """Sample with transformers in this process; a prompt's draws depend on the prompt alone.
+
+    Raises:
+        ConfigError: There is no policy, it cannot be loaded, or a prompt is too long for it.
+        DataError: The chat template does not take a prompt's roles.
+    """
     from prefopt_core.generation.sampling import Sampling
 
     folder = model_for("transformers", model)
@@ -55,7 +60,7 @@ def generate(
     sampling = Sampling(temperature, top_p, top_k, min_p)
     limit = getattr(network.config, "max_position_embeddings", None)
     encoded = encode(tokenizer, prompts, max_new_tokens, limit)
-    requests = [_Request(i, j, ids) for i, ids in enumerate(encoded) for j in range(n)]
+    requests = [_PendingResponse(i, j, ids) for i, ids in enumerate(encoded) for j in range(n)]
     requests.sort(key=lambda r: (len(r.prompt_token_ids), r.prompt, r.sample))  # little padding
     responses: list[list[Response | None]] = [[None] * n for _ in prompts]
     for start in range(0, len(requests), batch_size):
@@ -72,7 +77,7 @@ def generate(
             batch, _sample(network, tokenizer, batch, uniforms, sampling), strict=True
         ):
             responses[request.prompt][request.sample] = response
-        report(min(start + batch_size, len(requests)), len(requests))
+        report_progress(min(start + batch_size, len(requests)), len(requests))
     give_memory_back()
     return [[r for r in row if r is not None] for row in responses]
 
@@ -80,7 +85,7 @@ def generate(
 def _sample(
     network: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    batch: Sequence[_Request],
+    batch: Sequence[_PendingResponse],
     uniforms: np.ndarray,
     sampling: "Sampling",
 ) -> list[Response]:

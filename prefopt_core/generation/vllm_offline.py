@@ -1,4 +1,4 @@
-"""Generate with vLLM's offline engine, in a process of its own; see `prefopt_core.models.vllm`."""
+"""Generator `vllm`: sample with an engine of `prefopt_core.models.vllm`, in its own process."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Response
-from prefopt_core.generation.encoding import advice_in, encode, end_tokens, model_for
+from prefopt_core.generation.encoding import encode, end_tokens, generation_config_in, model_for
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import seed_for
@@ -29,7 +29,15 @@ def generate(
     max_new_tokens: PositiveInt = 256,
     engine: Spread[EngineSettings],
 ) -> list[list[Response]]:
-    """Sample with vLLM in a process of its own; a prompt's draws depend on the prompt alone."""
+    """Sample with vLLM in a process of its own; a prompt's draws depend on the prompt alone.
+
+    Raises:
+        ConfigError: There is no policy, the engine cannot be started with these settings, or a
+            prompt is too long.
+        DataError: The chat template does not take a prompt's roles.
+        MissingExtraError: The interpreter cannot import vLLM.
+        PrefoptError: The engine ended, or a response ended for an unknown reason.
+    """
     folder = model_for("vllm", model)
     served = engine_for(folder, engine)
     tokenizer = load_tokenizer(folder)
@@ -49,7 +57,7 @@ def generate(
             "top_k": top_k,
             "min_p": min_p,
             "max_tokens": max_new_tokens,
-            "stop_token_ids": sorted(end_tokens(tokenizer, advice_in(folder))),
+            "stop_token_ids": sorted(end_tokens(tokenizer, generation_config_in(folder))),
         },
     )
     template = template_digest(tokenizer)

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, registries, settings, tables, ids, files, randomness."""
+"""Foundations of all other packages: errors, registries, settings, tables, ids, files, seeds."""

@@ -22,4 +22,4 @@ class MissingExtraError(PrefoptError, ImportError):
 
 
 class ServerError(PrefoptError):
-    """A server that is asked for responses does not answer, or not in a way that can be used."""
+    """A model server does not answer, or its answers are not valid completions."""

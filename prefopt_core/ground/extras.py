@@ -7,7 +7,11 @@ from prefopt_core.ground.errors import MissingExtraError
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """Import `module`, which the pip extra `extra` of this project brings."""
+    """Import `module`, which the pip extra `extra` of this project brings.
+
+    Raises:
+        MissingExtraError: The module is not installed.
+    """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Writing files so that they are complete or absent, and knowing them by their bytes."""
+"""Atomic writes (temporary file, then rename, then fsync) and sha256 digests of files."""
 
 import errno
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from prefopt_core.ground.errors import StoreError
 
 TEMPORARY = ".tmp-"
-"""How the names of unfinished files begin; nothing reads them, `prefopt cache gc` removes them."""
+"""Prefix of the names of unfinished files; never read, removed by `prefopt cache gc`."""
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full. Free some space (`prefopt cache gc`)",
@@ -39,19 +39,19 @@ def temporary(folder: Path) -> Iterator[Path]:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Give a finished file or folder its final name, durably."""
+    """Rename a finished file or folder to its final name and fsync the folder that has it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(source, target)
     sync(target.parent)
 
 
 def write_whole(path: Path, write: Callable[[Path], object], near: Path | None = None) -> None:
-    """Have `write` fill a file under another name first, so that nobody reads half of it.
+    """Write a file atomically: `write` fills a temporary file, which is then renamed to `path`.
 
     Args:
         path: The file's final name.
-        write: Called with the unfinished file.
-        near: Folder of the unfinished file, on the same disk; that of `path` if left out.
+        write: Called with the path of the temporary file.
+        near: Folder of the temporary file, on the same disk; that of `path` if left out.
 
     Raises:
         StoreError: The operating system refuses to write.
@@ -62,7 +62,7 @@ def write_whole(path: Path, write: Callable[[Path], object], near: Path | None =
 
 
 def sync(path: Path) -> None:
-    """Have the disk hold what was written to a file, or a folder's list of names."""
+    """Flush (fsync) a file's contents, or a folder's list of names, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,7 +71,7 @@ def sync(path: Path) -> None:
 
 
 def file_digest(path: Path) -> tuple[str, int]:
-    """(sha256, bytes) of a file; computed once per process and state of the file."""
+    """(sha256, bytes) of a file; cached per process by inode, size and modification time."""
     status = path.stat()
     return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns), status.st_size
 
@@ -83,7 +83,7 @@ def _digest(path: Path, inode: int, size: int, modified_ns: int) -> str:
 
 
 def content_digest(path: Path) -> str | None:
-    """Digest of what a file or folder holds; None if there is none."""
+    """sha256 of a file, or of the names and digests of a folder's files; None if it is neither."""
     try:
         if path.is_file():
             return file_digest(path)[0]
@@ -98,7 +98,11 @@ def content_digest(path: Path) -> str | None:
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into an error that says what to do."""
+    """Turn an OSError of writing under `folder` (disk full, read-only, …) into a StoreError.
+
+    Raises:
+        StoreError: The operating system refuses to write for a reason in `_REMEDIES`.
+    """
     try:
         yield
     except OSError as error:

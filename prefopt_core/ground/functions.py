@@ -1,4 +1,4 @@
-"""Functions of the user's, named in a config as 'module:function' or 'file.py:function'."""
+"""User functions, named in a config as 'module:function' or 'file.py:function', and loaded."""
 
 import importlib.util
 import sys
@@ -12,7 +12,12 @@ from prefopt_core.ground.registry import did_you_mean
 
 
 def load_function(path: str) -> Callable[..., Any]:
-    """Resolve the function's name, or say what is wrong with it."""
+    """Import the function that `path` names.
+
+    Raises:
+        ConfigError: `path` is malformed, its module or file cannot be loaded, or it has no such
+            function.
+    """
     source, _, name = path.rpartition(":")
     if not source or not name:
         raise ConfigError(f"{path!r} names no function. Write 'module:function' or 'file.py:name'.")

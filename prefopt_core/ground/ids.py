@@ -1,9 +1,14 @@
-"""Ids: content digests, so the same text has the same id in every run and on every machine."""
+"""Prompts, messages and their ids.
+
+Ids are content digests, so the same text has the same id in every run and on every machine.
+"""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import polars as pl
 
 Message = dict[str, str]
 """`{"role": "user" | "assistant" | "system", "content": text}`."""
@@ -36,3 +41,26 @@ class Prompt:
 
     prompt_id: str
     messages: Sequence[Message]
+
+
+def last_text(messages: Sequence[Message]) -> str:
+    """The text of the last message: what the user asks, or the response.
+
+    >>> last_text([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}])
+    'Hi'
+    """
+    return messages[-1]["content"]
+
+
+def last_content(column: str) -> pl.Expr:
+    """`last_text` as a polars expression on a column of messages (`ground.tables.MESSAGES`)."""
+    return pl.col(column).list.last().struct.field("content")
+
+
+def quoted(value: object) -> str:
+    """The first 60 characters of a text in quotation marks, for error messages.
+
+    >>> quoted("How do I reset my password? " * 9)
+    "'How do I reset my password? How do I reset my password? How '"
+    """
+    return repr(str(value)[:60])

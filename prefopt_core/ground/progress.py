@@ -1,26 +1,26 @@
-"""How far a stage is: whoever works reports, whoever shows listens."""
+"""Progress callbacks: stages report (done, total), observers receive it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Listener = Callable[[int, int], None]
-"""`(done, total)`; units are the stage's own (prompts, texts, steps)."""
+ProgressCallback = Callable[[int, int], None]
+"""`(done, total) -> None`; the unit is the stage's own (prompts, texts, training steps)."""
 
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_callback: ContextVar[ProgressCallback | None] = ContextVar("callback", default=None)
 
 
-def report(done: int, total: int) -> None:
-    """Say that `done` of `total` units of the running stage are finished."""
-    if listener := _listener.get():
-        listener(done, total)
+def report_progress(done: int, total: int) -> None:
+    """Call the current progress callback, if there is one: `done` of `total` units are finished."""
+    if callback := _callback.get():
+        callback(done, total)
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Send every report of the block to `listener`."""
-    token = _listener.set(listener)
+def listening(callback: ProgressCallback) -> Iterator[None]:
+    """Make `callback` the progress callback within the block."""
+    token = _callback.set(callback)
     try:
         yield
     finally:
-        _listener.reset(token)
+        _callback.reset(token)

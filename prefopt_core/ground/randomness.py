@@ -1,4 +1,4 @@
-"""The only place random generators are made."""
+"""Random number generators, seeded by (seed, purpose, id): made here and nowhere else."""
 
 import hashlib
 

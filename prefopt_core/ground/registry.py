@@ -1,7 +1,7 @@
-"""Names that can be written in a config, and the functions they stand for.
+"""Registries: names that a config can use → the functions they stand for, imported when used.
 
 A registry is a dictionary of import paths. Nothing is imported until a name is used, so listing
-the generators does not import torch. Packages of others add names by an entry point of its group.
+the generators does not import torch. Other packages (plug-ins) add names by entry points.
 """
 
 import importlib
@@ -21,15 +21,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 InputPath = Annotated[str, "path"]
-"""A setting that may name a file or folder; what is in it counts, not where it lies."""
+"""A setting that may name a file or folder: the cache key has its content digest, not its path."""
 
 SPEED_ONLY = "changes speed only"
 SpeedOnly = Annotated[T, SPEED_ONLY]
-"""A setting that changes how fast or where something runs, not its result: in no cache key."""
+"""A setting that changes speed or device but not the result; left out of the cache key."""
 
 _SPREAD = "its fields are settings"
 Spread = Annotated[T, _SPREAD]
-"""A parameter whose fields are settings of their own: a dataclass that several members share."""
+"""A dataclass parameter whose fields are settings; lets several members share them."""
 
 Settings = dict[str, tuple[Any, Any]]
 """Name → (type, default or `...`)."""
@@ -42,9 +42,13 @@ class Registry(Mapping[str, F]):
     config supplies those after it.
 
     Args:
-        kind: What its members are, for messages.
-        own: Name → import path of each member of ours.
-        group: Entry points by which other packages add members, such as `prefopt.annotators`.
+        kind: Noun for a member in error messages, such as "generator".
+        own: Name → import path of each built-in member.
+        group: Entry point group by which other packages add members, such as `prefopt.annotators`.
+
+    Raises:
+        ConfigError: On use: an unknown name, a plug-in that cannot be loaded, or two packages that
+            add the same name.
     """
 
     def __init__(self, kind: str, own: Mapping[str, str], group: str = "") -> None:
@@ -53,7 +57,7 @@ class Registry(Mapping[str, F]):
 
     @cached_property
     def _others(self) -> dict[str, EntryPoint]:
-        """Members of other packages, by name."""
+        """Plug-in members: name → entry point of another package."""
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.group) if self.group else ():
             other = "prefopt" if point.name in self._own else package_of(found.get(point.name))
@@ -97,7 +101,7 @@ class Registry(Mapping[str, F]):
         return (inspect.getdoc(self[name]) or "").partition("\n")[0]
 
     def settings(self, name: str) -> Settings:
-        """What the config may set: everything after the `*` of the function."""
+        """Name → (type, default) of its keyword-only parameters: what a config may set."""
         found: Settings = {}
         for p in _keyword_only(self[name]):
             default = ... if p.default is p.empty else p.default
@@ -117,11 +121,16 @@ class Registry(Mapping[str, F]):
         ]
 
     def speed_only(self, name: str) -> set[str]:
-        """The settings that do not change the result."""
+        """The settings marked `SpeedOnly`, which enter no cache key."""
         return {s for s, (kind, _) in self.settings(name).items() if _is(kind, SPEED_ONLY)}
 
     def bind(self, name: str, params: Mapping[str, Any]) -> Callable[..., Any]:
-        """The function of that name with all its settings, as `complete_params` returns them."""
+        """The function with its settings applied (`functools.partial`).
+
+        Args:
+            name: Of the member.
+            params: All its settings, as `complete_params` returns them.
+        """
         given = dict(params)
         for p in _keyword_only(self[name]):
             if _is(p.annotation, _SPREAD):
@@ -130,7 +139,11 @@ class Registry(Mapping[str, F]):
         return partial(self[name], **given) if given else self[name]
 
     def complete_params(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Check `params` against the function's keyword-only parameters; fill in defaults."""
+        """Check `params` against the function's keyword-only parameters; fill in defaults.
+
+        Raises:
+            ConfigError: A setting is unknown, missing, or of the wrong type or range.
+        """
         settings = self.settings(name)
         problems = [
             f"The {self.kind} {name!r} has no setting {unknown!r}.{did_you_mean(unknown, settings)}"
@@ -158,7 +171,7 @@ def import_function(path: str) -> Any:
 
 
 def package_of(point: EntryPoint | None) -> str:
-    """The package that an entry point belongs to, and its version; "" of none."""
+    """The package that an entry point belongs to, and its version; "" for None."""
     if point is None:
         return ""
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
@@ -174,7 +187,7 @@ def _is(kind: Any, mark: str) -> bool:
 
 
 def _spread(kind: Any) -> Settings:
-    """The fields of a dataclass as the settings of whoever takes it."""
+    """The fields of a `Spread` dataclass as settings."""
     parameters = inspect.signature(get_args(kind)[0], eval_str=True).parameters.values()
     return {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters}
 

@@ -1,4 +1,4 @@
-"""What every section of a config is made of: closed, frozen, and ready to be part of a key."""
+"""Base classes of config sections: `Config`, and `Backend`, which names a registry member."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from prefopt_core.ground.registry import SPEED_ONLY, Registry, did_you_mean
 
 
 class Config(BaseModel):
-    """Frozen, so it can be a cache key; closed, so a misspelt setting is an error."""
+    """A config section: frozen, so it can enter a cache key; a misspelt setting is an error."""
 
     # Inputs stay out of error texts: somebody may put a key where the name of its variable belongs.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -30,7 +30,7 @@ class Config(BaseModel):
         return data
 
     def key_part(self) -> Any:
-        """What of this config enters a stage's cache key: all that may change the result."""
+        """What enters a stage's cache key: every field but those marked `SpeedOnly`."""
         speed_only = {n for n, f in type(self).model_fields.items() if SPEED_ONLY in f.metadata}
         return self.model_dump(mode="json", exclude=speed_only)
 
@@ -46,7 +46,13 @@ def problems_of(error: ValidationError) -> list[str]:
 
 
 class Backend(Config):
-    """A section that names a member of a registry and gives its settings in `params`."""
+    """A section that names a member of a registry and gives its settings in `params`.
+
+    Attributes:
+        registry: The registry.
+        choice: Name of the field that holds the member's name, such as `generator`.
+        params: The member's settings; defaults are filled in.
+    """
 
     registry: ClassVar[Registry[Any]]
     choice: ClassVar[str]
@@ -66,13 +72,14 @@ class Backend(Config):
         return data | {"params": cls.registry.complete_params(name, params)}
 
     def member(self) -> Callable[..., Any]:
-        """The function that is chosen here, with its settings."""
+        """The registry's function that this section names, with its settings applied."""
         return self.registry.bind(getattr(self, self.choice), self.params)
 
     def key_part(self) -> Any:
-        """Files count by what is in them, not by where they lie; a function's file counts too.
+        """What enters the cache key: the fields, with files as their content digests.
 
-        A member of another package counts with that package's version: stages know only ours.
+        Also the digest of the file of a user's `function`, and the package and version of a
+        plug-in's member, whose code no stage version covers.
         """
         name = getattr(self, self.choice)
         speed_only = self.registry.speed_only(name)

@@ -1,4 +1,4 @@
-"""What a stage paid servers for: whoever buys says so, whoever shows adds up."""
+"""Spending of a stage on model servers: responses bought, tokens, cost, summed for display."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ _spending: ContextVar["Spending | None"] = ContextVar("spending", default=None)
 
 @dataclass
 class Spending:
-    """Sums over a block of code.
+    """What the requests made within a block of code took and cost, summed.
 
     Attributes:
-        responses: Bought, so not those that the store had.
-        prompt_tokens: As the servers count them.
-        completion_tokens: As the servers count them.
+        responses: Responses bought; those found in the response store do not count.
+        prompt_tokens: Prompt tokens, as the servers count them.
+        completion_tokens: Completion tokens, as the servers count them.
         cost: At the prices of the config; 0 without prices.
         uncounted: Requests whose server did not say how many tokens they took.
         withheld: Responses without usable text that were left out.
@@ -31,17 +31,19 @@ class Spending:
     def __str__(self) -> str:
         parts = []
         if self.responses:
+            cost = f", {self.cost:,.4g}" if self.cost else ""
+            unknown = f", {self.uncounted} requests of unknown usage" if self.uncounted else ""
             parts.append(
                 f"{self.responses:,} responses bought: {self.prompt_tokens:,} prompt and "
-                f"{self.completion_tokens:,} completion tokens"
-                + f", {self.cost:,.4g}" * bool(self.cost)
-                + f", {self.uncounted} requests of unknown usage" * bool(self.uncounted)
+                f"{self.completion_tokens:,} completion tokens{cost}{unknown}"
             )
-        return " · ".join(parts + [f"{self.withheld} withheld and left out"] * bool(self.withheld))
+        if self.withheld:
+            parts.append(f"{self.withheld} withheld and left out")
+        return " · ".join(parts)
 
 
 def spend(spent: Spending) -> None:
-    """Add to what the running stage has paid for."""
+    """Add to the sums of the enclosing `adding_up` block; does nothing outside of one."""
     if (total := _spending.get()) is not None:
         for field in fields(Spending):
             setattr(total, field.name, getattr(total, field.name) + getattr(spent, field.name))
@@ -49,7 +51,7 @@ def spend(spent: Spending) -> None:
 
 @contextmanager
 def adding_up() -> Iterator[Spending]:
-    """Everything spent in the block."""
+    """Yield the sums of all that `spend` is told within the block."""
     total = Spending()
     token = _spending.set(total)
     try:

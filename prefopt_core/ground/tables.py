@@ -1,4 +1,4 @@
-"""The tables that stages exchange: one contract per table, checked on every write.
+"""Tables that stages exchange, TABLES: the columns and types of each, checked on every write.
 
 Columns are only ever added by a new table keyed by the same ids, never by rewriting an old one.
 Ids are content digests, so the same text has the same id in every run and on every machine.
@@ -43,7 +43,7 @@ TABLES: dict[str, Contract] = {
     "prompt_embeddings": Contract(
         ("prompt_id",), {"prompt_id": pl.String(), "vector": pl.Binary()}
     ),
-    # one row of a pool that deserves a label; the first ones most. A certificate is its stratum's
+    # one row of a pool chosen to be labelled, most wanted first; a certificate is of its stratum
     "choices": Contract(
         ("row",),
         {
@@ -158,15 +158,27 @@ TABLES: dict[str, Contract] = {
 
 
 def check_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` with its columns in the contract's order, or say what breaks the contract."""
+    """Check a table against its contract.
+
+    Args:
+        name: A key of `TABLES`.
+        frame: The table.
+
+    Returns:
+        `frame` with its columns in the contract's order.
+
+    Raises:
+        DataError: Columns are missing, unexpected or of another type; a value is missing where
+            none may be; or rows share their key.
+    """
     contract, actual = TABLES[name], dict(frame.schema)
     expected = {**contract.columns, **{c: t for c, t in contract.optional.items() if c in actual}}
     missing = sorted(expected.keys() - actual.keys())
     extra = sorted(actual.keys() - expected.keys())
     wrong = [f"{c} is {actual[c]}, not {t}" for c, t in expected.items() if actual.get(c, t) != t]
-    problems = (
-        [f"missing {missing}"] * bool(missing) + [f"unexpected {extra}"] * bool(extra) + wrong
-    )
+    problems = [f"missing {missing}"] if missing else []
+    problems += [f"unexpected {extra}"] if extra else []
+    problems += wrong
     if not problems:
         problems = [
             f"{frame[c].null_count()} missing values in {c}"
@@ -184,7 +196,7 @@ def check_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def empty(name: str) -> pl.DataFrame:
-    """A table of that contract without rows."""
+    """A table without rows, with the columns of contract `name` but the optional ones."""
     return pl.DataFrame(schema=TABLES[name].columns)
 
 

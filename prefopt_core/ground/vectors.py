@@ -1,4 +1,4 @@
-"""Embeddings in tables: float16, little-endian, a fixed number of bytes per row.
+"""Embedding vectors as a table column: little-endian float16, a fixed number of bytes per row.
 
 Fixed-size binary reads several times faster from Parquet than a list column, and float16 moves a
 cosine by less than 1e-3. Vectors are computed with in float32.
@@ -35,17 +35,17 @@ def halves(column: pl.Series) -> Halves:
 
 
 def widen(halves: Halves, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-    """Turn finite float16 into float32, exactly; six times as fast as NumPy's own conversion.
+    """Convert finite float16 to float32, exactly; six times as fast as NumPy's own conversion.
 
-    The bits of a half float are put where a single float has its own, and the different bias of
-    the exponent is made up for by a multiplication.
+    The sign stays on top, exponent and mantissa move up by 13 bits, and a multiplication by 2¹¹²
+    corrects the bias of the exponent (127 in float32, 15 in float16).
 
     Args:
         halves: Any shape.
         out: Where to put the result; a new array if None.
 
     Raises:
-        DataError: If a value is infinite or not a number.
+        DataError: A value is infinite or not a number.
     """
     halves = np.asarray(halves, dtype=ELEMENT)
     magnitude = halves.view("<u2") << 1  # without the sign
@@ -64,5 +64,9 @@ def widen(halves: Halves, out: npt.NDArray[np.float32] | None = None) -> npt.NDA
 
 
 def unpack(column: pl.Series) -> npt.NDArray[np.float32]:
-    """Turn a column made by `pack` back into (n, d) float32 vectors."""
+    """Turn a column made by `pack` back into (n, d) float32 vectors.
+
+    Raises:
+        DataError: A value is infinite or not a number.
+    """
     return widen(halves(column))

@@ -1,4 +1,4 @@
-"""What users bring: prompts from files, hubs or a generator. One line each in `PROMPT_SOURCES`."""
+"""Inputs: prompts, responses, preferences and embeddings of the user. `PROMPT_SOURCES`."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import polars as pl
 from prefopt_core.ground.registry import Registry
 
 PromptSource = Callable[..., pl.DataFrame]
-"""`(seed, *, **params) -> the prompts table`."""
+"""`(seed, *, **params) -> pl.DataFrame`, the table `prompts`."""
 
 PROMPT_SOURCES: Registry[PromptSource] = Registry(
     "prompt source",

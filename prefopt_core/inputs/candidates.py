@@ -1,14 +1,12 @@
-"""Existing candidate responses: one row a response, a list a row, or a column a response."""
+"""Reading candidate responses from files: one per row, a list per row, or one per column."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import prompt_id_of
+from prefopt_core.ground.ids import prompt_id_of, quoted
 from prefopt_core.inputs.files import PROMPT_COLUMNS, Row, messages_of, prompt_column, read_rows
-
-EMPTY = ("error", "drop", "keep")
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Given:
     """One response from a file.
 
     Attributes:
-        where: File and row.
+        where: File and row, for error messages.
         text: The response.
         writer: The column `model` of its row, or the name of the column it stood in.
     """
@@ -27,7 +25,7 @@ class Given:
 
 
 def read_candidates(path: Path, column: str | None, empty: str) -> dict[str, list[Given]]:
-    """Read prompt_id → responses from any of three layouts, told apart by the columns.
+    """Read responses from a file in any of three layouts, told apart by the columns.
 
     * `response`: one row a response; `model` may say who wrote it.
     * `responses`: a list of texts in every row.
@@ -37,6 +35,13 @@ def read_candidates(path: Path, column: str | None, empty: str) -> dict[str, lis
         path: .jsonl, .csv or .parquet.
         column: The prompt's column; by default `prompt` or `instruction`.
         empty: What to do with a response without text: "error", "drop" or "keep".
+
+    Returns:
+        prompt_id → responses, in the order of the file.
+
+    Raises:
+        DataError: The file cannot be read, has no column with prompts, or a response is not a text,
+            or empty.
     """
     given: dict[str, list[Given]] = {}
     for row in read_rows(path):
@@ -67,7 +72,7 @@ def _responses_of(row: Row, prompt: str) -> Iterator[tuple[str, object]]:
     elif "responses" in values:
         if not isinstance(values["responses"], list):
             raise DataError(
-                f"{row.where}: 'responses' is {str(values['responses'])[:60]!r}, not a list of "
+                f"{row.where}: 'responses' is {quoted(values['responses'])}, not a list of "
                 "texts. Write a list, or one row a response with a column `response`."
             )
         yield from (("file", value) for value in values["responses"])

@@ -1,4 +1,4 @@
-"""Dividing the prompts among the rounds and the test set."""
+"""Drawing disjoint sets of prompts: for evaluation, and for each round."""
 
 import polars as pl
 
@@ -18,12 +18,18 @@ def draw(
     """Take the prompts at places `first` … `first + count - 1` of an order drawn from `seed`.
 
     Args:
-        prompts: The `prompts` table.
-        first: Prompts that others take before.
-        count: Prompts wanted; None takes all that are left.
-        purpose: What for, in the user's words, for the error.
+        prompts: Table `prompts`.
+        first: Place of the first prompt to take; those before are drawn for other purposes.
+        count: Prompts to take; None takes all that are left.
+        purpose: What the prompts are for, for the error message.
         seed: Root of the order; a prompt's own draw depends on its id and nothing else.
-        used: A table whose prompts may not be drawn: the labelled seed was learned from.
+        used: A table with `prompt_id` of prompts to leave out: those of the labelled seed.
+
+    Returns:
+        Table `prompts`, in the drawn order.
+
+    Raises:
+        ConfigError: There are fewer prompts than `first + count`.
     """
     if used is not None:
         prompts = prompts.filter(~pl.col("prompt_id").is_in(set(used["prompt_id"])))

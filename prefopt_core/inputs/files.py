@@ -1,4 +1,4 @@
-"""Reading JSONL, CSV and Parquet row by row, so that an error can name file and row."""
+"""Reading JSONL, CSV and Parquet row by row, with file and row for error messages."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import Message
+from prefopt_core.ground.ids import Message, last_text, quoted
 
 PROMPT_COLUMNS = ("prompt", "instruction")
 _ROLES = ("system", "user", "assistant")
@@ -24,7 +24,7 @@ class Row:
     """One row of a user's file.
 
     Attributes:
-        where: File and row, as a person would look it up.
+        where: File and row (or line), counted from 1, for error messages.
         values: Column → value; text stays text ("NA" is not a missing value).
     """
 
@@ -33,7 +33,11 @@ class Row:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Read a file by its ending: .jsonl, .csv or .parquet."""
+    """Read a file by its ending: .jsonl, .csv or .parquet.
+
+    Raises:
+        DataError: There is no such file, or it cannot be read, or it has no rows.
+    """
     if not path.is_file():
         raise DataError(f"There is no file {path}. Give the path of a .jsonl, .csv or .parquet.")
     readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
@@ -72,8 +76,8 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
-    # Not through a data frame: every cell is text ("NA", "null" or "1.0" is that text, not a
-    # missing value), and what is wrong can be told by its row.
+    # Not by polars: every cell stays text ("NA", "null" or "1.0" is no missing value or number),
+    # and errors can name the row.
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, strict=True)
         try:
@@ -107,7 +111,11 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 
 def prompt_column(row: Row, column: str | None) -> str:
-    """The name of the column with the prompt: the given one, `prompt` or `instruction`."""
+    """The name of the column with the prompt: `column` if given, else `prompt` or `instruction`.
+
+    Raises:
+        DataError: The row has no such column.
+    """
     wanted = (column,) if column else PROMPT_COLUMNS
     for name in wanted:
         if name in row.values:
@@ -120,13 +128,18 @@ def prompt_column(row: Row, column: str | None) -> str:
 
 
 def messages_of(row: Row, column: str) -> list[Message]:
-    """The prompt of a row as messages; a plain text becomes one message of the user."""
+    """The prompt of a row as messages; a plain text becomes one user message.
+
+    Raises:
+        DataError: It is neither a text nor a list of messages, is empty, or does not end with a
+            user message.
+    """
     value = row.values[column]
     if value is None or isinstance(value, str):
         value = [{"role": "user", "content": value or ""}]
     if not isinstance(value, Sequence) or not all(map(is_message, value)) or not value:
         raise DataError(
-            f"{row.where}: {column!r} is {str(value)[:60]!r}; expected a text or a list of "
+            f"{row.where}: {column!r} is {quoted(value)}; expected a text or a list of "
             f"{{role: {' | '.join(_ROLES)}, content: text}}."
         )
     messages = [{"role": m["role"], "content": m["content"]} for m in value]
@@ -135,7 +148,7 @@ def messages_of(row: Row, column: str) -> list[Message]:
             f"{row.where}: the last message is the {messages[-1]['role']}'s; a prompt ends with "
             "the user's."
         )
-    if not messages[-1]["content"].strip():
+    if not last_text(messages).strip():
         raise DataError(f"{row.where}: the prompt is empty. Remove the row or fill in the prompt.")
     return messages
 

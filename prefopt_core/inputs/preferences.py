@@ -1,25 +1,33 @@
-"""A labelled seed: preference pairs from a file, in TRL's columns."""
+"""Reading a labelled seed: preference pairs from a file with prompt, chosen and rejected (TRL)."""
 
 from pathlib import Path
 
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import Message, candidate_id_of, prompt_id_of
+from prefopt_core.ground.ids import Message, candidate_id_of, last_text, prompt_id_of, quoted
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, is_message, messages_of, prompt_column, read_rows
 from prefopt_core.inputs.settings import SeedConfig
 
 
 def read_preferences(config: SeedConfig) -> pl.DataFrame:
-    """Read pairs; chosen and rejected are texts or lists with one assistant message."""
+    """Read pairs; chosen and rejected are texts or lists with one assistant message.
+
+    Returns:
+        Table `preferences`, with round 0, confidence 1 and margin 1.
+
+    Raises:
+        DataError: The file cannot be read; a prompt, chosen or rejected is missing or malformed; or
+            a pair is repeated or of equal texts.
+    """
     rows = []
     seen: dict[tuple[str, ...], str] = {}
     for row in read_rows(Path(config.path)):
         prompt = messages_of(row, prompt_column(row, config.column))
         prompt_id = prompt_id_of(prompt)
         chosen, rejected = (_response(row, side) for side in ("chosen", "rejected"))
-        ids = [candidate_id_of(prompt_id, r[-1]["content"]) for r in (chosen, rejected)]
+        ids = [candidate_id_of(prompt_id, last_text(r)) for r in (chosen, rejected)]
         if ids[0] == ids[1]:
             raise DataError(f"{row.where}: chosen and rejected are the same text. Remove the row.")
         pair = (prompt_id, *ids)
@@ -42,7 +50,7 @@ def _response(row: Row, side: str) -> list[Message]:
         or not value[0]["content"].strip()
     ):
         raise DataError(
-            f"{row.where}: {side!r} is {str(value)[:60]!r}; expected a text or a list with one "
+            f"{row.where}: {side!r} is {quoted(value)}; expected a text or a list with one "
             "message of the assistant. Fill it in or remove the row."
         )
     return [{"role": "assistant", "content": value[0]["content"]}]

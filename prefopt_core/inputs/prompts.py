@@ -1,4 +1,4 @@
-"""Prompts from a file or from a hub data set; `of_texts` for whoever writes them."""
+"""Reading prompts from a file or a Hugging Face hub data set; `of_texts` for plain texts."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,13 +8,13 @@ import polars as pl
 from pydantic import PositiveInt
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import Message, prompt_id_of
+from prefopt_core.ground.ids import Message, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
 
 Repeats = Literal["error", "drop"]
-"""What to do with a prompt that stood in an earlier row; rows of its responses are no repeats."""
+"""What to do with a prompt of an earlier row; in a file with a response per row it is no repeat."""
 
 
 def from_file(
@@ -26,7 +26,14 @@ def from_file(
     repeats: Repeats = "error",
     limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
-    """Read a .jsonl, .csv or .parquet with a column `prompt` or `instruction`."""
+    """Read a .jsonl, .csv or .parquet with a column `prompt` or `instruction`.
+
+    Returns:
+        Table `prompts`; with the column stratum if `stratum` names one.
+
+    Raises:
+        DataError: The file cannot be read, or a prompt is missing, malformed or repeated.
+    """
     return _prompts(read_rows(Path(path)), column, stratum, repeats, limit)
 
 
@@ -42,7 +49,14 @@ def from_hub(
     repeats: Repeats = "error",
     limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
-    """Read a data set of the Hugging Face hub, or a folder that `datasets` can load."""
+    """Read a data set of the Hugging Face hub, or a folder that `datasets` can load.
+
+    Returns:
+        Table `prompts`; with the column stratum if `stratum` names one.
+
+    Raises:
+        DataError: The data set cannot be loaded, or a prompt is missing, malformed or repeated.
+    """
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -60,7 +74,7 @@ def from_hub(
 
 
 def of_texts(texts: Iterable[str]) -> pl.DataFrame:
-    """The `prompts` table of plain texts, one user message each."""
+    """Table `prompts` of plain texts, one user message each."""
     messages: list[list[Message]] = [[{"role": "user", "content": text}] for text in texts]
     rows = [(prompt_id_of(m), m) for m in messages]
     return pl.DataFrame(rows, schema=TABLES["prompts"].columns, orient="row")
@@ -90,7 +104,7 @@ def _prompts(
             if repeats == "error" and "response" not in row.values:  # then one row a response
                 raise DataError(
                     f"{row.where} repeats the prompt of {seen[prompt_id]}: "
-                    f"{messages[-1]['content'][:60]!r}. Remove one of them, or set `repeats`, "
+                    f"{quoted(last_text(messages))}. Remove one of them, or set `repeats`, "
                     "beside `path`, to 'drop'."
                 )
             continue

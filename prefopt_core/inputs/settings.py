@@ -1,4 +1,4 @@
-"""Settings of `prompts`, of a labelled seed, and of a file of embeddings."""
+"""Settings of the sections `prompts` and `seed_preferences`, and of a file of embeddings."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,19 +24,19 @@ class PromptsConfig(Backend):
 
 
 class VectorsConfig(Config):
-    """Embeddings in a Parquet file of the user's."""
+    """A Parquet file of embeddings that the user brings."""
 
     path: str = Field(description="A .parquet.")
     column: str = Field(description="The column with the vectors.")
 
     def key_part(self) -> Any:
-        """The file counts by what is in it."""
+        """What enters the cache key: the fields, with the file as its content digest."""
         digest = content_digest(Path(self.path))
         return super().key_part() | {"path": digest or self.path}
 
 
 class StratifiedConfig(VectorsConfig):
-    """The same, with the stratum of each row."""
+    """A Parquet file of embeddings, with a column of strata."""
 
     strata: str | None = Field(None, description="The column with each row's stratum.")
 
@@ -47,11 +47,11 @@ class StratifiedConfig(VectorsConfig):
 
 
 class SeedConfig(Config):
-    """Pairs that somebody judged before: columns prompt, chosen, rejected."""
+    """A labelled seed: a file of preference pairs with columns prompt, chosen, rejected."""
 
     path: str = Field(description=".jsonl, .csv or .parquet, for instance of `prefopt export`.")
     column: str | None = Field(None, description="The prompt's column, if not `prompt`.")
 
     def key_part(self) -> Any:
-        """The file counts by what is in it."""
+        """What enters the cache key: the fields, with the file as its content digest."""
         return self.model_dump() | {"path": content_digest(Path(self.path)) or self.path}

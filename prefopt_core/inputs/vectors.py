@@ -1,4 +1,4 @@
-"""Embeddings that users bring in a Parquet file: read in batches, never as Python lists."""
+"""Reading embeddings from a user's Parquet file, in batches, as NumPy arrays."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ ROUNDED = 1e-3  # how far float16 moves the length of a unit vector, at most
 
 @dataclass(frozen=True)
 class VectorFile:
-    """A Parquet file with a column of vectors, all of the same length.
+    """A Parquet file with a column of vectors, all of the same dimension.
 
     The column is fixed_size_binary (little-endian float16), or a list of floats, of fixed size or
     not. float16 as fixed_size_binary reads fastest, see `prefopt_core.ground.vectors`.
@@ -30,6 +30,9 @@ class VectorFile:
     Attributes:
         path: The file.
         column: The column's name.
+
+    Raises:
+        DataError: By every method: the file cannot be read, or has no such column.
     """
 
     path: Path
@@ -37,23 +40,31 @@ class VectorFile:
 
     @property
     def rows(self) -> int:
-        """How many vectors there are."""
+        """Number of vectors."""
         return int(self._open(self.column).metadata.num_rows)
 
     @property
     def d(self) -> int:
-        """How many dimensions the first of them has."""
+        """Dimension of the first vector.
+
+        Raises:
+            DataError: The file has no rows.
+        """
         first = next(self.blocks(batch=1), None)
         if first is None:
             raise DataError(f"{self.path} has no rows.")
         return first.shape[1]
 
     def others(self) -> pl.LazyFrame:
-        """The other columns of the file."""
+        """The file's columns but that of vectors, lazily."""
         return pl.scan_parquet(self.path, glob=False).drop(self.column)
 
     def blocks(self, batch: int = BATCH) -> Iterator[npt.NDArray[np.floating]]:
-        """Yield (m, d) rows of unit length; those that have it are left as they are."""
+        """Yield (m, d) float32 vectors of unit length; those within `ROUNDED` of it unscaled.
+
+        Raises:
+            DataError: A vector is missing, zero, not finite, or of another dimension.
+        """
         start, d = 0, None
         for part in self._open(self.column).iter_batches(batch, columns=[self.column]):
             if not len(part):
@@ -67,11 +78,15 @@ class VectorFile:
                     "a value that is missing or not finite. Embed it again, or leave it out."
                 )
             start, d = start + len(rows), rows.shape[1]
-            length[np.abs(length - 1) < ROUNDED] = 1  # so that float16 stays what it is
+            length[np.abs(length - 1) < ROUNDED] = 1  # float16 values stay bit for bit
             yield (rows / length[:, None]).astype(np.float32)
 
-    def labels(self, column: str) -> npt.NDArray[Any]:
-        """(n,) another column as texts."""
+    def texts(self, column: str) -> npt.NDArray[Any]:
+        """(n,) another column as texts, such as the strata.
+
+        Raises:
+            DataError: The column holds neither texts nor numbers, or a value is missing.
+        """
         values = self._open(column).read(columns=[column]).column(0)
         try:
             texts = np.asarray(values.cast(pa.string()).to_numpy())
@@ -104,7 +119,7 @@ class VectorFile:
         return file
 
     def _row(self, start: int, unfit: npt.NDArray[np.bool_]) -> str:
-        """The place of the first unfit row, as a person would count."""
+        """File and number of the first unfit row, counted from 1."""
         return f"{self.path}, row {start + int(unfit.argmax()) + 1}"
 
     def _matrix(self, values: pa.Array, start: int, d: int | None) -> npt.NDArray[np.floating]:
@@ -128,7 +143,7 @@ class VectorFile:
         return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), d)
 
     def _even_length(self, values: pa.Array, start: int, d: int | None) -> int:
-        """The length of all these lists, which is `d` if that is known."""
+        """The common length of these lists, which must be `d` unless that is None."""
         lengths = np.asarray(values.value_lengths())
         d = int(lengths[0]) if d is None else d
         uneven = lengths != d
@@ -141,13 +156,17 @@ class VectorFile:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    """Of fixed size or not; polars writes lists as large ones."""
+    """Whether an Arrow type is a list, large list (as polars writes) or fixed-size list."""
     of_a_kind = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(is_kind(kind) for is_kind in of_a_kind)
 
 
 def strata_of_rows(config: StratifiedConfig) -> npt.NDArray[np.str_] | None:
-    """(n,) the stratum of every row of a file; None if no column is named."""
+    """(n,) the stratum of every row of a file; None if no column is named.
+
+    Raises:
+        DataError: The file cannot be read, or has no such column, or a stratum is missing.
+    """
     if config.strata is None:
         return None
-    return VectorFile(Path(config.path), config.column).labels(config.strata)
+    return VectorFile(Path(config.path), config.column).texts(config.strata)

@@ -1,1 +1,1 @@
-"""Labels: what they cost, who gets them, and where they stay for good."""
+"""Labels: the budget, how it is spread over prompts, and the store of bought labels."""

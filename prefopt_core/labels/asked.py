@@ -1,27 +1,24 @@
-"""What annotators are asked about: prompts, their candidates, and the responses selected of them.
+"""Bundles of tables: `Asked` (prompts, candidates, selections), `Proposal` (+ embeddings).
 
-These three tables travel together from selection on; with the embeddings that a selection was made
-by, they say what was selected of what (`Proposal`).
+These tables travel together from selection on: to annotation, judgment, scoring and pairing.
 """
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import polars as pl
-
 T = TypeVar("T")
-"""An artifact in flows, a frame in the functions of stages."""
+"""`Artifact` in flows, `pl.DataFrame` in the functions of stages."""
 
 
 @dataclass(frozen=True)
 class Asked(Generic[T]):
-    """The responses that somebody is to score or judge.
+    """Responses for an annotator or judge to score, with their prompts.
 
     Attributes:
         prompts: Table `prompts`.
         candidates: Table `candidates`: all N responses to each prompt.
-        selections: Table `selections`: the k of them that are asked about; or `candidates` again,
-            if that is all of them.
+        selections: Table `selections`: the k of N responses to score; or `candidates` again, to
+            score all of them.
     """
 
     prompts: T
@@ -31,9 +28,10 @@ class Asked(Generic[T]):
 
 @dataclass(frozen=True)
 class Proposal(Asked[T]):
-    """Selected responses, with the embeddings by which they were selected, if by any."""
+    """Selected responses, with the embeddings they were selected by.
+
+    Attributes:
+        embeddings: Table `embeddings`; None if the strategy needs none.
+    """
 
     embeddings: T | None = None
-
-
-Tables = Asked[pl.DataFrame]

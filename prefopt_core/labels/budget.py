@@ -1,4 +1,4 @@
-"""The budget: how many labels each prompt gets, and which responses that is.
+"""The label budget: how many labels each prompt gets, and which responses are labelled.
 
 Labels go to whole prompts in a random order, or, where each further label of a prompt has a known
 worth, to where they add most. Let h(m) be the worth of a prompt's first m labels, from m = 2 on, as
@@ -43,6 +43,10 @@ def allocate(totals: Sequence[FloatArray], budget: int) -> IndexArray:
 
     Returns:
         (P,) labels, each 0 or 2, ..., K_p, with a sum of at most B.
+
+    Raises:
+        ConfigError: The budget is negative.
+        DataError: A total is not finite.
 
     >>> allocate([np.array([0.4, 0.5]), np.array([0.3, 0.5]), np.array([0.1])], 5).tolist()
     [2, 3, 0]
@@ -106,7 +110,7 @@ def _improved(worth: FloatArray, labels: IndexArray, budget: int) -> IndexArray:
         reached = padded[rows[:, None], labels[:, None] + size + steps]
         change = reached - worth[rows, labels][:, None]
         gain, who = change.max(axis=0), change.argmax(axis=0)
-        who[0] = -1  # no change is nobody's
+        who[0] = -1  # step 0 changes no prompt
         apart = (who[:, None] != who) & (together <= budget - labels.sum())
         both = np.where(apart, gain[:, None] + gain, -np.inf)
         first, second = np.unravel_index(both.argmax(), both.shape)
@@ -121,7 +125,19 @@ def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.Dat
     """The responses to label: whole prompts, in the order drawn from `seed`, or by their gain.
 
     With a column `gain`, `allocate` says how many labels each prompt gets; they go to its first
-    ranks. Either way no more than `labels` responses are returned.
+    ranks.
+
+    Args:
+        selections: Table `selections`.
+        labels: The budget.
+        seed: Root of the order of the prompts, where there is no `gain`.
+
+    Returns:
+        At most `labels` rows of `selections`.
+
+    Raises:
+        ConfigError: The budget cannot pay for one prompt (by `gain`: one pair), or no label has a
+            positive gain.
     """
     if selections.is_empty():
         return selections
@@ -164,7 +180,11 @@ def _by_gain(selections: pl.DataFrame, labels: int) -> pl.DataFrame:
 
 
 def check_budget(budget: int, k: int) -> None:
-    """Refuse a budget that cannot pay for one prompt."""
+    """Refuse a budget that cannot pay for one prompt.
+
+    Raises:
+        ConfigError: `budget` is less than `k`.
+    """
     if budget < k:
         raise ConfigError(
             f"budget is {budget}: it cannot pay for the {k} labels of one prompt. Set `budget` to "

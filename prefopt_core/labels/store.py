@@ -1,8 +1,8 @@
-"""Labels are money: each is on disk the moment it arrives, and none is ever bought twice.
+"""The label store: every label is on disk as soon as it arrives, and none is bought twice.
 
 A label is one verdict of one annotator under one version of the guidelines: a score of one
-response, or a comparison of several. It belongs to no run: every run and config that asks for the
-same verdict gets it from here.
+response, or a comparison of several. It belongs to no run: all runs that ask for the same verdict
+share it.
 """
 
 import json
@@ -32,19 +32,24 @@ CREATE TABLE IF NOT EXISTS labels (
 
 
 @dataclass(frozen=True)
-class Annotator:
-    """Who gives the verdicts, as far as it changes what they mean."""
+class AnnotatorIdentity:
+    """What identifies an annotator: labels of equal identities are interchangeable.
+
+    Attributes:
+        name: Registry name and settings, canonical JSON.
+        guidelines: Version of the instructions to the annotator.
+    """
 
     name: str
     guidelines: str
 
 
 class LabelStore:
-    """The labels of one store, in SQLite with a write-ahead log."""
+    """The bought labels of one store (`labels.sqlite`), in SQLite with a write-ahead log."""
 
     @classmethod
     def of(cls, store: Store) -> "LabelStore":
-        """The labels beside the artifacts of a store; stages are handed them."""
+        """The label store of an artifact store; `store.opening` passes it to stages."""
         return cls(store.root)
 
     def __init__(self, root: Path) -> None:
@@ -55,25 +60,38 @@ class LabelStore:
         return ledger(self.path, _SCHEMA, "labels")
 
     @contextmanager
-    def buying(self, annotator: Annotator) -> Iterator["Purchase"]:
-        """The right to buy from one annotator; whoever else wants to waits, then finds the labels.
+    def buying(self, annotator: AnnotatorIdentity) -> Iterator["Purchase"]:
+        """Lock the labels of one annotator for buying; another process waits, then finds them.
 
-        Without it two runs could pay for the same verdict at the same time.
+        Without the lock two runs could pay for the same verdict at the same time.
+
+        Raises:
+            StoreError: The SQLite file cannot be written, or is damaged.
         """
         who = sha256_of([annotator.name, annotator.guidelines])
         lock = self.root / "locks" / f"labels-{who[:32]}"
         with locked(lock, f"labels of {annotator.name}"), self._connection() as connection:
             yield Purchase(connection, annotator)
 
-    def known(self, annotator: Annotator) -> dict[tuple[str, tuple[str, ...]], float | None]:
-        """(prompt_id, response ids) → score of every label bought from `annotator`."""
+    def known(
+        self, annotator: AnnotatorIdentity
+    ) -> dict[tuple[str, tuple[str, ...]], float | None]:
+        """(prompt_id, candidate ids) → score of every label bought from `annotator`.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
         if not self.path.exists():
             return {}
         with self._connection() as connection:
             return Purchase(connection, annotator).known()
 
     def counts(self) -> list[tuple[str, str, int]]:
-        """(annotator, guidelines, labels) of everything ever bought."""
+        """(annotator, guidelines, number of labels) of all labels ever bought.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
         if not self.path.exists():
             return []
         with self._connection() as connection:
@@ -85,12 +103,12 @@ class LabelStore:
 class Purchase:
     """Labels of one annotator, open for buying."""
 
-    def __init__(self, connection: sqlite3.Connection, annotator: Annotator) -> None:
+    def __init__(self, connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> None:
         self._connection = connection
         self._annotator = annotator
 
     def known(self) -> dict[tuple[str, tuple[str, ...]], float | None]:
-        """(prompt_id, response ids) → score."""
+        """(prompt_id, candidate ids) → score; None: the annotator gave no verdict."""
         rows: Iterable[tuple[str, str, float | None]] = self._connection.execute(
             "SELECT prompt_id, responses, score FROM labels WHERE annotator = ? AND guidelines = ?",
             (self._annotator.name, self._annotator.guidelines),
@@ -98,7 +116,13 @@ class Purchase:
         return {(prompt, _ids(responses)): score for prompt, responses, score in rows}
 
     def commit(self, prompt_id: str, responses: Sequence[str], score: float | None) -> None:
-        """Put a label on disk; it is there when this returns."""
+        """Write a label; it is on disk when this returns.
+
+        Args:
+            prompt_id: The prompt.
+            responses: Candidate ids, in the order shown to the annotator.
+            score: The verdict; None if the annotator gave none.
+        """
         self._connection.execute(
             "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?)",
             (

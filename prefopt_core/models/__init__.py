@@ -1,1 +1,1 @@
-"""Language models: start policies, loading, tokenizers, vLLM in its own process, paid servers."""
+"""Language models: loading, tokenizers, adapters, vLLM engines, servers, the start policy."""

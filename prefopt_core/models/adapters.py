@@ -1,11 +1,11 @@
-"""LoRA adapters that were not merged: model folders in PEFT's form."""
+"""LoRA adapters that were not merged into their base model: model folders in PEFT's form."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.store.folders import BASE, base_of, described, place_of
+from prefopt_core.store.folders import ADAPTER_BASE, base_of, described, place_of
 
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -13,12 +13,12 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 @dataclass(frozen=True)
 class Adapter:
-    """What was learned beside weights that stay as they are.
+    """A LoRA adapter in the store.
 
     Attributes:
-        folder: Where it lies.
-        rank: Of its matrices.
-        modules: Last names of the layers that it adapts, such as q_proj.
+        folder: Its folder.
+        rank: Rank r of its matrices.
+        modules: Names of the adapted layers, last component only, such as q_proj.
     """
 
     folder: Path
@@ -27,16 +27,24 @@ class Adapter:
 
 
 def note_base(folder: Path, start: Path) -> None:
-    """Say in an adapter's folder whose weights it adapts: those that its training started from."""
+    """Write the base model's record into an adapter's folder.
+
+    Args:
+        folder: Of the adapter.
+        start: Of the policy that training started from: the base model, or another adapter of it.
+
+    Raises:
+        StoreError: `start` is an adapter whose record of its base model is damaged.
+    """
     base = base_of(start) or described(start)
-    (folder / BASE).write_text(base.model_dump_json())
+    (folder / ADAPTER_BASE).write_text(base.model_dump_json())
 
 
 def weights_of(folder: Path) -> Path:
-    """The folder of the whole weights: this one, or that of the model its adapter belongs to.
+    """The folder with whole weights: `folder` itself, or that of its base model if an adapter.
 
     Raises:
-        StoreError: The adapter's model is not in the store where the adapter is.
+        StoreError: The base model is not in the adapter's store, or its record is damaged.
     """
     base = base_of(folder)
     if base is None:
@@ -51,8 +59,8 @@ def weights_of(folder: Path) -> Path:
 
 
 def adapter_in(folder: Path) -> Adapter | None:
-    """The adapter that a model folder consists of; None for one that has its own weights."""
-    if not (folder / BASE).is_file():
+    """The LoRA adapter in a model folder; None if the folder has whole weights."""
+    if not (folder / ADAPTER_BASE).is_file():
         return None
     from safetensors import safe_open
 

@@ -1,4 +1,4 @@
-"""Sentence encoders: the packaged all-MiniLM-L6-v2, a folder, or one of the hub."""
+"""Loading sentence encoders: the packaged all-MiniLM-L6-v2, a folder, or a hub id."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,16 @@ PACKAGED = "all-MiniLM-L6-v2"
 
 @lru_cache(maxsize=1)
 def load_encoder(model: str, device: str) -> "SentenceTransformer":
-    """The encoder in a folder or on the hub, or the packaged one; the last one stays loaded."""
+    """Load a sentence encoder; the last one stays loaded.
+
+    Args:
+        model: A folder, a hub id, or `PACKAGED`.
+        device: "cpu", "cuda", …; "auto" leaves it to sentence-transformers.
+
+    Raises:
+        MissingExtraError: The packaged encoder is not installed.
+        ConfigError: The encoder cannot be loaded.
+    """
     from sentence_transformers import SentenceTransformer
 
     silence_libraries()

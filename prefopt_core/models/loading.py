@@ -1,4 +1,4 @@
-"""Model folders: loaded for generation and scoring, one at a time."""
+"""Loading language models for generation and scoring: a cache of one, freed before training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,35 +13,38 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class OutOfProcess(Protocol):
-    """A model that another process holds."""
+    """A model in another process, such as a vLLM engine."""
 
     def close(self) -> None:
         """End that process; returns when its memory is free."""
 
-    def rest(self) -> bool:
-        """Give the memory of the accelerator back and stay; False if that cannot be."""
+    def sleep(self) -> bool:
+        """Free the GPUs' memory and keep the process; False if it cannot (vLLM's sleep mode)."""
 
 
 _loaded: dict[tuple[Path | str, str, str], Any] = {}  # at most one
-_resting: dict[tuple[Path | str, str, str], OutOfProcess] = {}  # at most one
+_sleeping: dict[tuple[Path | str, str, str], OutOfProcess] = {}  # at most one
 
 
 def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
-    """A causal language model in its own dtype, ready for inference; the last one is kept.
+    """Load a causal language model in its own dtype, for inference; the last one stays loaded.
 
     Args:
-        folder: Weights, config and tokenizer; or an adapter's, which is not merged.
+        folder: Weights, config and tokenizer; or a LoRA adapter's folder, loaded unmerged.
         device: "cpu", "cuda", …; "auto" spreads it over the GPUs there are, else the CPU.
+
+    Raises:
+        ConfigError: The model cannot be loaded, or lacks weights.
     """
-    model: PreTrainedModel = kept((folder, device, "policy"), lambda: _load(folder, device))
+    model: PreTrainedModel = load_once((folder, device, "policy"), lambda: _load(folder, device))
     return model
 
 
-def kept(key: tuple[Path | str, str, str], load: Callable[[], Any]) -> Any:
-    """The model of that (source, device, use): loaded once, until another is wanted."""
+def load_once(key: tuple[Path | str, str, str], load: Callable[[], Any]) -> Any:
+    """The model for a key (source, device, use); calls `load` unless it was the last loaded."""
     if key not in _loaded:
         make_room()  # before the next one is there: two may not fit
-        _loaded[key] = _resting.pop(key) if key in _resting else load()
+        _loaded[key] = _sleeping.pop(key) if key in _sleeping else load()
     return _loaded[key]
 
 
@@ -54,15 +57,25 @@ def _load(folder: Path, device: str) -> "PreTrainedModel":
         place = "auto" if torch.cuda.is_available() else "cpu"
     base = load_weights(AutoModelForCausalLM, weights_of(folder), device_map=place)
     model: PreTrainedModel = adapted(base, folder).get_base_model() if adapter_in(folder) else base
-    # How to sample is a setting of the run; of the author's advice (repetition penalties, beams)
-    # only what ends a response stays, or it would be mixed with ours in silence.
+    # Sampling is set by the run. Of the model's generation_config.json only the end tokens stay:
+    # transformers would silently mix its repetition penalties or beams with our settings.
     ends = model.generation_config.eos_token_id if model.generation_config else None
     model.generation_config = GenerationConfig(eos_token_id=ends)  # type: ignore[no-untyped-call]
     return model
 
 
 def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
-    """Load a model of an auto class, in its own dtype, for inference, complete or not at all."""
+    """Load a model by a transformers auto class, in its own dtype, for inference.
+
+    Args:
+        kind: The auto class.
+        source: A folder or hub id.
+        options: Passed on to `from_pretrained`.
+
+    Raises:
+        ConfigError: The model cannot be loaded, or lacks weights, which transformers would draw at
+            random.
+    """
     from safetensors import SafetensorError
 
     silence_libraries()
@@ -84,36 +97,37 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
 
 
 def adapted(model: Any, folder: Path, *, trainable: bool = False) -> Any:
-    """PEFT's model of an adapter on `model`, its base; the adapter stays in float32."""
+    """PEFT's model of the LoRA adapter in `folder` on its base model; the adapter is float32."""
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, folder, is_trainable=trainable)
 
 
 def make_room() -> None:
-    """Give the memory of loaded models back, so that training finds it free.
+    """Free the GPU memory of the loaded model, for training or for loading another one.
 
-    An engine that can give it back and stay, stays: its weights will be wanted again.
+    A vLLM engine that serves adapters is put to sleep instead of ended: the next round serves
+    another adapter of the same base model.
     """
-    engines = {k: m for k, m in _loaded.items() if isinstance(m, OutOfProcess) and m.rest()}
+    engines = {k: m for k, m in _loaded.items() if isinstance(m, OutOfProcess) and m.sleep()}
     for key in engines:
         del _loaded[key]
     if engines:
-        _end_resting()
-        _resting.update(engines)
+        _end_sleeping()
+        _sleeping.update(engines)
     _drop_loaded()
 
 
 def release_models() -> None:
-    """End all of them, also engines that rest."""
+    """Unload all models and end all engines, also those that sleep."""
     _drop_loaded()
-    _end_resting()
+    _end_sleeping()
 
 
-def _end_resting() -> None:
-    for engine in _resting.values():
+def _end_sleeping() -> None:
+    for engine in _sleeping.values():
         engine.close()
-    _resting.clear()
+    _sleeping.clear()
 
 
 def _drop_loaded() -> None:
@@ -130,10 +144,10 @@ def _drop_loaded() -> None:
 
 
 def give_memory_back() -> None:
-    """Give GPU memory that torch has freed, but keeps, to whoever wants it.
+    """Return cached GPU memory from torch's allocator to the driver, for other processes.
 
-    A cache that grows by the token leaves pieces that fit nothing: 53 GiB of them were seen in one
-    of eight processes on a GPU, and another one found none.
+    A key-value cache that grows by the token fragments the allocator: 53 GiB of unused blocks
+    were seen in one of eight processes on a GPU, while another one ran out of memory.
     """
     import torch
 
@@ -142,7 +156,7 @@ def give_memory_back() -> None:
 
 
 def silence_libraries() -> None:
-    """Keep Hugging Face libraries from drawing progress bars between ours."""
+    """Disable the progress bars of Hugging Face libraries."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from prefopt_core.models.start import POLICIES
 
 
 class PolicyConfig(Backend):
-    """The model to align, as it is before."""
+    """The start policy: the model to align."""
 
     registry: ClassVar[Registry[Any]] = POLICIES
     choice: ClassVar[str] = "source"

@@ -1,4 +1,4 @@
-"""Where the policy starts: a model folder, a hub id, or the help desk's own tiny model."""
+"""The start policy: imported from a model folder or hub id, or made by a bench world."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,12 @@ def import_model(
 ) -> None:
     """Take a model from a folder or a hub id; `chat_template`: 'plain' or a Jinja file.
 
-    The files are linked, not copied; only safetensors weights are taken, never pickled ones.
+    The files are symbolic links, not copies; only safetensors weights are taken, never pickled
+    ones.
+
+    Raises:
+        ConfigError: There is no such model, it is an unmerged adapter or has no safetensors
+            weights, it has no usable tokenizer, or `chat_template` is neither 'plain' nor a file.
     """
     source = Path(path).resolve() if Path(path).is_dir() else _download(path, revision)
     if (source / ADAPTER).is_file():
@@ -44,9 +49,9 @@ def import_model(
             "`merge_and_unload`."
         )
     if not (source / "config.json").is_file() or not any(source.glob("*.safetensors")):
-        pickled = "; pickled weights (*.bin) could run code and are not read" * any(
-            source.glob("*.bin")
-        )
+        pickled = ""
+        if any(source.glob("*.bin")):
+            pickled = "; pickled weights (*.bin) could run code and are not read"
         raise ConfigError(
             f"{path} is not a model folder: it needs config.json and *.safetensors{pickled}. Give "
             "`policy.params.path` a folder made by `save_pretrained`, or a hub id."
@@ -58,7 +63,7 @@ def import_model(
             (output / name).symlink_to(file.resolve())
     if chat_template is not None:
         _set_template(output, chat_template)
-    # A model that cannot be prompted should fail now, not an hour later, and by the user's name.
+    # Check the tokenizer and chat template now, not an hour later, under the path the user gave.
     load_tokenizer(output if chat_template else source)
     load_tokenizer.cache_clear()  # the folder is about to move into the store
 

@@ -1,24 +1,24 @@
-"""How many threads a model is worth."""
+"""The number of CPU threads for a torch model: one if the model is small."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-SMALL = 10_000_000
-"""Parameters; below, handing work to a second thread takes longer than doing it."""
+SMALL_MODEL = 10_000_000
+"""Parameters below which a second thread costs more time than it saves."""
 
 
 @contextmanager
 def threads_for(model: Any) -> Iterator[None]:
-    """Run a torch model of the block on one thread if it is small.
+    """Limit torch to one thread within the block if `model` is small.
 
-    On cores that others use too, more threads make a small model tens of times slower. And with
-    one thread the same sums come out on every number of cores.
+    On shared cores more threads make a small model tens of times slower. And one thread gives the
+    same rounding on machines with any number of cores.
     """
     import torch
 
     before = torch.get_num_threads()
-    if sum(p.numel() for p in model.parameters()) < SMALL:
+    if sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
         torch.set_num_threads(1)
     try:
         yield

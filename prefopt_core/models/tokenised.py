@@ -1,4 +1,4 @@
-"""Texts as token ids of one model, where a response was not sampled with its ids."""
+"""Tokenising prompts and responses that came as text, without token ids from sampling."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,18 +6,30 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.ground.ids import Message
+from prefopt_core.ground.ids import Message, last_text
 from prefopt_core.models.tokens import (
     Tokens,
     load_tokenizer,
-    prompt_ids,
-    response_ids,
+    prompt_token_ids,
+    response_token_ids,
     template_digest,
 )
 
 
 def with_token_ids(preferences: pl.DataFrame, model: Path) -> pl.DataFrame:
-    """Add the token ids to pairs that came as text; those that were sampled keep theirs."""
+    """Add token ids to preference pairs that have none; pairs with token ids stay as they are.
+
+    Args:
+        preferences: Table `preferences`.
+        model: Folder of the model whose tokenizer and chat template are used.
+
+    Returns:
+        Table `preferences` with prompt_token_ids, chosen_token_ids, rejected_token_ids, template.
+
+    Raises:
+        ConfigError: The model has no usable tokenizer.
+        DataError: The chat template does not take a prompt's roles.
+    """
     if "prompt_token_ids" in preferences.columns:
         return preferences
     rows = list(preferences.iter_rows(named=True))
@@ -36,7 +48,7 @@ def _side(model: Path, rows: Sequence[dict[str, Any]], side: str) -> list[tuple[
         tokenised(
             model,
             row["prompt"],
-            row[side][-1]["content"],
+            last_text(row[side]),
             finished=row.get(f"{side}_finished") is not False,
         )
         for row in rows
@@ -48,7 +60,13 @@ def tokenised(
 ) -> tuple[list[int], list[int]]:
     """(prompt, response) token ids of texts, by the tokenizer of `model`.
 
-    A response that was cut off (not `finished`) gets no end-of-sequence token: nobody wrote one.
+    A response that was cut off (not `finished`) gets no end-of-sequence token.
+
+    Raises:
+        ConfigError: The model has no usable tokenizer.
+        DataError: The chat template does not take the prompt's roles.
     """
     tokenizer = load_tokenizer(model)
-    return prompt_ids(tokenizer, prompt), response_ids(tokenizer, response, finished=finished)
+    return prompt_token_ids(tokenizer, prompt), response_token_ids(
+        tokenizer, response, finished=finished
+    )

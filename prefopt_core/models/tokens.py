@@ -1,4 +1,4 @@
-"""The one way from messages to token ids: for generation, scoring and training alike."""
+"""Tokenizers and chat templates: messages to token ids, for generation, scoring and training."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.ids import Message, digest_of
+from prefopt_core.ground.ids import Message, digest_of, quoted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -15,12 +15,16 @@ PLAIN_TEMPLATE = (
     "{% for m in messages %}{{ m['content'] }}"
     "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
 )
-"""For base models: the prompt as it is, the response right behind it."""
+"""Chat template for base models: the prompt's text, then the response, without role tokens."""
 
 
 @lru_cache(maxsize=4)
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model folder; it must have a chat template."""
+    """The tokenizer of a model folder; it must have a chat template.
+
+    Raises:
+        ConfigError: There is no tokenizer, chat template, or end-of-sequence token.
+    """
     tokenizer = any_tokenizer(folder)
     if not tokenizer.chat_template:
         raise ConfigError(
@@ -36,7 +40,11 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 
 def any_tokenizer(source: Path | str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a folder or hub id, whatever its model is for; it can pad."""
+    """The tokenizer of a folder or hub id, with or without a chat template; it has a padding token.
+
+    Raises:
+        ConfigError: It cannot be loaded.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -52,12 +60,18 @@ def any_tokenizer(source: Path | str) -> "PreTrainedTokenizerBase":
 
 
 def template_digest(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Names the chat template, so that a change between sampling and training is noticed."""
+    """Digest of the chat template, to notice a change between sampling and training."""
     return digest_of("template", str(tokenizer.chat_template))
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message]) -> list[int]:
-    """Token ids of a prompt, up to where the response begins, with exactly one BOS if any."""
+def prompt_token_ids(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message]
+) -> list[int]:
+    """Token ids of a prompt up to where the response begins, with one BOS if the model has one.
+
+    Raises:
+        DataError: The chat template does not take the prompt's roles.
+    """
     return encoded(tokenizer, rendered(tokenizer, messages, add_generation_prompt=True))
 
 
@@ -67,7 +81,11 @@ def rendered(
     *,
     add_generation_prompt: bool = False,
 ) -> str:
-    """A conversation as the chat template writes it."""
+    """A conversation as text, by the chat template.
+
+    Raises:
+        DataError: The chat template does not take the roles of the messages.
+    """
     from jinja2 import TemplateError
 
     try:
@@ -82,12 +100,12 @@ def rendered(
         raise DataError(
             f"The chat template of {tokenizer.name_or_path} does not take the roles "
             f"{', '.join(m['role'] for m in messages)} of the prompt "
-            f"{messages[0]['content'][:60]!r}: {error}. Change the prompt or the template."
+            f"{quoted(messages[0]['content'])}: {error}. Change the prompt or the template."
         ) from error
 
 
 def encoded(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Token ids of what a chat template wrote, with exactly one BOS if any."""
+    """Token ids of a text made by a chat template, with one BOS if the model has one."""
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     bos = tokenizer.bos_token_id
     # Some templates write the BOS and some tokenizers add it; asking for both gives two.
@@ -96,7 +114,7 @@ def encoded(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     return ids
 
 
-def response_ids(
+def response_token_ids(
     tokenizer: "PreTrainedTokenizerBase", response: str, *, finished: bool = True
 ) -> list[int]:
     """Token ids of a response given as text; ends with EOS unless it was cut off."""

@@ -1,4 +1,4 @@
-"""SPIN's pairs: a labelled response against what the policy writes now, arXiv:2401.01335."""
+"""SPIN's pairs: a labelled response against the policy's own response, arXiv:2401.01335."""
 
 import polars as pl
 
@@ -12,13 +12,17 @@ def pair_against_own(
     """Prefer each labelled prompt's chosen response to the policy's own; no label is bought.
 
     Args:
-        labelled: Gold pairs with `ref_chosen_logps` under the policy.
-        responses: The policy's responses to their prompts (`candidates`); the first one counts.
+        labelled: Table `preferences` of gold pairs, with token ids and with `ref_chosen_logps`
+            under the policy. Of several pairs of a prompt the one of the largest margin counts.
+        responses: Table `candidates` of the policy's responses to their prompts; the first counts.
         round_number: Counted from 1.
 
     Returns:
-        The `preferences` table, of source `self`: nobody said that the own response is worse. A
-        prompt to which the policy wrote the chosen response itself is left out.
+        Table `preferences`, of source `self`: no annotator said that the policy's response is
+        worse. A prompt to which the policy wrote the chosen response itself is left out.
+
+    Raises:
+        DataError: No prompt is left.
     """
     kept = ["prompt_id", "prompt", "chosen", "chosen_id", "ref_chosen_logps"]
     kept += ["prompt_token_ids", "chosen_token_ids", "template"]

@@ -1,4 +1,4 @@
-"""Pairing, table in, table out: verdicts to preference pairs in TRL's columns."""
+"""Pairing, table in, table out: scores to preference pairs in TRL's columns."""
 
 import polars as pl
 
@@ -23,13 +23,13 @@ def pair_responses(
     """Make the pairs of one round; a prompt with paid labels uses those, the others judgments.
 
     Args:
-        candidates: The responses, with token ids if they were generated here.
-        prompts: Their prompts.
-        config: Which rule.
-        annotations: Paid verdicts; their pairs are of source `gold`.
-        judgments: The policy's own verdicts; their pairs are of source `self`, of which the
-            `config.keep` most confident are kept.
-        logps: Log-probabilities under the policy to be trained, which is DPO's reference.
+        candidates: Table `candidates`, with token ids if the responses were generated here.
+        prompts: Table `prompts`.
+        config: Which rule, and its settings.
+        annotations: Table `annotations` of paid labels; their pairs are of source `gold`.
+        judgments: Table `annotations` of the judge; its pairs are of source `self`, of which the
+            share `config.keep` with the highest confidence is kept.
+        logps: Table `logps` under the policy to be trained, which is also the reference model.
         round_number: Counted from 1; 0 for pairs that were brought along.
         seed: Root of the draws of rules that draw.
 
@@ -37,7 +37,7 @@ def pair_responses(
         Table `preferences`, without log-probabilities where `logps` is None.
 
     Raises:
-        DataError: Every verdict ties or was skipped, so no pair can be made.
+        DataError: All scores tie or were skipped, so no pair can be made.
     """
     parts = []
     if annotations is not None:
@@ -48,24 +48,27 @@ def pair_responses(
         parts.append(_most_confident(_pairs(free, "self", config, seed), config.keep))
     pairs = pl.concat(parts)
     if pairs.is_empty():
-        verdicts = sum(table.height for table in (annotations, judgments) if table is not None)
+        count = sum(table.height for table in (annotations, judgments) if table is not None)
         raise DataError(
-            f"No pair can be made: all {verdicts} verdicts tie or were skipped, so nothing says "
+            f"No pair can be made: all {count} annotations tie or were skipped, so nothing says "
             "which response is better. Look at the annotator (`prefopt show annotations`)."
         )
     return _with_texts(pairs, candidates, prompts, logps, round_number)
 
 
-def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int) -> pl.DataFrame:
+def _pairs(
+    annotations: pl.DataFrame, source: str, config: PairingConfig, seed: int
+) -> pl.DataFrame:
     rule, rows = config.member(), []
-    scored = verdicts.filter(pl.col("state") == "scored")
+    scored = annotations.filter(pl.col("state") == "scored")
     for group in scored.partition_by("prompt_id", maintain_order=True):
         prompt_id, ids = group["prompt_id"][0], group["candidate_id"].to_list()
         scores = group["score"].to_list()
         rng = rng_for(seed, "pairing", prompt_id)
         for chosen, rejected in rule(scores, rng):
             margin = scores[chosen] - scores[rejected]
-            # A paid label is believed; the judge's score is an implicit reward, so σ(margin) is p.
+            # A paid label counts as certain. The judge's score is an implicit reward, so σ(margin)
+            # is its P(chosen ≻ rejected).
             sure = 1.0 if source == "gold" else float(preference_probability(margin, 0.0))
             rows.append(
                 (prompt_id, ids[chosen], ids[rejected], group["annotator"][0], source, sure, margin)
@@ -76,7 +79,7 @@ def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int
 
 
 def _most_confident(pairs: pl.DataFrame, keep: float) -> pl.DataFrame:
-    wanted = max(1, round(keep * pairs.height))  # of a few pairs at least one
+    wanted = max(1, round(keep * pairs.height))  # at least one
     kept = pairs.with_row_index("position").sort("confidence", "position", descending=[True, False])
     return kept.head(wanted).sort("position").drop("position")
 
@@ -94,7 +97,8 @@ def _with_texts(
         pl.concat_list(pl.struct(role=pl.lit("assistant"), content="response")).alias("messages"),
     )
     if (written["finish_reason"] != "given").any() and written["response_token_ids"].has_nulls():
-        # Texts of a server. Who tokenises them must know which of them have no end.
+        # Texts from a server, without token ids: whoever tokenises them must know which were cut
+        # off, so that these get no end-of-sequence token.
         known = known.with_columns(written["finish_reason"].ne("length").alias("finished"))
     elif written["response_token_ids"].null_count() == 0:
         known = known.with_columns(

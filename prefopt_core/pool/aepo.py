@@ -1,4 +1,4 @@
-"""AEPO's objective over a whole pool: there for comparison, not for use.
+"""AEPO's objective over a whole pool: a baseline for comparison, not recommended.
 
 The objective is linear in similarities and meant for the few responses to one prompt. Over a pool
 it picks many near-duplicates of a few directions and covers *worse than random*: of 10⁵ rows and
@@ -53,5 +53,5 @@ def select(
 
 
 def _products(pool: Pool, direction: Vectors) -> Vectors:
-    """(n,) the product of every row with one direction (d,)."""
+    """(n,) the scalar product of every row with one vector (d,)."""
     return np.concatenate([block @ direction for _, block in pool.blocks()])

@@ -1,4 +1,4 @@
-"""From a pool to the rows that are worth a label: duplicates, strata, strategy."""
+"""Choose the rows of a pool to label: merge near-duplicates, split over strata, run a strategy."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,20 +14,20 @@ from prefopt_core.pool import POOL_STRATEGIES
 from prefopt_core.pool.lists import lists_of
 from prefopt_core.pool.near_duplicates import leaders
 from prefopt_core.pool.points import Pool, PositionArray, require_count, require_unit_rows
-from prefopt_core.pool.strata import Rule, allocate
+from prefopt_core.pool.strata import Rule, split_count
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """The rows chosen, the most wanted first.
+class ChosenRows:
+    """The rows chosen, those most worth a label first.
 
-    Strata take turns in proportion to what they get, so that the beginning of the order is a
-    smaller choice of the same kind.
+    Strata are interleaved in proportion to their counts, so that the first m rows are split over
+    the strata like all of them.
 
     Attributes:
         rows: (count,) rows of `Pool.vectors`, distinct.
         weights: (count,) how many rows each stands for: itself and its near-duplicates.
-        certificates: What is proven, by stratum; under "" if there are no strata.
+        certificates: Stratum → what is proven about its rows; "" is the pool without strata.
     """
 
     rows: PositionArray
@@ -45,7 +45,7 @@ def choose(
     near_duplicates: float | None = 0.95,
     strata: npt.NDArray[Any] | None = None,
     rule: Rule = "proportional",
-) -> Choice:
+) -> ChosenRows:
     """Choose the rows of a pool to label.
 
     Near-duplicates are merged into one row that carries their weight; the count is split over the
@@ -59,14 +59,19 @@ def choose(
         seed: Root of the randomness; a stratum's draw depends on this and its name only.
         near_duplicates: Cosine from which one row stands for another of its stratum, or None.
         strata: (n,) a label for every row; None if the pool is one.
-        rule: How the count is split, see `strata.allocate`.
+        rule: How the count is split, see `strata.split_count`.
+
+    Raises:
+        ConfigError: `count` is below 1 or above the number of distinct rows, or `strategy`, `rule`
+            or `near_duplicates` is unknown or out of range.
+        DataError: A row is not of unit length or has no stratum, or `strata` has another length.
     """
     require_count(count, len(pool))
     select = POOL_STRATEGIES.bind(strategy, params or {})
     parts = _distinct_parts(pool, count, near_duplicates, strata, seed)
     sizes = np.array([len(part) for part in parts.values()])
     rows, weights, turns, certificates = [], [], [], {}
-    for (name, part), share in zip(parts.items(), allocate(sizes, count, rule), strict=True):
+    for (name, part), share in zip(parts.items(), split_count(sizes, count, rule), strict=True):
         if share:
             picked = select(part, int(share), rng_for(seed, "pool", name))
             rows.append(part.rows[picked.positions])
@@ -74,13 +79,13 @@ def choose(
             turns.append((np.arange(share) + 0.5) / share)
             certificates[name] = picked.certificate
     order = np.argsort(np.concatenate(turns), kind="stable")
-    return Choice(np.concatenate(rows)[order], np.concatenate(weights)[order], certificates)
+    return ChosenRows(np.concatenate(rows)[order], np.concatenate(weights)[order], certificates)
 
 
 def _distinct_parts(
     pool: Pool, count: int, threshold: float | None, strata: npt.NDArray[Any] | None, seed: int
 ) -> dict[str, Pool]:
-    """The rows of every stratum without near-duplicates, once it is known that they will do."""
+    """Stratum → its rows without near-duplicates, checked: of unit length, `count` at least."""
     for at, block in pool.blocks():
         require_unit_rows(block, pool.rows[at])
     parts = {
@@ -97,7 +102,7 @@ def _distinct_parts(
 
 
 def _parts(pool: Pool, strata: npt.NDArray[Any] | None) -> Iterator[tuple[str, Pool]]:
-    """Yield the rows of every stratum, in the order of their names."""
+    """Yield (name, rows) of every stratum, in the order of names; ("", all) without strata."""
     if strata is None:
         yield "", pool
         return
@@ -117,7 +122,7 @@ def _parts(pool: Pool, strata: npt.NDArray[Any] | None) -> Iterator[tuple[str, P
 
 
 def _distinct(pool: Pool, threshold: float | None, rng: np.random.Generator) -> Pool:
-    """Keep one of several near-duplicates, with the weight of them all."""
+    """Merge near-duplicates: the leader stays, with the sum of their weights."""
     if threshold is None:
         return pool
     nearest = lists_of(pool, rng)

@@ -14,7 +14,7 @@ from prefopt_core.arrays import FloatArray
 from prefopt_core.pool.points import PositionArray, Vectors, slices
 
 TILE = 2**22  # similarities that exist at once: 16 MB
-VISITS = 4
+VISITS = 4  # groups of a `Tree` in which a row's nearest centroids are sought, at least
 
 
 def spherical_k_means(
@@ -32,7 +32,7 @@ def spherical_k_means(
     Returns:
         (L, d) float32, unit rows.
     """
-    import faiss  # loads a library of its own: not before it is needed
+    import faiss  # imported on use: it loads a native library
 
     clustering = faiss.Kmeans(
         points.shape[1],
@@ -40,7 +40,8 @@ def spherical_k_means(
         niter=iterations,
         spherical=True,
         seed=int(rng.integers(2**31)),
-        min_points_per_centroid=1,  # neither advice on standard error nor a sample of the sample
+        # No warning about small clusters on standard error, and all points: they are a sample.
+        min_points_per_centroid=1,
         max_points_per_centroid=len(points),
     )
     clustering.train(np.ascontiguousarray(points), weights=weights.astype(np.float32))
@@ -75,11 +76,11 @@ def nearest_centroids(
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """Many centroids in groups, so that a row need not be compared with all of them.
+    """Centroids in two levels, groups and members: a row is compared with a few groups only.
 
     Attributes:
-        groups: (G, d) where the groups are.
-        members: For each group its centroids (L_g, d); they are numbered through.
+        groups: (G, d) the centroids of the groups.
+        members: For each group its centroids, (L_g, d); numbered consecutively, group after group.
     """
 
     groups: Vectors

@@ -4,11 +4,11 @@ Farthest-first traversal, Gonzalez, "Clustering to minimize the maximum interclu
 (1985): its radius is at most twice the smallest possible one, for distances that obey the triangle
 inequality. For active learning: Sener and Savarese, arXiv:1708.00489.
 
-A similarity to the nearest chosen row only grows, so an old one says how far a row is at most.
-Only the rows that may be farthest are brought up to date: the picks are those of the plain method,
-and most products with the pool are spared.
+The largest cosine of a row to the chosen ones only grows as rows are chosen, so an outdated one
+bounds its distance from above. Only the *front*, the rows that may be farthest, is updated: the
+picks are those of plain farthest-first traversal, and most products with the pool are spared.
 
-Notation: n rows, M of them in front.
+Notation: n rows, M of them in the front.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ FRONT = 8192  # M: small enough that comparing them with one more row stays in c
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What is known about the distance of every row.
+    """Distances of all rows to the chosen ones, updated lazily.
 
     Attributes:
         best: (n,) the largest cosine to the first `seen` chosen rows; infinite if chosen itself.
@@ -46,7 +46,7 @@ def select(pool: Pool, count: int, rng: np.random.Generator) -> Picked:
     chosen = np.empty((count, pool.d), dtype=np.float32)
     chosen[0] = pool.take(picked[:1])
     known.best[picked[0]] = np.inf
-    _refresh(pool, known, chosen[:1], np.arange(len(pool)))  # in order, as a file likes it
+    _refresh(pool, known, chosen[:1], np.arange(len(pool)))  # sequential reads of a mapped file
     done = 1
     while done < count:
         front, limit = _front(pool, known, chosen[:done])
@@ -65,7 +65,7 @@ def _most_typical(pool: Pool) -> int:
 
 
 def _front(pool: Pool, known: Known, chosen: Vectors) -> tuple[PositionArray, float]:
-    """The farthest rows, brought up to date, and a cosine that no other row is below.
+    """The farthest rows, updated, and a limit: `best` of every other row is not below it.
 
     Unless every row is chosen, the farthest of all is among them, the first of them if several
     are as far.
@@ -86,7 +86,7 @@ def _front(pool: Pool, known: Known, chosen: Vectors) -> tuple[PositionArray, fl
 
 
 def _refresh(pool: Pool, known: Known, chosen: Vectors, positions: PositionArray) -> None:
-    """Take into account what was chosen since these rows were last looked at."""
+    """Update `best` and `seen` of these rows by the rows chosen since their last update."""
     stale = positions[known.seen[positions] < len(chosen)]
     for at in slices(len(stale), min(pool.block_rows, TILE // len(chosen))):
         new = chosen[known.seen[stale[at]].min() :]
@@ -104,7 +104,7 @@ def _traverse(
     chosen: Vectors,
     done: int,
 ) -> int:
-    """Pick from the front until a row outside may be as far; say how many are picked then."""
+    """Pick from the front until a row outside may be as far; returns how many are picked."""
     rows, best = pool.take(front), known.best[front]
     farthest = int(best.argmin())
     while True:

@@ -1,4 +1,4 @@
-"""How well chosen rows stand for a pool: the figures by which strategies are compared.
+"""Coverage of a pool by its chosen rows: the metrics by which pool strategies are compared.
 
 Notation: n rows of the pool, m chosen, w the weights.
 """
@@ -14,13 +14,13 @@ TILE = 2**22  # similarities that exist at once: 16 MB
 
 @dataclass(frozen=True)
 class Coverage:
-    """Figures of m chosen rows.
+    """Metrics of m chosen rows.
 
     Attributes:
         value: Σ_i w_i max(0, best cosine of row i to a chosen one) / Σ_i w_i; higher is better.
-        radius: 1 - cosine of the worst served row; lower is better.
-        mean_similarity: Mean cosine of the pairs chosen; 0 if there is none. Lower is more diverse.
-        near_duplicates: Pairs chosen with a cosine of the threshold or more.
+        radius: 1 - best cosine of the row worst covered; lower is better.
+        mean_similarity: Mean cosine of pairs of chosen rows; 0 for one row. Lower is more diverse.
+        near_duplicates: Pairs of chosen rows with a cosine of the threshold or more.
     """
 
     value: float

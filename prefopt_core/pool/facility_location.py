@@ -30,7 +30,7 @@ from prefopt_core.pool.points import (
     slices,
 )
 
-DENSE = 5_000  # rows up to which comparing all with all is quicker, 100 MB; worth it up to twice
+DENSE = 5_000  # sampled rows up to which all pairs are compared, 100 MB; or twice, see `select`
 STRIPE = 256  # columns whose gains are computed at once
 
 
@@ -99,7 +99,7 @@ class Sparse:
 def greedy(columns: Columns, weights: FloatArray, count: int) -> tuple[PositionArray, float, float]:
     """Choose, one after the other, the row that adds most to f; of equal ones, the first.
 
-    When nothing adds anything any more, the heaviest rows left fill up.
+    Once no row adds anything, the heaviest rows left fill up the count.
 
     Args:
         columns: u.
@@ -144,9 +144,9 @@ def select(
 ) -> Picked:
     """Choose rows that stand for the whole pool: greedy facility location on a sample of it.
 
-    Each sampled row is compared with its nearest neighbours only, and f counts every other
-    similarity as 0; with all, if they are few, or if those chosen could not be the neighbours of
-    most.
+    f counts the similarities of a sampled row to its nearest neighbours, and every other one as
+    0. All pairs count if the sample has up to `DENSE` rows; or up to twice as many, and
+    count·neighbours_per_row is below twice their number: else many would have no chosen neighbour.
 
     Args:
         pool: n rows.
@@ -183,5 +183,5 @@ def _nearest(sample: Pool, k: int, rng: np.random.Generator) -> Sparse:
 def _all(sample: Pool) -> Dense:
     rows = sample.take(np.arange(len(sample)))
     similarity = rows @ rows.T
-    np.fill_diagonal(similarity, 1.0)  # float16 makes it slightly less, also than others
+    np.fill_diagonal(similarity, 1.0)  # float16 rounds it below 1, and below other entries
     return Dense(similarity)

@@ -30,8 +30,8 @@ def select(
         per_pick: Rows to learn from for each row chosen.
 
     Returns:
-        The rows of the heaviest clusters first. Clusters that nobody is at home in give their
-        place to the rows farthest from their centroids.
+        The rows of the heaviest clusters first. Empty clusters are replaced by the rows farthest
+        from their centroids.
     """
     require_count(count, len(pool))
     size = min(len(pool), per_pick * count)

@@ -1,7 +1,8 @@
-"""Inverted lists: neighbours are sought among the rows that share a centroid.
+"""Inverted lists (IVF): neighbours of a row are sought among the rows that share a centroid.
 
 The partition behind FAISS's IVF indexes (Jégou et al., "Product Quantization for Nearest Neighbor
-Search", 2011): a row is at home in the list of its nearest centroid and visits the next few.
+Search", 2011): the *home* of a row is the list of its nearest centroid,
+and it visits the next few; together these are its *probes*.
 
 Notation: n rows, L lists, `probes` lists per row.
 """
@@ -23,14 +24,14 @@ from prefopt_core.pool.points import (
     require_unit_rows,
 )
 
-PROBES = 4
-TRAINING_ROWS = 32  # per list, at most
-MOST_TRAINING_ROWS = 2**18  # 400 MB at d = 384
-ROWS_PER_LIST = 500
-FLAT = 2048  # centroids that every row is compared with; of more, only with nearby ones
-ITERATIONS = 5
-ALL_WITH_ALL = 4096  # rows up to which one list will do
-CROWDED = 100  # rows per list, below which the lists of a larger pool are of no use to its sample
+PROBES = 4  # lists of a row
+TRAINING_ROWS = 32  # that k-means clusters, per list, at most
+MOST_TRAINING_ROWS = 2**18  # in all; 400 MB at d = 384
+ROWS_PER_LIST = 500  # on average, in pools of more than a million rows
+FLAT = 2048  # centroids up to which a row is compared with all; of more, through a `Tree`
+ITERATIONS = 5  # of k-means
+ALL_WITH_ALL = 4096  # rows up to which there is one list, and all pairs are compared
+CROWDED = 100  # rows per list; with fewer, the lists of a larger pool are too thin for a sample
 
 
 def nearest_lists(
@@ -57,7 +58,7 @@ def nearest_lists(
 
 
 def lists_of(pool: Pool, rng: np.random.Generator) -> ListArray:
-    """The lists that the pool brings if they are well filled, else new ones."""
+    """(n, probes) `pool.nearest` if it has `CROWDED` rows per list, else new `nearest_lists`."""
     if pool.nearest is not None and len(np.unique(pool.nearest[:, 0])) * CROWDED <= len(pool):
         return pool.nearest
     return nearest_lists(pool, rng)
@@ -104,6 +105,13 @@ def build_index(
         rng: See `nearest_lists`.
         lists: See `nearest_lists`.
         probes: See `nearest_lists`.
+
+    Returns:
+        The pool, memory-mapped and read-only.
+
+    Raises:
+        DataError: A block has another d or a row that is not of unit length, or there are more or
+            fewer than n rows.
     """
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.dtype("<f2"), (n, d))
     stop = 0

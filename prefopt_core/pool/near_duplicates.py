@@ -32,6 +32,9 @@ def leaders(pool: Pool, nearest: ListArray, threshold: float) -> PositionArray:
 
     Returns:
         (n,) positions; a leader has its own, and every position named is a leader.
+
+    Raises:
+        ConfigError: τ is not within (0, .999].
     """
     if not 0 < threshold <= LARGEST:
         raise ConfigError(
@@ -46,7 +49,7 @@ def leaders(pool: Pool, nearest: ListArray, threshold: float) -> PositionArray:
             known = np.concatenate([*registered[number], np.empty(0, dtype=np.int64)])
             leader_of[members] = _join(pool, members, known, threshold)
             _register(registered, nearest, members[leader_of[members] == members])
-        del registered[number]  # all its members have been here
+        del registered[number]  # all its members have their leader
     return leader_of
 
 
@@ -84,7 +87,7 @@ def _lead(rows: Vectors, threshold: float) -> PositionArray:
 def _register(
     registered: dict[int, list[PositionArray]], nearest: ListArray, new: PositionArray
 ) -> None:
-    """Tell every list that the new leaders probe, their home included, about them."""
+    """Add the new leaders to all lists that they probe, their home included."""
     lists = nearest[new]  # (m, probes)
     order = np.argsort(lists, axis=None, kind="stable")
     numbers, starts = np.unique(lists.ravel()[order], return_index=True)

@@ -41,7 +41,7 @@ def neighbours(pool: Pool, nearest: ListArray, k: int) -> tuple[ListArray, Vecto
 
 
 def _compare(pool: Pool, positions: PositionArray, held: slice, table: Keys) -> None:
-    """Show the held members of a list to all rows that probe it."""
+    """Compare `held` members of a list with all rows that probe it; update their k in `table`."""
     k = table.shape[1]
     base, ids = pool.take(positions[held]), positions[held]
     for at in slices(len(positions), TILE // (len(base) + k)):

@@ -1,4 +1,4 @@
-"""What a pool strategy is given and what it must return, and what both may not contain."""
+"""`Pool`, which a pool strategy is given, `Picked`, which it returns, and checks of both."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Pool:
         rows: (n,) which rows of `vectors` are in the pool, distinct.
         weights: (n,) how many rows of the data each stands for, > 0.
         nearest: (n, probes) the lists nearest to each row, the nearest first, as made by
-            `lists.nearest_lists`; None if nobody made them yet.
+            `lists.nearest_lists`; None if there are none yet.
         block_rows: How many rows are in memory as float32 at once.
     """
 
@@ -114,7 +114,16 @@ def slices(n: int, size: int) -> Iterator[slice]:
 
 
 def require_count(count: int, n: int, of: str = "rows") -> None:
-    """Refuse a count outside 1..n; `of` says what there are n of."""
+    """Refuse a count outside 1..n.
+
+    Args:
+        count: How many are to be chosen.
+        n: How many there are.
+        of: What there are n of, for the message.
+
+    Raises:
+        ConfigError: `count` is outside.
+    """
     if not 1 <= count <= n:
         raise ConfigError(
             f"Cannot choose count={count} of {n} {of}: it must lie between 1 and {n}. "
@@ -123,7 +132,15 @@ def require_count(count: int, n: int, of: str = "rows") -> None:
 
 
 def require_unit_rows(block: npt.NDArray[np.floating], rows: PositionArray) -> None:
-    """Refuse rows that are zero, not finite or not of unit length; `rows` are their numbers."""
+    """Refuse rows that are zero, not finite or not of unit length.
+
+    Args:
+        block: (m, d).
+        rows: (m,) their numbers, for the message.
+
+    Raises:
+        DataError: There is one.
+    """
     length = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
     unfit = ~(np.abs(length - 1) <= UNEVEN)  # NaN is not <= anything
     if unfit.any():

@@ -35,7 +35,7 @@ class PoolConfig(Backend):
     )
 
     def key_part(self) -> Any:
-        """How prompts were embedded is known by the embeddings."""
+        """The cache key without `embedding`: the index of the embeddings enters it as an input."""
         part = super().key_part()
         del part["embedding"]
         return part

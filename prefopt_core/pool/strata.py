@@ -16,7 +16,7 @@ Rule = Literal["proportional", "equal", "square_root"]
 _POWER = {"proportional": 1.0, "equal": 0.0, "square_root": 0.5}
 
 
-def allocate(sizes: npt.NDArray[np.integer], count: int, rule: Rule) -> PositionArray:
+def split_count(sizes: npt.NDArray[np.integer], count: int, rule: Rule) -> PositionArray:
     """Split a count over strata by largest remainder, never more than a stratum holds.
 
     What a full stratum cannot take goes to the others, in the same shares.
@@ -29,9 +29,12 @@ def allocate(sizes: npt.NDArray[np.integer], count: int, rule: Rule) -> Position
     Returns:
         (s,) how many each gets; they sum to `count`. Equal remainders: the first stratum first.
 
-    >>> allocate(np.array([90, 9, 1]), 10, "proportional").tolist()
+    Raises:
+        ConfigError: The rule is unknown, or `count` is not within 1..Σ sizes.
+
+    >>> split_count(np.array([90, 9, 1]), 10, "proportional").tolist()
     [9, 1, 0]
-    >>> allocate(np.array([90, 9, 1]), 10, "equal").tolist()
+    >>> split_count(np.array([90, 9, 1]), 10, "equal").tolist()
     [5, 4, 1]
     """
     if rule not in _POWER:
@@ -47,7 +50,9 @@ def allocate(sizes: npt.NDArray[np.integer], count: int, rule: Rule) -> Position
             break
         full |= overfull
     whole = np.floor(wanted).astype(np.int64)
-    remainders = np.where(whole < sizes, whole - wanted, np.inf)  # the largest comes first
+    remainders = np.where(
+        whole < sizes, whole - wanted, np.inf
+    )  # negative: the largest sorts first
     whole[np.argsort(remainders, kind="stable")[: count - whole.sum()]] += 1
     return whole
 

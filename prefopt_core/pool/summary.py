@@ -1,4 +1,4 @@
-"""What a choice of a pool covers, in lines for a terminal."""
+"""Summary of the rows chosen from a pool, as lines for a terminal."""
 
 import numpy as np
 import polars as pl
@@ -8,22 +8,25 @@ from prefopt_core.pool.coverage import Coverage, coverage
 from prefopt_core.pool.points import Pool, PositionArray
 
 MEASURED = 100_000  # rows of the pool that coverage is measured on, at most
-SHOWN = 20  # strata that are told apart in print, at most
+SHOWN = 20  # strata that get a line of their own, at most
 
 
 def summary(pool: Pool, chosen: pl.DataFrame, seed: int) -> list[str]:
-    """Coverage beside that of as many rows at random; what is proved; what each stratum got.
+    """Coverage beside that of as many rows at random, certificates, and counts by stratum.
 
     Args:
         pool: All rows.
         chosen: Table `choices` of them.
         seed: Root of the rows that are drawn at random.
+
+    Returns:
+        One text per line.
     """
     return [*_figures(pool, chosen, seed), *_proofs(chosen)]
 
 
 def _figures(pool: Pool, chosen: pl.DataFrame, seed: int) -> list[str]:
-    """What the choice covers, beside as many rows at random."""
+    """Coverage of the chosen rows, beside that of as many rows at random."""
     rng = rng_for(seed, "pool", "measure")
     seen = rng.choice(len(pool), size=min(len(pool), MEASURED), replace=False)
     at_random = rng.choice(len(pool), size=chosen.height, replace=False)
@@ -43,13 +46,13 @@ def _figures(pool: Pool, chosen: pl.DataFrame, seed: int) -> list[str]:
 
 
 def _coverage(pool: Pool, rows: PositionArray, seen: PositionArray) -> Coverage:
-    """Measured on the rows `seen`, and on the chosen ones themselves."""
+    """Coverage by `rows`, measured on the rows `seen` and on the chosen ones themselves."""
     together = np.concatenate([rows, np.setdiff1d(seen, rows)])
     return coverage(pool.subset(together), np.arange(len(rows)))
 
 
 def _proofs(chosen: pl.DataFrame) -> list[str]:
-    """What is proven of the choice; of strata, also what each got, the largest share first."""
+    """The certificate; with strata, the count and the certificate of each, the largest first."""
     strata = chosen.group_by("stratum", "certificate", maintain_order=True).len()
     rows = strata.sort("len", descending=True, maintain_order=True).rows()
     if rows[0][0] == "":  # no strata

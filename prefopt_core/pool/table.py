@@ -1,4 +1,4 @@
-"""Pools, table in, table out: which rows of an index deserve a label."""
+"""Pool, table in, table out: write an index of embeddings, choose its rows, take their prompts."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -19,7 +19,17 @@ from prefopt_core.pool.settings import PoolConfig
 
 
 def index_embeddings(shards: Iterable[pl.DataFrame], rows: int, folder: Path, *, seed: int) -> Path:
-    """Write an index of the vectors of `prompt_embeddings`, read shard by shard, into `folder`."""
+    """Write an index of embedded prompts.
+
+    Args:
+        shards: Table `prompt_embeddings`, one frame at a time.
+        rows: Its rows, all shards together.
+        folder: An existing folder, see `build_index`.
+        seed: Root of the randomness of the clustering.
+
+    Returns:
+        `folder`.
+    """
     blocks = (halves(shard["vector"]) for shard in shards)
     first = next(blocks)
     rng = rng_for(seed, "pool", "index")
@@ -28,14 +38,23 @@ def index_embeddings(shards: Iterable[pl.DataFrame], rows: int, folder: Path, *,
 
 
 def index_file(config: VectorsConfig, folder: Path, *, seed: int) -> Path:
-    """Write an index of the vectors of a Parquet file of the user's into `folder`."""
+    """Write an index of the vectors in a Parquet file of the user's.
+
+    Args:
+        config: The file and its column of vectors.
+        folder: An existing folder, see `build_index`.
+        seed: Root of the randomness of the clustering.
+
+    Returns:
+        `folder`.
+    """
     file = VectorFile(Path(config.path), config.column)
     build_index(file.blocks(), file.rows, file.d, folder, rng=rng_for(seed, "pool", "index"))
     return folder
 
 
 def strata_of_prompts(prompts: pl.LazyFrame) -> npt.NDArray[np.str_] | None:
-    """(n,) the stratum of every prompt; None if the file named none."""
+    """(n,) the column `stratum` of a table `prompts`; None if it has no such column."""
     if "stratum" not in prompts.collect_schema():
         return None
     return prompts.select("stratum").collect()["stratum"].to_numpy()
@@ -60,7 +79,7 @@ def choose_rows(
         Table `choices`, the row most worth a label first.
     """
     pool = open_index(index)
-    choice = choose(
+    chosen = choose(
         pool,
         config.count,
         config.strategy,
@@ -70,14 +89,14 @@ def choose_rows(
         strata=strata,
         rule=config.rule,
     )
-    names = [""] * config.count if strata is None else strata[choice.rows].astype(str).tolist()
+    names = [""] * config.count if strata is None else strata[chosen.rows].astype(str).tolist()
     return pl.DataFrame(
         {
-            "row": choice.rows,
+            "row": chosen.rows,
             "rank": range(config.count),
-            "weight": choice.weights,
+            "weight": chosen.weights,
             "stratum": names,
-            "certificate": [choice.certificates[name] for name in names],
+            "certificate": [chosen.certificates[name] for name in names],
         },
         schema=TABLES["choices"].columns,
     )
@@ -86,16 +105,33 @@ def choose_rows(
 def take_prompts(
     prompts: pl.DataFrame, choices: pl.DataFrame, first: int = 0, count: int | None = None
 ) -> pl.DataFrame:
-    """Take `count` chosen prompts (None: the rest) from rank `first`, the most wanted first.
+    """Take the chosen prompts of some ranks.
 
-    Their strata stay behind: they were for choosing, and nothing after this depends on them.
+    Args:
+        prompts: Table `prompts`.
+        choices: Table `choices` of its rows.
+        first: The first rank.
+        count: How many; None for all that follow.
+
+    Returns:
+        Table `prompts` in the order of ranks, without `stratum`: it was for choosing, and no later
+        stage depends on it.
     """
     rows = choices.sort("rank")["row"].slice(first, count)
     return prompts[rows].drop("stratum", strict=False)
 
 
 def chosen_rows(chosen: pl.DataFrame, table: pl.LazyFrame) -> pl.DataFrame:
-    """The chosen rows of a table, with their ranks, the first one first."""
+    """The chosen rows of a table, in the order of ranks.
+
+    Args:
+        chosen: Table `choices`.
+        table: The rows that were chosen from, in the order of the pool.
+
+    Returns:
+        Columns rank, row and weight of `chosen`, and those of `table`; where both have a name,
+        that of `table` gets the suffix `_of_file`.
+    """
     numbers = chosen.sort("rank").select("rank", "row", "weight")
     names = table.collect_schema().names()
     taken = {name: f"{name}_of_file" for name in numbers.columns if name in names}
@@ -106,10 +142,18 @@ def chosen_rows(chosen: pl.DataFrame, table: pl.LazyFrame) -> pl.DataFrame:
 
 
 def chosen_prompts(chosen: pl.DataFrame, prompts: pl.LazyFrame) -> pl.DataFrame:
-    """The same of prompts: as texts, or messages if there is more to one than what is asked."""
+    """The chosen prompts with their ranks: as texts if each is one message, else as messages.
+
+    Args:
+        chosen: Table `choices`.
+        prompts: Table `prompts` that was chosen from.
+
+    Returns:
+        Columns rank, weight, stratum (if `prompts` has it), prompt and prompt_id.
+    """
     rows = chosen_rows(chosen, prompts)
     if (rows["prompt"].list.len() == 1).all():
         rows = rows.with_columns(prompt=pl.col("prompt").list.last().struct.field("content"))
     names = ("rank", "weight", "stratum", "prompt", "prompt_id")
-    # no `row`: repeats are left out, so that the numbers are not those of the file
+    # without `row`: repeated prompts were dropped on reading, so it is no line of the file
     return rows.select(name for name in names if name in rows.columns)

@@ -1,4 +1,7 @@
-"""Scoring, table in, table out: for SPA's judge, DPO's reference, the perplexity strategy."""
+"""Scoring, table in, table out: log-probabilities of responses under a model.
+
+SPA's judge needs them, and DPO those of its reference model.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +12,7 @@ import polars as pl
 
 from prefopt_core.labels.asked import Asked
 from prefopt_core.models.tokenised import tokenised, with_token_ids
-from prefopt_core.models.tokens import (
-    Tokens,
-)
+from prefopt_core.models.tokens import Tokens
 from prefopt_core.scoring.settings import ScoringConfig
 
 
@@ -34,7 +35,13 @@ def sequence_logps(
 def score_candidates(
     asked: Asked[pl.DataFrame], model: Path, config: ScoringConfig
 ) -> pl.DataFrame:
-    """Score the selected responses under the model in a folder.
+    """Log-probabilities of the selected responses under the model in a folder.
+
+    Args:
+        asked: Tables `prompts`, `candidates` and `selections`. Responses without token ids are
+            tokenised for the model.
+        model: Model folder.
+        config: Which scorer, and its settings.
 
     Returns:
         Table `logps`, a row for each distinct one, in the order of the candidates.
@@ -57,9 +64,18 @@ def score_candidates(
 def score_preferences(
     preferences: Sequence[pl.DataFrame], model: Path, config: ScoringConfig
 ) -> pl.DataFrame:
-    """Put the log-probabilities under `model` into gold pairs: DPO's reference for their next use.
+    """Give gold pairs the log-probabilities under `model`, the reference model of their next use.
 
-    Self-labelled pairs are left out: they were one policy's opinion, and that policy is gone.
+    Self-labelled pairs are left out: they are the judgment of an earlier policy.
+
+    Args:
+        preferences: Tables `preferences`.
+        model: Model folder.
+        config: Which scorer, and its settings.
+
+    Returns:
+        Table `preferences` of the gold pairs of all, with token ids, and `ref_chosen_logps` and
+        `ref_rejected_logps` under `model`.
     """
     gold = [table.filter(pl.col("source") == "gold") for table in preferences]
     pairs = pl.concat([with_token_ids(table, model) for table in gold], how="diagonal")

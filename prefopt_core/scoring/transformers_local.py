@@ -1,4 +1,4 @@
-"""Score with a model in this process, through Hugging Face transformers."""
+"""Score with Hugging Face transformers, in this process."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.threads import threads_for
@@ -23,8 +23,8 @@ def score(
 ) -> npt.NDArray[np.float64]:
     """Score with transformers in this process; the fallback that needs nothing else."""
     network = load_model(model, device)
-    # Like lengths together, so that little of a batch is padding; longest first, so that a batch
-    # that does not fit into memory fails at once.
+    # Sorted by length: little of a batch is padding. Longest first: a batch that does not fit into
+    # memory fails at once.
     order = sorted(
         range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1])
     )
@@ -32,7 +32,7 @@ def score(
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         sums[batch] = _batch_logps(network, [sequences[i] for i in batch])
-        report(min(start + batch_size, len(order)), len(order))
+        report_progress(min(start + batch_size, len(order)), len(order))
     return sums
 
 

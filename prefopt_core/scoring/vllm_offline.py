@@ -18,7 +18,11 @@ def score(
     *,
     engine: Spread[EngineSettings],
 ) -> npt.NDArray[np.float64]:
-    """Score with vLLM; shares the engine of a `vllm` generator with the same settings."""
+    """Score with vLLM; shares the engine of a `vllm` generator with the same settings.
+
+    Raises:
+        DataError: A prompt and its response are longer than the engine's `max_model_len`.
+    """
     served = engine_for(model, engine)
     longest = max((len(prompt) + len(response) for prompt, response in sequences), default=0)
     if longest > served.max_model_len:

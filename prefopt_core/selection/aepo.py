@@ -36,6 +36,9 @@ def representativeness(
 
     Returns:
         (N,) mean similarities, in the units of `similarity`.
+
+    Raises:
+        DataError: The similarity is no finite (N, N) matrix, or a count is below 1.
     """
     ones = np.ones(len(similarity), dtype=np.intp)
     counts = ones if counts is None else np.asarray(counts)
@@ -56,6 +59,9 @@ def redundancy(similarity: FloatArray, subsets: npt.NDArray[np.intp]) -> npt.NDA
 
     Returns:
         (M,) mean similarities, in the units of `similarity`.
+
+    Raises:
+        DataError: The similarity is no finite (N, N) matrix.
     """
     u, _ = _split(similarity)
     subsets = np.asarray(subsets)
@@ -108,6 +114,9 @@ def pair_worth(
 
     Returns:
         (N, N) float64, symmetric; the diagonal means nothing.
+
+    Raises:
+        DataError: The similarity is no finite (N, N) matrix, or a count is below 1.
     """
     u, _ = _split(similarity)
     r = representativeness(similarity, counts)
@@ -135,6 +144,10 @@ def aepo(
     Returns:
         k indices, ascending.
 
+    Raises:
+        ConfigError: k is not within 2..N, or λ is negative or not finite.
+        DataError: The similarity is no finite (N, N) matrix, or a count is below 1.
+
     >>> u = np.array([[1, .9, .2, .1], [.9, 1, .3, .2], [.2, .3, 1, .4], [.1, .2, .4, 1]])
     >>> aepo(u, k=2)
     [0, 3]
@@ -155,17 +168,25 @@ def aepo_with_bound(
     f(S) is the mean of f({i, j}) over the pairs of S, because each r_j is in k-1 of them: that
     is what `best_subset` searches, exactly for k = 2, for C(N, k) up to a million, and wherever
     else its proof ends in time.
+
+    Raises:
+        ConfigError: k is not within 2..N, or λ is negative or not finite.
+        DataError: The similarity is no finite (N, N) matrix, or a count is below 1.
     """
     require_k(k, len(similarity))
     check_weight(diversity_weight)
     worth = pair_worth(similarity, diversity_weight=diversity_weight, counts=counts)
-    largest = np.abs(similarity).max()  # and so are means of it no larger
+    largest = np.abs(similarity).max()  # bounds every mean of similarities
     tolerance = TIE * (1 + diversity_weight) * float(largest)
     return best_subset(worth, k, tolerance=tolerance)
 
 
 def check_weight(diversity_weight: float) -> None:
-    """Refuse a λ that is negative or not finite."""
+    """Refuse a λ that is negative or not finite.
+
+    Raises:
+        ConfigError: It is.
+    """
     if not (diversity_weight >= 0 and math.isfinite(diversity_weight)):
         raise ConfigError(
             f"The diversity weight is {diversity_weight}: it must be finite and at least 0. "
@@ -174,7 +195,7 @@ def check_weight(diversity_weight: float) -> None:
 
 
 def _split(similarity: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """A float64 copy with a diagonal of zeros, and that diagonal, once both are known to be fit."""
+    """A checked float64 copy whose diagonal is set to zero, and the diagonal it had."""
     u = np.array(similarity, dtype=np.float64)
     if u.ndim != 2 or u.shape[0] != u.shape[1]:
         raise DataError(f"A similarity matrix is (N, N), and this one is {u.shape}.")

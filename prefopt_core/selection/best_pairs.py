@@ -5,8 +5,8 @@ For unit rows e,
     r_j = (Σ_i c_i e_i·e_j - e_j·e_j) / (Σ_i c_i - 1)        w_ij = a·(r_i + r_j)/2 - b·e_i·e_j
 
 so a batch costs one matrix product and few passes over it. It is computed in float32; pairs so
-close that rounding could decide between them are compared again in float64. Thus the answer is the
-one of `aepo`, on any machine and for any size of batch.
+close that rounding could decide between them are compared again in float64. The answer is that of
+`aepo`, on any machine and for any size of batch.
 
 Notation: B prompts, N distinct candidates each, d dimensions, c the counts.
 """
@@ -23,7 +23,7 @@ from prefopt_core.selection.similarity.embeddings import unit
 
 Single = npt.NDArray[np.float32]
 
-SMALL = 40  # candidates
+SMALL = 40  # N up to which NumPy's product of two matrices beats its product with itself
 
 
 def _of_aepo(diversity_weight: float) -> tuple[float, float]:
@@ -55,20 +55,22 @@ def best_pairs(
     """
     _, n, d = embeddings.shape
     u = _cosines(embeddings)
-    own = u[:, range(n), range(n)] > 0.5  # a row of zeros is not even like itself
+    own = u[:, range(n), range(n)] > 0.5  # e_j·e_j: 1, or 0 for a row of zeros
     alike = np.matmul(u, counts[:, :, None].astype(np.float32))[:, :, 0]
     r = (alike - own) / (counts.sum(axis=1, keepdims=True) - 1).astype(np.float32)
-    half = r * np.float32(a / 2)  # of w; what is left of it is b times this:
+    half = r * np.float32(a / 2)  # a·r_j/2: w_ij = half_i + half_j - b·u_ij
+    # cost_ij = u_ij - half_i/b, so w_ij = half_j - b·cost_ij. If b is 0, u is set to 0, b to 1.
     if b == 0:
         u[:] = 0
     cost = np.subtract(u, half[:, :, None] / np.float32(b or 1), out=u)
     cost[:, range(n), range(n)] = np.inf
-    best = half - (b or 1) * cost.min(axis=1)  # (B, N): the worth of each one's best pair
+    best = half - (b or 1) * cost.min(axis=1)  # (B, N): w of each candidate's best pair
 
     prompts, second = np.arange(len(best)), best.argmax(axis=1)
     first, top = cost[prompts, :, second].argmin(axis=1), best[prompts, second]
     pairs = np.sort(np.column_stack([first, second]))
-    # Every other pair has an end outside this one, so it shows in what is left of `best`.
+    # Every other pair has a member outside this one, so the rest of `best` bounds its w. Where
+    # rounding could have decided, all pairs that close to the top are compared in float64.
     best[prompts, first] = best[prompts, second] = -np.inf
     least = top - 2 * _rounding(n, d) * (a + b)
     for p in np.flatnonzero(best.max(axis=1) >= least).tolist():
@@ -78,9 +80,9 @@ def best_pairs(
 
 
 def _cosines(embeddings: Single) -> Single:
-    """Give u (B, N, N); rows of zeros are like nothing."""
+    """u, (B, N, N); a row of zeros has cosine 0 with every row, itself included."""
     _, n, d = embeddings.shape
-    if 4 * n > d:  # cheaper to scale the rows than the products
+    if 4 * n > d:  # cheaper to normalise the rows than the products
         rows = embeddings * _inverse(np.einsum("bnd,bnd->bn", embeddings, embeddings))[:, :, None]
         return np.matmul(rows, rows.transpose(0, 2, 1))
     # NumPy has a routine for the product of a matrix with itself; for small ones it is slower.
@@ -98,7 +100,7 @@ def _inverse(squares: Single) -> Single:
 
 
 def _rounding(n: int, d: int) -> float:
-    """A bound on the error of r_j and of e_i·e_j in float32, for sums in any order, lengths too."""
+    """Bound on the float32 error of r_j and of e_i·e_j, normalisation included, in any order."""
     return (n + 3 * d + 24) * 2.0**-24
 
 
@@ -127,8 +129,8 @@ def parts(
         selected: (B, k) indices.
 
     Returns:
-        (B,) mean representativeness and (B,) redundancy, rounded to six decimals: below that, the
-        order of summation, and so the machine, would show.
+        (B,) mean representativeness and (B,) redundancy, rounded to six decimals: further ones
+        depend on the order of summation, and so on the machine.
     """
     wide = embeddings.astype(np.float64)
     length = np.sqrt(np.einsum("bnd,bnd->bn", wide, wide))

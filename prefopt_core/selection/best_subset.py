@@ -1,10 +1,10 @@
-"""The k of N candidates whose pairs are worth most: the search behind the AEPO family.
+"""Best k of N candidates by the mean worth of their pairs: the search behind the AEPO family.
 
 Every objective of the family is a mean over the pairs inside the selected set S,
 
     F(S) = mean of w_ij over i,j∈S, i≠j
 
-so the search sees one matrix and knows nothing of similarities.
+so the search needs the matrix w alone, no similarities.
 
 Notation: N candidates, k selected, w the (N, N) symmetric worth of pairs, M sets at once.
 """
@@ -19,10 +19,10 @@ from prefopt_core.arrays import FloatArray, IndexArray
 from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.swaps import by_swaps, smallest_equal
 
-BLOCK = 2**18  # M·N², the numbers at most made of M sets while branching: 2 MB
-ALWAYS = 1_000_000  # C(N, k) up to which the search is carried to its end
-EFFORT = 2**23  # numbers looked at while branching before a proof is given up: some 0.1 s
-FIRST, AGAIN = 2**15, 2**20  # numbers held at once by the swap search: before, and without proof
+BLOCK = 2**18  # M·N², most array entries that extending M sets computes at once: 2 MB
+ALWAYS = 1_000_000  # C(N, k) up to which branch and bound runs to its end
+EFFORT = 2**23  # for larger C(N, k): array entries computed before it gives up, some 0.1 s
+FIRST, AGAIN = 2**15, 2**20  # `by_swaps` size: before branch and bound, and after it gave up
 
 
 def best_subset(worth: FloatArray, k: int, *, tolerance: float) -> Found:
@@ -30,14 +30,17 @@ def best_subset(worth: FloatArray, k: int, *, tolerance: float) -> Found:
 
     Exact for k = 2 by a scan of w. Otherwise sets grown greedily from the best pairs are improved
     by best swaps, and the best of them prunes an exhaustive search, branch and bound: exact when
-    that ends, as it always may for C(N, k) <= `ALWAYS` and often does far beyond. When its effort
-    is spent, many more starts are swapped, ties are sought one swap away, and the bound says what
-    the search could not rule out. No step draws a random number.
+    that ends, as it always does for C(N, k) <= `ALWAYS` and often far beyond. When `EFFORT` is
+    spent, swaps start from many more sets, ties are looked for one swap away, and the bound is the
+    largest value that branch and bound could not exclude. No step draws a random number.
 
     Args:
         worth: (N, N), symmetric; the diagonal is ignored.
         k: How many to select, 2 <= k <= N.
         tolerance: Values of F that differ by no more are a tie, so that rounding does not decide.
+
+    Returns:
+        The set, F of it, and a bound on F of every set of k.
     """
     n = len(worth)
     shares = worth / comb(k, 2)  # F is the sum of the shares of S's pairs
@@ -71,13 +74,13 @@ def first_best(values: FloatArray, tolerance: float) -> int:
 
 @dataclass(frozen=True)
 class _Nodes:
-    """M sets of t < k members that may grow into the best one, by larger members only.
+    """M nodes of the search tree: sets of t < k members, to which only larger indices are added.
 
     Attributes:
         sets: (M, t).
         values: (M,) of the pairs inside each set.
-        gain: (M, N) what each candidate would add; -inf where it may not.
-        bound: (M,) no set of k that begins so is worth more.
+        gain: (M, N) what each candidate would add; -inf for those that may not be added.
+        bound: (M,) upper bound on the value of every set of k that begins with these members.
     """
 
     sets: IndexArray
@@ -86,21 +89,22 @@ class _Nodes:
     bound: FloatArray
 
     def part(self, keep: npt.NDArray[np.bool_] | slice) -> "_Nodes":
-        """Some of them."""
+        """The nodes that `keep` selects."""
         return _Nodes(self.sets[keep], self.values[keep], self.gain[keep], self.bound[keep])
 
 
 def _by_branches(
     shares: FloatArray, k: int, known: float, tolerance: float, effort: float
 ) -> Found:
-    """Look at every set of which the first members do not rule it out, in lexicographic order.
+    """Branch and bound, depth first: visit the sets that no bound rules out, lexicographically.
 
     Returns:
-        The first set within `tolerance` of the best, and no bound above its value; if `effort`
-        was spent before, the best set so far, perhaps none, and a bound.
+        The first set within `tolerance` of the best, its value as the bound; if `effort` was
+        spent before the end, the best set so far, perhaps none, and a bound above it.
     """
     n = len(shares)
-    # A set grows by r members: each adds its pairs with the set, and half its pairs with the new.
+    # half[i, r]: half the r largest shares of candidate i. Of members to come, each adds its pairs
+    # with the set, which are `gain`, and half of its pairs with the others to come, at most this.
     mates = -np.sort(np.where(np.eye(n, dtype=bool), np.inf, -shares), axis=1)
     half = np.column_stack([np.zeros(n), np.cumsum(mates[:, : k - 1], axis=1)]) / 2
     bound = _sum_of_largest(half[None, :, k - 1], k)
@@ -134,21 +138,21 @@ def _by_branches(
 def _children(
     nodes: _Nodes, shares: FloatArray, half: FloatArray, k: int, least: float
 ) -> tuple[_Nodes, int]:
-    """Add one larger member to every set, in every way that may still be worth `least`.
+    """Extend every set by one larger index; keep the children whose bound reaches `least`.
 
     Returns:
-        The children, and how many numbers it took to know which.
+        The children, and how many array entries were computed: the effort.
     """
     n, rest = len(shares), k - nodes.sets.shape[1] - 1  # members still missing afterwards
-    promise = nodes.gain + half[:, rest]
-    hope = nodes.values + _sum_of_largest(promise, rest)
-    parents, added = np.nonzero(promise + hope[:, None] >= least)
+    most = nodes.gain + half[:, rest]  # (M, N) bound on what each candidate adds in the end
+    others = nodes.values + _sum_of_largest(most, rest)
+    parents, added = np.nonzero(most + others[:, None] >= least)
     values = nodes.values[parents] + nodes.gain[parents, added]
     gain = nodes.gain[parents] + shares[added]
     gain[np.arange(n) <= added[:, None]] = -np.inf
     bound = values + _sum_of_largest(gain + half[:, rest - 1], rest)
     children = _Nodes(np.column_stack([nodes.sets[parents], added]), values, gain, bound)
-    return children.part(bound >= least), gain.size + promise.size
+    return children.part(bound >= least), gain.size + most.size
 
 
 def _sum_of_largest(values: FloatArray, count: int) -> FloatArray:

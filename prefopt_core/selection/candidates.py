@@ -1,4 +1,4 @@
-"""What a selection strategy is given, and what it must return."""
+"""`Candidates`, which a selection strategy is given, and `Found`, which it may return."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from prefopt_core.selection.similarity.embeddings import compare
 
 @dataclass(frozen=True)
 class Found:
-    """A set and what is known of how good it is.
+    """A selected set, its objective, and an upper bound on the objective of every set.
 
     Attributes:
         members: k indices, ascending.
         value: Objective of the set.
-        bound: No set has a larger one; equal to `value` when the set is known to be the best.
+        bound: No set of k has a larger objective; equal to `value` if the set is proved optimal.
     """
 
     members: list[int]
@@ -54,12 +54,17 @@ class Candidates:
 
     @property
     def comparable(self) -> bool:
-        """Whether there is a similarity: every measure but the cosine needs the texts only."""
+        """Whether `similarity` can be computed: only the cosine needs embeddings."""
         return self.embeddings is not None or self.measure is not compare
 
     @cached_property
     def similarity(self) -> FloatArray:
-        """(N, N), entry [i, j] how like response i response j is; computed when asked for."""
+        """(N, N), [i, j] = similarity of response i to response j; computed on first use.
+
+        Raises:
+            ConfigError: The measure is the cosine, and there are no embeddings.
+            DataError: An entry is not finite.
+        """
         matrix = self.measure(self.responses, self.embeddings)
         if not np.isfinite(matrix).all():
             i, j = np.argwhere(~np.isfinite(matrix))[0].tolist()

@@ -1,4 +1,4 @@
-"""What labels of one prompt add: the order in which to spend them, and the worth of the first m.
+"""Gains of the labels of one prompt: the order to spend them in, and the worth of the first m.
 
 Within a prompt, labels are spent in the order of `spending_order`, so each number of labels m
 stands for one set, the first m of that order, and has one total worth h(m). One label alone makes
@@ -20,10 +20,10 @@ TIE = 1e-12  # totals that differ by less, relative to the largest, are equal
 
 
 def spending_order(worth: FloatArray, selected: Sequence[int]) -> list[int]:
-    """Order a selection so that stopping early leaves the best pair, then the best of its kind.
+    """Order a selection greedily, so that its first m members are a good set for every m.
 
-    The best pair comes first. Each next member is the one that keeps the objective of what is
-    taken so far highest, which is the one worth most together with them. Ties go to the smaller
+    The best pair comes first. Each next member is the one that keeps the objective of those
+    taken so far highest, which is the one of the largest Σ w with them. Ties go to the smaller
     index.
 
     Args:
@@ -43,7 +43,7 @@ def spending_order(worth: FloatArray, selected: Sequence[int]) -> list[int]:
     np.fill_diagonal(w, -np.inf)
     tolerance = TIE * np.abs(w[np.isfinite(w)]).max()
     order = list(divmod(first_best(w.ravel(), tolerance), len(w)))
-    together = w[:, order].sum(axis=1)  # (k,) worth with those taken; -inf for these themselves
+    together = w[:, order].sum(axis=1)  # (k,) Σ w with those taken; -inf for these themselves
     while len(order) < len(members):
         order.append(first_best(together, tolerance * len(order)))
         together += w[:, order[-1]]

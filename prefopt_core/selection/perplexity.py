@@ -1,6 +1,7 @@
 """Selection by log-probability: the policy's likeliest response against its least likely.
 
-A baseline of AEPO, arXiv:2405.13541: no embeddings, only what the policy says of its own samples.
+A baseline of AEPO, arXiv:2405.13541: no embeddings, only the log-probabilities
+of responses under the policy that wrote them.
 """
 
 import numpy as np
@@ -14,6 +15,9 @@ def select(candidates: Candidates, k: int, rng: np.random.Generator) -> list[int
     """Choose k responses spread evenly over the ranks of log-probability, both ends included.
 
     Log-probabilities are summed over tokens, so short responses count as likely ones.
+
+    Raises:
+        ConfigError: A response has no log-probability, or k is not within 2..N.
     """
     n = len(candidates)
     require_k(k, n)

@@ -11,7 +11,7 @@ from prefopt_core.selection.similarity import SIMILARITIES
 
 
 class SimilarityConfig(Backend):
-    """When two responses to a prompt are alike. AEPO's code knows embeddings, BLEU, BERTScore."""
+    """Similarity of two responses to a prompt. AEPO's code has embeddings, BLEU, BERTScore."""
 
     registry: ClassVar[Registry[Any]] = SIMILARITIES
     choice: ClassVar[str] = "measure"
@@ -43,5 +43,5 @@ class SelectionConfig(Backend):
         return self.k if self.allocation == "fixed" else 2
 
     def key_part(self) -> Any:
-        """The part of the similarity is its own: it may name files."""
+        """The cache key, with that of `similarity` as its own: it may name files, too."""
         return super().key_part() | {"similarity": self.similarity.key_part()}

@@ -1,4 +1,4 @@
-"""Sets grown from the best pairs and improved by swaps: good quickly, and seldom not the best.
+"""Greedy growth and swap search for the k best of N: quick, and most often optimal.
 
 Notation: as in `best_subset`; A starts of the search.
 """
@@ -9,13 +9,13 @@ from prefopt_core.arrays import FloatArray, IndexArray
 
 
 def by_swaps(shares: FloatArray, k: int, tolerance: float, size: int) -> tuple[list[int], float]:
-    """Grow sets from the best pairs, climb from all of them at once, keep the best.
+    """Grow A sets greedily from the best pairs, improve each by best swaps, keep the best.
 
     Args:
         shares: (N, N), symmetric, zeros on the diagonal; the value of a set is its pairs' sum.
         k: Size of the sets, 2 <= k < N.
         tolerance: Swaps must gain more; sets that differ by no more are a tie.
-        size: A·k·N, the numbers held at once; sets the number of starts, at least one.
+        size: Most entries of the (A, k, N) array of swaps; so A = size // (k·N), at least 1.
 
     Returns:
         The set, ascending, and its value.
@@ -43,7 +43,7 @@ def by_swaps(shares: FloatArray, k: int, tolerance: float, size: int) -> tuple[l
 
 
 def _changes(sets: IndexArray, shares: FloatArray) -> FloatArray:
-    """(A, k, N): what F changes by when member p of set a makes room for candidate i."""
+    """(A, k, N): change of F when candidate i replaces member p of set a."""
     held = shares[sets]
     gain = held.sum(axis=1)  # (A, N)
     loss = np.take_along_axis(gain, sets, axis=1)  # (A, k)
@@ -55,7 +55,7 @@ def _changes(sets: IndexArray, shares: FloatArray) -> FloatArray:
 
 
 def smallest_equal(selected: list[int], shares: FloatArray, tolerance: float) -> list[int]:
-    """Swap members for smaller indices as long as that costs nothing."""
+    """Replace members by smaller indices while F falls by no more than `tolerance`."""
     while True:
         change = _changes(np.array([selected]), shares)[0]
         free = (change >= -tolerance) & (np.arange(len(shares)) < np.array(selected)[:, None])

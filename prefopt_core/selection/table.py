@@ -26,9 +26,9 @@ from prefopt_core.selection.requirements import require_k
 from prefopt_core.selection.settings import SelectionConfig
 
 COLUMNS = ("prompt_id", "candidate_id", "sample", "response", "logps")
-"""What is read of the table `candidates`."""
+"""The columns of the table `candidates` that selection needs."""
 
-ROWS = 2048  # responses looked at together: some 10 MB, which stay in the processor's cache
+ROWS = 2048  # responses of one batch of prompts: some 10 MB, which stay in the processor's cache
 
 
 def select_responses(
@@ -50,16 +50,20 @@ def select_responses(
         seed: Root of the randomness; a prompt's draw depends on this and its id only.
 
     Returns:
-        Table `selections`, prompts in the order of their first appearance. Ranks begin with the
-        best pair and go on with what keeps the AEPO objective highest, if responses can be
-        compared; else they follow the samples. So it is with both parts of the objective of the
-        whole selection, by which strategies can be compared: there, or null. `gain` is there for
-        the allocation 'coverage'.
+        Table `selections`, prompts in the order of their first appearance. If responses can be
+        compared, `rank` follows `spending_order` (the best pair first), and `representativeness`
+        and `redundancy`, both parts of the AEPO objective, are those of the whole selection;
+        otherwise `rank` follows the samples and both are null. `gain` is a column unless the
+        allocation is 'fixed'.
+
+    Raises:
+        ConfigError: A prompt has fewer than k samples, or the strategy refuses its settings.
+        DataError: A candidate has no embedding.
     """
     responses = _distinct(candidates)
     vectors = None if embeddings is None else _aligned(responses, embeddings)
     chosen: list[_Chosen] = []
-    # Small products are not worth a second thread, and on shared cores far slower with one.
+    # One BLAS thread: for products this small a second gains nothing, and slows shared cores down.
     with _libraries().limit(limits=1, user_api="blas"):
         for batch in _batches(_prompts(responses, config.k)):
             if vectors is not None and config.similarity.measure == "cosine":
@@ -73,7 +77,7 @@ def select_responses(
 
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # looks at every library that is loaded, which takes a while
+    return ThreadpoolController()  # cached: it inspects every loaded library
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What was chosen for one prompt."""
+    """The selection of one prompt: rows of the distinct responses, and its columns."""
 
     prompt_id: str
     rows: list[int]
@@ -142,7 +146,7 @@ def _prompts(responses: pl.DataFrame, k: int) -> pl.DataFrame:
 
 
 def _batches(prompts: pl.DataFrame) -> Iterator[_Batch]:
-    """Put prompts of the same N together; those with nothing to compare are left out."""
+    """Batches of prompts with the same N; prompts of one distinct response are left out."""
     for (n,), same in prompts.group_by("rows", maintain_order=True):
         for start in range(0, same.height if n > 1 else 0, max(1, ROWS // n)):
             part = same[start : start + max(1, ROWS // n)]
@@ -160,7 +164,7 @@ def _by_embeddings(
     config: SelectionConfig,
     seed: int,
 ) -> Iterator[_Chosen]:
-    """All prompts of the batch at once if they ask for pairs that can be found so."""
+    """Select from a batch with embeddings: pairs by `best_pairs`, others prompt by prompt."""
     weights = PAIR_WEIGHTS.get(config.strategy)
     if weights is None or min(config.k, block.shape[1]) > 2 or config.allocation != "fixed":
         yield from _one_by_one(batch, block, responses, config, seed)
@@ -203,7 +207,7 @@ def _known(
     responses: pl.DataFrame,
     config: SelectionConfig,
 ) -> Candidates:
-    """What is known of one prompt's responses before any of them is annotated."""
+    """The `Candidates` of one prompt of a batch."""
     group = responses.slice(batch.members[index, 0], batch.members.shape[1])
     logps = group["logps"]
     return Candidates(
@@ -216,7 +220,7 @@ def _known(
 
 
 def _members(found: list[int] | Found) -> tuple[list[int], float | None]:
-    """The set that a strategy returned, and what a better one could gain, if that is known."""
+    """What a strategy returned: the members, and the gap to its bound; None without a bound."""
     if isinstance(found, Found):
         return found.members, math.ceil(1e6 * max(0.0, found.bound - found.value)) / 1e6
     return found, None
@@ -225,7 +229,7 @@ def _members(found: list[int] | Found) -> tuple[list[int], float | None]:
 def _gains(
     allocation: str, known: Candidates, worth: npt.NDArray[np.float64], order: list[int]
 ) -> list[float] | None:
-    """What each label adds, in the order of spending; the first two come together."""
+    """What each label adds, in spending order: 0 for the first, the pair's worth for the second."""
     if allocation == "fixed":
         return None
     if allocation == "coverage":
@@ -236,10 +240,10 @@ def _gains(
 
 
 def _figures(known: Candidates, selected: IndexArray) -> tuple[float | None, float | None]:
-    """The representativeness and the redundancy of what was selected, if it can be compared."""
+    """Representativeness and redundancy of a selection; None if there is no similarity."""
     if not known.comparable:
         return None, None
-    if known.embeddings is not None and "similarity" not in vars(known):  # need not be computed
+    if known.embeddings is not None and "similarity" not in vars(known):  # not computed yet
         both = parts(known.embeddings[None], known.counts[None], selected[None])
         return float(both[0][0]), float(both[1][0])
     u = known.similarity
@@ -250,7 +254,7 @@ def _figures(known: Candidates, selected: IndexArray) -> tuple[float | None, flo
 def _selections(
     responses: pl.DataFrame, chosen: list[_Chosen], *, with_gains: bool
 ) -> pl.DataFrame:
-    """Put the table together: the rows that were kept, and the two parts of each prompt."""
+    """The table `selections`: a row per selected response, its prompt's figures repeated."""
     columns = TABLES["selections"].columns
     lengths = [len(one.rows) for one in chosen]
     kept = [row for one in chosen for row in one.rows]
@@ -258,7 +262,7 @@ def _selections(
         name: [value for one in chosen for value in [getattr(one, name)] * len(one.rows)]
         for name in ("representativeness", "redundancy", "gap")
     }
-    if with_gains:  # whatever is in this shard: all shards of a table have the same columns
+    if with_gains:  # also if nothing was chosen: all shards of a table have the same columns
         figures["gain"] = [gain for one in chosen for gain in one.gains or ()]
     ranks = [rank for length in lengths for rank in range(length)]
     return (

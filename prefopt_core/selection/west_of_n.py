@@ -1,4 +1,4 @@
-"""West-of-N: annotate everything, learn from the best against the worst.
+"""West-of-N: annotate all N responses, learn from the best against the worst.
 
 Pace et al., "West-of-N: Synthetic Preferences for Self-Improving Reward Models",
 arXiv:2401.12086. A baseline of AEPO, arXiv:2405.13541: at a fixed number of labels it covers k/N

@@ -1,1 +1,1 @@
-"""Caching: content-addressed objects, the manifest of each result, stages and their cache keys."""
+"""Caching: content-addressed objects, a manifest per result, stages and their cache keys."""

@@ -1,4 +1,4 @@
-"""References to what the store holds: small enough to log, to hash and to pass between stages."""
+"""References to stored tables and folders: `Artifact`, `Shard`, `Folder`, `File`, by digest."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ DIGEST = r"^[0-9a-f]{64}$"
 
 
 class Record(BaseModel):
-    """Frozen and closed: what is read back is exactly what was written."""
+    """Base class of what is written as JSON: frozen, strict, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -64,7 +64,7 @@ class Folder(Record):
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: equal values give equal texts on every machine.
+    """Canonical JSON of a value: equal values give equal texts on every machine.
 
     >>> canonical_json({"b": 1, "a": [True, None]})
     '{"a":[true,null],"b":1}'

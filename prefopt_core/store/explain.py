@@ -1,4 +1,4 @@
-"""What differs between two sets of settings, in the words a user typed."""
+"""Explain a cache miss: name the settings that differ between two sets of stage inputs."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,14 @@ _UNSET = object()
 
 
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Name every setting whose value differs; inputs are only said to differ.
+    """Name every setting whose value differs; of artifacts and files only that they differ.
+
+    Args:
+        before: Inputs of an earlier run of the stage, as its manifest has them.
+        after: Inputs of this run.
+
+    Returns:
+        A text per difference, settings first.
 
     >>> changed_settings({"k": 2, "params": {"weight": 0.5}}, {"k": 2, "params": {"weight": 1.0}})
     ['params.weight 0.5 → 1.0']
@@ -22,7 +29,7 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
         for name, (was, now) in pairs.items()
         if (type(was), was) != (type(now), now)  # as in a key: 1 is not 1.0
     ]
-    return sorted(changes, key=lambda change: change.startswith("other "))  # settings say more
+    return sorted(changes, key=lambda change: change.startswith("other "))  # settings first
 
 
 def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
@@ -36,7 +43,7 @@ def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def _is_input(value: Any) -> bool:
-    """Whether this stands for an artifact, a model or a file, or for several of them."""
+    """Whether a value of a key is an artifact, a folder or a file's digest, or a list of these."""
     if isinstance(value, list):
         return any(map(_is_input, value))
     if isinstance(value, Mapping):

@@ -1,10 +1,10 @@
-"""Folders of the store: what is in them, where they lie, whose weights an adapter adapts.
+"""Folders in the store: their records and paths, and the base model of a LoRA adapter.
 
-An adapter that was not merged is a model folder, too, in PEFT's form:
+A LoRA adapter that was not merged is a model folder, too, in PEFT's form:
 
-adapter_config.json, adapter_model.safetensors   what was learned
-adapter_base.json                                the model in the same store that it belongs to
-config.json, tokenizer, chat template            as in that model's folder
+adapter_config.json, adapter_model.safetensors   the adapter's settings and weights
+adapter_base.json                                `Folder` of its base model, in the same store
+config.json, tokenizer, chat template            as in the base model's folder
 """
 
 from pathlib import Path
@@ -15,11 +15,12 @@ from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import file_digest
 from prefopt_core.store.artifacts import File, Folder
 
-BASE = "adapter_base.json"
+ADAPTER_BASE = "adapter_base.json"
+"""File that names the base model of an adapter."""
 
 
 def described(folder: Path) -> Folder:
-    """The record of a finished model folder."""
+    """The record of a finished folder: names, digests and sizes of its files."""
     files = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         sha256, size = file_digest(path)
@@ -29,17 +30,17 @@ def described(folder: Path) -> Folder:
 
 
 def place_of(objects: Path, model: Folder) -> Path:
-    """Where a model lies among the objects of a store."""
+    """Path of a stored folder; `objects` is the folder of that name in the store."""
     return objects / model.digest[:2] / model.digest
 
 
 def base_of(folder: Path) -> Folder | None:
-    """The model that an adapter belongs to; None for a folder that has its own weights.
+    """The base model of the adapter in `folder`; None for a folder that has whole weights.
 
     Raises:
-        StoreError: What says so is damaged.
+        StoreError: The file that names the base model is damaged.
     """
-    path = folder / BASE
+    path = folder / ADAPTER_BASE
     if not path.is_file():
         return None
     try:

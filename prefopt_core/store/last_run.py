@@ -1,4 +1,4 @@
-"""Which pairs the last run learned from: what `prefopt export` takes if nothing is named."""
+"""The preferences of the last run: the default of `prefopt export`."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,16 @@ _Artifacts = TypeAdapter(list[Artifact])
 
 
 def note_latest(store: Store, preferences: Sequence[Artifact]) -> None:
-    """Remember the pairs of every round of the run that has just ended."""
+    """Record the `preferences` artifacts of every round of the run that has just ended."""
     store.put_page(_FILE, _Artifacts.dump_json(list(preferences)).decode())
 
 
 def latest_preferences(store: Store) -> list[Artifact]:
-    """The pairs of every round of the last run."""
+    """The `preferences` artifacts of every round of the last run.
+
+    Raises:
+        StoreError: No run has ended in this store.
+    """
     path = store.root / "runs" / _FILE
     if not path.is_file():
         raise StoreError(

@@ -1,4 +1,4 @@
-"""Files in which what was paid for is entered: on disk the moment it arrives."""
+"""SQLite files for labels and responses that were paid for: on disk as soon as they arrive."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,9 +14,12 @@ def ledger(path: Path, schema: str, entries: str) -> Iterator[sqlite3.Connection
     """Open an SQLite file with a write-ahead log; every statement is a transaction of its own.
 
     Args:
-        path: Made if absent, with its folder.
-        schema: The statement that makes its table if absent.
-        entries: What is entered, for messages.
+        path: The SQLite file; created if absent, with its folder.
+        schema: The CREATE TABLE IF NOT EXISTS statement.
+        entries: Plural noun for the rows in error messages, such as "labels".
+
+    Raises:
+        StoreError: The file cannot be written, or is damaged.
     """
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

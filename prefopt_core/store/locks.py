@@ -1,4 +1,4 @@
-"""Locks that die with their holder: flock, which the kernel drops on SIGKILL."""
+"""File locks between processes: flock, which the kernel releases when the holder is killed."""
 
 import errno
 import fcntl
@@ -28,12 +28,12 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 @contextmanager
 def locked(path: Path, purpose: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock file `path` for the block; wait for whoever holds it.
+    """Hold the lock on `path` for the block; waits while another process holds it.
 
     Args:
-        path: Lock file; made if absent and never removed, so that all agree on one inode.
-        purpose: What is being done, for the message to those who wait.
-        shared: Any number may hold it like this, but none while somebody holds it alone.
+        path: Lock file; created if absent and never removed, so that all lock the same inode.
+        purpose: What the lock is held for, for the message that another process is waited for.
+        shared: A shared (read) lock: any number at once, but none beside an exclusive one.
     """
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Looking after the store: what it holds, what it was made of, what can go."""
+"""Maintenance of the store: list, find, verify, remove, and collect garbage."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from prefopt_core.store.store import Manifest, Store
 
 @dataclass(frozen=True)
 class Holding:
-    """What one stage has in the store."""
+    """Size of the results of one stage in the store."""
 
     stage: str
     results: int
@@ -24,7 +24,7 @@ class Holding:
 
 
 def holdings(store: Store) -> list[Holding]:
-    """What the store holds, by stage."""
+    """The number and size of results in the store, by stage."""
     by_stage: dict[str, list[Manifest]] = {}
     for manifest in store.manifests():
         by_stage.setdefault(manifest.stage, []).append(manifest)
@@ -41,12 +41,16 @@ def holdings(store: Store) -> list[Holding]:
 
 
 def size_of(output: Artifact | Folder) -> int:
-    """Bytes of an artifact's or model's files."""
+    """Bytes of an artifact's or folder's files."""
     return sum(p.size for p in (output.files if isinstance(output, Folder) else output.shards))
 
 
 def find(store: Store, name: str) -> list[Manifest]:
-    """Manifests by table, by stage, or by the start of a key or digest; newest first."""
+    """Manifests by table, by stage, or by the start of a cache key or digest; newest first.
+
+    Raises:
+        StoreError: Nothing in the store has that name.
+    """
     manifests = sorted(store.manifests(), key=lambda m: m.created, reverse=True)
     for found in (
         [m for m in manifests if name == table_of(m)],
@@ -63,7 +67,7 @@ def find(store: Store, name: str) -> list[Manifest]:
 
 
 def table_of(manifest: Manifest) -> str:
-    """The table that a stage made, or `model`."""
+    """Name of the table of a manifest's output, or `model` for a folder."""
     return manifest.output.table if isinstance(manifest.output, Artifact) else "model"
 
 
@@ -73,13 +77,19 @@ def _digests(manifest: Manifest) -> list[str]:
 
 
 def verify(store: Store) -> Iterator[tuple[Manifest, str]]:
-    """Check every object; yields (manifest, problem), "" for intact."""
+    """Compare every object with its digest; yields (manifest, problem), "" for intact."""
     for manifest in store.manifests():
         yield manifest, store.check(manifest.output)
 
 
 def remove(store: Store, name: str) -> list[Manifest]:
-    """Forget results; `collect_garbage` frees their objects. Labels are never touched."""
+    """Delete the manifests that `find` finds; `collect_garbage` frees their objects.
+
+    Labels are never touched.
+
+    Raises:
+        StoreError: Nothing in the store has that name.
+    """
     manifests = [m for m in store.manifests() if name == m.stage] or find(store, name)
     for manifest in manifests:
         store.manifest_path(manifest.stage, manifest.key).unlink(missing_ok=True)
@@ -102,7 +112,10 @@ def _collect_garbage(store: Store, dry_run: bool) -> tuple[int, int]:
     kept: set[Path] = set()
     for manifest in store.manifests():
         if isinstance(manifest.output, Folder):
-            models = (manifest.output, store.base(manifest.output))  # weights of an adapter stay
+            models = (
+                manifest.output,
+                store.base(manifest.output),
+            )  # adapters need their base model
             kept.update(store.folder_path(model) for model in models if model)
         else:
             kept.update(store.shard_path(shard) for shard in manifest.output.shards)

@@ -1,16 +1,16 @@
-"""What a stage's function is handed: tables and folders, opened as its parameters are typed.
+"""Open a stage's inputs: artifacts become frames, folders become paths, by parameter type.
 
 type of the parameter     a flow passes     the function gets
 pl.DataFrame              an artifact       the whole table
 pl.LazyFrame              an artifact       the table, read as far as it is used
 Shards                    an artifact       its shards, one in memory at a time
-Path                      a folder          where it lies
+Path                      a folder          its path in the store
 list of one of these      a list            a list
-Asked[pl.DataFrame]       an Asked          the same with tables; the key has its fields by name
-a class with `of(store)`  nothing           what that makes of the store; not in the key
+Asked[pl.DataFrame]       an Asked          the same with tables; the cache key has its fields
+a class with `of(store)`  nothing           `of(store)`; not in the cache key
 anything else             a value, config   the same
 
-What may be None is passed on as None.
+Optional parameters (`| None`) get None where a flow passes None.
 """
 
 import inspect
@@ -46,7 +46,7 @@ class Shards:
 
 
 def bound(function: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
-    """All arguments by name, defaults written out, and bundles as what they consist of."""
+    """Arguments by parameter name, with defaults; a dataclass such as `Asked` as its fields."""
     signature, kinds = inspect.signature(function), kinds_of(function)
     passed = [p for name, p in signature.parameters.items() if not _is_made(kinds[name])]
     given = signature.replace(parameters=passed).bind(*args, **kwargs)
@@ -61,7 +61,7 @@ def bound(function: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any
 def opened(
     function: Callable[..., Any], store: Store, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The arguments of a call of `function`, by name; those it does not take are left out.
+    """Keyword arguments for `function`: those of its parameters, opened from the store.
 
     Raises:
         TypeError: A table was passed where a folder is wanted, or the other way round.
@@ -73,14 +73,14 @@ def opened(
 
 
 def speed_only(function: Callable[..., Any]) -> set[str]:
-    """The parameters that are marked as changing speed only."""
+    """Names of the parameters marked `SpeedOnly`, which enter no cache key."""
     parameters = inspect.signature(function, eval_str=True).parameters.values()
     return {p.name for p in parameters if SPEED_ONLY in getattr(p.annotation, "__metadata__", ())}
 
 
 @cache
 def kinds_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Name → type of each parameter, without `| None`."""
+    """Parameter name → its type, without `| None`."""
     parameters = inspect.signature(function, eval_str=True).parameters.values()
     return {p.name: _without_none(p.annotation) for p in parameters}
 
@@ -91,7 +91,7 @@ def _without_none(kind: Any) -> Any:
 
 
 def _parts(kind: Any) -> list[str]:
-    """The fields of a bundle; none of any other type."""
+    """Field names of a generic dataclass such as `Asked[pl.DataFrame]`; none of other types."""
     bundle = get_origin(kind)
     return [f.name for f in fields(bundle)] if bundle and is_dataclass(bundle) else []
 
@@ -129,7 +129,7 @@ def _open(name: str, kind: Any, store: Store, value: Any) -> Any:
 
 
 def _wants(kind: Any) -> bool:
-    """Whether a parameter of this type is opened, or holds what is."""
+    """Whether arguments for a parameter of this type are opened from the store."""
     if get_origin(kind) is list:
         return _wants(get_args(kind)[0])
     return kind in (pl.DataFrame, pl.LazyFrame, Shards, Path)

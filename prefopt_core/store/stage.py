@@ -1,8 +1,8 @@
-"""A stage: a function of artifacts and settings whose result is made once and then found.
+"""Cached stages: the cache key of a stage's inputs, and computing its result or finding it.
 
     cache key = sha256 of {stage, version, settings that may change the result, digests of inputs}
 
-Everything here works without an orchestrator; `tasks/stage.py` shows it to Prefect.
+Works without an orchestrator; `tasks/stage.py` runs stages as Prefect tasks.
 """
 
 import importlib.metadata
@@ -38,26 +38,35 @@ _workspace: ContextVar[Path] = ContextVar("workspace")
 
 @runtime_checkable
 class Keyed(Protocol):
-    """A config that says what of it enters a key."""
+    """A config that defines its part of a cache key."""
 
     def key_part(self) -> Any:
-        """JSON values."""
+        """The part of the cache key, as JSON values."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage returned and how it came by it."""
+    """The result of a stage, and how many of its parts were found in the store (cache hits).
+
+    Attributes:
+        value: The artifact or folder.
+        hits: Parts found in the store.
+        parts: One, or one per shard.
+        reasons: Why each of the other parts was computed.
+        seconds: Wall time.
+        spent: What model servers were paid for, as text.
+    """
 
     value: Artifact | Folder
     hits: int
     parts: int
-    reasons: tuple[str, ...]  # of the parts that were computed
+    reasons: tuple[str, ...]
     seconds: float
-    spent: str = ""  # what servers were paid for
+    spent: str = ""
 
     @property
     def cached(self) -> bool:
-        """Whether nothing had to be computed."""
+        """Whether all parts were found in the store."""
         return self.hits == self.parts
 
     def __str__(self) -> str:
@@ -74,10 +83,10 @@ class Stage:
     """A named, versioned function whose results live in the store.
 
     Attributes:
-        name: What users see, and the folder of its manifests.
+        name: Name in messages, and of the folder of its manifests.
         function: Returns a frame, a list of frames (the shards of one table), or the path of a
-            folder inside `workspace()`. It gets tables and folders as its parameters are typed,
-            see `store.opening`; those marked `SpeedOnly` are in no key.
+            folder inside `workspace()`. Its arguments are opened by parameter type, see
+            `store.opening`; those marked `SpeedOnly` are in no cache key.
         version: Raised by hand, in the commit that changes what the function returns.
         table: The contract of the frame; None if the function returns a folder.
         by_shard: Call the function once per shard of its inputs instead of once.
@@ -93,16 +102,16 @@ class Stage:
     labels: Callable[..., int] | None = None
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """All arguments by name, defaults written out, bundles as what they consist of."""
+        """Arguments by parameter name, as `store.opening.bound` returns them."""
         return bound(self.function, args, kwargs)
 
     def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as they enter the key: all that may change the result."""
+        """The arguments as they enter the cache key, as JSON values, without `SpeedOnly` ones."""
         left_out = speed_only(self.function)
         return {name: _plain(v) for name, v in arguments.items() if name not in left_out}
 
     def key(self, inputs: Mapping[str, Any]) -> str:
-        """Digest of everything the result depends on."""
+        """The cache key: digest of name, version and inputs."""
         return sha256_of({"stage": self.name, "version": self.version, "inputs": inputs})
 
     def parts(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -121,22 +130,25 @@ class Stage:
         ]
 
     def labels_wanted(self, store: Store, arguments: Mapping[str, Any]) -> int:
-        """How many labels it would buy; 0 for a stage that buys none."""
+        """How many labels a run would buy; 0 for a stage that buys none."""
         return self.labels(**opened(self.labels, store, arguments)) if self.labels else 0
 
     def find(self, store: Store, arguments: Mapping[str, Any]) -> Outcome | str:
-        """What is in the store already, or why the stage would have to run."""
-        outputs, missing = [], ""
-        for part in self.parts(arguments):
+        """Look the result up: the outcome if all of it is in the store, else why not."""
+        outputs: list[Artifact | Folder] = []
+        parts, missing = self.parts(arguments), ""
+        for part in parts:
             inputs = self.inputs(part)
             manifest, reason = store.lookup(self.name, self.key(inputs))
-            outputs.append(manifest and manifest.output)
-            if not manifest:
+            if manifest:
+                outputs.append(manifest.output)
+            else:
                 missing = missing or self._why(store, inputs, reason)
+        if missing and len(parts) > 1:
+            return f"{len(parts) - len(outputs)} of {len(parts)} shards: {missing}"
         if missing:
-            count = f"{outputs.count(None)} of {len(outputs)} shards: " * (len(outputs) > 1)
-            return count + missing
-        return Outcome(self._join([o for o in outputs if o]), len(outputs), len(outputs), (), 0.0)
+            return missing
+        return Outcome(self._join(outputs), len(parts), len(parts), (), 0.0)
 
     def run(
         self,
@@ -146,13 +158,14 @@ class Stage:
         refresh: bool = False,
         on_part: Callable[[int, int], None] = lambda done, total: None,
     ) -> Outcome:
-        """Find the result, or compute and commit it, one shard at a time.
+        """Return the stored result, or compute and commit it, one shard at a time.
 
         Args:
             store: Where results live.
             arguments: By name, from `bind`.
-            refresh: Compute even what is there.
-            on_part: Called with (shards finished, shards) before each shard and at the end.
+            refresh: Compute the result even if it is in the store.
+            on_part: Progress callback: called with (shards finished, shards) before each shard and
+                at the end.
         """
         outputs: list[Artifact | Folder] = []
         reasons: list[str] = []
@@ -215,19 +228,20 @@ class Stage:
                         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                     )
                 )
-            # Only now, with the result committed, is unfinished work of no more use.
+            # Only after the commit: until then, a run after a crash resumes from this folder.
             shutil.rmtree(work, ignore_errors=True)
             return output, reason
 
     def _why(self, store: Store, inputs: dict[str, Any], reason: str) -> str:
-        """The reason for a miss in the user's terms: what differs from the nearest earlier run."""
+        """The reason for a cache miss: what differs from the most similar earlier run."""
         if reason != "not made yet":
             return reason
-        changes = [
-            [f"version {m.version} → {self.version}"] * (m.version != self.version)
-            + changed_settings(m.inputs, inputs)
-            for m in islice(store.manifests(self.name), 200)
-        ]
+        changes = []
+        for manifest in islice(store.manifests(self.name), 200):
+            changed = changed_settings(manifest.inputs, inputs)
+            if manifest.version != self.version:
+                changed.insert(0, f"version {manifest.version} → {self.version}")
+            changes.append(changed)
         if not changes:
             return "first run"
         nearest = min(changes, key=len)
@@ -236,7 +250,7 @@ class Stage:
 
 
 def workspace() -> Path:
-    """The running stage's folder for unfinished work; it outlives a crash and is resumed from."""
+    """The running stage's folder for checkpoints and unfinished work; survives a crash."""
     return _workspace.get()
 
 
@@ -246,7 +260,7 @@ def stage_store() -> Store:
 
 
 def fresh_folder(name: str) -> Path:
-    """An empty folder in the workspace; what a killed run left there is gone."""
+    """Create an empty folder in the workspace; what a killed run left in it is deleted."""
     folder = workspace() / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -255,7 +269,7 @@ def fresh_folder(name: str) -> Path:
 
 @contextmanager
 def running_in(store: Store, work: Path) -> Iterator[None]:
-    """Let the block be a stage that runs: `stage_store()` and `workspace()` are these."""
+    """Make `stage_store()` return `store` and `workspace()` return `work` within the block."""
     with explained(work.parent):
         work.mkdir(parents=True, exist_ok=True)
     tokens = _store.set(store), _workspace.set(work)
@@ -267,6 +281,7 @@ def running_in(store: Store, work: Path) -> Iterator[None]:
 
 
 def _plain(value: Any) -> Any:
+    """A value as it enters a cache key: JSON; artifacts and folders by their digests."""
     if isinstance(value, Artifact):
         return {"table": value.table, "digest": value.digest}
     if isinstance(value, Folder):
@@ -287,7 +302,7 @@ def _plain(value: Any) -> Any:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Of those that are here: not every stage needs all."""
+    """Installed versions of the libraries whose results can differ between versions."""
     found = {}
     for name in _LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -1,7 +1,7 @@
-"""Training: a policy learns from preference pairs.
+"""Training: a policy learns from preference pairs; `LOSSES` has the losses a config can name.
 
-To add a loss, write a frozen dataclass with `__call__(pairs) -> (B,)` in `objectives.py` and add
-its line to `LOSSES`. Nothing else changes.
+To add one, write a function `(beta, *, **params) -> Objective` in `objectives.py` and add its line
+to `LOSSES`. Nothing else changes.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from prefopt_core.training.objectives import Objective
 LOSSES: Registry[Callable[..., Objective]] = Registry(
     "loss",
     {
-        "cdpo": "prefopt_core.training.objectives:Cdpo",
-        "dpo": "prefopt_core.training.objectives:Dpo",
-        "ipo": "prefopt_core.training.objectives:Ipo",
+        "cdpo": "prefopt_core.training.objectives:cdpo",
+        "dpo": "prefopt_core.training.objectives:dpo",
+        "ipo": "prefopt_core.training.objectives:ipo",
         "noise_aware": "prefopt_core.training.objectives:NoiseAware",
-        "rdpo": "prefopt_core.training.objectives:Rdpo",
-        "simpo": "prefopt_core.training.objectives:Simpo",
+        "rdpo": "prefopt_core.training.objectives:rdpo",
+        "simpo": "prefopt_core.training.objectives:simpo",
     },
     "prefopt.losses",
 )

@@ -1,4 +1,4 @@
-"""Adapters in training: new ones, those that training goes on with, and their files."""
+"""LoRA adapters in training: new ones, existing ones trained further, and saving them."""
 
 import json
 import shutil
@@ -14,11 +14,11 @@ from prefopt_core.models.loading import adapted
 from prefopt_core.training.settings import LoraConfig as Settings
 
 COPIED = ("config.json", "generation_config.json")
-"""Files of a model folder that say how its weights are used."""
+"""Configuration files of a model folder that are saved beside its adapters."""
 
 
 def new_adapters(lora: Settings) -> LoraConfig:
-    """What PEFT puts on a model that has no adapters yet."""
+    """PEFT's settings of new LoRA adapters, for a model that has none yet."""
     modules = (
         lora.target_modules if isinstance(lora.target_modules, str) else [*lora.target_modules]
     )
@@ -32,7 +32,19 @@ def new_adapters(lora: Settings) -> LoraConfig:
 
 
 def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
-    """The adapters in the folder `start` on `model`, their base, ready to be trained further."""
+    """Load existing LoRA adapters, to be trained further.
+
+    Args:
+        model: Their base model.
+        start: Folder of the adapters.
+        lora: The settings that the run asks for.
+
+    Returns:
+        PEFT's model of both, in which the adapters are trainable.
+
+    Raises:
+        ConfigError: The adapters have another rank, alpha or dropout than `lora`.
+    """
     policy: PeftModel = adapted(model, start, trainable=True)
     had: Any = policy.peft_config["default"]
     before = (had.r, had.lora_alpha, had.lora_dropout)
@@ -48,10 +60,10 @@ def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
 def save_adapters(policy: PeftModel, start: Path, output: Path) -> None:
     """Write the adapters of a policy that was trained from `start`, in PEFT's form."""
     settings = policy.peft_config["default"].to_dict() | {
-        "base_model_name_or_path": None,  # a path of this machine; `folders.BASE` says it by digest
+        "base_model_name_or_path": None,  # would be a path; `ADAPTER_BASE` has the digest
         "inference_mode": True,
     }
-    # PEFT's own `save_pretrained` writes sets in any order, so the same adapters as other bytes.
+    # PEFT's own `save_pretrained` writes sets in any order: equal adapters, different bytes.
     plain = {k: sorted(v) if isinstance(v, set) else v for k, v in settings.items()}
     (output / ADAPTER).write_text(json.dumps(plain, indent=2, sort_keys=True))
     weights = get_peft_model_state_dict(policy, adapter_name="default")

@@ -1,4 +1,4 @@
-"""SPA's noise detection inside a training run: where margins come from, and what τ remembers.
+"""SPA's noise detection in a training run: threshold τ, reference model, reward margins.
 
 The mathematics is in `noise.py`. Notation: B pairs as 2B sequences of T tokens, chosen ones first;
 H the width of the model; R the number of response tokens among all of them.
@@ -34,17 +34,17 @@ SCALED_LOGITS = (
     "logits_scaling",
     "output_multiplier",
 )
-"""Settings of models that change logits behind the output layer, from which they are taken here."""
+"""Settings of models that rescale the logits of the output layer, which are those used here."""
 
 
 class Threshold(TrainerCallback, ExportableState):
-    """τ and what it is computed from; part of every checkpoint, so that a resumed run keeps it.
+    """The threshold τ and its state; part of every checkpoint, so that a resumed run keeps it.
 
     Attributes:
         margins: The last reward margins β·Δ̃ of doubtful pairs, over all processes.
         value: τ.
         epoch: The epoch for which an exact τ was measured; -1 before the first.
-        flagged: Row of a pair → how often it was flagged. Text, since JSON knows no other keys.
+        flagged: Row of a pair → how often it was flagged. Rows are text, as keys of JSON must be.
     """
 
     def __init__(self) -> None:
@@ -74,11 +74,12 @@ class Threshold(TrainerCallback, ExportableState):
 
 
 class Reference:
-    """The model that training started from.
+    """The reference model: the one that training started from.
 
-    With adapters it is the policy without them, or with what they were, which TRL keeps under the
-    name "ref" where training goes on with some. Else it is the first weights, read when first
-    needed; log-probabilities under the reference are given, so only detection with λ > 0 ever does.
+    With new LoRA adapters it is the policy with its adapters disabled. Where existing adapters are
+    trained further, it is the policy with TRL's copy of them from the start, the adapter "ref".
+    Without adapters it is a second model, loaded from `start` on first use: the pairs bring their
+    log-probabilities under the reference model, so only detection with λ > 0 needs the model.
     """
 
     def __init__(self, policy: Any, start: Path) -> None:
@@ -86,14 +87,14 @@ class Reference:
 
     @cached_property
     def model(self) -> Any:
-        """A model whose output layer is the reference's."""
+        """A model with the output layer of the reference model."""
         if isinstance(self.policy, PeftModel):
             return self.policy
         model = AutoModelForCausalLM.from_pretrained(self.start, dtype="auto")
         return model.to(self.policy.device).eval().requires_grad_(False)
 
     def hidden(self, inputs: Inputs) -> torch.Tensor:
-        """Its last hidden states, (2B, T, H)."""
+        """The last hidden states of the reference model, (2B, T, H)."""
         if not isinstance(self.policy, PeftModel):
             return last_hidden(self.model, inputs)
         if "ref" not in self.policy.peft_config:
@@ -101,14 +102,18 @@ class Reference:
                 return last_hidden(self.policy, inputs)
         training = self.policy.training
         with use_adapter(self.policy, "ref"):
-            self.policy.eval()  # no dropout in the reference's adapters
+            self.policy.eval()  # no dropout in the adapters of the reference model
             hidden = last_hidden(self.policy, inputs)
             self.policy.train(training)
         return hidden
 
 
 class Detector:
-    """Reward margins under the model extrapolated from the reference through the policy."""
+    """Reward margins under the model extrapolated from the reference model through the policy.
+
+    Raises:
+        ConfigError: The model rescales its logits, see `SCALED_LOGITS`.
+    """
 
     def __init__(self, policy: Any, start: Path, *, beta: float, extrapolation: float) -> None:
         scaled = [s for s in SCALED_LOGITS if getattr(policy.config, s, None) not in (None, 1.0)]

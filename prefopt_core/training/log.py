@@ -1,4 +1,4 @@
-"""What a training measured, kept beside the weights it led to: readable with any JSON tool."""
+"""The training log: metrics of every step and flagged pairs, as JSON lines beside the weights."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ FLAGGED = "flagged_pairs.jsonl"
 
 
 def write_log(folder: Path, steps: pl.DataFrame, flagged: pl.DataFrame) -> None:
-    """Write the figures of every step, and the pairs that noise detection held to be wrong.
+    """Write the metrics of every step, and the pairs that noise detection flagged.
 
     Args:
-        folder: The new policy's.
-        steps: One row per optimiser step.
-        flagged: prompt_id, chosen_id, rejected_id, times.
+        folder: That of the new policy.
+        steps: One row per optimiser step, see `trl_dpo.TrainingLog`.
+        flagged: Columns prompt_id, chosen_id, rejected_id and times, how often it was flagged.
     """
     steps.write_ndjson(folder / STEPS)
     flagged.write_ndjson(folder / FLAGGED)
 
 
 def read_log(folder: Path) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-    """(steps, flagged) of the training behind a policy; None of what it has not."""
+    """(steps, flagged) of a policy's folder, as `write_log` takes them; None for an absent one."""
     return _rows(folder / STEPS), _rows(folder / FLAGGED)
 
 

@@ -1,7 +1,7 @@
-"""The losses a config can name: `losses.py` with their settings, under one calling convention.
+"""The losses a config can name: those of `losses.py` with their settings, as objectives.
 
-An objective is made from β and its own settings, `NoiseAware(0.1, alpha=0.1)`, and called with what
-is known about B pairs. What follows `_: KW_ONLY` is what a config may set.
+An objective is made from β and a loss's own settings, `cdpo(0.1, label_smoothing=0.1)`, and maps B
+pairs, `PairLogps`, to (B,) losses. What follows the `*` or `_: KW_ONLY` is what a config may set.
 """
 
 from collections.abc import Callable
@@ -23,19 +23,19 @@ class PairLogps(Generic[Array]):
     """What a loss may know about B pairs; every field is (B,).
 
     Attributes:
-        policy_chosen: log π(y_w|x), summed over the tokens of the response, in nats.
-        policy_rejected: log π(y_l|x).
-        reference_chosen: log π_ref(y_w|x).
-        reference_rejected: log π_ref(y_l|x).
+        policy_chosen_logps: log π(y_w|x), summed over the tokens of the response, in nats.
+        policy_rejected_logps: log π(y_l|x).
+        reference_chosen_logps: log π_ref(y_w|x).
+        reference_rejected_logps: log π_ref(y_l|x).
         chosen_lengths: Number of tokens of y_w, end of sequence included.
         rejected_lengths: Number of tokens of y_l.
         flagged: True where the label is held to be wrong.
     """
 
-    policy_chosen: Array
-    policy_rejected: Array
-    reference_chosen: Array
-    reference_rejected: Array
+    policy_chosen_logps: Array
+    policy_rejected_logps: Array
+    reference_chosen_logps: Array
+    reference_rejected_logps: Array
     chosen_lengths: Array
     rejected_lengths: Array
     flagged: Array
@@ -44,20 +44,20 @@ class PairLogps(Generic[Array]):
     def sums(self) -> tuple[Array, Array, Array, Array]:
         """Log-probabilities of whole responses, in the order in which `losses.py` takes them."""
         return (
-            self.policy_chosen,
-            self.policy_rejected,
-            self.reference_chosen,
-            self.reference_rejected,
+            self.policy_chosen_logps,
+            self.policy_rejected_logps,
+            self.reference_chosen_logps,
+            self.reference_rejected_logps,
         )
 
     @property
     def means(self) -> tuple[Array, Array, Array, Array]:
-        """The same per token."""
+        """The same, as means over the tokens of a response."""
         return (
-            self.policy_chosen / self.chosen_lengths,
-            self.policy_rejected / self.rejected_lengths,
-            self.reference_chosen / self.chosen_lengths,
-            self.reference_rejected / self.rejected_lengths,
+            self.policy_chosen_logps / self.chosen_lengths,
+            self.policy_rejected_logps / self.rejected_lengths,
+            self.reference_chosen_logps / self.chosen_lengths,
+            self.reference_rejected_logps / self.rejected_lengths,
         )
 
 
@@ -65,66 +65,29 @@ Objective = Callable[[PairLogps[Any]], Any]
 """(B,) pairs in, (B,) losses out."""
 
 
-@dataclass(frozen=True)
-class Dpo:
+def dpo(beta: float) -> Objective:
     """Direct preference optimisation: every label counts in full (arXiv:2305.18290)."""
-
-    beta: float
-
-    def __call__(self, pairs: PairLogps[Array]) -> Array:
-        """One loss per pair, (B,)."""
-        return losses.dpo(*pairs.sums, beta=self.beta)
+    return lambda pairs: losses.dpo(*pairs.sums, beta=beta)
 
 
-@dataclass(frozen=True)
-class Cdpo:
+def cdpo(beta: float, *, label_smoothing: Smoothing = 0.1) -> Objective:
     """Conservative DPO: every label is wrong with the same probability."""
-
-    beta: float
-    _: KW_ONLY
-    label_smoothing: Smoothing = 0.1
-
-    def __call__(self, pairs: PairLogps[Array]) -> Array:
-        """One loss per pair, (B,)."""
-        return losses.cdpo(*pairs.sums, beta=self.beta, label_smoothing=self.label_smoothing)
+    return lambda pairs: losses.cdpo(*pairs.sums, beta=beta, label_smoothing=label_smoothing)
 
 
-@dataclass(frozen=True)
-class Rdpo:
+def rdpo(beta: float, *, label_smoothing: Smoothing = 0.1) -> Objective:
     """Robust DPO: unbiased under labels flipped at random (arXiv:2403.00409)."""
-
-    beta: float
-    _: KW_ONLY
-    label_smoothing: Smoothing = 0.1
-
-    def __call__(self, pairs: PairLogps[Array]) -> Array:
-        """One loss per pair, (B,)."""
-        return losses.rdpo(*pairs.sums, beta=self.beta, label_smoothing=self.label_smoothing)
+    return lambda pairs: losses.rdpo(*pairs.sums, beta=beta, label_smoothing=label_smoothing)
 
 
-@dataclass(frozen=True)
-class Ipo:
+def ipo(beta: float) -> Objective:
     """Identity preference optimisation: a finite margin per token (arXiv:2310.12036)."""
-
-    beta: float
-
-    def __call__(self, pairs: PairLogps[Array]) -> Array:
-        """One loss per pair, (B,)."""
-        return losses.ipo(*pairs.means, beta=self.beta)
+    return lambda pairs: losses.ipo(*pairs.means, beta=beta)
 
 
-@dataclass(frozen=True)
-class Simpo:
-    """Simple preference optimisation: without a reference (arXiv:2405.14734)."""
-
-    beta: float
-    _: KW_ONLY
-    target_margin: float = 0.5
-
-    def __call__(self, pairs: PairLogps[Array]) -> Array:
-        """One loss per pair, (B,)."""
-        chosen, rejected, *_ = pairs.means
-        return losses.simpo(chosen, rejected, beta=self.beta, target_margin=self.target_margin)
+def simpo(beta: float, *, target_margin: float = 0.5) -> Objective:
+    """Simple preference optimisation: without a reference model (arXiv:2405.14734)."""
+    return lambda pairs: losses.simpo(*pairs.means[:2], beta=beta, target_margin=target_margin)
 
 
 @dataclass(frozen=True)
@@ -136,15 +99,15 @@ class NoiseAware:
         alpha: α, the share of a flagged label that is turned round; 0.1 in the paper.
         noise_share: K, the share of doubtful pairs to flag; 0.1 in the paper.
         extrapolation: λ of de-coupled detection, or its schedule over the rounds of self-labelling
-            (`TrainingConfig.for_round`); 0.5, 0.25, 0.125 in the paper. Above 0
-            each step costs a forward pass of the reference; at 0 the policy's margins decide.
+            (`TrainingConfig.for_round`); 0.5, 0.25, 0.125 in the paper. Above 0 each step costs a
+            forward pass of the reference model; at 0 the policy's margins decide.
         warm_up: The share of steps at the start without flags; 0.2 in the paper.
         threshold: "running": from the last `window` margins of doubtful pairs, over all
             processes. "quantile": from all of them, measured when the warm-up ends and at the start
             of each later epoch, at the price of a pass over the data.
         window: Pairs in the running window; 50 in the paper's code.
-        doubts: Whose labels may be flagged: "self" those of the policy, as in the paper; "all"
-            paid ones too, if whoever was paid errs.
+        doubts: Which labels may be flagged: "self" those of the policy, as in the paper; "all"
+            paid ones too, for an annotator that errs.
     """
 
     beta: float

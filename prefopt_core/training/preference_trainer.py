@@ -28,12 +28,12 @@ def collate(examples: Sequence[Mapping[str, Any]], *, pad_token_id: int) -> Inpu
 
 
 class PreferenceTrainer(DPOTrainer):
-    """Minimises an objective over pairs whose reference log-probabilities are known.
+    """Minimises an objective over pairs that bring their reference log-probabilities.
 
     Args:
         objective: From pairs to losses.
         beta: β, the unit of the reported rewards.
-        sft: Weight of the chosen responses' own loss per token.
+        sft: Weight of the negative log-likelihood of the chosen responses, per token.
         start: Folder of the weights that training starts from.
         pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
             ref_rejected_logps, doubtful, and its number `row`.
@@ -79,10 +79,10 @@ class PreferenceTrainer(DPOTrainer):
         chosen_logps, rejected_logps = outputs.log_probs.sum(dim=1).chunk(2)
         chosen_lengths, rejected_lengths = responses.sum(dim=1).chunk(2)
         pairs = PairLogps(
-            policy_chosen=chosen_logps,
-            policy_rejected=rejected_logps,
-            reference_chosen=inputs["ref_chosen_logps"],
-            reference_rejected=inputs["ref_rejected_logps"],
+            policy_chosen_logps=chosen_logps,
+            policy_rejected_logps=rejected_logps,
+            reference_chosen_logps=inputs["ref_chosen_logps"],
+            reference_rejected_logps=inputs["ref_rejected_logps"],
             chosen_lengths=chosen_lengths,
             rejected_lengths=rejected_lengths,
             flagged=self._flag(inputs, hidden[0]),
@@ -95,14 +95,14 @@ class PreferenceTrainer(DPOTrainer):
 
     def _flag(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
         """Which doubtful pairs look wrong, (B,); the labels of the others are trusted."""
-        own = inputs["doubtful"]
+        doubtful = inputs["doubtful"]
         if self.noise is None:
-            return torch.zeros_like(own)
+            return torch.zeros_like(doubtful)
         noise, threshold = self.noise, self._threshold()
         if noise.threshold == "quantile":
             self._measure(noise, threshold)
             if threshold.epoch < 0:  # still warming up: no margins are needed yet
-                return torch.zeros_like(own)
+                return torch.zeros_like(doubtful)
         margins = self._margins(inputs, hidden)
         flagged = flag_noisy(
             margins,
@@ -124,13 +124,13 @@ class PreferenceTrainer(DPOTrainer):
 
     def _margins(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
         """β·Δ̃, (B,); infinite, so never flagged, for pairs whose label is trusted."""
-        own = inputs["doubtful"]
-        margins = torch.full(own.shape, torch.inf, dtype=torch.float64, device=own.device)
-        if own.any():
-            both = own.repeat(2)  # chosen and rejected
-            pairs = {k: v[own if len(v) == len(own) else both] for k, v in inputs.items()}
+        doubtful = inputs["doubtful"]
+        margins = torch.full(doubtful.shape, torch.inf, dtype=torch.float64, device=doubtful.device)
+        if doubtful.any():
+            both = doubtful.repeat(2)  # chosen and rejected
+            pairs = {k: v[doubtful if len(v) == len(doubtful) else both] for k, v in inputs.items()}
             with self.accelerator.autocast():
-                margins[own] = self.detector.margins(pairs, hidden[both])
+                margins[doubtful] = self.detector.margins(pairs, hidden[both])
         return margins
 
     def _measure(self, noise: NoiseAware, threshold: Threshold) -> None:
@@ -139,8 +139,8 @@ class PreferenceTrainer(DPOTrainer):
         epoch = int(self.state.epoch)
         if not warm or threshold.epoch >= epoch:
             return
-        own = [i for i, is_own in enumerate(self.pairs["doubtful"]) if is_own]
-        mine = own[self.accelerator.process_index :: self.accelerator.num_processes]
+        doubtful = [i for i, doubted in enumerate(self.pairs["doubtful"]) if doubted]
+        mine = doubtful[self.accelerator.process_index :: self.accelerator.num_processes]
         size, margins = self.args.per_device_train_batch_size, []
         model: Any = self.model
         model.eval()
@@ -160,36 +160,37 @@ class PreferenceTrainer(DPOTrainer):
         return {int(row): times for row, times in self._threshold().flagged.items()}
 
     def _threshold(self) -> Threshold:
-        """Looked up each time: resuming replaces the callback by the one of the checkpoint."""
+        """The callback that holds τ; looked up each time, as resuming a run replaces it."""
         return next(c for c in self.callback_handler.callbacks if isinstance(c, Threshold))
 
     @torch.no_grad()
-    def _record(self, pairs: PairLogps[torch.Tensor], own: torch.Tensor) -> None:
-        """Add a batch to the figures that TRL averages over an optimiser step and logs."""
-        chosen = implicit_reward(pairs.policy_chosen, pairs.reference_chosen, beta=self.beta)
-        rejected = implicit_reward(pairs.policy_rejected, pairs.reference_rejected, beta=self.beta)
-        figures = {
+    def _record(self, pairs: PairLogps[torch.Tensor], doubtful: torch.Tensor) -> None:
+        """Add a batch to the metrics that TRL averages over an optimiser step and logs."""
+        policy_chosen, policy_rejected, reference_chosen, reference_rejected = pairs.sums
+        chosen = implicit_reward(policy_chosen, reference_chosen, beta=self.beta)
+        rejected = implicit_reward(policy_rejected, reference_rejected, beta=self.beta)
+        metrics = {
             "reward_margin": chosen - rejected,
             "accuracy": chosen > rejected,
-            "chosen_logps": pairs.policy_chosen,
-            "rejected_logps": pairs.policy_rejected,
-            "chosen_shift": pairs.policy_chosen - pairs.reference_chosen,
-            "rejected_shift": pairs.policy_rejected - pairs.reference_rejected,
-            "doubtful": own,
+            "chosen_logps": policy_chosen,
+            "rejected_logps": policy_rejected,
+            "chosen_shift": policy_chosen - reference_chosen,
+            "rejected_shift": policy_rejected - reference_rejected,
+            "doubtful": doubtful,
             "flagged": pairs.flagged,
         }
-        table = torch.stack([f.double() for f in figures.values()], dim=1)
+        table = torch.stack([m.double() for m in metrics.values()], dim=1)
         means = self.accelerator.gather(table).mean(dim=0).tolist()
-        for name, mean in zip(figures, means, strict=True):
+        for name, mean in zip(metrics, means, strict=True):
             self._metrics["train"][name].append(mean)
 
-    # Seams of TRL that are left without work -----------------------------------------------------
+    # Steps of TRL's trainer that have nothing to do here ------------------------------------------
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
-        return dataset  # token ids are given: there is one way from messages to tokens, not two
+        return dataset  # the pairs bring their token ids: nothing is tokenised here
 
     def _precompute_ref_logps(self, dataset: Any, *_: Any) -> Any:
-        return dataset  # given
+        return dataset  # the pairs bring their reference log-probabilities
 
     def _send_telemetry(self) -> None:
-        """Training talks to nobody."""
+        """No telemetry: nothing is sent."""

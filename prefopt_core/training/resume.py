@@ -22,7 +22,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 from prefopt_core.ground.files import sync
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 
 MARKER = "complete"
 RESUMABLE: dict[str, Any] = {
@@ -34,7 +34,7 @@ RESUMABLE: dict[str, Any] = {
     "report_to": "none",
     "disable_tqdm": True,
 }
-"""`TrainingArguments` without which a resumed run would not equal an undisturbed one."""
+"""`TrainingArguments` that a resumed run needs to equal an uninterrupted one."""
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class CompleteMarker(TrainerCallback):
 
 
 class NoLastCheckpoint(TrainerCallback):
-    """Leaves out a last checkpoint within an epoch: resumed there, `Trainer` adds a step."""
+    """Skips a last checkpoint amid an epoch: resumed there, `Trainer` takes a step too many."""
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -63,7 +63,7 @@ class NoLastCheckpoint(TrainerCallback):
 
 
 class ReportProgress(TrainerCallback):
-    """Reports optimiser steps done and to do, in place of the progress bars of `Trainer`."""
+    """Progress callback: reports optimiser steps done and to do, in place of progress bars."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -76,7 +76,7 @@ class ReportProgress(TrainerCallback):
     ) -> None:
         """Called after every optimiser step."""
         if state.is_world_process_zero:
-            report(state.global_step, state.max_steps)
+            report_progress(state.global_step, state.max_steps)
 
 
 def attach(trainer: T) -> T:

@@ -1,4 +1,4 @@
-"""How a policy is trained: every setting, its default and where the default comes from."""
+"""Settings of the section `training`: each with its default and where that comes from."""
 
 from typing import Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from prefopt_core.training import LOSSES
 
 
 class LoraConfig(Config):
-    """Low-rank adapters, arXiv:2106.09685: little memory."""
+    """LoRA: low-rank adapters, arXiv:2106.09685, which need little memory to train."""
 
     r: int = Field(64, ge=1, description="Rank; 64 in AEPO.")
     alpha: int = Field(16, ge=1, description="Adapters are scaled by alpha / r; 16 in AEPO.")
@@ -71,7 +71,10 @@ class TrainingConfig(Backend):
     processes: int = Field(1, ge=1, description="GPUs to train on, by `accelerate launch`.")
 
     def key_part(self) -> Any:
-        """What was the only way before there was a choice is not told: keys are as they were."""
+        """The cache key, without `lora.merge` if it is true.
+
+        Merging was the only way before the setting existed; so keys from then stay valid.
+        """
         part = super().key_part()
         if self.lora and self.lora.merge:
             del part["lora"]["merge"]

@@ -11,7 +11,7 @@ from prefopt_core.models.tokenised import with_token_ids
 from prefopt_core.models.tokens import load_tokenizer, template_digest
 from prefopt_core.training.log import write_log
 from prefopt_core.training.settings import TrainingConfig
-from prefopt_core.training.worker import train
+from prefopt_core.training.worker import train_in_processes
 
 
 def train_on(
@@ -23,14 +23,15 @@ def train_on(
     *,
     seed: int,
 ) -> Path:
-    """Train the policy in `start` on `preferences` tables, with itself as the reference.
+    """Train the policy in `start` on preference pairs, with itself as the reference model.
 
     Args:
-        preferences: Pairs with reference log-probabilities under `start`.
-        start: Model folder.
-        output: Folder that gets the new policy, its training log and the flagged pairs; of
-            adapters that are not merged also whose they are.
-        work: Folder of checkpoints; a killed run goes on from the last one.
+        preferences: Tables `preferences` with `ref_chosen_logps` and `ref_rejected_logps` under
+            `start`; pairs without token ids are tokenised for it.
+        start: Model folder: the policy's first weights and the reference model.
+        output: Folder that gets the new policy, its training log and the flagged pairs; with LoRA
+            adapters that are not merged also the digest of their base model.
+        work: Folder of checkpoints; a killed run resumes from the last one.
         config: How to train.
         seed: Root of the order of pairs and of whatever the training draws.
 
@@ -42,12 +43,12 @@ def train_on(
     """
     pairs = pl.concat([with_token_ids(table, start) for table in preferences], how="diagonal")
     _check_template(pairs, start)
-    figures = train(pairs, start, output, work / "checkpoints", config, seed=seed)
+    log = train_in_processes(pairs, start, output, work / "checkpoints", config, seed=seed)
     if (output / ADAPTER).is_file():
         note_base(output, start)
     named = pairs.select("prompt_id", "chosen_id", "rejected_id").with_row_index("row")
-    flagged = named.join(figures.flagged, "row", maintain_order="left").drop("row")
-    write_log(output, figures.steps, flagged)
+    flagged = named.join(log.flagged, "row", maintain_order="left").drop("row")
+    write_log(output, log.steps, flagged)
     return output
 
 

@@ -1,8 +1,8 @@
 """Direct preference optimisation through TRL, from token ids and given reference log-probabilities.
 
-The policy starts from a model folder and learns from pairs; the reference is the same folder. Its
-log-probabilities come with the pairs, so the reference is in memory only where noise detection
-compares logits.
+The policy starts from a model folder and learns from pairs; the reference model is the same folder.
+Its log-probabilities come with the pairs, so it is in memory only where noise detection compares
+logits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from prefopt_core.training.settings import TrainingConfig
 
 IDS = ("prompt_token_ids", "chosen_token_ids", "rejected_token_ids")
 LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
-FIGURES = (
+STEP_METRICS = (
     "loss",
     "learning_rate",
     "grad_norm",
@@ -49,15 +49,15 @@ FIGURES = (
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a training measured.
+class TrainingLog:
+    """What was measured in a training.
 
     Attributes:
-        steps: One row per optimiser step: the step and `FIGURES`. Rewards are β times log-ratios,
-            logps and shifts (log π - log π_ref) are means over pairs, `flagged` is the share of
-            doubtful pairs in the step that were held to be wrong and `threshold` the τ that
-            decided, null while warming up.
-        flagged: (row, times): the pairs that were flagged, by their row, and how often.
+        steps: One row per optimiser step: `step` and `STEP_METRICS`. Rewards are β times
+            log-ratios; logps and shifts (log π - log π_ref) are means over pairs; `flagged` is the
+            share of the step's doubtful pairs that were flagged, and `threshold` the τ by which,
+            null while warming up.
+        flagged: Columns row, of a flagged pair, and times, how often it was flagged.
     """
 
     steps: pl.DataFrame
@@ -66,23 +66,30 @@ class Figures:
 
 def train(
     pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
-) -> Figures:
+) -> TrainingLog:
     """Train a policy on preference pairs and save it as a plain model folder.
 
-    A run that was killed goes on from its last checkpoint when it is called again with the same
-    arguments, and ends with the same weights as one that was not.
+    A run that was killed resumes from its last checkpoint when it is called again with the same
+    arguments, and ends with the same weights as an uninterrupted one.
 
     Args:
         pairs: One pair per row: prompt_token_ids, chosen_token_ids, rejected_token_ids, their
             ref_chosen_logps and ref_rejected_logps (summed over response tokens, under `start`),
             source ("self" for labels that noise detection may doubt).
-        start: Model folder: the policy's first weights and the reference.
+        start: Model folder: the policy's first weights and the reference model.
         output: Folder to write: safetensors in the dtype of `start`, its tokenizer and settings;
-            with `lora.merge: false` adapters in place of the weights.
+            with `lora.merge: false` LoRA adapters in place of the weights.
         work: Folder of checkpoints, of this run alone; delete it once `output` is safe.
         config: How to train.
         seed: Order of pairs, dropout, and the adapters' first weights.
 
+    Returns:
+        Metrics of every step and the flagged pairs.
+
+    Raises:
+        ConfigError: The batch size cannot be split over the processes.
+        DataError: A column is missing, there are no pairs, values are missing or not finite, or a
+            pair is longer than `config.max_length`.
     """
     _check(pairs, config)
     silence_libraries()
@@ -93,14 +100,14 @@ def train(
     if trainer.is_world_process_zero():
         _save(trainer.model, start, output, dtype, config)
     trainer.accelerator.wait_for_everyone()
-    return Figures(_steps(trainer.state.log_history), _flagged(trainer))
+    return TrainingLog(_steps(trainer.state.log_history), _flagged(trainer))
 
 
 def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:
     """The model in a folder, ready to be trained, and the dtype of its weights there."""
     model: Any = AutoModelForCausalLM.from_pretrained(weights_of(start), dtype="auto")
     dtype = model.dtype
-    disable_dropout_in_model(model)  # of the model; that of the adapters stays
+    disable_dropout_in_model(model)  # of the base model; LoRA adapters keep theirs
     if adapter_in(start):
         model = continued(model, start, config.lora)
     elif config.lora is None:
@@ -143,6 +150,8 @@ def _trainer(
     tokenizer = load_tokenizer(start)
     lora = None if isinstance(model, PeftModel) else config.lora
     columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
+    # The flow aepo trains once, without `for_round`: a schedule means its first value. Settings
+    # that went through `for_round` have no schedules and stay as they are.
     objective = config.for_round(1).member()(config.beta)
     everyone = isinstance(objective, NoiseAware) and objective.doubts == "all"
     rows = pairs.select(
@@ -188,12 +197,12 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
         bf16=gpu and torch.cuda.is_bf16_supported(),
         dataloader_pin_memory=gpu,
         save_steps=config.save_every,
-        logging_steps=1,  # a figure averaged over steps would be lost with the steps
+        logging_steps=1,  # an average over several steps is lost when a run is killed amid them
         logging_nan_inf_filter=False,
-        max_length=None,  # checked, not cut
+        max_length=None,  # `_check` refuses longer pairs; none is truncated
         remove_unused_columns=False,
-        disable_dropout=False,  # done for the model, and not meant for the adapters
-        precompute_ref_log_probs=True,  # they are given
+        disable_dropout=False,  # `_policy` has, in the base model; LoRA adapters keep theirs
+        precompute_ref_log_probs=True,  # they come with the pairs; no reference model is loaded
         **RESUMABLE,
     )
 
@@ -222,8 +231,9 @@ def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:
 
 def _steps(history: Sequence[Mapping[str, float]]) -> pl.DataFrame:
     steps = [entry for entry in history if "loss" in entry]
-    schema = {"step": pl.Int64(), **dict.fromkeys((*FIGURES, "doubtful"), pl.Float64())}
+    schema = {"step": pl.Int64(), **dict.fromkeys((*STEP_METRICS, "doubtful"), pl.Float64())}
     share = pl.col("flagged") / pl.col("doubtful")
+    flagged = pl.when(pl.col("doubtful") > 0).then(share).alias("flagged")
     return pl.DataFrame(
         [{name: entry.get(name) for name in schema} for entry in steps], schema=schema
-    ).select("step", *FIGURES[:-1], pl.when(pl.col("doubtful") > 0).then(share).alias("flagged"))
+    ).select("step", *STEP_METRICS[:-1], flagged)

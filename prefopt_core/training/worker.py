@@ -1,4 +1,4 @@
-"""One training, in this process or in several that `accelerate launch` starts.
+"""Run one training in this process, or in several that `accelerate launch` starts.
 
     python -m prefopt_core.training.worker JOB.json
 
@@ -18,14 +18,14 @@ from prefopt_core.models.loading import make_room
 from prefopt_core.training.settings import TrainingConfig
 
 if TYPE_CHECKING:
-    from prefopt_core.training.trl_dpo import Figures
+    from prefopt_core.training.trl_dpo import TrainingLog
 
-FIGURES = ("steps", "flagged")
-"""What one process hands to another of `trl_dpo.Figures`."""
+LOG_TABLES = ("steps", "flagged")
+"""Fields of `trl_dpo.TrainingLog`, which the first process writes for the one that launched it."""
 
 
 class Job(BaseModel):
-    """A training on disk, the way processes hand it to each other; pairs are in `work`."""
+    """The arguments of a training as a JSON file for its processes; the pairs are in `work`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,23 +36,27 @@ class Job(BaseModel):
     seed: int
 
 
-def train(
+def train_in_processes(
     pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
-) -> "Figures":
-    """Do what `trl_dpo.train` does, on `config.processes` processes; same arguments and result."""
+) -> "TrainingLog":
+    """Run `trl_dpo.train` in `config.processes` processes; same arguments and result.
+
+    Raises:
+        PrefoptError: One of several processes failed. One process raises what `trl_dpo.train` does.
+    """
     from prefopt_core.training import trl_dpo
 
-    make_room()  # of this process; those that it starts have loaded nothing
+    make_room()  # unload the models of this process; those that it starts have none
     if config.processes == 1:
         return trl_dpo.train(pairs, start, output, work, config, seed=seed)
     launch(write_job(pairs, start, output, work, config, seed=seed), config.processes)
-    return trl_dpo.Figures(*(pl.read_parquet(work / f"{name}.parquet") for name in FIGURES))
+    return trl_dpo.TrainingLog(*(pl.read_parquet(work / f"{name}.parquet") for name in LOG_TABLES))
 
 
 def write_job(
     pairs: pl.DataFrame, start: Path, output: Path, work: Path, config: TrainingConfig, *, seed: int
 ) -> Path:
-    """Write a training down for other processes; returns the file that `main` takes."""
+    """Write a `Job` and its pairs into `work`; returns the file that `main` takes."""
     work.mkdir(parents=True, exist_ok=True)
     job = Job(start=start, output=output, work=work, config=config, seed=seed)
     (work / "job.json").write_text(job.model_dump_json())
@@ -61,13 +65,17 @@ def write_job(
 
 
 def launch(job: Path, processes: int) -> None:
-    """Start `processes` workers on one job and wait for them."""
+    """Start `processes` workers on one job and wait for them.
+
+    Raises:
+        PrefoptError: One of them failed.
+    """
     import torch
 
-    options = {  # all of them, or a file in the user's home decides
+    options = {  # one left out would come from accelerate's configuration file in the user's home
         "num_processes": processes,
         "num_machines": 1,
-        "mixed_precision": "no",  # `trl_dpo` decides
+        "mixed_precision": "no",  # `trl_dpo` sets it
         "dynamo_backend": "no",
         "main_process_port": 0,  # any free one
     }
@@ -90,10 +98,10 @@ def main(path: str) -> None:
 
     job = Job.model_validate_json(Path(path).read_text())
     pairs = pl.read_parquet(job.work / "pairs.parquet")
-    figures = trl_dpo.train(pairs, job.start, job.output, job.work, job.config, seed=job.seed)
+    log = trl_dpo.train(pairs, job.start, job.output, job.work, job.config, seed=job.seed)
     if PartialState().is_main_process:
-        for name in FIGURES:
-            getattr(figures, name).write_parquet(job.work / f"{name}.parquet")
+        for name in LOG_TABLES:
+            getattr(log, name).write_parquet(job.work / f"{name}.parquet")
 
 
 if __name__ == "__main__":

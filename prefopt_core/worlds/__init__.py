@@ -1,1 +1,1 @@
-"""Bench worlds: prompts, start models and oracles of our own. Nothing imports them by name."""
+"""Bench worlds: prompts, start models and oracles of our own. Registries name them."""

@@ -6,7 +6,7 @@ import pytest
 
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.models import loading as models
-from prefopt_core.models.vllm import PYTHON, Engine
+from prefopt_core.models.vllm import PYTHON_VARIABLE, Engine
 from prefopt_core.worlds.helpdesk.prompts import prompts
 
 ORACLE = {
@@ -18,8 +18,8 @@ ENGINE = {"enforce_eager": True, "max_num_seqs": 64}
 
 @pytest.fixture(scope="session", autouse=True)
 def _vllm():
-    if not os.environ.get(PYTHON):
-        pytest.skip(f"{PYTHON} names no interpreter that has vLLM: `make test-vllm`")
+    if not os.environ.get(PYTHON_VARIABLE):
+        pytest.skip(f"{PYTHON_VARIABLE} names no interpreter that has vLLM: `make test-vllm`")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         yield
@@ -50,10 +50,11 @@ def asked():
 @pytest.fixture(scope="session")
 def write_with(model, asked):
     """Have the engine write; the settings are the generator's."""
-    from prefopt_core.generation.vllm_offline import generate
+    from prefopt_core.generation.settings import GenerationConfig
 
     def write_with(prompts=asked, n=4, seed=0, folder=model, **params):
-        return generate(prompts, folder, n, seed, **({"max_new_tokens": 24} | ENGINE | params))
+        config = GenerationConfig(generator="vllm", params={"max_new_tokens": 24} | ENGINE | params)
+        return config.member()(prompts, folder, n, seed)
 
     return write_with
 
@@ -108,7 +109,7 @@ def processes():
     """Process ids of the engine that is there, at work or at rest."""
 
     def processes():
-        engines = [*models._loaded.values(), *models._resting.values()]
+        engines = [*models._loaded.values(), *models._sleeping.values()]
         links = [link for e in engines if isinstance(e, Engine) for link in e._links]
         return [link._process.pid for link in links]
 

@@ -11,17 +11,27 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from prefopt_core.generation import GENERATORS
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models import loading as models
 from prefopt_core.models.adapters import ADAPTER_WEIGHTS, note_base
 from prefopt_core.models.loading import release_models
 from prefopt_core.scoring import SCORERS
+from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.store.store import Store
 from prefopt_core.training.adapters import new_adapters, save_adapters
 from prefopt_core.training.settings import LoraConfig
 
 SETTINGS = {"enforce_eager": True, "max_num_seqs": 64}
+
+
+def scored(model, pairs):
+    return ScoringConfig(scorer="vllm", params=SETTINGS).member()(model, pairs)
+
+
+def written(prompts, model):
+    config = GenerationConfig(generator="vllm", params=SETTINGS | {"max_new_tokens": 24})
+    return config.member()(prompts, model, 4, 0)
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +81,22 @@ def test_one_engine_serves_weights_and_adapters_like_transformers(
     pairs = [(r.prompt_token_ids, r.token_ids) for row in written for r in row]
     found, ran = [], []
     for policy in (*policies[::-1], policies[2]):  # an adapter first: it may stay for all
-        found.append(SCORERS["vllm"](policy, pairs, **SETTINGS))
+        found.append(scored(policy, pairs))
         ran += processes()
     assert len(set(ran)) == 1
     assert found[3].tolist() == found[0].tolist()  # of another adapter nothing is left
     assert np.abs(found[0] - found[1]).max() > 1  # nats: they are not alike
     assert np.abs(found[0] - found[2]).max() > 1
-    responses = [
-        GENERATORS["vllm"](asked, p, 4, 0, max_new_tokens=24, **SETTINGS) for p in policies
-    ]
+    responses = [written(asked, p) for p in policies]
     assert {*processes()} == {*ran}
     for policy, logps, rows in zip(policies[::-1], found, responses[::-1], strict=False):
         expected = SCORERS["transformers"](policy, pairs)
         assert logps == pytest.approx(expected, abs=1e-3)
         own = [r for row in rows for r in row]
-        scored = SCORERS["transformers"](policy, [(r.prompt_token_ids, r.token_ids) for r in own])
+        again = SCORERS["transformers"](policy, [(r.prompt_token_ids, r.token_ids) for r in own])
         assert [r.logps for r in own] == pytest.approx(scored, abs=1e-3)
     release_models()
-    plain = GENERATORS["vllm"](asked, policies[0], 4, 0, max_new_tokens=24, **SETTINGS)
+    plain = written(asked, policies[0])
     assert [r.token_ids for row in plain for r in row] == [
         r.token_ids for row in responses[0] for r in row
     ]
@@ -98,14 +106,14 @@ def test_engine_rests_while_others_work_and_ends_when_another_is_wanted(
     policies, model, written, processes
 ):
     pairs = [(r.prompt_token_ids, r.token_ids) for r in written[0]]
-    first = SCORERS["vllm"](policies[1], pairs, **SETTINGS)
+    first = scored(policies[1], pairs)
     (engine,) = processes()
     SCORERS["transformers"](policies[0], pairs)
-    assert len(models._resting) == 1
+    assert len(models._sleeping) == 1
     models.make_room()  # as training does
-    assert SCORERS["vllm"](policies[1], pairs, **SETTINGS).tolist() == first.tolist()
+    assert scored(policies[1], pairs).tolist() == first.tolist()
     assert processes() == [engine]
-    SCORERS["vllm"](model, pairs, **SETTINGS)  # other weights
+    scored(model, pairs)  # other weights
     assert processes() != [engine]
     with pytest.raises(ProcessLookupError):
         os.killpg(engine, 0)
@@ -117,14 +125,14 @@ def test_larger_adapter_of_other_layers_starts_the_engine_again(
     adapt, policies, written, processes
 ):
     pairs = [(r.prompt_token_ids, r.token_ids) for r in written[0]]
-    SCORERS["vllm"](policies[1], pairs, **SETTINGS)
+    scored(policies[1], pairs)
     before = processes()
     larger = adapt(3, r=9, target_modules=("down_proj", "o_proj"))
-    found = SCORERS["vllm"](larger, pairs, **SETTINGS)
+    found = scored(larger, pairs)
     after = processes()
     assert after != before
     assert found == pytest.approx(SCORERS["transformers"](larger, pairs), abs=1e-3)
-    SCORERS["vllm"](policies[1], pairs, **SETTINGS)
+    scored(policies[1], pairs)
     assert processes() == after
     release_models()
 
@@ -132,11 +140,11 @@ def test_larger_adapter_of_other_layers_starts_the_engine_again(
 def test_adapter_that_vllm_does_not_take_says_what_to_do(adapt, store, processes):
     pairs = [([5, 6, 7], [8, 9])]
     with pytest.raises(ConfigError, match=r"up to rank 512, .* has 513\. Lower"):
-        SCORERS["vllm"](adapt(4, r=513), pairs, **SETTINGS)
+        scored(adapt(4, r=513), pairs)
     folder = shutil.copytree(adapt(5, target_modules=("q_proj",)), store.root / "work" / "strange")
     weights = load_file(folder / ADAPTER_WEIGHTS)
     strange = {name.replace("q_proj", "w_pack"): weight for name, weight in weights.items()}
     save_file(strange, folder / ADAPTER_WEIGHTS)
     with pytest.raises(ConfigError, match=r"cannot serve .*w_pack.*training\.lora\.merge: true"):
-        SCORERS["vllm"](store.folder_path(store.put_folder(folder)), pairs, **SETTINGS)
+        scored(store.folder_path(store.put_folder(folder)), pairs)
     assert processes() == []

@@ -14,9 +14,9 @@ import pytest
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground import progress
 from prefopt_core.ground.errors import PrefoptError
-from prefopt_core.models import loading as models
 from prefopt_core.models.loading import release_models
 from prefopt_core.scoring import SCORERS
+from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ SETTINGS = {"enforce_eager": True, "max_num_seqs": 64}
 
 def engines():
     """Process ids of the engine that is kept, one a copy."""
-    return [link._process.pid for engine in models._loaded.values() for link in engine._links]
+    return [link._process.pid for engine in loading._loaded.values() for link in engine._links]
 
 
 def gone(group):
@@ -41,7 +41,7 @@ def test_engine_is_kept_between_calls_and_scorer_and_ends_with_its_memory(write_
     responses = write_with(n=1)
     (first,) = engines()
     pairs = [(r.prompt_token_ids, r.token_ids) for row in responses for r in row]
-    SCORERS["vllm"](model, pairs, **SETTINGS)
+    ScoringConfig(scorer="vllm", params=SETTINGS).member()(model, pairs)
     write_with(n=1, seed=3)
     assert engines() == [first]
     memory = int(Path(f"/proc/{first}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
@@ -121,15 +121,18 @@ def test_engine_that_cannot_start_says_why(write_with):
 PROGRAM = """
 import sys
 from pathlib import Path
-from prefopt_core import models, progress
-from prefopt_core.generation import Prompt
+from prefopt_core.ground import progress
+from prefopt_core.ground.ids import Prompt
+from prefopt_core.models import loading
 from prefopt_core.generation.vllm_offline import generate
+from prefopt_core.models.vllm import EngineSettings
 prompts = [Prompt(str(i), [{"role": "user", "content": f"{i} is late."}]) for i in range(4000)]
 def told(done, total):
     if done:
-        print(next(iter(models._loaded.values()))._links[0]._process.pid, flush=True)
+        print(next(iter(loading._loaded.values()))._links[0]._process.pid, flush=True)
 with progress.listening(told):
-    generate(prompts, Path(sys.argv[1]), 8, 0, enforce_eager=True, max_new_tokens=64)
+    eager = EngineSettings(enforce_eager=True)
+    generate(prompts, Path(sys.argv[1]), 8, 0, max_new_tokens=64, engine=eager)
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chisquare
 
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.models.tokens import load_tokenizer, prompt_ids, template_digest
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids, template_digest
 
 NEW = 24
 
@@ -37,7 +37,7 @@ def test_every_prompt_gets_n_responses_in_its_own_place(write_with, written, ask
     tokenizer = load_tokenizer(model)
     assert [len(row) for row in written] == [16] * len(asked)
     for prompt, row in zip(asked, written, strict=True):
-        ids = prompt_ids(tokenizer, prompt.messages)
+        ids = prompt_token_ids(tokenizer, prompt.messages)
         assert all(list(response.prompt_token_ids) == ids for response in row)
         assert {response.template for response in row} == {template_digest(tokenizer)}
     assert write_with([]) == []

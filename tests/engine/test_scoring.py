@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.models.vllm import EngineSettings
 from prefopt_core.scoring import SCORERS
 
 
@@ -22,7 +23,8 @@ def sequences(written):
 
 
 def score_with(model, sequences):
-    return SCORERS["vllm"](model, sequences, enforce_eager=True, max_num_seqs=64)
+    eager = EngineSettings(enforce_eager=True, max_num_seqs=64)
+    return SCORERS["vllm"](model, sequences, engine=eager)
 
 
 def test_float32_agrees_with_transformers(model, sequences):

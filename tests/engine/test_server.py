@@ -14,8 +14,8 @@ import pytest
 from prefopt_core.generation import GENERATORS
 from prefopt_core.models.loading import release_models
 from prefopt_core.models.server.kept import ResponseStore
-from prefopt_core.models.tokens import load_tokenizer, prompt_ids
-from prefopt_core.models.vllm import PYTHON
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
+from prefopt_core.models.vllm import PYTHON_VARIABLE
 from prefopt_core.models.vllm.link import FOREIGN
 from prefopt_core.store.store import Store
 
@@ -40,7 +40,7 @@ def url(model, tmp_path_factory):
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [os.environ[PYTHON], "-m", "vllm.entrypoints.openai.api_server",
+            [os.environ[PYTHON_VARIABLE], "-m", "vllm.entrypoints.openai.api_server",
              f"--model={model}", f"--port={port}", *OPTIONS],
             stdout=output,
             stderr=output,
@@ -92,7 +92,7 @@ def test_n_in_one_request_are_bought_once(buy, asked, model, tmp_path, endpoint)
     assert (bought.model, bought.responses) == (NAME, 5 * len(asked))
     # chats, too, are read as training will: the server's template is the model's own
     tokenizer = load_tokenizer(model)
-    assert bought.prompt_tokens == sum(len(prompt_ids(tokenizer, p.messages)) for p in asked)
+    assert bought.prompt_tokens == sum(len(prompt_token_ids(tokenizer, p.messages)) for p in asked)
     assert len(asked) * 5 < bought.completion_tokens <= len(asked) * 5 * NEW
     seven = buy(7, endpoint=endpoint)
     assert [row[:5] for row in seven] == five

@@ -166,12 +166,12 @@ def test_an_interrupt_says_how_to_go_on(prefopt, monkeypatch):
         def __iter__(self):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("flows.verbs.listing.KINDS", Interrupted())
+    monkeypatch.setattr("flows.verbs.listing.FAMILIES", Interrupted())
     code, _, error = prefopt("list")
     assert (code, "goes on from here" in error) == (130, True)
 
 
 def test_what_no_user_can_cause_is_not_hidden(prefopt, monkeypatch):
-    monkeypatch.setattr("flows.verbs.listing.KINDS", {"odd": None})
+    monkeypatch.setattr("flows.verbs.listing.FAMILIES", {"odd": None})
     with pytest.raises(TypeError):
         prefopt("list")

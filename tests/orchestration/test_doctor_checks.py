@@ -116,10 +116,10 @@ def test_vllm_under_whatever_name_it_was_installed(installed, tmp_path, monkeypa
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    monkeypatch.setenv(software.VLLM_PYTHON, str(python))
+    monkeypatch.setenv(software.PYTHON_VARIABLE, str(python))
     assert only(software.vllm()) == Check("vLLM", "ok", f"0.32.0 of {python}")
     monkeypatch.setenv("PYTHONPATH", str(site))  # which the engine does not get
-    monkeypatch.delenv(software.VLLM_PYTHON)
+    monkeypatch.delenv(software.PYTHON_VARIABLE)
     monkeypatch.chdir(site)
     assert "not in" in only(software.vllm()).found
 
@@ -136,7 +136,7 @@ def test_vllm_under_whatever_name_it_was_installed(installed, tmp_path, monkeypa
 )
 def test_vllm_of_the_interpreter_that_is_named(script, monkeypatch, text, code, state, found):
     path = script(text, code)
-    monkeypatch.setenv(software.VLLM_PYTHON, str(path))
+    monkeypatch.setenv(software.PYTHON_VARIABLE, str(path))
     check = only(software.vllm())
     assert check.state == state
     assert found in check.found
@@ -147,7 +147,7 @@ def test_vllm_of_the_interpreter_that_is_named(script, monkeypatch, text, code, 
 @pytest.mark.parametrize("content", [None, b"no program"], ids=["missing", "not a program"])
 def test_vllm_python_that_is_no_interpreter(write, monkeypatch, tmp_path, content):
     path = write("python", content) if content else tmp_path / "nowhere"
-    monkeypatch.setenv(software.VLLM_PYTHON, str(path))
+    monkeypatch.setenv(software.PYTHON_VARIABLE, str(path))
     check = only(software.vllm())
     assert (check.state, str(path) in check.found) == ("warning", True)
 
@@ -266,10 +266,10 @@ def test_every_check_is_made():
     assert len(found) >= len(CHECKS)
 
 
-def test_checks_import_nothing_heavy_before_they_run(run):
+def test_checks_import_nothing_heavy_before_they_run(run_code):
     code = """
 import sys
 import flows.doctor.machine, flows.doctor.software
 print(sorted({"torch", "polars", "numpy", "prefect", "transformers"} & set(sys.modules)))
 """
-    assert run(code).strip() == "[]"
+    assert run_code(code).strip() == "[]"

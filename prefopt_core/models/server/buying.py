@@ -1,4 +1,4 @@
-"""Buying responses: what the store has not yet is asked for, many requests at a time."""
+"""Buying responses from a model server: those not in the response store, concurrently."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,24 +7,24 @@ from functools import cached_property
 from typing import Any
 
 from prefopt_core.ground.errors import ConfigError, ServerError
-from prefopt_core.ground.ids import Prompt
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.ids import Prompt, last_text, quoted
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.spending import Spending, spend
 from prefopt_core.models.server.endpoint import (
     Answer,
     Endpoint,
-    PassingError,
-    Place,
-    RefusedError,
+    RequestRefusedError,
+    ServerSettings,
     Stopped,
+    TransientError,
 )
-from prefopt_core.models.server.kept import Choice, ResponsePurchase, ResponseStore, Usage
+from prefopt_core.models.server.kept import ResponsePurchase, ResponseStore, ServedResponse, Usage
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.stage import stage_store
 
 _MAY_MEAN_N = {400, 422}
-"""How servers refuse requests, among others those for several choices."""
+"""HTTP statuses with which servers refuse, among others, requests for n > 1 choices."""
 
 _ADVICE = {
     401: "Check the key in the environment variable that `generation.params.api_key_env` names.",
@@ -40,15 +40,15 @@ _OTHER_ADVICE = (
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of a server; all of it changes what it writes.
+    """Which responses are bought: the settings that change what the server writes.
 
     Attributes:
-        model_name: As the server calls it.
+        model_name: Name of the model on the server.
         endpoint: chat or completions.
-        settings: Fields of the API.
-        extra_body: Fields of this server.
-        seed: Root of the seeds that are sent.
-        seeded: Whether any are.
+        settings: Fields of OpenAI's API, such as temperature.
+        extra_body: Further fields, which only this server knows.
+        seed: Root of the seeds in requests.
+        seeded: Whether requests have a seed.
         n: Samples per prompt.
     """
 
@@ -62,7 +62,7 @@ class Order:
 
     @property
     def writer(self) -> dict[str, object]:
-        """Under what name the responses are kept; more samples are more of the same."""
+        """Key of the responses in the response store; without `n`: more samples add to them."""
         return {
             "model": self.model_name,
             "endpoint": self.endpoint,
@@ -74,13 +74,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Prices:
-    """Of a million tokens, in any currency; 0 and 0: unknown."""
+    """Prices of a million prompt and completion tokens, in any currency; both 0: unknown."""
 
     prompt: float
     completion: float
 
     def usage(self, answer: Answer) -> Usage:
-        """What an answer took and cost."""
+        """Tokens and cost of one answer."""
         if answer.usage is None:
             return Usage()
         prompt, completion = answer.usage.prompt_tokens, answer.usage.completion_tokens
@@ -91,35 +91,47 @@ class Prices:
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A prompt, and what is sent of it."""
+class SentPrompt:
+    """A prompt, and the fields of the request body that it becomes."""
 
     prompt: Prompt
     content: Mapping[str, Any]
 
     @cached_property
     def digest(self) -> str:
-        """Under what the responses are kept."""
+        """Key of the prompt in the response store."""
         return sha256_of(self.content)
 
 
 @dataclass(frozen=True)
-class _Ask:
+class _SampleRange:
     """Samples `first` to `first + count - 1` of one prompt."""
 
-    sent: Sent
+    sent: SentPrompt
     first: int
     count: int
 
-    def parts(self, most: int | None) -> Iterator["_Ask"]:
-        """The same in requests of at most `most` samples."""
+    def parts(self, most: int | None) -> Iterator["_SampleRange"]:
+        """Split into requests of at most `most` samples."""
         size, end = most or self.count, self.first + self.count
         for first in range(self.first, end, size):
-            yield _Ask(self.sent, first, min(size, end - first))
+            yield _SampleRange(self.sent, first, min(size, end - first))
 
 
-def buy(sent: Sequence[Sent], order: Order, place: Place, prices: Prices) -> list[list[Choice]]:
-    """Have `order.n` samples of every prompt: those the store holds, and the others bought."""
+def buy(
+    sent: Sequence[SentPrompt], order: Order, server: ServerSettings, prices: Prices
+) -> list[list[ServedResponse]]:
+    """Get `order.n` samples of every prompt: from the response store, the others from the server.
+
+    Returns:
+        The samples of each prompt.
+
+    Raises:
+        ConfigError: The server refuses a request, or the key's environment variable is not set.
+        ServerError: The server gave no answer in `server.max_attempts` attempts.
+        MissingExtraError: `openai` or `tenacity` is not installed.
+        StoreError: The response store cannot be written.
+    """
     with ResponseStore(stage_store().root).buying(order.writer) as purchase:
         distinct = list({each.digest: each for each in sent}.values())
         asks = [
@@ -128,48 +140,53 @@ def buy(sent: Sequence[Sent], order: Order, place: Place, prices: Prices) -> lis
             for ask in _missing(each, purchase.known(each.digest).keys(), order.n)
         ]
         if asks:
-            buyer = _Buyer(order, place, prices, purchase, len(distinct) * order.n)
+            buyer = _Buyer(order, server, prices, purchase, len(distinct) * order.n)
             asyncio.run(buyer.buy(asks))
         known = [purchase.known(each.digest) for each in sent]
     return [[choices[sample] for sample in range(order.n)] for choices in known]
 
 
-def _missing(sent: Sent, known: Iterable[int], n: int) -> Iterator[_Ask]:
-    """Runs of samples that are not known, in order."""
+def _missing(sent: SentPrompt, known: Iterable[int], n: int) -> Iterator[_SampleRange]:
+    """Ranges of samples that are not in the response store, in order."""
     first = 0
     for sample in [*sorted(s for s in known if s < n), n]:
         if sample > first:
-            yield _Ask(sent, first, sample - first)
+            yield _SampleRange(sent, first, sample - first)
         first = sample + 1
 
 
 class _Buyer:
     def __init__(
-        self, order: Order, place: Place, prices: Prices, purchase: ResponsePurchase, total: int
+        self,
+        order: Order,
+        server: ServerSettings,
+        prices: Prices,
+        purchase: ResponsePurchase,
+        total: int,
     ) -> None:
-        self._order, self._place, self._prices, self._purchase = order, place, prices, purchase
+        self._order, self._server, self._prices, self._purchase = order, server, prices, purchase
         self._total = total  # responses
         self._done = 0
-        self._most: int | None = None  # choices that this server gives at a time, once known
-        self._failure: tuple[_Ask, Exception] | None = None  # the first
+        self._most: int | None = None  # the most choices a request may ask for, once known
+        self._failure: tuple[_SampleRange, Exception] | None = None  # the first
 
-    async def buy(self, asks: Sequence[_Ask]) -> None:
-        """Send all requests; after a failure no new ones, but what is under way still arrives."""
+    async def buy(self, asks: Sequence[_SampleRange]) -> None:
+        """Send all requests; after a failure no new ones, but wait for those in flight."""
         self._done = self._total - sum(ask.count for ask in asks)
-        self._queue: asyncio.Queue[_Ask] = asyncio.Queue()
+        self._queue: asyncio.Queue[_SampleRange] = asyncio.Queue()
         self._put(asks)
-        async with Endpoint(self._place) as self._endpoint:
-            count = min(self._place.concurrency, self._total)
+        async with Endpoint(self._server) as self._endpoint:
+            count = min(self._server.concurrency, self._total)
             workers = [asyncio.create_task(self._work()) for _ in range(count)]
             try:
                 await self._queue.join()
             finally:
                 for worker in workers:
                     worker.cancel()
-        if self._failure:  # told only now, when it is known what has arrived
+        if self._failure:  # raised last, so that the message counts the responses that arrived
             raise self._told(*self._failure)
 
-    def _put(self, asks: Iterable[_Ask]) -> None:
+    def _put(self, asks: Iterable[_SampleRange]) -> None:
         for ask in asks:
             self._queue.put_nowait(ask)
 
@@ -181,31 +198,33 @@ class _Buyer:
                     await self._serve(ask)
             except Stopped:
                 pass
-            except Exception as error:  # of whatever kind: it must reach the caller, not end a task
+            except (
+                Exception
+            ) as error:  # of any kind: raised to the caller by `buy`, not lost with this task
                 self._failure = self._failure or (ask, error)
                 self._endpoint.stopped.set()
             finally:
                 self._queue.task_done()
 
-    async def _serve(self, ask: _Ask) -> None:
+    async def _serve(self, ask: _SampleRange) -> None:
         ask, *later = ask.parts(self._most)
         self._put(later)
         try:
             answer = await self._answer(ask)
-        except RefusedError as error:
+        except RequestRefusedError as error:
             if ask.count == 1 or error.status not in _MAY_MEAN_N:
                 raise
-            # Perhaps it was the number of choices that it did not like; one alone will tell.
+            # The server may not support n > 1: repeat the request with n = 1.
             ask, *others = ask.parts(1)
             answer = await self._answer(ask)
             self._most = 1
             self._put(others)
         self._keep(ask, answer)
 
-    async def _answer(self, ask: _Ask) -> Answer:
+    async def _answer(self, ask: _SampleRange) -> Answer:
         return await self._endpoint.ask(self._request(ask), self._order.extra_body)
 
-    def _keep(self, ask: _Ask, answer: Answer) -> None:
+    def _keep(self, ask: _SampleRange, answer: Answer) -> None:
         in_order = sorted(answer.choices, key=lambda choice: choice.index or 0)[: ask.count]
         choices = [(choice.said, choice.finish_reason or "none") for choice in in_order]
         usage = self._prices.usage(answer)
@@ -220,12 +239,12 @@ class _Buyer:
             )
         )
         self._done += len(choices)
-        report(self._done, self._total)
+        report_progress(self._done, self._total)
         if left := ask.count - len(choices):
             self._most = len(choices)
-            self._put(_Ask(ask.sent, ask.first + len(choices), left).parts(self._most))
+            self._put(_SampleRange(ask.sent, ask.first + len(choices), left).parts(self._most))
 
-    def _request(self, ask: _Ask) -> dict[str, Any]:
+    def _request(self, ask: _SampleRange) -> dict[str, Any]:
         order = self._order
         request = {"model": order.model_name, **ask.sent.content, **order.settings}
         request |= {"n": ask.count} if ask.count > 1 else {}
@@ -234,20 +253,20 @@ class _Buyer:
             request["seed"] = int(rng_for(order.seed, "generation", *name).integers(2**31))
         return request
 
-    def _told(self, ask: _Ask, error: Exception) -> Exception:
-        """The first failure in the user's terms."""
-        url, place = self._place.base_url, self._place
+    def _told(self, ask: _SampleRange, error: Exception) -> Exception:
+        """The exception to raise for the first failure, with what to do."""
+        url, server = self._server.base_url, self._server
         kept = (
             f"{self._done} of {self._total} responses of this shard are kept; the same command "
             "goes on from there."
         )
-        if isinstance(error, RefusedError):
-            prompt = ask.sent.prompt.messages[-1]["content"][:60]
+        if isinstance(error, RequestRefusedError):
+            prompt = quoted(last_text(ask.sent.prompt.messages))
             advice = _ADVICE.get(error.status, _OTHER_ADVICE)
-            return ConfigError(f"{url} refuses the prompt {prompt!r}: {error}. {advice} {kept}")
-        if isinstance(error, PassingError):
+            return ConfigError(f"{url} refuses the prompt {prompt}: {error}. {advice} {kept}")
+        if isinstance(error, TransientError):
             return ServerError(
-                f"{url} gave no answer in {place.max_attempts} attempts; at last: {error}. See to "
+                f"{url} gave no answer in {server.max_attempts} attempts; at last: {error}. See to "
                 "the server, lower `generation.params.concurrency`, or raise `timeout_s` or "
                 f"`max_attempts`. {kept}"
             )

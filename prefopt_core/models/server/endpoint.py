@@ -1,8 +1,8 @@
-"""One request to an OpenAI-compatible server, until it is answered or refused for good.
+"""Requests to an OpenAI-compatible server, repeated (retry with back-off) until answered.
 
-The `openai` client could repeat requests itself. It takes answers that are no completion for
-answers, waits 8 s at most, gives up on a `Retry-After` of more than two minutes and lets a server
-that sends a byte now and then go on for ever; so it sends once, and `tenacity` repeats.
+The retries are `tenacity`'s, not the `openai` client's own, which accept answers that are no
+completions, wait 8 s at most, ignore a `Retry-After` of more than two minutes, and have no limit
+for a server that sends a byte now and then.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ from prefopt_core.ground.extras import import_extra
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 2.0
-"""At most, then twice as long each time, up to a minute: together they outlast a limit that is
-counted by the minute."""
+"""Longest first wait of the exponential back-off; it doubles up to a minute, which outlasts a rate
+limit that is counted by the minute."""
 
 _LONGEST_WAIT_S = 300.0
-"""However long a server asks us to wait."""
+"""Longest wait, even if a server's `Retry-After` says more."""
 
-_PASSING = {408, 409, 429}
+_TRANSIENT = {408, 409, 429}
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a server is and how it is asked; nothing here changes what it writes."""
+class ServerSettings:
+    """Address of a server and how requests are sent; no setting here changes what it writes."""
 
     base_url: str
     api_key_env: str | None
@@ -71,7 +71,7 @@ class _Usage(BaseModel):
 
 
 class Answer(BaseModel):
-    """What is read of a server's answer; whatever else it holds is not needed."""
+    """The fields of a completion that are used; others are ignored."""
 
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
@@ -79,22 +79,22 @@ class Answer(BaseModel):
     @field_validator("usage", mode="wrap")
     @classmethod
     def _or_unknown(cls, value: Any, read: Callable[[Any], _Usage | None]) -> _Usage | None:
-        # What was paid for is not thrown away because it is counted in another way.
+        # A response that was paid for is kept even if its `usage` has another form.
         with suppress(ValidationError):
             return read(value)
         return None
 
 
-class PassingError(Exception):
-    """Trouble that may pass; `wait_s` if the server said for how long."""
+class TransientError(Exception):
+    """A failure worth a retry; `wait_s` is the server's `Retry-After`, if it sent one."""
 
     def __init__(self, words: str, wait_s: float | None = None) -> None:
         super().__init__(words)
         self.wait_s = wait_s
 
 
-class RefusedError(Exception):
-    """The server does not want this request, now or later."""
+class RequestRefusedError(Exception):
+    """The server refuses this request: a retry is of no use."""
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(f"HTTP {status}: {words}")
@@ -102,30 +102,35 @@ class RefusedError(Exception):
 
 
 class Stopped(Exception):  # noqa: N818, nothing is wrong here
-    """Another request failed for good while this one waited to be repeated."""
+    """Another request failed for good while this one waited for its retry."""
 
 
 class Endpoint:
-    """An open connection to one server."""
+    """An open connection to one server; an async context manager.
 
-    def __init__(self, place: Place) -> None:
+    Raises:
+        ConfigError: The environment variable for the key is named and not set.
+        MissingExtraError: `openai` or `tenacity` is not installed.
+    """
+
+    def __init__(self, server: ServerSettings) -> None:
         self._openai = import_extra("openai", "openai")
         self._tenacity = import_extra("tenacity", "openai")
-        self._key = _key(place)
-        self._place = place
+        self._key = _key(server)
+        self._server = server
         self._told = False
         self.stopped = asyncio.Event()
 
     async def __aenter__(self) -> "Endpoint":
         self._client = self._openai.AsyncOpenAI(
-            base_url=self._place.base_url,
-            # without one it would send whatever OPENAI_API_KEY holds, to any server
+            base_url=self._server.base_url,
+            # without a value the client would send OPENAI_API_KEY to any server
             api_key=self._key or "none",
-            timeout=self._place.timeout_s,
+            timeout=self._server.timeout_s,
             max_retries=0,
             default_headers=dict.fromkeys(_headers_set_outside(), self._openai.Omit()),
         )
-        # nor who pays, which it takes from the environment, too
+        # nor the organization and project, which the client also takes from the environment
         self._client.organization = self._client.project = None
         return self
 
@@ -138,13 +143,18 @@ class Endpoint:
         """Send a request until there is an answer, at most `max_attempts` times.
 
         Args:
-            request: What the API knows.
-            extra: What only this server knows.
+            request: Fields of OpenAI's API.
+            extra: Further fields of the body, which only this server knows.
+
+        Raises:
+            TransientError: The last attempt failed, too.
+            RequestRefusedError: The server refuses the request.
+            Stopped: `stopped` was set while this request waited for its retry.
         """
         tenacity = self._tenacity
         attempts = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(PassingError),
-            stop=tenacity.stop_after_attempt(self._place.max_attempts),
+            retry=tenacity.retry_if_exception_type(TransientError),
+            stop=tenacity.stop_after_attempt(self._server.max_attempts),
             wait=self._wait,
             before_sleep=self._tell,
             sleep=self._pause,
@@ -155,42 +165,42 @@ class Endpoint:
 
     async def _once(self, request: Mapping[str, Any], extra: Mapping[str, Any]) -> Answer:
         openai, client = self._openai, self._client
-        api = client.chat.completions if self._place.endpoint == "chat" else client.completions
+        api = client.chat.completions if self._server.endpoint == "chat" else client.completions
         try:
-            async with asyncio.timeout(self._place.timeout_s):
+            async with asyncio.timeout(self._server.timeout_s):
                 raw = await api.with_raw_response.create(**request, extra_body=extra)
         except (TimeoutError, openai.APITimeoutError):
-            raise PassingError(f"no answer in {self._place.timeout_s:g} s") from None
+            raise TransientError(f"no answer in {self._server.timeout_s:g} s") from None
         except openai.APIStatusError as error:
             raise self._failure(error) from None
         except openai.APIConnectionError as error:
-            raise PassingError(f"the connection failed ({error.__cause__ or error})") from None
+            raise TransientError(f"the connection failed ({error.__cause__ or error})") from None
         try:
             return Answer.model_validate_json(raw.content)
         except ValidationError:
             text = self._without_key(raw.content.decode(errors="replace"))[:200]
-            raise PassingError(f"it answered with what is no completion: {text!r}") from None
+            raise TransientError(f"it answered with what is no completion: {text!r}") from None
 
-    def _failure(self, error: Any) -> PassingError | RefusedError:
+    def _failure(self, error: Any) -> TransientError | RequestRefusedError:
         status, words = error.status_code, self._words(error)
-        if (status in _PASSING or status >= 500) and error.code != "insufficient_quota":
+        if (status in _TRANSIENT or status >= 500) and error.code != "insufficient_quota":
             wait = wait_asked_for(error.response.headers.get("retry-after"))
-            return PassingError(f"HTTP {status}: {words}", wait)
-        return RefusedError(status, words)
+            return TransientError(f"HTTP {status}: {words}", wait)
+        return RequestRefusedError(status, words)
 
     def _words(self, error: Any) -> str:
-        """The server's own words."""
+        """The server's error message."""
         body = error.body if isinstance(error.body, dict) else {}
         words = str(body.get("message") or json.dumps(error.body)).strip()
         return self._without_key(words)[:300]
 
     def _without_key(self, words: str) -> str:
-        """Some servers repeat it."""
+        """Remove the key, which some servers repeat in their messages."""
         return words.replace(self._key, "…") if self._key else words
 
     def _wait(self, state: Any) -> float:
         asked = min(state.outcome.exception().wait_s or 0.0, _LONGEST_WAIT_S)
-        # Also where it said how long: those who were told the same do not come back together.
+        # Random even beside a Retry-After: requests that got the same one must not return together.
         own = self._tenacity.wait_random_exponential(multiplier=FIRST_WAIT_S, max=60)(state)
         return float(max(asked, own))
 
@@ -201,7 +211,7 @@ class Endpoint:
         log.log(
             level,
             "%s: %s. Asking again in %.0f s; later repetitions are not shown.",
-            self._place.base_url,
+            self._server.base_url,
             problem,
             wait,
         )
@@ -218,14 +228,14 @@ def _headers_set_outside() -> list[str]:
     return [line.partition(":")[0].strip() for line in lines if ":" in line]
 
 
-def _key(place: Place) -> str:
-    if place.api_key_env is None:
+def _key(server: ServerSettings) -> str:
+    if server.api_key_env is None:
         return ""
-    key = os.environ.get(place.api_key_env, "").strip()
+    key = os.environ.get(server.api_key_env, "").strip()
     if not key:
         raise ConfigError(
-            f"The environment variable {place.api_key_env}, which `generation.params.api_key_env` "
-            f"names, is not set. Put the key for {place.base_url} in it, or leave the setting out "
+            f"The environment variable {server.api_key_env}, which `generation.params.api_key_env` "
+            f"names, is not set. Put the key for {server.base_url} in it, or leave the setting out "
             "if that server needs none."
         )
     return key

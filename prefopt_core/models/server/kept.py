@@ -1,8 +1,7 @@
-"""Responses bought from servers: each is on disk the moment it arrives, none is bought twice.
+"""The response store: responses bought from model servers, on disk as they arrive, reused.
 
-Like a label, a bought response belongs to no run: whoever asks the same model the same thing with
-the same settings and seed gets it from here, also after a crash, for more samples, or in another
-store of stages.
+Like a label, a bought response belongs to no run: every run that sends the same prompt to the same
+model with the same settings and seed gets it from here, also after a crash or for more samples.
 """
 
 import json
@@ -31,13 +30,13 @@ CREATE TABLE IF NOT EXISTS requests (
 ) WITHOUT ROWID
 """
 
-Choice = tuple[str | None, str]
-"""(text, or None where there is none; finish reason in the server's words)."""
+ServedResponse = tuple[str | None, str]
+"""One choice of a completion: (text, or None if there is none; the server's finish reason)."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one request, and what they cost; None where nobody said."""
+    """Tokens and cost of one request; None where the server or the config does not say."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -46,7 +45,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Bought:
-    """All that one model was paid for."""
+    """Sums of all responses bought from one model."""
 
     model: str
     responses: int
@@ -56,7 +55,7 @@ class Bought:
 
 
 class ResponseStore:
-    """The bought responses of one store, in SQLite with a write-ahead log."""
+    """The bought responses of one store (`responses.sqlite`), in SQLite with a write-ahead log."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -64,10 +63,13 @@ class ResponseStore:
 
     @contextmanager
     def buying(self, writer: dict[str, object]) -> Iterator["ResponsePurchase"]:
-        """The right to buy from one writer; whoever else wants to waits, then finds the responses.
+        """Lock the responses of one writer for buying; another process waits, then finds them.
 
         Args:
             writer: The model's name and all settings that change what it writes.
+
+        Raises:
+            StoreError: The SQLite file cannot be written, or is damaged.
         """
         name = canonical_json(writer)
         lock = self.root / "locks" / f"responses-{sha256_of(name)[:32]}"
@@ -78,7 +80,11 @@ class ResponseStore:
             yield ResponsePurchase(connection, name)
 
     def bought(self) -> list[Bought]:
-        """What was bought ever, by model."""
+        """All responses ever bought, summed by model.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
         if not self.path.exists():
             return []
         with ledger(self.path, _SCHEMA, "responses") as connection:
@@ -97,8 +103,8 @@ class ResponsePurchase:
         self._connection = connection
         self._writer = writer
 
-    def known(self, prompt: str) -> dict[int, Choice]:
-        """Number of the sample → what was written, for one prompt."""
+    def known(self, prompt: str) -> dict[int, ServedResponse]:
+        """Number of the sample → response, for the prompt of that digest."""
         rows = self._connection.execute(
             "SELECT first, choices FROM requests WHERE writer = ? AND prompt = ?",
             (self._writer, prompt),
@@ -109,8 +115,17 @@ class ResponsePurchase:
             for offset, (text, reason) in enumerate(json.loads(choices))
         }
 
-    def commit(self, prompt: str, first: int, choices: Sequence[Choice], usage: Usage) -> None:
-        """Put the answer to one request on disk; it is there when this returns."""
+    def commit(
+        self, prompt: str, first: int, choices: Sequence[ServedResponse], usage: Usage
+    ) -> None:
+        """Write the answer to one request; it is on disk when this returns.
+
+        Args:
+            prompt: Digest of what was sent.
+            first: Number of the first of its samples.
+            choices: The samples, in order.
+            usage: Tokens and cost of the request.
+        """
         self._connection.execute(
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (

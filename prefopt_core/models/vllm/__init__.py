@@ -1,11 +1,12 @@
-"""vLLM as generator and scorer use it: in processes of its own, kept while the model is wanted.
+"""vLLM engines in processes of their own, for generation and scoring.
 
-The engine may live in an environment of its own, as vLLM, trl and transformers seldom install
-together. It stays between shards and stages, until another model is wanted or training needs the
-memory; then its processes end, and what they held is free.
+An engine may run in another Python environment, as vLLM, trl and transformers seldom install
+together. It stays between shards and stages until another model is needed or training needs the
+GPU memory; then its processes end.
 
-A policy that is an adapter is served beside the weights it belongs to. An engine that does that
-rests where another would end: the weights are loaded once, and every round sends its adapter.
+A policy that is a LoRA adapter is served on its base model. An engine that serves adapters sleeps
+(vLLM's sleep mode) instead of ending: the base model is loaded once, and each round sends its
+adapter.
 """
 
 import json
@@ -24,34 +25,34 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt
 
 from prefopt_core.ground.errors import ConfigError, PrefoptError
-from prefopt_core.ground.progress import report
+from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.adapters import Adapter, adapter_in, weights_of
-from prefopt_core.models.loading import kept, release_models
-from prefopt_core.models.threads import SMALL
+from prefopt_core.models.loading import load_once, release_models
+from prefopt_core.models.threads import SMALL_MODEL
 from prefopt_core.models.vllm.link import Link, environment
 
-PYTHON = "PREFOPT_VLLM_PYTHON"
-"""The environment variable that names the interpreter, where no setting does."""
+PYTHON_VARIABLE = "PREFOPT_VLLM_PYTHON"
+"""The environment variable that names the Python interpreter with vLLM, unless a setting does."""
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Share = Annotated[float, Field(gt=0, le=1)]
+MemoryShare = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How an engine runs; settings of every member that uses one. Names are vLLM's, but `python`.
+    """Settings of every registry member that uses vLLM. Names are vLLM's, but `python`.
 
     Attributes:
         dtype: Of weights and activations; "auto" is the model's own.
         python: Interpreter that has vLLM; None: $PREFOPT_VLLM_PYTHON, else this one.
         max_model_len: Tokens of prompt and response; None: as many as the model takes.
-        max_num_seqs: Sequences worked on at once; None: vLLM's choice.
+        max_num_seqs: Sequences in a batch; None: vLLM's choice.
         max_num_batched_tokens: Tokens of one forward pass; None: vLLM's choice.
         gpu_memory_utilization: Share of each GPU's memory that the engine takes.
         tensor_parallel_size: GPUs that share one copy of the model.
-        data_parallel_size: Copies of the model, each on GPUs of its own; prompts are dealt out.
-        enforce_eager: Starts faster and runs slower: nothing is compiled.
+        data_parallel_size: Copies of the model, each on GPUs of its own; they share the prompts.
+        enforce_eager: Compile nothing: faster to start, slower to run.
     """
 
     dtype: Dtype = "auto"
@@ -59,13 +60,13 @@ class EngineSettings:
     max_model_len: SpeedOnly[PositiveInt | None] = None
     max_num_seqs: SpeedOnly[PositiveInt | None] = None
     max_num_batched_tokens: SpeedOnly[PositiveInt | None] = None
-    gpu_memory_utilization: SpeedOnly[Share] = 0.9
+    gpu_memory_utilization: SpeedOnly[MemoryShare] = 0.9
     tensor_parallel_size: SpeedOnly[PositiveInt] = 1
     data_parallel_size: SpeedOnly[PositiveInt] = 1
     enforce_eager: SpeedOnly[bool] = False
 
     def for_vllm(self, model: Path) -> dict[str, Any]:
-        """What `vllm.LLM` is told of it; None leaves the choice to vLLM."""
+        """These settings as arguments of `vllm.LLM`, without those that are None."""
         ours = ("python", "data_parallel_size")
         told = {k: v for k, v in asdict(self).items() if k not in ours and v is not None}
         return told | {"dtype": _own_dtype(model)} if self.dtype == "auto" else told
@@ -73,19 +74,23 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class Adapters:
-    """Which adapters an engine can serve.
+    """Which LoRA adapters an engine can serve.
 
     Attributes:
-        rank: The largest; 0: none, which is a little faster.
-        modules: Last names of the layers they may adapt. Not all, since vLLM would then compute
-            the logits as if the output layer was adapted, too.
+        rank: The largest rank; 0: no adapters, which is a little faster.
+        modules: Names of the layers that may be adapted, last component only. Not all layers,
+            since vLLM would then compute the logits as if the output layer was adapted, too.
     """
 
     rank: int = 0
     modules: frozenset[str] = frozenset()
 
     def covering(self, adapter: Adapter) -> "Adapters":
-        """These and one more."""
+        """These and `adapter`.
+
+        Raises:
+            ConfigError: Its rank is larger than vLLM serves.
+        """
         rank = next((rank for rank in _RANKS if rank >= adapter.rank), None)
         if rank is None:
             raise ConfigError(
@@ -95,22 +100,32 @@ class Adapters:
         return Adapters(max(self.rank, rank), self.modules | adapter.modules)
 
     def for_vllm(self) -> dict[str, Any]:
-        """What `vllm.LLM` is told of it."""
+        """These limits as arguments of `vllm.LLM`."""
         if not self.rank:
             return {}
         modules = sorted(self.modules)
         return {"enable_lora": True, "max_lora_rank": self.rank, "lora_target_modules": modules}
 
 
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM has kernels for
-_wanted: dict[Path, Adapters] = {}  # so far, by the folder of the weights
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # for which vLLM has LoRA kernels
+_wanted: dict[Path, Adapters] = {}  # folder of a base model → adapters asked for so far
 
 
 def engine_for(model: Path, settings: EngineSettings) -> "Engine":
-    """The engine that serves that model with those settings: kept until others are wanted.
+    """The engine that serves a model with those settings; the last one stays loaded.
 
-    Policies that are adapters of the same weights share one, among themselves and with the weights
-    alone. The first adapter may find one that can serve none; it is started again, once.
+    LoRA adapters of one base model, and the base model alone, share an engine. An engine that was
+    started without adapters is restarted once, when the first adapter comes.
+
+    Args:
+        model: Folder of whole weights, or of an adapter.
+        settings: Of the engine.
+
+    Raises:
+        ConfigError: There is no such interpreter, too few GPUs, or the adapter's rank is too large.
+        MissingExtraError: The interpreter cannot import vLLM.
+        StoreError: The adapter's base model is not in the store.
+        PrefoptError: The engine ended while it started.
     """
     settings = replace(settings, python=_interpreter(settings.python))
     weights, adapter = weights_of(model), adapter_in(model)
@@ -120,7 +135,7 @@ def engine_for(model: Path, settings: EngineSettings) -> "Engine":
     told = asdict(settings) | adapters.for_vllm()
 
     def start() -> Engine:
-        release_models()  # one that rests as well
+        release_models()  # sleeping engines as well
         try:
             return Engine(weights, settings, adapters)
         except PrefoptError as error:
@@ -131,27 +146,27 @@ def engine_for(model: Path, settings: EngineSettings) -> "Engine":
                 "`training.lora.merge: true`: what was written and labelled stays."
             ) from error
 
-    engine: Engine = kept((weights, json.dumps(told), "vllm"), start)
+    engine: Engine = load_once((weights, json.dumps(told), "vllm"), start)
     engine.adapter = str(adapter.folder) if adapter else None
     return engine
 
 
 class Engine:
-    """vLLM on one model: as many processes as there are copies.
+    """vLLM on one model: a process per copy (`data_parallel_size`).
 
     Attributes:
-        adapter: Folder of the adapter that calls are answered with; None: the model as it is.
-        max_model_len: Tokens that prompt and response may have together.
+        adapter: Folder of the LoRA adapter that calls use; None: the base model alone.
+        max_model_len: The most tokens of prompt and response together.
     """
 
     def __init__(self, model: Path, settings: EngineSettings, adapters: Adapters) -> None:
         self.adapter: str | None = None
-        self._adapters, self._resting = adapters, False
+        self._adapters, self._sleeping = adapters, False
         told = settings.for_vllm(model) | adapters.for_vllm()
         told |= {
             "model": str(model),
             "skip_tokenizer_init": True,  # token ids in, token ids out
-            "generation_config": "vllm",  # the author's advice on sampling is not mixed in
+            "generation_config": "vllm",  # ignore the sampling defaults of generation_config.json
             "load_format": "safetensors",  # never pickled weights
             "logprobs_mode": "raw_logprobs",  # before temperature and truncation
             "enable_prefix_caching": True,
@@ -174,9 +189,21 @@ class Engine:
         self.max_model_len: int = ready[0]["max_model_len"]
 
     def ask(self, call: str, dealt: dict[str, Sequence[Any]], **same: Any) -> list[Any]:
-        """Have every copy work on its part of the lists in `dealt`; results in their order.
+        """Call a function of `served.CALLS` in every copy, on its part of the lists in `dealt`.
 
-        Whatever goes wrong ends the engine: the next call starts a new one.
+        Any failure ends the engine: the next call starts a new one.
+
+        Args:
+            call: Name of the function.
+            dealt: Its arguments that are divided among the copies: lists of equal length.
+            same: Its arguments that every copy gets.
+
+        Returns:
+            A result per item of the lists, in their order.
+
+        Raises:
+            ConfigError: vLLM does not take the adapter.
+            PrefoptError: A process ended.
         """
         total = len(next(iter(dealt.values())))
         done = [0.0] * len(self._links)
@@ -185,7 +212,7 @@ class Engine:
         def work(number: int) -> None:
             def progressed(share: float) -> None:
                 done[number] = share
-                report(int(total * sum(done) / len(done)), total)
+                report_progress(int(total * sum(done) / len(done)), total)
 
             part = slice(number, None, len(self._links))
             mine = {name: list(values[part]) for name, values in dealt.items()}
@@ -199,7 +226,9 @@ class Engine:
                     pool.submit(copy_context().run, work, number)
                     for number in range(min(total, len(self._links)))
                 ]
-                wait(jobs, return_when=FIRST_EXCEPTION)  # or one that works on would hide it
+                wait(
+                    jobs, return_when=FIRST_EXCEPTION
+                )  # do not wait for other copies after a failure
                 for job in jobs:
                     job.result()
             except BaseException:
@@ -207,20 +236,20 @@ class Engine:
                 raise
         return results
 
-    def rest(self) -> bool:
-        """Give the GPUs' memory back, keeping the weights in the machine's, if adapters are served.
+    def sleep(self) -> bool:
+        """Sleep: move the weights from GPU to CPU memory; False if no adapters are served.
 
-        An engine without adapters would be of no more use: the next round has other weights.
+        An engine without adapters is of no more use: the next round has other weights.
         """
-        if not self._resting and self._adapters.rank:
-            with suppress(PrefoptError):  # one that died is closed
-                self._resting = all(self._tell("rest"))
-        return self._resting
+        if not self._sleeping and self._adapters.rank:
+            with suppress(PrefoptError):  # a process that died is closed by the caller
+                self._sleeping = all(self._tell("sleep"))
+        return self._sleeping
 
     def _wake(self) -> None:
-        if self._resting:
+        if self._sleeping:
             self._tell("wake")
-            self._resting = False
+            self._sleeping = False
 
     def _tell(self, call: str) -> list[bool]:
         for link in self._links:
@@ -228,34 +257,34 @@ class Engine:
         return [link.receive()["result"] for link in self._links]
 
     def close(self) -> None:
-        """End the processes; returns when they are gone, and their memory with them."""
+        """End the processes; returns when they have ended and their memory is free."""
         for link in self._links:
             link.close()
 
 
 def _interpreter(named: str | None) -> str:
-    wanted = named or os.environ.get(PYTHON) or sys.executable
+    wanted = named or os.environ.get(PYTHON_VARIABLE) or sys.executable
     found = shutil.which(os.path.expanduser(wanted))
     if found is None:
         raise ConfigError(
             f"There is no interpreter {wanted!r} to run vLLM with. Set `generation.params.python` "
-            f"(and `scoring.params.python`), or ${PYTHON}, to the python of an environment that "
-            "has vLLM."
+            f"(and `scoring.params.python`), or ${PYTHON_VARIABLE}, to the python of an "
+            "environment that has vLLM."
         )
     return found
 
 
 def _threads(model: Path) -> dict[str, str]:
-    """One thread for a small model, as everywhere: more would wait for each other, on a CPU."""
+    """OMP_NUM_THREADS=1 for a small model on a CPU; see `models.threads`."""
     size = sum(file.stat().st_size for file in model.glob("*.safetensors"))
-    return {"OMP_NUM_THREADS": "1"} if size < 4 * SMALL else {}
+    return {"OMP_NUM_THREADS": "1"} if size < 4 * SMALL_MODEL else {}
 
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def _own_dtype(model: Path) -> str:
-    """What the weights are kept in; vLLM's own "auto" would round float32 to 16 bits."""
+    """The dtype of the stored weights; vLLM's own "auto" would round float32 to 16 bits."""
     from safetensors import safe_open
     from transformers import AutoConfig
 
@@ -266,7 +295,7 @@ def _own_dtype(model: Path) -> str:
 
 
 def _places(tensor_parallel: int, copies: int, python: str) -> list[dict[str, str]]:
-    """What each copy's environment says about its GPUs."""
+    """CUDA_VISIBLE_DEVICES of each copy."""
     gpus = _gpus(python) if copies > 1 else []
     if not gpus:
         return [{}] * copies
@@ -280,11 +309,11 @@ def _places(tensor_parallel: int, copies: int, python: str) -> list[dict[str, st
 
 
 def _gpus(python: str) -> list[str]:
-    """As vLLM's interpreter sees them; ours may have a torch for CPUs."""
+    """GPU numbers as vLLM's interpreter sees them; our own torch may be for CPUs."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name for name in named.split(",") if name]
     command = [python, "-c", "import torch; print(torch.cuda.device_count())"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment())
-    # Without torch it has no vLLM either, and the engine says so.
+    # Without torch there is no vLLM either; starting the engine then fails with that message.
     return [str(number) for number in range(int(done.stdout.split()[-1] if done.stdout else 0))]

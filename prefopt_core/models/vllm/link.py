@@ -1,4 +1,4 @@
-"""One process of an engine: started, spoken to, listened to, ended, and its failures explained."""
+"""One vLLM process: start it, exchange JSON lines with it, end it, explain its failures."""
 
 import json
 import os
@@ -19,35 +19,35 @@ from prefopt_core.models.vllm import served
 SCRIPT = Path(served.__file__)
 DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 FIXED = {
-    # It is a process of its own already. One less starts and ends sooner and is never left over,
-    # and which sequences are worked on together does not depend on which of two is faster.
+    # vLLM is in a process of its own already. Without a second one it starts and ends faster, no
+    # process is left over, and batches do not depend on the relative speed of the two.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would keep our pipes open
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a forked process would keep our pipes open
 }
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
-"""What is meant for this interpreter and would mislead another."""
+"""Environment variables that are meant for this interpreter only."""
 
 PATIENCE_S = 20.0
-"""For a process to end by itself before it is killed, and then to be gone."""
+"""How long a process may take to end by itself, and again after SIGKILL."""
 
 _PROBLEM = re.compile(r"\b(?:\w+\.)*\w*(?:Error|Exception): .+(?:\n  \S.*)?")
 _SYMPTOMS = ("Engine core init", "EngineDeadError", "EngineCore encountered", "WorkerProc init")
-"""How vLLM's own lines begin that only say that something is wrong elsewhere."""
+"""Parts of vLLM's error messages that only report an error raised elsewhere."""
 
 
 def environment() -> dict[str, str]:
-    """What another interpreter inherits of ours."""
+    """Environment variables for another interpreter: ours without `FOREIGN`."""
     return {name: value for name, value in os.environ.items() if name not in FOREIGN}
 
 
 class Link:
-    """A process that runs `served.py`, in a session of its own so that all of it can be ended.
+    """A process that runs `served.py`, in a session of its own, so that its children end with it.
 
     Args:
         python: Interpreter that has vLLM.
-        model: What it serves, for messages.
-        place: Variables of this process, over what it inherits.
-        unless_set: Variables under what it inherits.
+        model: The model it serves, for error messages.
+        place: Environment variables that override inherited ones.
+        unless_set: Environment variables that inherited ones override.
     """
 
     def __init__(
@@ -70,7 +70,11 @@ class Link:
         self.close = weakref.finalize(self, _end, self._process, self._log)  # at exit, too
 
     def send(self, message: dict[str, Any]) -> None:
-        """Tell it something."""
+        """Send a message, as a JSON line.
+
+        Raises:
+            PrefoptError: The process has ended.
+        """
         assert self._process.stdin
         try:
             print(json.dumps(message), file=self._process.stdin, flush=True)
@@ -78,7 +82,16 @@ class Link:
             raise self._failure() from None
 
     def receive(self, progressed: Callable[[float], None] = lambda done: None) -> dict[str, Any]:
-        """Wait for its next answer; `progressed` hears what share of it is done."""
+        """Wait for its next answer.
+
+        Args:
+            progressed: Progress callback: called with the finished share of the call, in [0, 1].
+
+        Raises:
+            MissingExtraError: The interpreter cannot import vLLM.
+            ConfigError: vLLM does not take the adapter.
+            PrefoptError: The process has ended.
+        """
         assert self._process.stdout
         for line in self._process.stdout:
             if not line.endswith("\n"):  # it was killed while it wrote
@@ -103,7 +116,7 @@ class Link:
         raise self._failure()
 
     def _failure(self) -> PrefoptError:
-        """What the end of the process has to be told as; the log stays for the rest."""
+        """The error to raise for a process that ended; its log file is kept."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(PATIENCE_S)
         code = self._process.poll()
@@ -121,9 +134,9 @@ class Link:
 
 
 def cause(log: str) -> str:
-    r"""The error that a log ends with, rather than those that follow from it; else its last lines.
+    r"""The root error in a log: the last that is not a symptom of another; else its last lines.
 
-    An indented line behind it belongs to it: pydantic says there what is wrong.
+    An indented line after the error belongs to it: pydantic writes the reason there.
 
     >>> cause("(Core) ERROR ValueError: No memory.\nRuntimeError: Engine core init failed.")
     'ValueError: No memory.'
@@ -138,7 +151,7 @@ def _end(process: "subprocess.Popen[str]", log: Path) -> None:
     assert process.stdin
     assert process.stdout
     with suppress(BrokenPipeError):
-        process.stdin.close()  # it ends with its input, and what it started ends with it
+        process.stdin.close()  # the end of its input ends it and its children
     if not _gone_within(PATIENCE_S, process):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,10 +1,10 @@
-"""vLLM in a process of its own; run by path, with an interpreter that need not know prefopt.
+"""The program of a vLLM process; run by path, by an interpreter that need not have prefopt.
 
     PYTHON served.py
 
-JSON lines in and out. The first line in has the settings of `vllm.LLM`, its answer is "ready" or
-what is missing; each further line is a call of one of `CALLS`. When standard input ends, because
-somebody closed it or died, the process ends with all that vLLM started, in the midst of a call too.
+JSON lines in and out. The first line in has the arguments of `vllm.LLM`, its answer is "ready" or
+"missing"; each further line is a call of one of `CALLS`. When standard input ends, because the
+parent closed it or died, the process and all its children end, even during a call.
 """
 
 import importlib
@@ -23,24 +23,24 @@ Bar = Callable[..., Any]
 
 
 def progress_bar(say: Say) -> Bar:
-    """What vLLM shows progress with, made to say it instead: shares of the running call."""
+    """A tqdm class for vLLM that, instead of drawing, says the finished share of the call."""
     from tqdm import tqdm
 
     class Progress(tqdm):  # type: ignore[misc]
         def update(self, count: float | None = 1) -> None:
             super().update(count)
-            if self.iterable is None and self.total:  # the answers, not the adding of prompts
+            if self.iterable is None and self.total:  # the bar of responses, not of prompts
                 say(done=min(1.0, self.n / self.total))
 
     return partial(Progress, file=open(os.devnull, "w"))
 
 
-class RefusedError(Exception):
-    """An adapter that vLLM does not take."""
+class AdapterRefusedError(Exception):
+    """The LoRA adapter cannot be served by vLLM."""
 
 
-def adapted(llm: Any, adapter: str | None) -> Any:
-    """VLLM's request to use the adapter in a folder; None: the model as it is."""
+def lora_request(llm: Any, adapter: str | None) -> Any:
+    """The `LoRARequest` for an adapter's folder; None for None: the base model alone."""
     if adapter is None:
         return None
     from vllm.lora.request import LoRARequest
@@ -48,14 +48,14 @@ def adapted(llm: Any, adapter: str | None) -> Any:
     number = ADAPTERS.setdefault(adapter, len(ADAPTERS) + 1)
     request = LoRARequest(os.path.basename(adapter), number, adapter)
     try:
-        llm.llm_engine.add_lora(request)  # where it is loaded already, nothing happens
+        llm.llm_engine.add_lora(request)  # does nothing if it is loaded already
     except Exception as error:  # vLLM raises many kinds, and its workers others
-        raise RefusedError(str(error), adapter) from error
+        raise AdapterRefusedError(str(error), adapter) from error
     return request
 
 
 ADAPTERS: dict[str, int] = {}
-"""Numbers that vLLM knows adapters by."""
+"""Folder of a LoRA adapter → its number in vLLM."""
 
 
 def generate(
@@ -75,7 +75,7 @@ def generate(
         for seed in seeds
     ]
     asked = [{"prompt_token_ids": ids} for ids in prompts]
-    answers = llm.generate(asked, params, use_tqdm=bar, lora_request=adapted(llm, adapter))
+    answers = llm.generate(asked, params, use_tqdm=bar, lora_request=lora_request(llm, adapter))
     return [
         [(list(o.token_ids), o.finish_reason, o.cumulative_logprob) for o in answer.outputs]
         for answer in answers
@@ -101,7 +101,7 @@ def score(
         for _, response in sequences
     ]
     asked = [{"prompt_token_ids": [*prompt, *response][:-1]} for prompt, response in sequences]
-    answers = llm.generate(asked, params, use_tqdm=bar, lora_request=adapted(llm, adapter))
+    answers = llm.generate(asked, params, use_tqdm=bar, lora_request=lora_request(llm, adapter))
     sums = []
     for (prompt, response), answer in zip(sequences, answers, strict=True):
         given = answer.prompt_logprobs[len(prompt) :]
@@ -110,17 +110,17 @@ def score(
     return sums
 
 
-def rest(llm: Any, bar: Bar) -> bool:
-    """Give the GPUs' memory back and keep the weights in the machine's; whether that is so."""
+def sleep(llm: Any, bar: Bar) -> bool:
+    """Move the weights from GPU to CPU memory (vLLM's sleep mode); False if unsupported."""
     if importlib.import_module("vllm.platforms").current_platform.is_cpu():
-        return True  # there is no memory but the machine's
+        return True  # there is no GPU memory
     if able := bool(llm.llm_engine.model_config.enable_sleep_mode):
         llm.sleep(level=1)
     return able
 
 
 def wake(llm: Any, bar: Bar) -> bool:
-    """Take the GPUs' memory again."""
+    """Move the weights back to GPU memory; False if sleep mode is not supported."""
     if able := bool(llm.llm_engine.model_config.enable_sleep_mode):
         llm.wake_up()
     return able
@@ -129,19 +129,19 @@ def wake(llm: Any, bar: Bar) -> bool:
 CALLS: dict[str, Callable[..., Any]] = {
     "generate": generate,
     "score": score,
-    "rest": rest,
+    "sleep": sleep,
     "wake": wake,
 }
 
 
 def calls() -> Iterator[dict[str, Any]]:
-    """What comes in on standard input; a thread of its own reads it, to notice the end at once."""
+    """Messages from standard input; a thread of its own reads it, to notice its end at once."""
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def listen() -> None:
         for line in sys.stdin:
             waiting.put(json.loads(line))
-        os._exit(0)  # what vLLM started ends with us; its own good-bye would take seconds
+        os._exit(0)  # skips vLLM's shutdown, which takes seconds; its processes end with this one
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
@@ -151,7 +151,7 @@ def calls() -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Start vLLM, then answer calls until standard input ends."""
     wire = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # vLLM prints; its prints are no answers
+    os.dup2(2, 1)  # what vLLM prints goes to stderr: stdout has answers only
 
     def say(**answer: Any) -> None:
         print(json.dumps(answer), file=wire, flush=True)
@@ -166,7 +166,7 @@ def main() -> None:
     platform = importlib.import_module("vllm.platforms").current_platform
     settings["enable_sleep_mode"] = "enable_lora" in settings and platform.is_sleep_mode_available()
     if platform.is_cpu():
-        # After a part of a prompt vLLM winds a seeded generator back, which only those of GPUs can.
+        # With chunked prefill vLLM resets the offset of seeded generators, which CPU ones lack.
         settings["enable_chunked_prefill"] = False
     llm = vllm.LLM(**settings)
     say(ready=vllm.__version__, max_model_len=llm.llm_engine.model_config.max_model_len)
@@ -174,12 +174,12 @@ def main() -> None:
     for call in coming:
         try:
             say(result=CALLS[call.pop("call")](llm, bar, **call))
-        except RefusedError as error:
+        except AdapterRefusedError as error:
             say(refused=error.args[0], adapter=error.args[1])
 
 
 if __name__ == "__main__":
-    # Beside this file lie modules that are none of vLLM's, whose names it must not find first.
+    # Take this folder off sys.path: its modules must not shadow those that vLLM imports.
     sys.path[:] = [p for p in sys.path if os.path.realpath(p) != os.path.dirname(__file__)]
     try:
         main()

@@ -1,4 +1,4 @@
-"""Similarity measures: when two responses to a prompt are alike.
+"""Similarity measures: how similar two responses to a prompt are.
 
 To add one, write `selection/similarity/<name>.py` with a function of the `Measure` type and add its
 line to `SIMILARITIES`. Nothing else changes.
@@ -13,7 +13,7 @@ from prefopt_core.ground.registry import Registry
 from prefopt_core.selection.similarity.embeddings import cosine
 
 Measure = Callable[..., npt.NDArray[np.floating]]
-"""`(responses, embeddings, *, **params) -> (N, N)`; [i, j] is how like response i response j is."""
+"""`(responses, embeddings, *, **params) -> (N, N)`; [i, j] is the similarity of response i to j."""
 
 SIMILARITIES: Registry[Measure] = Registry(
     "similarity measure",

@@ -1,4 +1,4 @@
-"""BERTScore: every word finds its best match in the other text (arXiv:1904.09675)."""
+"""BERTScore: similarity by greedily matched token embeddings (arXiv:1904.09675)."""
 
 from collections.abc import Sequence
 

@@ -14,7 +14,18 @@ from prefopt_core.ground.errors import ConfigError, DataError
 def compare(
     responses: Sequence[str], embeddings: npt.NDArray[np.floating] | None
 ) -> npt.NDArray[np.float64]:
-    """The cosine of the embeddings that `embedding` asks for (AEPO)."""
+    """The cosine of the embeddings that `embedding` asks for (AEPO).
+
+    Args:
+        responses: N texts; not used.
+        embeddings: (N, d), see `cosine`.
+
+    Returns:
+        (N, N), see `cosine`.
+
+    Raises:
+        ConfigError: There are no embeddings.
+    """
     if embeddings is None:
         raise ConfigError(
             "The similarity 'cosine' compares responses by their embeddings, and this run has "
@@ -30,11 +41,14 @@ def cosine(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         u_ij = e_i·e_j / (|e_i| |e_j|)
 
     Args:
-        embeddings: (N, d), any length and any float type; computed with in float64. A row of
-            zeros points nowhere: it has similarity 0 to everything.
+        embeddings: (N, d), any length and any float type; computed in float64. A row of zeros
+            has similarity 0 to everything.
 
     Returns:
         (N, N), symmetric, within [-1, 1].
+
+    Raises:
+        DataError: A value is not finite.
 
     >>> cosine(np.array([[3.0, 0.0], [4.0, 4.0]])).round(3).tolist()
     [[1.0, 0.707], [0.707, 1.0]]
@@ -52,7 +66,7 @@ def cosine(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 def unit(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Rows of length 1, along the last axis; rows of zeros stay as they are."""
-    # The largest entry goes first: the square of a very large or very small one has no float64.
+    # Divide by the largest entry first: squares of huge or tiny entries over- or underflow.
     rows = rows / _one_for_zero(np.abs(rows).max(axis=-1, keepdims=True, initial=0.0))
     return rows / _one_for_zero(np.linalg.norm(rows, axis=-1, keepdims=True))
 

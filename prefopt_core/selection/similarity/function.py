@@ -1,4 +1,4 @@
-"""Compare responses with a Python function of the user's: any matrix there is."""
+"""Similarity by a Python function of the user's, which computes the whole (N, N) matrix."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -15,7 +15,11 @@ from prefopt_core.ground.functions import load_function
 def compare(
     responses: Sequence[str], embeddings: npt.NDArray[np.floating] | None, *, function: str
 ) -> npt.NDArray[np.float64]:
-    """Call `module:function` or `file.py:function` with the N texts; returns (N, N)."""
+    """Call `module:function` or `file.py:function` with the N texts; returns (N, N).
+
+    Raises:
+        DataError: What it returns has another shape.
+    """
     path = Path(function.rpartition(":")[0])
     edited = path.stat().st_mtime_ns if path.is_file() else 0
     matrix = np.asarray(_loaded(function, edited)(list(responses)), dtype=np.float64)
@@ -29,4 +33,4 @@ def compare(
 
 @lru_cache(maxsize=1)
 def _loaded(function: str, edited: int) -> Callable[..., Any]:
-    return load_function(function)  # once for all prompts: it may load a model
+    return load_function(function)  # cached for all prompts: it may load a model

@@ -31,7 +31,7 @@ def bleu(
     """Sentence BLEU of every pair, 0 to 1; `char` or `zh` where words have no spaces."""
     from sacrebleu.metrics.bleu import BLEU
 
-    # Effective order: a reply of three words has no 4-grams, and is not wrong for that.
+    # Effective order: a reply of three words has no 4-grams; its score leaves them out.
     return _every_pair(responses, BLEU(effective_order=True, tokenize=tokenize))
 
 

@@ -31,7 +31,7 @@ EACH = {"bare greeting": 0.0, "vague": -0.3, "padding": -0.5, "rude": -2.0}
 
 @dataclass(frozen=True)
 class Said:
-    """A sentence found in a response, and what stands in its blank, if it has one."""
+    """A sentence of the grammar found in a response, and what fills its blank, if it has one."""
 
     sentence: Sentence
     blank: str | None
@@ -52,8 +52,8 @@ def score(prompt: str, response: str) -> float:
 def impression(prompt: str, response: str) -> float:
     """Judge without checking facts: every name, item, issue and amount is taken to be right.
 
-    A judge that errs by habit, not by chance, the way a reward model does that was trained
-    elsewhere: it likes the form of a good response.
+    A judge with a systematic error, like a reward model that was trained on other data: it scores
+    the form of a response.
 
     >>> prompt = "Hi, my red lamp arrived broken. What now? Yours, Ann"
     >>> impression(prompt, "Hello Ben, Please send it back and we swap it.")
@@ -105,7 +105,7 @@ def read_response(response: str) -> tuple[list[Said], float]:
 
 
 def _worth(said: Said, facts: Facts | None) -> float:
-    """The worth of a kind of sentence that counts once; all of it without facts to compare."""
+    """The score of a sentence whose kind counts once; without facts every fact is right."""
     sentence, blank = said.sentence, said.blank
     right_issue = facts is None or sentence.issue == facts.issue
     match sentence.kind:

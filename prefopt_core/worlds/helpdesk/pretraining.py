@@ -12,7 +12,7 @@ from pydantic import Field
 
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.models.loading import silence_libraries
-from prefopt_core.models.threads import SMALL, threads_for
+from prefopt_core.models.threads import SMALL_MODEL, threads_for
 from prefopt_core.worlds.helpdesk.grammar import (
     PERSONAS,
     draw_facts,
@@ -36,7 +36,7 @@ CHAT_TEMPLATE = (
 POSITIONS = 256
 IGNORED = -100  # the label that transformers' losses leave out
 SAVE_EVERY = 100
-"""Steps between checkpoints; a kill loses at most that much."""
+"""Steps between checkpoints; a killed training loses that many at most."""
 _SORTED = 16  # batches whose examples are sorted together
 _TOKENIZER_SAMPLE = 8_000  # dialogues; more changes no merge that matters
 
@@ -59,7 +59,7 @@ def pretrain(
 
     Args:
         output: Folder that gets weights, tokenizer and chat template.
-        work: Folder of checkpoints; a killed training goes on from the last one.
+        work: Folder of checkpoints; a killed training resumes from the last one.
         seed: Root of the dialogues, the first weights and the order.
         steps: Optimiser steps.
         batch_size: Dialogues per step; none is seen twice.
@@ -95,8 +95,8 @@ def pretrain(
         )
     )
     examples = _in_batches(_encode(tokenizer, pairs), batch_size, rng)
-    # A GPU would hardly be faster with a small model, and give other bytes.
-    on_cpu = model.num_parameters() < SMALL
+    # On a GPU a small model trains hardly faster, and its weights would differ in the last bits.
+    on_cpu = model.num_parameters() < SMALL_MODEL
     _fit(model, examples, _arguments(work, steps, batch_size, learning_rate, seed, on_cpu=on_cpu))
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
@@ -156,8 +156,8 @@ def _in_batches(
 ) -> list[dict[str, list[int]]]:
     """Order examples so that a batch holds like lengths, and batches of all lengths alternate.
 
-    The trainer's own grouping goes from long to short over fifty batches; so few steps as here do
-    not get over it.
+    The trainer's own grouping goes from long to short over fifty batches, which a training of
+    as few steps as this one does not recover from.
     """
     ordered = []
     for start in range(0, len(examples), _SORTED * batch_size):
@@ -186,7 +186,7 @@ def _arguments(
         optim="adamw_torch_fused",
         adam_beta2=0.98,
         weight_decay=0.01,
-        train_sampling_strategy="sequential",  # `_in_batches` has made the order
+        train_sampling_strategy="sequential",  # `_in_batches` has ordered them
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         use_cpu=on_cpu,

@@ -17,6 +17,9 @@ MOST_PROMPTS = 1_000_000
 def prompts(count: int, seed: int) -> list[str]:
     """Write `count` distinct prompts; a shorter list is the start of a longer one.
 
+    Raises:
+        ConfigError: `count` is not within 0..`MOST_PROMPTS`.
+
     >>> prompts(3, seed=0) == prompts(5, seed=0)[:3]
     True
     """

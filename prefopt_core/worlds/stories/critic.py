@@ -1,6 +1,6 @@
 """The critic of stories: a score computed from the text of an opening and of what follows alone.
 
-It cannot tell sense from nonsense; it looks for what a listener would miss, wherever it stands:
+It does not check that a story makes sense; it counts these features, anywhere in the text:
 
     the hero is named again                        +1
     pronouns                                       +1 × share that fit the hero, -1 × the rest
@@ -65,7 +65,7 @@ def score(prompt: str, response: str) -> float:
 
 
 def hero_of(prompt: str) -> str | None:
-    """The first name of an opening, by the names that openings have."""
+    """The first word of an opening that is one of `NAMES`; None if there is none."""
     return next((word for word in _WORD.findall(prompt) if word in NAMES), None)
 
 

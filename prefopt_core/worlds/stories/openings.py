@@ -52,11 +52,14 @@ BEGINNINGS = (
 OPENINGS = sum(len(names) for _, names in HEROES.values()) * (
     len(MANNERS) * len(INTRODUCTIONS) * len(BEGINNINGS)
 )
-"""Distinct ones that there are."""
+"""How many distinct openings there are."""
 
 
 def openings(count: int, seed: int) -> list[str]:
     """Draw `count` distinct openings; a shorter list is the start of a longer one.
+
+    Raises:
+        ConfigError: `count` is not within 0..`OPENINGS`.
 
     >>> openings(3, seed=0) == openings(5, seed=0)[:3]
     True
@@ -79,7 +82,7 @@ def openings(count: int, seed: int) -> list[str]:
 
 
 def load(seed: int, *, count: PositiveInt) -> pl.DataFrame:
-    """Write openings of children's stories, for a base model that goes on with them."""
+    """Write openings of children's stories, for a base model to continue."""
     return of_texts(openings(count, seed))
 
 

@@ -11,7 +11,7 @@ from prefopt_core.evaluation.diagnostics import (
     SURE,
     calibration_error,
     distinct_bigrams,
-    doubts,
+    flagged_wrong,
     own_labels,
 )
 
@@ -162,8 +162,8 @@ def test_doubts_count_once_for_each_time_a_pair_was_flagged():
             "times": [9, 3, 1, 9, 9],
         }
     )
-    assert sorted(doubts(pairs, flagged, scores)) == [0, 1, 1, 1]
-    assert len(doubts(pairs, flagged.clear(), scores)) == 0
+    assert sorted(flagged_wrong(pairs, flagged, scores)) == [0, 1, 1, 1]
+    assert len(flagged_wrong(pairs, flagged.clear(), scores)) == 0
 
 
 def test_a_training_is_seen_over_its_last_quarter():

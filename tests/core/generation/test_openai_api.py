@@ -11,7 +11,7 @@ from prefopt_core.ground.errors import ConfigError, MissingExtraError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
 from tasks.generation import generate_candidates as stage
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
@@ -46,7 +46,7 @@ def test_a_chat_is_sent_as_it_is_with_all_settings(ask, loopback):
 
 def test_a_completion_is_what_training_will_see_token_by_token(ask, loopback, tiny_model):
     ask(prompts=[Prompt("d", DIALOGUE)], model=tiny_model, endpoint="completions")
-    assert loopback.asked[0]["prompt"] == prompt_ids(load_tokenizer(tiny_model), DIALOGUE)
+    assert loopback.asked[0]["prompt"] == prompt_token_ids(load_tokenizer(tiny_model), DIALOGUE)
     assert loopback.paths == {"/v1/completions"}
 
 

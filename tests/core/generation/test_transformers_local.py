@@ -25,7 +25,7 @@ from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.threads import threads_for
-from prefopt_core.models.tokens import load_tokenizer, prompt_ids, template_digest
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids, template_digest
 
 TEXTS = ["reset", "How do I reset my password?", "out of paper", "the printer is on again!"]
 PROMPTS = [Prompt(f"id{i}", [{"role": "user", "content": text}]) for i, text in enumerate(TEXTS)]
@@ -86,7 +86,7 @@ def test_other_prompts_and_more_samples_change_nothing(tiny_model, responses):
 def test_every_prompt_gets_n_responses_in_its_own_place(tiny_model, responses, tiny_tokenizer):
     assert [len(row) for row in responses] == [16] * len(PROMPTS)
     for prompt, row in zip(PROMPTS, responses, strict=True):
-        ids = prompt_ids(tiny_tokenizer, prompt.messages)
+        ids = prompt_token_ids(tiny_tokenizer, prompt.messages)
         assert all(list(response.prompt_token_ids) == ids for response in row)
     assert written(tiny_model, prompts=[]) == []
 
@@ -188,9 +188,11 @@ def test_advice_of_the_models_author_is_not_mixed_in(advised, responses):
 
 def test_dropping_rows_that_have_ended_changes_no_bit(advised, tiny_model, monkeypatch):
     frequent = probabilities(tiny_model).argsort()[-12:].tolist()
-    model, batches, rest = advised(eos_token_id=frequent), [], decoding.EnoughEnded.rest
+    model, batches, rest = advised(eos_token_id=frequent), [], decoding.EnoughEnded.remaining
     monkeypatch.setattr(
-        decoding.EnoughEnded, "rest", lambda self: batches.append(len(kept := rest(self))) or kept
+        decoding.EnoughEnded,
+        "remaining",
+        lambda self: batches.append(len(kept := rest(self))) or kept,
     )
     monkeypatch.setattr(decoding, "DROPPED_AT", 2.0)  # never
     carried = written(model, n=40, batch_size=160, max_new_tokens=64)

@@ -189,7 +189,7 @@ def test_a_file_that_is_none_is_refused(tmp_path, parquet, unit):
     ids=lambda column: str(column.type),
 )
 def test_labels_are_texts(parquet, unit, column):
-    assert parquet(halves(unit[:3]), topic=column).labels("topic").tolist() == ["1", "2", "1"]
+    assert parquet(halves(unit[:3]), topic=column).texts("topic").tolist() == ["1", "2", "1"]
 
 
 @pytest.mark.parametrize("missing", [None, "", float("nan")])
@@ -197,15 +197,15 @@ def test_a_missing_label_is_told_by_its_row(parquet, unit, missing):
     kind = float if isinstance(missing, float) else str
     column = pa.array([kind(1), missing, kind(2)], from_pandas=False)
     with pytest.raises(DataError, match=r"v.parquet, row 2: no stratum in 'topic'. Give every"):
-        parquet(halves(unit[:3]), topic=column).labels("topic")
+        parquet(halves(unit[:3]), topic=column).texts("topic")
 
 
 def test_labels_must_be_there_and_be_texts(parquet, unit):
     file = parquet(halves(unit[:3]), topics=pa.array([["a"], ["b"], []]))
     with pytest.raises(DataError, match=r"has no column 'topic'. It has: id, v, topics."):
-        file.labels("topic")
+        file.texts("topic")
     with pytest.raises(DataError, match=r"'topics' holds list<.*expected texts or numbers"):
-        file.labels("topics")
+        file.texts("topics")
 
 
 # --- a large file -----------------------------------------------------------------------------
@@ -228,9 +228,9 @@ print(peak() - before)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
-def test_a_large_file_is_never_in_memory(run, tmp_path):
+def test_a_large_file_is_never_in_memory(run_code, tmp_path):
     n, d = 300_000, 256
     rows = np.random.default_rng(0).random((n, d), dtype=np.float32)
     column = pa.FixedSizeListArray.from_arrays(rows.ravel(), d)
     pq.write_table(pa.table({"v": column}), tmp_path / "v.parquet")  # one row group
-    assert int(run(_READ, tmp_path / "v.parquet")) < rows.nbytes * 0.7
+    assert int(run_code(_READ, tmp_path / "v.parquet")) < rows.nbytes * 0.7

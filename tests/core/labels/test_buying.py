@@ -260,7 +260,7 @@ def test_error_of_the_annotator_is_not_blamed_on_the_store(market):
 
 
 @pytest.mark.slow
-def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run):
+def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run_code):
     arguments = (market.labels.root, market.folder / "annotator.py", market.folder, 40)
     kills = 0
     for delay in np.random.default_rng(0).uniform(0.0, 0.1, size=6):
@@ -275,7 +275,7 @@ def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run)
         assert not paid.keys() & set(asked)
         assert set(now) - set(paid) <= set(asked)
         assert len(asked) - (len(now) - len(paid)) <= 1  # at most the one in flight is lost
-    printed = run(BUY, *arguments).splitlines()[1]
+    printed = run_code(BUY, *arguments).splitlines()[1]
     assert kills > 0
     assert 40 <= len(market.asked) <= 40 + kills
     assert len(set(market.asked)) == len(market.known) == 40

@@ -5,15 +5,15 @@ import sqlite3
 import pytest
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels.store import Annotator, LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 
 FILL_THE_DISK = """
 import sys
 from pathlib import Path
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels.store import Annotator, LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 
-store, me = LabelStore(Path(sys.argv[1]) / "store"), Annotator("me", "1")
+store, me = LabelStore(Path(sys.argv[1]) / "store"), AnnotatorIdentity("me", "1")
 ballast, bought = Path(sys.argv[1]) / "ballast", 0
 with store.buying(me):
     pass
@@ -37,9 +37,9 @@ READ_ONLY = """
 import subprocess, sys
 from pathlib import Path
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels.store import Annotator, LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 
-store, me = LabelStore(Path(sys.argv[1])), Annotator("me", "1")
+store, me = LabelStore(Path(sys.argv[1])), AnnotatorIdentity("me", "1")
 with store.buying(me) as purchase:
     purchase.commit("p", ["r"], 0.5)
 subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
@@ -53,19 +53,19 @@ except StoreError as error:
 
 def test_label_is_on_disk_when_commit_returns(tmp_path):
     store = LabelStore(tmp_path)
-    with store.buying(Annotator("me", "1")) as purchase:
+    with store.buying(AnnotatorIdentity("me", "1")) as purchase:
         purchase.commit("p", ["a", "b"], 0.25)
         other = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)
         rows = other.execute("SELECT prompt_id, responses, score FROM labels").fetchall()
         other.close()
     assert rows == [("p", '["a","b"]', 0.25)]
     assert sqlite3.connect(store.path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert store.known(Annotator("me", "1")) == {("p", ("a", "b")): 0.25}
-    assert store.known(Annotator("you", "1")) == {}
+    assert store.known(AnnotatorIdentity("me", "1")) == {("p", ("a", "b")): 0.25}
+    assert store.known(AnnotatorIdentity("you", "1")) == {}
 
 
 def test_label_cannot_be_bought_twice_by_mistake(tmp_path):
-    with LabelStore(tmp_path).buying(Annotator("me", "1")) as purchase:
+    with LabelStore(tmp_path).buying(AnnotatorIdentity("me", "1")) as purchase:
         purchase.commit("p", ["a"], 0.25)
         with pytest.raises(sqlite3.IntegrityError):
             purchase.commit("p", ["a"], 0.5)
@@ -78,7 +78,7 @@ def test_damaged_file_is_named_and_left_alone(tmp_path):
     store.path.write_text("This is not a database, " * 100)
     before = store.path.read_bytes()
     with pytest.raises(StoreError, match=rf"{store.path}: file is not a database.*put back a copy"):
-        store.known(Annotator("me", "1"))
+        store.known(AnnotatorIdentity("me", "1"))
     assert store.path.read_bytes() == before
 
 

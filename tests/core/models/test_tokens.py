@@ -9,8 +9,8 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.models.tokens import (
     PLAIN_TEMPLATE,
     encoded,
-    prompt_ids,
-    response_ids,
+    prompt_token_ids,
+    response_token_ids,
     template_digest,
 )
 
@@ -41,7 +41,7 @@ def variant(tiny_tokenizer):
 @pytest.mark.parametrize("adds", [False, True], ids=["tokenizer silent", "tokenizer adds it"])
 def test_prompt_begins_with_exactly_one_bos_if_anybody_asks_for_it(variant, adds, writes):
     tokenizer = variant(adds=adds, writes=writes)
-    ids = prompt_ids(tokenizer, USER)
+    ids = prompt_token_ids(tokenizer, USER)
     assert ids.count(tokenizer.bos_token_id) == (adds or writes)
     assert ids[0] == (tokenizer.bos_token_id if adds or writes else ids[0])
     assert tokenizer.decode(ids).removeprefix("<s>") == "<|user|>How do I reset it?<|assistant|>"
@@ -49,30 +49,30 @@ def test_prompt_begins_with_exactly_one_bos_if_anybody_asks_for_it(variant, adds
 
 def test_response_has_no_bos_and_ends_with_eos_unless_it_was_cut_off(variant):
     tokenizer = variant(adds=True)
-    ids = response_ids(tokenizer, "Press the button.")
+    ids = response_token_ids(tokenizer, "Press the button.")
     assert tokenizer.bos_token_id not in ids
     assert ids[-1] == tokenizer.eos_token_id
-    assert response_ids(tokenizer, "Press the button.", finished=False) == ids[:-1]
-    assert response_ids(tokenizer, "") == [tokenizer.eos_token_id]
+    assert response_token_ids(tokenizer, "Press the button.", finished=False) == ids[:-1]
+    assert response_token_ids(tokenizer, "") == [tokenizer.eos_token_id]
 
 
 def test_prompt_and_response_are_the_conversation_as_the_template_writes_it(variant):
     tokenizer = variant(writes=True)
     response = {"role": "assistant", "content": "Open the settings."}
     whole = tokenizer.apply_chat_template([*USER, response], tokenize=True)["input_ids"]
-    parts = prompt_ids(tokenizer, USER) + response_ids(tokenizer, response["content"])
+    parts = prompt_token_ids(tokenizer, USER) + response_token_ids(tokenizer, response["content"])
     assert parts == whole == encoded(tokenizer, tokenizer.decode(whole))
 
 
 def test_plain_template_gives_the_prompt_as_it_is(variant):
     tokenizer = variant(template=PLAIN_TEMPLATE)
-    assert tokenizer.decode(prompt_ids(tokenizer, USER)) == "How do I reset it?"
+    assert tokenizer.decode(prompt_token_ids(tokenizer, USER)) == "How do I reset it?"
 
 
 def test_roles_that_a_template_refuses_are_told_with_its_reason(variant):
     refusing = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(DataError, match=r"roles user of the prompt 'How do.*: System role not sup"):
-        prompt_ids(variant(template=refusing), USER)
+        prompt_token_ids(variant(template=refusing), USER)
 
 
 def test_digest_tells_templates_apart(variant):

@@ -103,7 +103,7 @@ def test_ties_and_skipped_verdicts_make_no_pair():
 
 
 def test_nothing_but_ties_says_what_to_look_at():
-    with pytest.raises(DataError, match=r"all 6 verdicts tie or were skipped.*prefopt show annot"):
+    with pytest.raises(DataError, match=r"all 6 annotations tie or were skipped.*prefopt show"):
         pair(verdicts(a=[1.0, 1.0, 1.0]), verdicts(b=[None, 2.0, 2.0]))
 
 

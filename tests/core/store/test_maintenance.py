@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from prefopt_core.ground.errors import StoreError
-from prefopt_core.labels.store import Annotator, LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store import maintenance
 from prefopt_core.store.stage import Stage, fresh_folder
 
@@ -68,7 +68,7 @@ def flip(store, artifact):
 @pytest.fixture
 def labels(store):
     """Two labels in the store, and what they are."""
-    annotator = Annotator("me", "1")
+    annotator = AnnotatorIdentity("me", "1")
     with LabelStore(store.root).buying(annotator) as purchase:
         purchase.commit("p", ["a"], 1.0)
         purchase.commit("p", ["b"], None)

@@ -166,7 +166,7 @@ def test_many_threads_that_want_two_results_compute_two(store):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_run_killed_at_any_moment_goes_on_from_what_is_finished(
-    tmp_path, start, run, undisturbed, seed
+    tmp_path, start, run_code, undisturbed, seed
 ):
     store, calls = Store(tmp_path / "store"), tmp_path / "calls"
     kills = 0
@@ -184,7 +184,7 @@ def test_run_killed_at_any_moment_goes_on_from_what_is_finished(
         assert not done & set(started(calls)[before:])
         assert len(started(calls)[before:]) <= len(finished(store)) - len(done) + 1
     hits = len(finished(store))
-    _, found, digest = run(SCORE, store.root, calls, 0.0).split()
+    _, found, digest = run_code(SCORE, store.root, calls, 0.0).split()
     assert (int(found), digest) == (hits, undisturbed[1])
     assert len(started(calls)) <= 8 + kills
     assert objects(store) == objects(undisturbed[0])
@@ -207,14 +207,14 @@ def test_stage_killed_while_it_computes_is_computed_by_who_waits(tmp_path, start
     assert started(calls)[:2] == ["0 0", "0 0"]
 
 
-def test_killed_training_goes_on_from_what_it_left_in_its_workspace(tmp_path, start, run):
+def test_killed_training_goes_on_from_what_it_left_in_its_workspace(tmp_path, start, run_code):
     store = Store(tmp_path / "store")
     assert start(TRAIN, store.root).wait(30) == -signal.SIGKILL
     assert [path.name for path in (store.root / "work").glob("*/*")] != []
     assert list(store.manifests()) == []
-    assert run(TRAIN, store.root) == "whole\n"
+    assert run_code(TRAIN, store.root) == "whole\n"
     assert list((store.root / "work").iterdir()) == []
-    assert run(TRAIN, store.root) == "whole\n"
+    assert run_code(TRAIN, store.root) == "whole\n"
 
 
 def test_stage_on_a_full_disk_says_so_and_goes_on_when_there_is_space(small_disk):

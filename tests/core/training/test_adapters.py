@@ -19,7 +19,7 @@ from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.scoring import SCORERS
 from prefopt_core.store import maintenance
 from prefopt_core.store.artifacts import Folder
-from prefopt_core.store.folders import BASE
+from prefopt_core.store.folders import ADAPTER_BASE
 from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
 from prefopt_core.training import trl_dpo, worker
@@ -94,12 +94,12 @@ def test_adapters_are_kept_alone_and_export_is_what_merging_would_have_kept(
 ):
     apart = train(base, "apart")
     files = {p.name: p for p in apart.iterdir()}
-    assert {ADAPTER, ADAPTER_WEIGHTS, BASE, "config.json", "tokenizer.json"} <= files.keys()
+    assert {ADAPTER, ADAPTER_WEIGHTS, ADAPTER_BASE, "config.json", "tokenizer.json"} <= files.keys()
     assert "model.safetensors" not in files
     assert {p.suffix for p in files.values()} <= {".json", ".safetensors", ".jinja"}  # no pickle
     for name in ("config.json", "generation_config.json"):
         assert files[name].read_bytes() == (base / name).read_bytes()
-    assert str(tmp_path) not in files[ADAPTER].read_text() + files[BASE].read_text()
+    assert str(tmp_path) not in files[ADAPTER].read_text() + files[ADAPTER_BASE].read_text()
     assert weights_of(apart) == base
     adapter = adapter_in(apart)
     assert adapter.rank == 4
@@ -173,7 +173,7 @@ def test_the_next_round_goes_on_with_the_same_adapters(base, train, make_pairs, 
         assert torch.allclose(weight, after[name], atol=1e-12)
     second = train(first, "second")
     assert weights_of(second) == base  # and not the first round's
-    assert (second / BASE).read_bytes() == (first / BASE).read_bytes()
+    assert (second / ADAPTER_BASE).read_bytes() == (first / ADAPTER_BASE).read_bytes()
     pairs = sequences_of(make_pairs(12))
     scores = [SCORERS["transformers"](folder, pairs) for folder in (base, first, second)]
     margins = [np.subtract(*np.split(s, 2)).mean() for s in scores]

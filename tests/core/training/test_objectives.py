@@ -29,12 +29,12 @@ def test_every_loss_keeps_the_calling_convention(name, pairs):
 
 
 def test_ipo_and_simpo_see_means_and_the_others_sums(pairs):
-    chosen = pairs.policy_chosen / pairs.chosen_lengths
-    rejected = pairs.policy_rejected / pairs.rejected_lengths
+    chosen = pairs.policy_chosen_logps / pairs.chosen_lengths
+    rejected = pairs.policy_rejected_logps / pairs.rejected_lengths
     simpo = losses.simpo(chosen, rejected, beta=2.0, target_margin=0.5)
     assert np.array_equal(LOSSES["simpo"](2.0)(pairs), simpo)
-    reference_chosen = pairs.reference_chosen / pairs.chosen_lengths
-    reference_rejected = pairs.reference_rejected / pairs.rejected_lengths
+    reference_chosen = pairs.reference_chosen_logps / pairs.chosen_lengths
+    reference_rejected = pairs.reference_rejected_logps / pairs.rejected_lengths
     ipo = losses.ipo(chosen, rejected, reference_chosen, reference_rejected, beta=0.2)
     assert np.array_equal(LOSSES["ipo"](0.2)(pairs), ipo)
     assert np.array_equal(LOSSES["dpo"](0.2)(pairs), losses.dpo(*pairs.sums, beta=0.2))

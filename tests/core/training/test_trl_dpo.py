@@ -168,7 +168,7 @@ def test_two_processes_train_as_one_does(start, tmp_path, make_pairs, monkeypatc
     for processes in (1, 2):
         out, work = tmp_path / f"out-{processes}", tmp_path / f"work-{processes}"
         config = config_of(**NOISE, processes=processes, epochs=2.0)
-        figures.append(worker.train(pairs, start, out, work, config, seed=3))
+        figures.append(worker.train_in_processes(pairs, start, out, work, config, seed=3))
         weights.append(load_file(out / "model.safetensors"))
     one, two = (own.steps for own in figures)
     assert one.schema == two.schema

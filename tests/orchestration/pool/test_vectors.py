@@ -68,13 +68,13 @@ def test_figures_count_near_duplicates(choose, vectors):
 
 
 def test_figures_of_a_large_pool_are_of_a_part(choose, vectors, monkeypatch):
-    monkeypatch.setattr("flows.verbs.pool.MEASURED", 40)
+    monkeypatch.setattr("prefopt_core.pool.summary.MEASURED", 40)
     _, printed = choose(vectors(), "--vectors", "v")
     assert "measured on 40 rows" in printed
 
 
 def test_of_many_strata_the_largest_are_told(choose, vectors, monkeypatch, questions):
-    monkeypatch.setattr("flows.verbs.pool.SHOWN", 2)
+    monkeypatch.setattr("prefopt_core.pool.summary.SHOWN", 2)
     names = pa.array(["[b]" if i % 2 else f"small {i}" for i in range(len(questions))])
     _, printed = choose(vectors(s=names), "--vectors", "v", "--strata", "s", "--rule", "equal")
     assert re.search(r"\nstratum .+\n\S.+\n\S.+\n… and \d smaller ones\n", printed)

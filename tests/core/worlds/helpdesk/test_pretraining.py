@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from prefopt_core.ground.files import content_digest
-from prefopt_core.models.tokens import load_tokenizer, prompt_ids
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
 from prefopt_core.worlds.helpdesk.grammar import PERSONAS, draw_facts, write_prompt, write_response
 from prefopt_core.worlds.helpdesk.pretraining import _dialogue, pretrain
 
@@ -43,7 +43,7 @@ def test_the_model_loads_and_its_template_has_one_turn_each(model):
     assert (
         tokenizer.pad_token_id != tokenizer.eos_token_id == network.generation_config.eos_token_id
     )
-    ids = prompt_ids(tokenizer, [{"role": "user", "content": "my lamp is late."}])
+    ids = prompt_token_ids(tokenizer, [{"role": "user", "content": "my lamp is late."}])
     assert tokenizer.decode(ids) == "<|user|>my lamp is late.<|assistant|>"
     assert not [p for p in model.iterdir() if p.suffix in (".bin", ".pt", ".pkl")]
 
@@ -53,8 +53,8 @@ def test_a_dialogue_is_its_prompt_then_the_response_and_one_end(model):
     asked = [{"role": "user", "content": "my lamp is late."}]
     answered = [*asked, {"role": "assistant", "content": "Please wait."}]
     whole = tokenizer.apply_chat_template(answered, return_dict=False)
-    response = whole[len(prompt_ids(tokenizer, asked)) :]
-    assert whole[: -len(response)] == prompt_ids(tokenizer, asked)
+    response = whole[len(prompt_token_ids(tokenizer, asked)) :]
+    assert whole[: -len(response)] == prompt_token_ids(tokenizer, asked)
     assert tokenizer.decode(response) == "Please wait.<|end|>"
     assert response.count(tokenizer.eos_token_id) == 1
 
