@@ -9,7 +9,8 @@ from pathlib import Path
 
 from flows.comparison import compare
 from prefopt_core.experiments.grid import load_comparison
-from prefopt_core.experiments.page import in_markdown, parts_of, with_files
+from prefopt_core.experiments.page import comparison_page
+from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.store import Store
 
 PRESETS = ("aepo", "spa", "ablations", "joined", "noise", "remedies")
@@ -37,11 +38,11 @@ def write(out: Path, name: str, changes: dict[str, str], workers: int, **seeds: 
     """The page of one preset: its command, its tables, its plots."""
     comparison = load_comparison(f"presets/{name}.yaml", changes, **seeds)
     compared = compare.fn(comparison, workers)
-    parts = parts_of(Store.open().read(compared.table), comparison)
-    linked = with_files(parts, out, prefix=f"results-{name}-")
+    compared_page = comparison_page(Store.open().read(compared.table), comparison)
+    linked = plots_to_files(compared_page, out, prefix=f"results-{name}-")
     more = " policy.params.path=PATH" * bool(changes)
     command = f"```sh\nprefopt compare presets/{name}.yaml{more} --seeds {comparison.seeds}\n```"
-    _, _, body = in_markdown(linked, comparison.title).partition("\n\n")
+    _, _, body = render_markdown(linked).partition("\n\n")
     page = out / f"results-{name}.md"
     by_hand = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.exists() else ""
     by_hand = by_hand or f"# {comparison.title}\n\n"

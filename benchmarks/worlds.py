@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks.estimates import estimate
+from benchmarks.estimates import agreement, estimate
 from benchmarks.printing import interval, progress, say, table
 from prefopt_core.annotation import GOLD_FUNCTIONS
-from prefopt_core.evaluation.statistics import agreement
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.models.settings import PolicyConfig

@@ -54,19 +54,16 @@ def _problems(error: Exception) -> list[str]:
     """Messages of an error that a user can cause; any other error is raised again."""
     from pydantic import ValidationError
 
+    from prefopt_core.ground.settings import problems_of
+
     match error:
         case CycloptsError():
             return [_misuse(error)]
         case PrefoptError():
             return [str(error)]
         case ValidationError():
-            return [_problem(e["loc"], e["msg"]) for e in error.errors()]
+            return problems_of(error)
     raise error
-
-
-def _problem(place: tuple[int | str, ...], message: str) -> str:
-    setting = ".".join(map(str, place))
-    return f"{setting}: {message}".removeprefix(": ").replace("Value error, ", "")
 
 
 def _misuse(error: CycloptsError) -> str:

@@ -1,8 +1,10 @@
-"""Console output while stages run: a line per stage, and a progress bar on terminals."""
+"""Console output: a line per stage and a progress bar while stages run; then parts of pages."""
 
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -12,7 +14,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table as RichTable
 
+from prefopt_core.reports.page import Notice, Part, Table, Text
 from prefopt_core.store.stage import Outcome
 
 
@@ -56,3 +60,24 @@ class ConsoleObserver:
         self._progress.remove_task(self._tasks.pop(stage))
         mark = "[green]●[/]" if outcome.cached else "[blue]○[/]"
         self._console.print(f"{mark} {stage:<18} {outcome}", highlight=False, soft_wrap=True)
+
+
+def print_parts(parts: Iterable[Part], console: Console, title: str = "") -> None:
+    """Print tables and paragraphs of a page; the rest of it needs a browser.
+
+    Args:
+        parts: From top to bottom.
+        console: Where to print them; what they hold is never read as its markup.
+        title: Of the tables among them.
+    """
+    for part in parts:
+        match part:
+            case Table():
+                table = RichTable(*map(escape, part.header), title=escape(title) or None)
+                for row in part.rows:
+                    table.add_row(*(escape(str(cell)) for cell in row))
+                console.print(table)
+            case Notice():
+                console.print(f"! {part.text}", highlight=False, markup=False)
+            case Text():
+                console.print(part.text, highlight=False, markup=False)

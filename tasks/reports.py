@@ -1,6 +1,7 @@
 """Pages of runs and comparisons: made again also when everything else came from the store."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -8,9 +9,10 @@ import yaml
 
 from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.grid import Comparison
-from prefopt_core.experiments.page import in_html, in_markdown, parts_of
+from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.labels.asked import Proposal
-from prefopt_core.reports.run import html_report, markdown
+from prefopt_core.reports.render import render_html, render_markdown
+from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
@@ -34,7 +36,7 @@ def report_round(
     figures = current_store().read_all(metrics)
     title = f"{flow}: round {round_number}" if round_number else f"{flow}: start policy"
     create_markdown_artifact(
-        markdown(figures, title, read_proposal(proposal) if proposal else None),
+        render_markdown(round_page(figures, title, read_proposal(proposal) if proposal else None)),
         key=f"{flow}-round-{round_number}",
         description=title,
     )
@@ -90,7 +92,7 @@ def write_report(
     if not leaves_pages():
         return None
     settings = config.model_dump(mode="json")
-    page = html_report(
+    page = run_page(
         current_store().read_all(metrics),
         current_store().read(preferences[-1]),
         yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
@@ -98,24 +100,22 @@ def write_report(
         read_proposal(proposal) if proposal else None,
         kept,
     )
-    path = current_store().put_page(f"{flow}-{sha256_of(settings)[:8]}/report.html", page)
+    path = current_store().put_page(
+        f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)
+    )
     note_latest(current_store(), preferences[: max(1, kept)])
     return path
 
 
 def report_comparison(table: Artifact, comparison: Comparison) -> Path:
     """Write the page into the store, and show it in Prefect; returns its path."""
-    title = comparison.title or "Comparison"
-    parts = parts_of(current_store().read(table), comparison)
-    settings = comparison.model_dump(mode="json")
-    preset = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-    path = current_store().put_page(
-        f"{_name(comparison)}/report.html", in_html(parts, title, preset)
-    )
+    page = comparison_page(current_store().read(table), comparison)
+    with_preset = replace(page, parts=[*page.parts, preset_of(comparison)])
+    path = current_store().put_page(f"{_name(comparison)}/report.html", render_html(with_preset))
     if inside_flow_run():
         from prefect.artifacts import create_markdown_artifact
 
-        create_markdown_artifact(in_markdown(parts, title), key="comparison", description=title)
+        create_markdown_artifact(render_markdown(page), key="comparison", description=page.title)
     return path
 
 

@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from benchmarks.estimates import agreement
 from benchmarks.quality.recorded_pools import Pool, Prompt
-from prefopt_core.evaluation.statistics import agreement
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.pairing.best_against_worst import pair
 from prefopt_core.selection import STRATEGIES

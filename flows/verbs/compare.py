@@ -10,12 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flows.console import print_parts
 from flows.server import prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
 from flows.verbs.run import changes_of
 from prefopt_core.experiments.grid import Comparison, load_comparison
-from prefopt_core.experiments.page import Part, Picture, in_markdown, parts_of, with_files
+from prefopt_core.experiments.page import comparison_page
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.reports.page import Page
+from prefopt_core.reports.render import plots_to_files, render_markdown
+from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.stage import Outcome
 from tasks.stage import current_store
 
@@ -56,11 +60,10 @@ def compare(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     progress = Console(quiet=True) if quiet else console
     compared = (_run if no_server else _run_in_prefect)(comparison, progress, workers)
-    parts = parts_of(current_store().read(compared.table), comparison)
-    for part in parts:
-        _print(part, console)
+    page = comparison_page(current_store().read(compared.table), comparison)
+    print_parts(page.parts, console)
     if out:
-        _write(out, parts, comparison, compared.table)
+        _write(out, page, compared.table)
     console.print(f"report  {compared.report}", soft_wrap=True, highlight=False)
     return None
 
@@ -110,24 +113,10 @@ def _plan(comparison: Comparison, console: Console) -> None:
     console.print(f"{complete} of {len(cells)} runs are in the store.", highlight=False)
 
 
-def _print(part: Part, console: Console) -> None:
-    match part:
-        case Picture():
-            return
-        case (header, rows):
-            table = Table(*map(escape, header))  # an arm may be called [b]
-            for row in rows:
-                table.add_row(*map(escape, row))
-            console.print(table)
-        case _:
-            console.print(part, highlight=False, markup=False)
-
-
-def _write(folder: Path, parts: list[Part], comparison: Comparison, table: Any) -> None:
-    """As Markdown with its plots, and all figures as CSV."""
+def _write(folder: Path, page: Page, table: Artifact) -> None:
+    """Write the page as Markdown with its plots, and the table `comparison` as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
-    title = comparison.title or "Comparison"
-    text = in_markdown(with_files(parts, folder), title)
+    text = render_markdown(plots_to_files(page, folder))
     (folder / "comparison.md").write_text(text, encoding="utf-8")
     current_store().read(table).write_csv(folder / "comparison.csv")
 

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
@@ -20,8 +21,7 @@ from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.reports.advice import advise
-from prefopt_core.reports.run import note, table_of_rounds, verdict
+from prefopt_core.reports.rounds import rounds_in_words
 from tasks.stage import current_store
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
@@ -50,15 +50,8 @@ def run(
             progress.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
         result = _run_flow(flow, experiment, refresh, progress, in_prefect=not no_server)
     figures = current_store().read_all(result.metrics)
-    header, rows = table_of_rounds(figures)
-    table = Table(*header, title=f"{flow}, {time.monotonic() - started:.0f} s")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    if explained := note(figures):
-        console.print(explained, highlight=False)
-    for text in (*verdict(figures, result.kept), *advise(figures)):
-        console.print(f"! {text}", highlight=False, markup=False)
+    title = f"{flow}, {time.monotonic() - started:.0f} s"
+    print_parts(rounds_in_words(figures, result.kept), console, title)
     console.print(f"report       {result.report}", soft_wrap=True, highlight=False)
     # As it was called: `make quickstart` does not put it on the PATH.
     me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
@@ -72,7 +65,6 @@ def run(
 def _run_flow(
     flow: str, experiment: Experiment, refresh: Refresh, console: Console, *, in_prefect: bool
 ) -> Any:
-    from flows.console import ConsoleObserver
     from tasks.stage import Session, session
 
     function = flow_of(flow)

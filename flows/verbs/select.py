@@ -15,7 +15,8 @@ from prefopt_core.export.rows import require_ending, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs.settings import PromptsConfig
-from prefopt_core.reports.run import selection_report
+from prefopt_core.reports.render import render_html
+from prefopt_core.reports.selection import selection_page
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from tasks.inputs import load_prompts
 from tasks.reports import read_proposal
@@ -61,8 +62,8 @@ def select(
     page = output.with_suffix(".html")
     rows = selected_rows(chosen)
     write_rows(rows, output)
-    report = selection_report(chosen, f"{strategy}, k = {k}: {file.name}")
-    write_whole(page, lambda path: path.write_text(report, encoding="utf-8"))
+    html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}"))
+    write_whole(page, lambda path: path.write_text(html, encoding="utf-8"))
     console.print(
         f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
         f"{output}\nwhat was selected and what was left: {page}",

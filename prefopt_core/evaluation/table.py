@@ -119,6 +119,11 @@ def _per_prompt(grades: pl.DataFrame) -> pl.DataFrame:
 
 
 def _wins(own: pl.DataFrame, other: pl.DataFrame) -> Values:
-    """1 where `own` is higher, 0 where lower, ½ where equal; prompts that only one has are out."""
+    """Wins over another policy: 1, 0, or ½ for a tie, one value per prompt that both have.
+
+    Args:
+        own: (prompt_id, score), as `_per_prompt` makes it.
+        other: The same of the other policy.
+    """
     both = own.join(other, "prompt_id", suffix="_of_other", maintain_order="left")
     return (np.sign((both["score"] - both["score_of_other"]).to_numpy()) + 1) / 2

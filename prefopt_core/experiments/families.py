@@ -1,4 +1,4 @@
-"""Every registry by the name that `prefopt list` and the reference of settings know it by."""
+"""Every registry, under its name in `prefopt list` and in the reference of settings."""
 
 from typing import Any
 

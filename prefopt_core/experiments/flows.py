@@ -31,7 +31,7 @@ class Round(Config):
 
 
 class Experiment(Config):
-    """What all flows have in common."""
+    """Settings that all flows have."""
 
     prompts: PromptsConfig
     pool: PoolConfig | None = Field(
@@ -54,7 +54,7 @@ class Experiment(Config):
 
 
 class Iterated(Experiment):
-    """What flows of several rounds have in common."""
+    """Settings that flows of several rounds have."""
 
     policy: PolicyConfig
     rounds: tuple[Round, ...] = Field(description="One entry per turn of the loop.")
@@ -221,11 +221,15 @@ CONFIGS: dict[str, type[Experiment]] = {
     "spa": SpaConfig,
     "spin": SpinConfig,
 }
-"""Name of a flow → what it is told."""
+"""Name of a flow → the class of its config."""
 
 
 def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:
-    """Refuse to select more responses than will be generated."""
+    """Refuse to select more responses than will be generated.
+
+    Raises:
+        ConfigError: `selection.k` is above `generation.n`.
+    """
     if generation.generator != "file" and selection.k > generation.n:
         raise ConfigError(
             f"Cannot select k={selection.k} of N={generation.n} responses: k must lie between 2 "

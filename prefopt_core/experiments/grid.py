@@ -1,4 +1,4 @@
-"""What a preset says: arms that differ in some settings, run over seeds at equal label budgets."""
+"""A preset: arms that differ in some settings, each run with several seeds at equal labels."""
 
 import copy
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from prefopt_core.experiments.flows import CONFIGS, AepoConfig, AlignConfig, Exp
 from prefopt_core.experiments.sources import read_settings, set_setting
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.ground.settings import Config
+from prefopt_core.ground.settings import Config, problems_of
 from prefopt_core.inputs.preferences import read_preferences
 
 SHARED = ("policy", "prompts", "evaluation")
-"""Sections that all arms have in common: what they start from and what they are measured by."""
+"""Sections of a config that must be equal in all arms: start policy, prompts, evaluation."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """How people are told of it."""
+        """Arm and seed, as messages and Prefect show them."""
         return f"{self.arm}, seed {self.config.seed}"
 
     def settings(self) -> str:
-        """The YAML file with which `prefopt run` runs this cell alone."""
+        """The cell as YAML that `prefopt run` takes."""
         settings = {"flow": self.flow, **self.config.model_dump(mode="json")}
         return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
 
@@ -127,7 +127,11 @@ class Comparison(Config):
         return [(arm, other) for arm, own in others.items() for other in own if arm != other]
 
     def places(self) -> dict[str, float]:
-        """Arm of a line → its value of the setting `over`; {} if that is none."""
+        """Arm of a line → its value of the setting `over`; {} if that is no setting.
+
+        Raises:
+            ConfigError: No arm belongs to a line, or the setting is not a number.
+        """
         if self.over in ("", "round"):
             return {}
         if not self.lines:
@@ -144,12 +148,12 @@ class Comparison(Config):
         return value
 
     def cells(self) -> Iterator[Cell]:
-        """Every run; all arms of a seed before the next one, so that a comparison exists early."""
+        """Every run, seed by seed: each finished seed can be compared while others run."""
         for seed in self.all_seeds():
             yield from self.of_seed(seed)
 
     def all_seeds(self) -> range:
-        """The seed of every repetition."""
+        """The seeds of the repetitions."""
         return range(self.first_seed, self.first_seed + self.seeds)
 
     def of_seed(self, seed: int) -> list[Cell]:
@@ -157,7 +161,11 @@ class Comparison(Config):
         return [self.cell(arm, seed) for arm in self.arms]
 
     def cell(self, arm: str, seed: int) -> Cell:
-        """The run of one arm with one seed."""
+        """The run of one arm with one seed.
+
+        Raises:
+            ConfigError: The arm sets a seed or an unknown flow, or its settings are not valid.
+        """
         base, changes = _changed(self.base, self.common), self.arms[arm]
         if "seed" in {**self.common, **changes}:
             raise ConfigError(f"arm {arm}: All arms run with the same seeds; leave `seed` out.")
@@ -177,7 +185,7 @@ class Comparison(Config):
         try:
             return Cell(arm, flow, CONFIGS[flow].model_validate(settings))
         except ValidationError as error:
-            raise ConfigError(f"arm {arm}: {'; '.join(map(_problem, error.errors()))}") from error
+            raise ConfigError(f"arm {arm}: {'; '.join(problems_of(error))}") from error
 
 
 def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparison:
@@ -187,6 +195,10 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
         path: Of its YAML file.
         changes: Dotted setting → value, in every arm that does not set it itself.
         more: Settings of the comparison itself: `seeds`, `first_seed`.
+
+    Raises:
+        ConfigError: The file is no preset, or `changes` name the seed.
+        pydantic.ValidationError: A setting of the preset or of one of its arms is not valid.
     """
     preset = read_settings(path)
     if "seed" in changes:
@@ -205,7 +217,7 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
 
 
 def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the settings with what stands at some dotted paths replaced."""
+    """A copy of `settings` with the values of some dotted paths replaced."""
     settings = copy.deepcopy(settings)
     for path, value in changes.items():
         set_setting(settings, path.split("."), copy.deepcopy(value))
@@ -213,7 +225,11 @@ def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any
 
 
 def labels_of(config: Experiment) -> int:
-    """How many labels a run may use, bought or given; one that is given as a pair counts 2."""
+    """How many labels a run may use, bought or given; a given pair counts 2.
+
+    Raises:
+        DataError: The file of given pairs cannot be read.
+    """
     match config:
         case AlignConfig():
             return sum(turn.labels for turn in config.rounds)
@@ -238,7 +254,7 @@ def _check_shared(cell: Cell, baseline: Cell) -> None:
 
 
 def _shared(config: Experiment, name: str) -> Any:
-    """A section, but for what may differ: which of its rounds a run returns."""
+    """A section of a config as compared between arms; which round a run returns may differ."""
     section = getattr(config, name)
     if isinstance(section, EvaluationConfig):
         return section.model_copy(update={"stop": "never", "keep": "last"})
@@ -252,8 +268,3 @@ def _check_budget(cell: Cell, baseline: Cell) -> None:
             f"arm {cell.arm}: It may use {own:,} labels and {baseline.arm!r} {other:,}. Make them "
             f"equal, or say why they differ: `other_budget: {{ {cell.arm}: all there are }}`."
         )
-
-
-def _problem(error: Any) -> str:
-    setting = ".".join(map(str, error["loc"]))
-    return f"{setting}: {error['msg']}".removeprefix(": ").replace("Value error, ", "")

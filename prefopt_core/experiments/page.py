@@ -1,21 +1,18 @@
-"""A comparison as people read it: two tables, two plots, and what may be said."""
+"""The page of a comparison: tables of arms and differences, plots, and how to read them."""
 
-import base64
-import html
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
 
 import polars as pl
+import yaml
 
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.paired import EXACT, Interval, smallest_p
 from prefopt_core.experiments.plots import plot_curves, plot_differences
 from prefopt_core.experiments.results import (
-    BEHIND,
-    BESIDE,
+    ARM_METRICS,
     LEVEL,
     METRICS,
+    SELF_LABEL_METRICS,
     Difference,
     Point,
     after,
@@ -25,21 +22,8 @@ from prefopt_core.experiments.results import (
     final,
     unequal,
 )
-from prefopt_core.reports.run import html_page, html_table, markdown_table
+from prefopt_core.reports.page import Cell, Code, Estimate, Fold, Page, Part, Plot, Table, Text
 
-Table = tuple[list[str], list[list[str]]]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot: its name, a `data:` URL or a link, and what it shows."""
-
-    name: str
-    url: str
-    alt: str
-
-
-Part = str | Table | Picture
 _NAMES = {
     "win_rate": "win rate",
     "gold_score": "gold score",
@@ -60,66 +44,72 @@ _PERCENT = {
 
 
 def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
-    """(header, rows): what each arm returned."""
-    beside = [metric for metric in BESIDE if metric in table["metric"]]
-    shown = (*METRICS, *beside)
+    """A row per arm of a `comparison` table: what its runs returned, as means over seeds."""
+    measured = [metric for metric in ARM_METRICS if metric in table["metric"]]
+    shown = (*METRICS, *measured)
     header = ["arm", "seeds", "labels", *(_NAMES[metric] for metric in shown)]
     marked = _of_other_budgets(table, comparison)
-    rows = []
+    rows: list[list[Cell]] = []
     for arm in arms_of(table):
         name = f"{arm} (baseline)" if arm == comparison.baseline else arm
         labels = by_seed(table, arm, METRICS[0])["labels"].sort()
         used = f"{labels[0]:,}" if labels[0] == labels[-1] else f"{labels[0]:,} to {labels[-1]:,}"
-        figures = [_figure(final(table, arm, metric), metric, len(labels)) for metric in shown]
-        rows.append([name, str(len(labels)), used + " ≠" * (arm in marked), *figures])
-    return header, rows
+        means = [_mean_of(final(table, arm, metric), metric, len(labels)) for metric in shown]
+        rows.append([name, str(len(labels)), used + " ≠" * (arm in marked), *means])
+    return Table(header, rows)
 
 
-def _figure(point: Point | None, metric: str, seeds: int) -> str:
+def _mean_of(point: Point | None, metric: str, seeds: int) -> Cell:
+    """A mean over seeds; it says so if that is not all of them."""
     if point is None:
         return "–"
-    some = f" ({point.n} of {seeds} seeds)" if point.n < seeds else ""
-    return _mean(point.value, point.interval, metric) + some
+    mean = _mean(point.value, point.interval, metric)
+    if point.n == seeds:
+        return mean
+    return Estimate(mean.value, f"{mean.interval} ({point.n} of {seeds} seeds)")
 
 
-def table_of_rounds(table: pl.DataFrame) -> Table | None:
-    """(header, rows): every round in which an arm labelled itself; None if none did."""
-    shown = [metric for metric in BEHIND if metric in table["metric"]]
-    if BEHIND[0] not in shown:
+def table_of_self_labelling(table: pl.DataFrame) -> Table | None:
+    """A row per arm and round of a `comparison` table with self-labelled pairs; None if none has.
+
+    Its columns are the metrics `SELF_LABEL_METRICS`, those that were measured.
+    """
+    shown = [metric for metric in SELF_LABEL_METRICS if metric in table["metric"]]
+    if SELF_LABEL_METRICS[0] not in shown:
         return None
-    rows = []
+    rows: list[list[Cell]] = []
     for arm in arms_of(table):
         seeds = by_seed(table, arm, METRICS[0]).height
         for number in table.filter(pl.col("arm") == arm)["round"].unique().sort():
-            if after(table, arm, BEHIND[0], number):
+            if after(table, arm, SELF_LABEL_METRICS[0], number):
                 points = {metric: after(table, arm, metric, number) for metric in shown}
-                figures = [_figure(point, metric, seeds) for metric, point in points.items()]
-                rows.append([arm, str(number), *figures])
-    return ["arm", "round", *(_NAMES[metric] for metric in shown)], rows
+                means = [_mean_of(point, metric, seeds) for metric, point in points.items()]
+                rows.append([arm, str(number), *means])
+    return Table(["arm", "round", *(_NAMES[metric] for metric in shown)], rows)
 
 
-def table_of_differences(found: list[Difference]) -> Table:
-    """(header, rows): what may be said of each arm and metric."""
-    header = ["arm", "minus", "metric", "difference", "p", "p corrected", "verdict"]
-    return header, [
+def table_of_differences(found: Sequence[Difference]) -> Table:
+    """A row per difference: how large it is, its p values, and what may be said of it."""
+    rows: list[list[Cell]] = [
         [
             d.arm, d.other, _NAMES[d.metric], _mean(d.mean, d.interval, d.metric, "+"),
             f"{d.p:.3g}", f"{d.p_corrected:.3g}", d.verdict,
         ]
         for d in found
     ]  # fmt: skip
+    return Table(["arm", "minus", "metric", "difference", "p", "p corrected", "verdict"], rows)
 
 
-def _mean(value: float, interval: Interval | None, metric: str, sign: str = "") -> str:
-    """With its interval; shares in per cent, their differences in percentage points."""
+def _mean(value: float, interval: Interval | None, metric: str, sign: str = "") -> Estimate:
+    """A mean and its interval; shares in per cent, their differences in percentage points."""
     scale, form = (100, f"{sign}.1f") if metric in _PERCENT else (1, f"{sign}.2f")
     unit = ("" if sign else " %") if metric in _PERCENT else ""
     shown, *ends = (format(scale * x, form) for x in (value, *(interval or ())))
-    return f"{shown}{unit}" + (f" [{', '.join(ends)}]" if ends else " [–]")
+    return Estimate(f"{shown}{unit}", f"[{', '.join(ends) or '–'}]")
 
 
 def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
-    """How to read the tables."""
+    """How to read tables and plots of a `comparison` table, a paragraph each."""
     seeds, matches = table["seed"].n_unique(), len(comparison.matches)
     said = [
         "Win rate: over the seed's own start policy, on held-out prompts, by the gold annotator; "
@@ -132,7 +122,7 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
         f"holds 0, not that there is none; “not settled”, that corrected p is above {LEVEL}. "
         "In the plot of differences a tick is a seed, and a filled dot is settled.",
     ]
-    if BEHIND[0] in table["metric"]:
+    if SELF_LABEL_METRICS[0] in table["metric"]:
         said.append(
             "Flagged: share of self-labelled pairs that noise detection doubts after its warm-up; "
             "words: of the policy's own pairs; log-probability of chosen: its change by the "
@@ -156,7 +146,7 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
 
 
 def _of_other_budgets(table: pl.DataFrame, comparison: Comparison) -> dict[str, str]:
-    """Arm → why it used another number of labels than what it is compared with."""
+    """Arm → why it used another number of labels than the arm it is compared with."""
     why, marked = comparison.other_budget, {}
     for match in unequal(table, comparison.matches):
         told = [arm for arm in match if arm in why]
@@ -167,7 +157,7 @@ def _of_other_budgets(table: pl.DataFrame, comparison: Comparison) -> dict[str, 
 
 
 def _best_rounds(comparison: Comparison) -> list[str]:
-    """The arms whose runs return the round that did best."""
+    """The arms with `evaluation.keep: best`."""
     evaluations = {
         arm: comparison.cell(arm, comparison.first_seed).config.evaluation
         for arm in comparison.arms
@@ -175,59 +165,31 @@ def _best_rounds(comparison: Comparison) -> list[str]:
     return [arm for arm, own in evaluations.items() if own and own.keep == "best"]
 
 
-def parts_of(table: pl.DataFrame, comparison: Comparison) -> list[Part]:
-    """The comparison from top to bottom."""
+def comparison_page(table: pl.DataFrame, comparison: Comparison) -> Page:
+    """The page of a comparison, without its preset.
+
+    Args:
+        table: The `comparison` table; seeds may still be missing.
+        comparison: The preset.
+    """
     found = [d for metric in METRICS for d in differences(table, comparison.matches, metric)]
-    return [
-        *([f"Claim: {comparison.claim}"] if comparison.claim else []),
+    over = comparison.over or "labels used"
+    curves = plot_curves(table, comparison.lines, comparison.over, comparison.places())
+    self_labelling = table_of_self_labelling(table)
+    parts: list[Part] = [
+        *([Text(f"Claim: {comparison.claim}")] if comparison.claim else []),
         table_of_arms(table, comparison),
-        Picture(
-            "curves",
-            plot_curves(table, comparison.lines, comparison.over, comparison.places()),
-            f"win rate and gold score over {comparison.over or 'labels used'}",
-        ),
+        Plot("curves", curves, f"win rate and gold score over {over}"),
         table_of_differences(found),
-        Picture("differences", plot_differences(found), "every arm minus its baseline"),
-        *([behind] if (behind := table_of_rounds(table)) else []),
-        *notes(table, comparison),
+        Plot("differences", plot_differences(found), "every arm minus its baseline"),
+        *([self_labelling] if self_labelling else []),
+        *map(Text, notes(table, comparison)),
     ]
+    return Page(comparison.title or "Comparison", parts)
 
 
-def with_files(parts: Iterable[Part], folder: Path, prefix: str = "") -> list[Part]:
-    """The parts with their plots as .png in a folder, linked by name."""
-    linked: list[Part] = []
-    for part in parts:
-        if isinstance(part, Picture):
-            file = folder / f"{prefix}{part.name}.png"
-            file.write_bytes(base64.b64decode(part.url.partition(",")[2]))
-            part = replace(part, url=file.name)
-        linked.append(part)
-    return linked
-
-
-def in_markdown(parts: Iterable[Part], title: str) -> str:
-    """For Prefect, or for a document."""
-    texts = [f"## {title}"]
-    for part in parts:
-        match part:
-            case Picture():
-                texts.append(f'<img src="{part.url}" width="860" alt="{part.alt}">')
-            case (header, rows):
-                texts.append(markdown_table(header, rows))
-            case _:
-                texts.append(str(part))
-    return "\n\n".join(texts) + "\n"
-
-
-def in_html(parts: Iterable[Part], title: str, preset: str) -> str:
-    """One self-contained page, with the YAML of the preset."""
-    texts = []
-    for part in parts:
-        match part:
-            case Picture():
-                texts.append(f'<img src="{part.url}" alt="{part.alt}">')
-            case (header, rows):
-                texts.append(html_table(header, rows))
-            case _:
-                texts.append(f"<p>{html.escape(str(part))}</p>")
-    return html_page(title, [*texts, f"<h2>Preset</h2><pre>{html.escape(preset)}</pre>"])
+def preset_of(comparison: Comparison) -> Fold:
+    """The preset as YAML, defaults written out."""
+    settings = comparison.model_dump(mode="json")
+    preset = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    return Fold("Preset", [Code(preset)])

@@ -1,7 +1,7 @@
-"""Two ways of doing the same, compared seed by seed: how large the difference is, and how sure.
+"""Two arms of a comparison, seed by seed: interval and test of their mean difference.
 
-The unit is the seed: a repetition of the whole experiment. Prompts within one run share its policy,
-so that counting them as repetitions would take one lucky training for two hundred.
+The unit is the seed: a repetition of the whole experiment. Prompts of one run share its policy, so
+they are not independent: resampling them would ignore how much trainings differ.
 
 Notation: n seeds, d the (n,) differences between two arms, m hypotheses tested together.
 """
@@ -16,7 +16,7 @@ from prefopt_core.ground.randomness import rng_for
 Interval = tuple[float, float]
 
 EXACT = 20
-"""Up to so many seeds every pattern of signs is tried; beyond, as many random ones."""
+"""Seeds up to which all 2ⁿ patterns of signs are tried; for more seeds 2²⁰ random ones."""
 
 _RESAMPLES = 10_000
 

@@ -1,4 +1,4 @@
-"""Plots of a comparison. Arms differ by colour, marker and line: each alone tells them apart."""
+"""Plots of a comparison. Arms differ by colour, by marker and by line style."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -82,7 +82,7 @@ def _by_round(points: Sequence[Point]) -> list[Point]:
 
 
 def _apart(numbers: Sequence[float]) -> list[float]:
-    """Those of ascending numbers that have room on a logarithmic axis, the last one among them."""
+    """Of ascending numbers those whose labels do not overlap on a logarithmic axis; ends last."""
     kept = [numbers[-1]]
     for number in reversed(numbers):
         if 1.3 * number < kept[-1]:

@@ -1,4 +1,8 @@
-"""What a comparison came to: the figures of all its runs, and the differences between its arms."""
+"""Means over seeds of each arm of a comparison, and differences between arms, seed by seed.
+
+Frames called `table` are `comparison` tables: a row per arm, seed, round and metric, with its value
+and the labels used up to that round.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +16,12 @@ from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
 
 METRICS = ("win_rate", "gold_score")
-"""What arms are compared by."""
+"""The metrics by which arms are compared."""
 
-BESIDE = ("response_words", "self_label_agreement")
-"""What is shown of every arm beside them, where it was measured."""
+ARM_METRICS = ("response_words", "self_label_agreement")
+"""Metrics shown of every arm beside `METRICS`, those that were measured."""
 
-BEHIND = (
+SELF_LABEL_METRICS = (
     "self_label_agreement",
     "self_label_confidence",
     "flagged",
@@ -28,10 +32,10 @@ BEHIND = (
     "chosen_shift",
     "distinct_2",
 )
-"""What is shown of every round of arms that label themselves."""
+"""Metrics shown of every round in which an arm's policy labelled pairs itself."""
 
 LEVEL = 0.05
-"""P values above it, corrected, settle nothing."""
+"""The largest corrected p value of a settled difference."""
 
 
 Match = tuple[str, str]
@@ -40,9 +44,13 @@ Match = tuple[str, str]
 
 @dataclass(frozen=True)
 class Point:
-    """A metric of one arm after one round: the mean over seeds.
+    """A metric of one arm after one round, over seeds.
 
-    It stands at the labels used until then, or at the value of a setting.
+    Attributes:
+        at: Its place in a plot: mean labels used up to then, or the value of a setting.
+        value: Mean over seeds.
+        interval: 95 % bootstrap interval over seeds; None of one seed.
+        n: Seeds.
     """
 
     at: float
@@ -53,7 +61,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Difference:
-    """What an arm returned minus what another did, seed by seed."""
+    """A metric of what one arm returned minus that of another.
+
+    Attributes:
+        arm: The arm.
+        other: The arm that it is compared with.
+        metric: One of `METRICS`.
+        by_seed: (n,) differences, over the seeds that both arms have.
+        interval: 95 % bootstrap interval of their mean; None of one seed.
+        p: Of the sign-flip test.
+        p_corrected: The same, corrected by Holm for the other comparisons by this metric.
+    """
 
     arm: str
     other: str
@@ -65,12 +83,12 @@ class Difference:
 
     @property
     def mean(self) -> float:
-        """Over seeds."""
+        """Mean difference over seeds."""
         return float(self.by_seed.mean())
 
     @property
     def settled(self) -> bool:
-        """Whether interval and corrected p agree that there is a difference."""
+        """Whether the interval leaves out 0 and the corrected p is at most `LEVEL`."""
         if self.interval is None:
             return False
         low, high = self.interval
@@ -78,7 +96,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """What may be said of it."""
+        """The difference in words: `higher`, `lower`, or why neither can be said."""
         if self.interval is None:
             return "one seed says nothing"
         low, high = self.interval
@@ -95,14 +113,14 @@ def collect_runs(
     seeds: Sequence[int],
     kept: Sequence[int],
 ) -> pl.DataFrame:
-    """Put the figures of many runs into one table.
+    """Put the metrics of many runs into one table.
 
     Args:
         metrics: One `metrics` table per run, with all its rounds.
         arms: The arm of each run.
         seeds: The seed of each run.
-        kept: The round of each run whose policy it returned (`evaluation.keep`). Later ones are
-            left out, but not what they cost.
+        kept: The round of each run whose policy it returned (`evaluation.keep`). Later rounds are
+            left out, but the labels that they used count.
 
     Returns:
         The `comparison` table.
@@ -120,17 +138,20 @@ def collect_runs(
 
 
 def _figures(run: pl.DataFrame, kept: int) -> pl.DataFrame:
-    """(round, metric, value) up to the round that was kept."""
+    """(round, metric, value) of a `metrics` table up to the round that was kept."""
     figures = run.filter(pl.col("round") <= kept).select("round", "metric", "value")
     if kept:
         return figures
-    # The start policy is not measured against itself; it wins half.
+    # A run that returned its start policy has no win rate; against itself it wins half.
     own = pl.DataFrame({"round": [0], "metric": ["win_rate"], "value": [0.5]}, figures.schema)
     return pl.concat([figures, own])
 
 
 def _labels(run: pl.DataFrame, kept: int) -> pl.DataFrame:
-    """(round, labels used up to then, or at all). Pairs that were given took two each."""
+    """(round, labels) of a `metrics` table: used up to each round; from `kept` on, by all rounds.
+
+    Where no labels were bought, a pair that was given counts two.
+    """
     counts = run.pivot("metric", index="round", values="value").sort("round").fill_null(0)
     bought, given = pl.col("labels"), 2 * pl.col("gold_pairs")
     used = pl.when(bought > 0).then(bought).otherwise(given)
@@ -139,24 +160,24 @@ def _labels(run: pl.DataFrame, kept: int) -> pl.DataFrame:
 
 
 def by_seed(table: pl.DataFrame, arm: str, metric: str) -> pl.DataFrame:
-    """(seed, value, labels) of what an arm returned, by seed."""
+    """(seed, value, labels) of a metric of what an arm returned, sorted by seed."""
     return _last(table.filter(pl.col("arm") == arm, pl.col("metric") == metric))
 
 
 def _last(rows: pl.DataFrame) -> pl.DataFrame:
-    """(seed, value, labels) of each seed's last round among these, by seed."""
+    """(seed, value, labels) of each seed's last round in rows of `table`, sorted by seed."""
     last = rows.filter(pl.col("round") == pl.col("round").max().over("seed"))
     return last.select("seed", "value", "labels").sort("seed")
 
 
 def final(table: pl.DataFrame, arm: str, metric: str) -> Point | None:
-    """What an arm returned; None if that was not measured."""
+    """A metric of what an arm returned; None if it was not measured."""
     rows = by_seed(table, arm, metric)
     return None if rows.is_empty() else _point(rows, arm, metric)
 
 
 def after(table: pl.DataFrame, arm: str, metric: str, round_number: int) -> Point | None:
-    """An arm after one of its rounds; None if that was not measured."""
+    """A metric of an arm after one of its rounds; None if it was not measured."""
     rows = table.filter(
         pl.col("arm") == arm, pl.col("metric") == metric, pl.col("round") == round_number
     )
@@ -164,10 +185,10 @@ def after(table: pl.DataFrame, arm: str, metric: str, round_number: int) -> Poin
 
 
 def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
-    """A metric over the labels used; the start policy wins half against itself.
+    """A metric of an arm after each round; the start policy has win rate 0.5 against itself.
 
-    A run that returned an earlier round than others keeps its figure to the end: a mean of those
-    that went on would be one of those that did well.
+    A run that returned an earlier round than others counts with that round's value in all later
+    points. Leaving it out would average over the runs that did well enough to go on.
     """
     rows = table.filter(pl.col("arm") == arm, pl.col("metric") == metric)
     start = [Point(0, 0.5, None, rows["seed"].n_unique())] if metric == "win_rate" else []
@@ -182,7 +203,17 @@ def curve(table: pl.DataFrame, arm: str, metric: str) -> list[Point]:
 def line(
     table: pl.DataFrame, arms: Sequence[str], metric: str, places: Mapping[str, float]
 ) -> list[Point]:
-    """Arms that are one method, by their places; by their labels if they have none."""
+    """A metric of what several arms returned that are one method at several budgets.
+
+    Args:
+        table: A `comparison` table; arms that it does not hold yet are left out.
+        arms: The arms of the line.
+        metric: What is measured.
+        places: Arm → its value of the setting that the plot runs over; labels where it has none.
+
+    Returns:
+        A point per arm, sorted by place.
+    """
     there = set(arms_of(table))
     ends = {arm: final(table, arm, metric) for arm in arms if arm in there}
     points = [replace(p, at=places.get(arm, p.at)) for arm, p in ends.items() if p]
@@ -196,7 +227,16 @@ def _point(rows: pl.DataFrame, arm: str, metric: str) -> Point:
 
 
 def differences(table: pl.DataFrame, matches: Sequence[Match], metric: str) -> list[Difference]:
-    """Every arm against those it is compared with, over the seeds that both have."""
+    """Every arm minus those it is compared with, over the seeds that both have.
+
+    Args:
+        table: A `comparison` table.
+        matches: Pairs of arms.
+        metric: One of `METRICS`.
+
+    Returns:
+        One per match, in their order; p values are corrected for the number of matches.
+    """
     paired = [_paired(table, arm, other, metric) for arm, other in matches]
     p_values = np.array([sign_flip_test(values) for values in paired])
     return [
@@ -219,7 +259,7 @@ def _paired(table: pl.DataFrame, arm: str, other: str, metric: str) -> FloatArra
 
 
 def arms_of(table: pl.DataFrame) -> list[str]:
-    """The arms, in the order of the preset."""
+    """The arms of a `comparison` table, in the order of the preset."""
     return table["arm"].unique(maintain_order=True).to_list()
 
 

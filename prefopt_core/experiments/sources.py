@@ -19,6 +19,10 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
 
     Returns:
         (name of the flow, its config).
+
+    Raises:
+        ConfigError: There is no such file, deployment, flow or path of a setting.
+        pydantic.ValidationError: A setting is not valid.
     """
     settings = read_settings(source)
     for path, value in changes.items():
@@ -30,7 +34,11 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
 
 
 def read_settings(source: str) -> dict[str, Any]:
-    """Settings by the path of a YAML file or the name of a deployment."""
+    """Settings by the path of a YAML file or the name of a deployment in `prefect.yaml`.
+
+    Raises:
+        ConfigError: There is neither, or it holds no settings.
+    """
     return _yaml(Path(source)) if Path(source).is_file() else _deployment(source)
 
 
@@ -60,7 +68,16 @@ def _deployment(name: str) -> dict[str, Any]:
 
 
 def set_setting(settings: Any, path: list[str], value: Any) -> None:
-    """Change what stands at a dotted path, in sections and lists."""
+    """Set the value at a path through sections and lists, in place.
+
+    Args:
+        settings: Nested dictionaries and lists; missing sections are added.
+        path: A name for each section, a number for each list.
+        value: The new value.
+
+    Raises:
+        ConfigError: The path leads through something that is neither, or beyond a list.
+    """
     *parents, last = path
     for name in parents:
         key = _key(settings, name, path)
@@ -71,7 +88,7 @@ def set_setting(settings: Any, path: list[str], value: Any) -> None:
 
 
 def _key(settings: Any, name: str, path: list[str]) -> str | int:
-    """What finds `name` in a section or a list, or the news that it is in neither."""
+    """`name` as a key of a section or an index of a list; ConfigError if it is neither."""
     if isinstance(settings, dict):
         return name
     if isinstance(settings, list) and name in map(str, range(len(settings))):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import content_digest
@@ -33,6 +33,16 @@ class Config(BaseModel):
         """What enters a stage's cache key: every field but those marked `SpeedOnly`."""
         speed_only = {n for n, f in type(self).model_fields.items() if SPEED_ONLY in f.metadata}
         return self.model_dump(mode="json", exclude=speed_only)
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """What pydantic found wrong with a config, a line for each: `selection.k: …`."""
+    return [
+        f"{'.'.join(map(str, found['loc']))}: {found['msg']}".removeprefix(": ").replace(
+            "Value error, ", ""
+        )  # a problem of the config as a whole
+        for found in error.errors()
+    ]
 
 
 class Backend(Config):

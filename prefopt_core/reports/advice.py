@@ -1,7 +1,7 @@
-"""What the figures of a run warn of, in words, with the setting that helps.
+"""Warnings on the metrics of a run, each with the settings that may help.
 
-A warning needs its interval to agree, so that chance alone seldom raises one. It describes what was
-measured; whether the advice helps is for the next run to show.
+Where a metric has an interval, its nearer end is compared with the threshold, so that chance alone
+seldom causes a warning. Whether the advice helps is not tested.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,25 +10,32 @@ from typing import Any
 import polars as pl
 
 Row = Mapping[str, Any]
-Figures = Mapping[str, Row]
-"""The figures of one round: metric → its row."""
+RoundMetrics = Mapping[str, Row]
+"""Metric → its row in the `metrics` table of one round."""
 
 ENOUGH = 20
-"""Intervals of fewer values than that warn of nothing."""
+"""The fewest values behind an interval that is looked at."""
 LONGER = 1.25
-"""Responses so many times as long as the start policy's are worth a word."""
+"""Mean length of responses, as a multiple of the start policy's, above which to warn."""
 OVERCONFIDENT = 0.1
-"""So much more sure than right."""
+"""Confidence minus share right, of the policy's own labels, above which to warn."""
 REPETITIVE = 0.75
-"""Diversity, as a share of the start policy's, below which it is worth a word."""
+"""Share of distinct word pairs, relative to the start policy's, below which to warn."""
 UNFINISHED = 0.1
-"""Share of responses that are cut off."""
+"""Share of responses cut off above which to warn."""
 DISPLACED = -1.0
-"""Nats that the chosen responses lost in a round's training."""
+"""Change of the log-probability of chosen responses, in nats, below which to warn."""
 
 
 def advise(metrics: pl.DataFrame) -> list[str]:
-    """Warnings on the rounds of a run, the newest round last; [] if nothing is amiss."""
+    """Warn of what goes wrong in the rounds of a run.
+
+    Args:
+        metrics: The `metrics` tables of all rounds, one after the other.
+
+    Returns:
+        A sentence or two for each warning, with settings between backticks, in the order of rounds.
+    """
     rounds: dict[int, dict[str, Row]] = {}
     known = metrics.filter(pl.col("low").is_null() | (pl.col("n") >= ENOUGH))
     for row in known.sort("round").iter_rows(named=True):
@@ -36,14 +43,14 @@ def advise(metrics: pl.DataFrame) -> list[str]:
     start = rounds.get(0, {})
     return [
         f"Round {number}: {text}"
-        for number, figures in rounds.items()
+        for number, own in rounds.items()
         if number
         for rule in _RULES
-        for text in rule(figures, start)
+        for text in rule(own, start)
     ]
 
 
-def _worse(now: Figures, start: Figures) -> Iterator[str]:
+def _worse(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     row = now.get("win_rate_over_previous")
     if row and row["high"] < 0.5:
         yield (
@@ -52,7 +59,7 @@ def _worse(now: Figures, start: Figures) -> Iterator[str]:
         )
 
 
-def _self_labels(now: Figures, start: Figures) -> Iterator[str]:
+def _self_labels(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     right, sure = now.get("self_label_agreement"), now.get("self_label_confidence")
     if not right:
         return
@@ -69,7 +76,7 @@ def _self_labels(now: Figures, start: Figures) -> Iterator[str]:
         )
 
 
-def _length(now: Figures, start: Figures) -> Iterator[str]:
+def _length(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     words, before = now.get("response_words"), start.get("response_words")
     if not words or not before or words["low"] < LONGER * before["value"]:
         return
@@ -83,7 +90,7 @@ def _length(now: Figures, start: Figures) -> Iterator[str]:
     )
 
 
-def _cut_off(now: Figures, start: Figures) -> Iterator[str]:
+def _cut_off(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     row = now.get("unfinished")
     if row and row["low"] > UNFINISHED:
         yield (
@@ -92,7 +99,7 @@ def _cut_off(now: Figures, start: Figures) -> Iterator[str]:
         )
 
 
-def _displacement(now: Figures, start: Figures) -> Iterator[str]:
+def _displacement(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     row = now.get("chosen_shift")
     if row and row["value"] < DISPLACED:
         yield (
@@ -102,7 +109,7 @@ def _displacement(now: Figures, start: Figures) -> Iterator[str]:
         )
 
 
-def _diversity(now: Figures, start: Figures) -> Iterator[str]:
+def _diversity(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     row, before = now.get("distinct_2"), start.get("distinct_2")
     words, words_before = now.get("response_words"), start.get("response_words")
     if not (row and before and words and words_before):
@@ -117,7 +124,7 @@ def _diversity(now: Figures, start: Figures) -> Iterator[str]:
         )
 
 
-def _flags(now: Figures, start: Figures) -> Iterator[str]:
+def _flags(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     wrong, right = now.get("flagged_wrong"), now.get("self_label_agreement")
     if wrong and right and wrong["high"] < 1 - right["value"]:
         yield (
@@ -131,7 +138,7 @@ def _percent(row: Row) -> str:
     return f"{value:.0f} % [{low:.0f}, {high:.0f}]"
 
 
-_RULES: tuple[Callable[[Figures, Figures], Iterator[str]], ...] = (
+_RULES: tuple[Callable[[RoundMetrics, RoundMetrics], Iterator[str]], ...] = (
     _worse,
     _self_labels,
     _flags,

@@ -1,4 +1,4 @@
-"""Pictures, as `data:` URLs: the same figures give the same bytes."""
+"""Plots as `data:` URLs of PNG files; the same tables give the same bytes."""
 
 import base64
 import io
@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.reports.selection import Choice, Inspection, mean
+from prefopt_core.reports.inspection import Inspection
+from prefopt_core.reports.set_quality import PromptResponses, mean
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -21,7 +22,7 @@ _DOT = 90  # area of a response that was sampled once, in square points: a digit
 
 
 def plot_rounds(metrics: pl.DataFrame) -> str:
-    """Win rate, gold score and length by round, as a `data:` URL; "" when nothing was graded."""
+    """Win rate, gold score and length by round of `metrics` tables; "" when nothing was graded."""
     if "gold_score" not in metrics["metric"]:
         return ""
     panels = (
@@ -46,7 +47,7 @@ def plot_rounds(metrics: pl.DataFrame) -> str:
 
 
 def plot_reliability(metrics: pl.DataFrame) -> str:
-    """How often the policy's own labels are right against how sure it was; "" without any.
+    """Share right of the policy's own labels over its confidence, of `metrics` tables; "" if none.
 
     A dot is a bin of pairs of the last round that has some, its area their number; the diagonal is
     a perfectly calibrated judge.
@@ -78,11 +79,11 @@ def _bins(metrics: pl.DataFrame, prefix: str) -> pl.DataFrame:
     return metrics.filter(pl.col("metric").str.contains(f"^{prefix}[0-9]+$")).sort("metric")
 
 
-def plot_selection(inspection: Inspection, examples: Sequence[Choice]) -> str:
-    """Where the selected responses lie among all, and what more labels would buy.
+def plot_selection(inspection: Inspection, examples: Sequence[PromptResponses]) -> str:
+    """Selected responses among all of some prompts; objective and coverage over k below.
 
     Args:
-        inspection: The figures of the selection and of others.
+        inspection: Measures of the selection, of AEPO's sets and of random ones.
         examples: At least one prompt to look at; the first three are drawn.
     """
     figure = new_figure(9.5, 6.6)
@@ -109,7 +110,7 @@ def plane(vectors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], l
 
     Returns:
         (N, 2) coordinates, and the share of the variance along each axis. An axis points to
-        where its outermost response lies, so that no sign is left to the library's choice.
+        where its outermost response lies, so that no sign is left to the library's prompt.
     """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
@@ -119,15 +120,15 @@ def plane(vectors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], l
     return spread * np.where(outermost < 0, -1.0, 1.0), shares.tolist()
 
 
-def _draw_plane(axis: "Axes", choice: Choice, name: str) -> None:
+def _draw_plane(axis: "Axes", prompt: PromptResponses, name: str) -> None:
     """One prompt's responses: those left as open circles, the selected filled, with their rank."""
-    assert choice.vectors is not None
-    points, (across, up) = plane(choice.vectors)
+    assert prompt.vectors is not None
+    points, (across, up) = plane(prompt.vectors)
     x, y = points.T
-    area = _DOT * choice.counts.clip(max=16)  # larger ones would hide the others
-    left = np.setdiff1d(np.arange(len(area)), choice.selected)
+    area = _DOT * prompt.counts.clip(max=16)  # larger ones would hide the others
+    left = np.setdiff1d(np.arange(len(area)), prompt.selected)
     axis.scatter(x[left], y[left], area[left], facecolors="none", edgecolors=GREY)
-    for rank, at in enumerate(choice.selected, 1):
+    for rank, at in enumerate(prompt.selected, 1):
         axis.scatter(x[at], y[at], area[at], color=_BLUE, edgecolors="white", zorder=3)
         axis.annotate(
             str(rank), (x[at], y[at]), ha="center", va="center_baseline", zorder=4,
@@ -137,7 +138,7 @@ def _draw_plane(axis: "Axes", choice: Choice, name: str) -> None:
     half = 0.65 * max(np.ptp(x), np.ptp(y), 1e-3)  # nothing touches the border, also if all are one
     axis.set(xlim=(middle_x - half, middle_x + half), ylim=(middle_y - half, middle_y + half))
     axis.set(xticks=[], yticks=[], aspect="equal")
-    title = f"{name}: {len(choice.selected)} of {len(area)} selected"
+    title = f"{name}: {len(prompt.selected)} of {len(area)} selected"
     label_axis(axis, title, f"1st axis, {across:.0%} of variance", f"2nd axis, {up:.0%}")
 
 
@@ -159,17 +160,17 @@ def _kinds_of_dots() -> list["Artist"]:
 
 
 def _draw_by_k(axis: "Axes", inspection: Inspection, name: str) -> None:
-    """AEPO's choice for every k, a random one, and the selection at hand."""
+    """A measure of AEPO's sets and of random sets over k, and of the inspected selection."""
     ks = list(inspection.by_k)
     aepo = np.array(
-        [[getattr(f, name) for f in figures] for figures, _ in inspection.by_k.values()]
+        [[getattr(quality, name) for quality in sets] for sets, _ in inspection.by_k.values()]
     )
     low, high = np.quantile(aepo, (0.25, 0.75), axis=1)
     axis.plot(ks, aepo.mean(axis=1), "o-", color=_BLUE, markersize=4, label="AEPO, mean")
     axis.fill_between(
         ks, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="AEPO, middle half of prompts"
     )
-    chance = [mean(figures, name) for _, figures in inspection.by_k.values()]
+    chance = [mean(sets, name) for _, sets in inspection.by_k.values()]
     axis.plot(ks, chance, "s--", color=GREY, markersize=4, label="random, expected")
     axis.plot(
         [inspection.k], [mean(inspection.selected, name)], "D", color=_ORANGE, markersize=9,
@@ -187,7 +188,7 @@ def _count(labels: int) -> str:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of that many inches."""
+    """An empty figure, its size in inches."""
     # Not through pyplot, whose state all threads of a server would share.
     from matplotlib.figure import Figure
 
@@ -195,7 +196,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def label_axis(axis: "Axes", title: str, across: str = "", up: str = "") -> None:
-    """Title and names of the axes, as all our plots have them."""
+    """Title, names of the axes and grid, alike in all our plots."""
     axis.set_title(title, fontsize=10)
     axis.set_xlabel(across or axis.get_xlabel(), fontsize=9)
     axis.set_ylabel(up, fontsize=9)
@@ -211,13 +212,13 @@ def _legend(figure: "FigureBase", handles: Sequence["Artist"]) -> None:
 
 
 def data_url(figure: "Figure") -> str:
-    """The figure as a small PNG."""
+    """The figure as a `data:` URL of a PNG with 64 colours."""
     from PIL import Image
 
     drawn, file = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
     # A third of the bytes: Prefect takes 100 KB. Nothing but the pixels goes into the file, so
-    # the same figures give the same bytes.
+    # the same plot gives the same bytes.
     picture = Image.open(drawn).convert("RGB")
     few = picture.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(file, format="png", optimize=True)

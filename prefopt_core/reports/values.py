@@ -1,4 +1,4 @@
-"""Values of tables as short texts."""
+"""Values of tables, and texts, shortened to fit a line."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from prefopt_core.ground.vectors import unpack
 
 
 def shown(name: str, value: Any) -> str:
-    """The value of a column in a line that fits a table."""
+    """A value of the column `name` as a text for a cell of a table on a terminal."""
     if name == "vector":
         vector = unpack(pl.Series([value], dtype=pl.Binary))[0]
         return f"{len(vector)} × " + " ".join(f"{x:+.2f}" for x in vector[:4]) + " …"

@@ -9,7 +9,7 @@ from prefopt_core.store.artifacts import DIGEST
 _UNSET = object()
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Name every setting whose value differs; of artifacts and files only that they differ.
 
     Args:
@@ -19,7 +19,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     Returns:
         A text per difference, settings first.
 
-    >>> differences({"k": 2, "params": {"weight": 0.5}}, {"k": 2, "params": {"weight": 1.0}})
+    >>> changed_settings({"k": 2, "params": {"weight": 0.5}}, {"k": 2, "params": {"weight": 1.0}})
     ['params.weight 0.5 → 1.0']
     """
     old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))

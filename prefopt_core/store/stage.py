@@ -23,7 +23,7 @@ import polars as pl
 
 from prefopt_core.ground.files import explained
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
-from prefopt_core.store.explain import differences
+from prefopt_core.store.explain import changed_settings
 from prefopt_core.store.locks import locked
 from prefopt_core.store.opening import bound, opened, speed_only
 from prefopt_core.store.store import Manifest, Store
@@ -238,7 +238,7 @@ class Stage:
             return reason
         changes = []
         for manifest in islice(store.manifests(self.name), 200):
-            changed = differences(manifest.inputs, inputs)
+            changed = changed_settings(manifest.inputs, inputs)
             if manifest.version != self.version:
                 changed.insert(0, f"version {manifest.version} → {self.version}")
             changes.append(changed)

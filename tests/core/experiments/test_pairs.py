@@ -9,10 +9,11 @@ import yaml
 from pydantic import ValidationError
 
 from prefopt_core.experiments.grid import Comparison
-from prefopt_core.experiments.page import in_markdown, parts_of, table_of_arms, table_of_differences
+from prefopt_core.experiments.page import comparison_page, table_of_arms, table_of_differences
 from prefopt_core.experiments.plots import plot_curves, plot_differences
 from prefopt_core.experiments.results import collect_runs, differences, final, line, unequal
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.reports.render import render_markdown
 
 ROOT = Path(__file__).parents[3]
 HALF = {"rounds.0.labels": 4}
@@ -109,13 +110,13 @@ def test_arms_are_compared_in_pairs(table, preset):
     assert [d.mean for d in found] == pytest.approx([0.05, -0.1, 0.1])
     assert [d.p for d in found] == [1 / 8] * 3
     assert [d.p_corrected for d in found] == [3 / 8] * 3  # for the number of pairs
-    rows = table_of_differences(found)[1]
+    rows = table_of_differences(found).rows
     assert [row[:3] for row in rows] == [[*pair, "win rate"] for pair in matches]
 
 
 def test_labels_are_unequal_to_those_of_the_opponent(table, preset):
     assert unequal(table, Comparison(**preset).matches) == [("random half", "random")]
-    text = in_markdown(parts_of(table, Comparison(**preset)), "Title")
+    text = render_markdown(comparison_page(table, Comparison(**preset)))
     assert "| random half | 4 | 4 ≠ |" in text
     assert "| aepo half | 4 | 4 |" in text
     assert "random half: half of the labels." in text
@@ -123,13 +124,14 @@ def test_labels_are_unequal_to_those_of_the_opponent(table, preset):
 
 
 def test_figures_beside_the_win_rate_are_shown_where_they_were_measured(table, preset):
-    header, rows = table_of_arms(table, Comparison(**preset))
-    assert header[-2:] == ["words", "self-labels right"]
+    arms = table_of_arms(table, Comparison(**preset))
+    rows = [[str(cell) for cell in row] for row in arms.rows]
+    assert arms.header[-2:] == ["words", "self-labels right"]
     assert rows[0][-2].startswith("13.50 [")
     assert rows[0][-1] == "–"  # random has no labels of its own
     assert [cell.partition(" [")[0] for cell in rows[1][-2:]] == ["20.00", "70.0 %"]
     bare = table.filter(pl.col("metric") != "self_label_agreement")
-    assert table_of_arms(bare, Comparison(**preset))[0][-1] == "words"
+    assert table_of_arms(bare, Comparison(**preset)).header[-1] == "words"
 
 
 def test_what_was_not_measured_at_the_end_is_none(table):
@@ -187,7 +189,9 @@ def test_plots_differ_by_what_they_show(table, preset):
     )
     assert of_pairs != of_one
     comparison = Comparison(**preset, lines=lines)
-    pictures = [part.url for part in parts_of(table, comparison) if hasattr(part, "url")]
+    pictures = [
+        part.url for part in comparison_page(table, comparison).parts if hasattr(part, "url")
+    ]
     assert pictures == [curves[1], of_pairs]
 
 

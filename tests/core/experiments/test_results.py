@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from prefopt_core.experiments.grid import Comparison
-from prefopt_core.experiments.page import in_html, in_markdown, parts_of
+from prefopt_core.experiments.page import comparison_page
 from prefopt_core.experiments.results import (
     by_seed,
     collect_runs,
@@ -15,6 +15,7 @@ from prefopt_core.experiments.results import (
     unequal,
 )
 from prefopt_core.ground.tables import TABLES, check_table
+from prefopt_core.reports.render import render_html, render_markdown
 
 AGAINST_CHANCE = [("better", "chance"), ("same", "chance")]
 
@@ -114,7 +115,7 @@ def test_unequal_labels_are_marked_and_explained(preset):
     table = collect_runs(runs * 2, ["random", "aepo"] * 2, [0, 0, 1, 1], [1, 2, 1, 2])
     assert unequal(table, [("aepo", "random")]) == [("aepo", "random")]
     for why in ({}, {"aepo": "because"}):
-        text = in_markdown(parts_of(table, Comparison(**preset, other_budget=why)), "Title")
+        text = render_markdown(comparison_page(table, Comparison(**preset, other_budget=why)))
         assert "| aepo | 2 | 8 ≠ |" in text
         assert ("aepo: because." in text) == bool(why)
         assert "≠ Not the labels of what it is compared with" in text
@@ -122,14 +123,15 @@ def test_unequal_labels_are_marked_and_explained(preset):
 
 def test_the_page_shows_intervals_verdicts_and_plots(compared, preset):
     preset |= {"arms": {"chance": {}, "better": {}, "same": {}}, "baseline": "chance"}
-    parts = parts_of(compared, Comparison(**preset | {"claim": "<b> is better"}))
-    text = in_markdown(parts, "Title")
+    comparison = Comparison(**preset | {"claim": "<b> is better"})
+    page = comparison_page(compared, comparison)
+    text = render_markdown(page)
     assert "| chance (baseline) | 7 | 12 | 56.0 % [" in text
     assert "| better | chance | win rate | +5.3 [+5." in text
     assert "| same | chance | win rate | +0.3 [-" in text
     assert "no difference seen" in text
     assert "p cannot be below 0.016, corrected 0.031" in text
     assert len(text.encode()) < 100_000  # what Prefect takes
-    page = in_html(parts, "Title", "seeds: 7")
-    assert page.count("data:image/png") == 2
-    assert "&lt;b&gt; is better" in page
+    html = render_html(page)
+    assert html.count("data:image/png") == 2
+    assert "&lt;b&gt; is better" in html

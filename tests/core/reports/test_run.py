@@ -2,18 +2,19 @@
 
 import polars as pl
 import pytest
+from markupsafe import escape
 
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.reports.plots import plot_reliability, plot_rounds
-from prefopt_core.reports.run import (
+from prefopt_core.reports.render import render_html, render_markdown
+from prefopt_core.reports.rounds import (
     DIAGNOSTICS,
-    html_report,
-    markdown,
+    kept_earlier,
     note_on_diagnostics,
-    shortened,
-    table_of_rounds,
-    verdict,
+    table_by_round,
 )
+from prefopt_core.reports.run import round_page, run_page
+from prefopt_core.reports.values import shortened
 
 SAMPLED = ("gold_score", "win_rate", "response_words", "unfinished", "self_label_agreement")
 
@@ -42,6 +43,18 @@ def with_bins(table, **bins):
 EVIL = '<script>alert("x")</script>'
 
 
+def html_report(*arguments, **more):
+    return render_html(run_page(*arguments, **more))
+
+
+def markdown(*arguments):
+    return render_markdown(round_page(*arguments))
+
+
+def cells(table):
+    return [[str(cell) for cell in row] for row in table.rows]
+
+
 @pytest.fixture
 def preferences():
     def said(role):
@@ -56,8 +69,9 @@ def preferences():
 
 
 def test_table_has_a_row_a_round_and_shows_intervals_in_brackets():
-    header, rows = table_of_rounds(metrics(3))
-    assert header[:4] == ["round", "win rate", "gold score", "labels"]
+    table = table_by_round(metrics(3))
+    rows = cells(table)
+    assert table.header[:4] == ["round", "win rate", "gold score", "labels"]
     assert [row[0] for row in rows] == ["start", "1", "2"]
     assert rows[0][1:4] == ["–", "0.50 [0.45, 0.55]", "10"]
     assert rows[1][1] == "61 % [56, 66]"
@@ -65,7 +79,7 @@ def test_table_has_a_row_a_round_and_shows_intervals_in_brackets():
 
 def test_interval_that_begins_at_zero_is_shown():
     table = metrics(1, ["gold_score"]).with_columns(low=pl.lit(0.0))
-    assert table_of_rounds(table)[1][0][1] == "0.50 [0.00, 0.55]"
+    assert cells(table_by_round(table))[0][1] == "0.50 [0.00, 0.55]"
 
 
 @pytest.mark.parametrize("rounds", [1, 3, 40])
@@ -117,8 +131,9 @@ def test_diagnostics_are_a_table_of_their_own_with_a_note_on_what_each_means(pre
     table = metrics(2, (*SAMPLED, *named)).with_columns(
         low=pl.when(pl.col("metric").is_in(named)).then(None).otherwise("low")
     )
-    header, rows = table_of_rounds(table, DIAGNOSTICS)
-    assert header == [
+    diagnostics = table_by_round(table, DIAGNOSTICS)
+    rows = cells(diagnostics)
+    assert diagnostics.header == [
         "round", "right", "calibration error", "pairs flagged", "τ", "KL from start",
         "distinct word pairs", "cut off",
     ]  # fmt: skip
@@ -128,7 +143,7 @@ def test_diagnostics_are_a_table_of_their_own_with_a_note_on_what_each_means(pre
     assert f"| {' | '.join(rows[1])} |" in text.split("### Diagnostics")[1]
     assert "<h2>Diagnostics</h2>" in page
     assert note_on_diagnostics() in text
-    assert note_on_diagnostics() in page
+    assert escape(note_on_diagnostics()) in page
 
 
 def test_reliability_is_drawn_only_where_the_policy_judged(preferences):
@@ -164,7 +179,7 @@ def test_warnings_are_told_as_text(preferences, monkeypatch):
     page, text = html_report(cut, preferences, "seed: 0", "align"), markdown(cut, "align")
     assert "of the responses are cut off" in page
     assert "* Round 1: " in text
-    monkeypatch.setattr("prefopt_core.reports.run.advise", lambda _: [f"{EVIL} & more"])
+    monkeypatch.setattr("prefopt_core.reports.rounds.advise", lambda _: [f"{EVIL} & more"])
     for shown in (html_report(cut, preferences, "seed: 0", "align"), markdown(cut, "align")):
         assert "<script" not in shown
         assert "&lt;script&gt;" in shown
@@ -173,7 +188,7 @@ def test_warnings_are_told_as_text(preferences, monkeypatch):
 
 def test_a_page_says_which_round_was_kept_if_not_the_last(preferences):
     three = metrics(3)
-    assert verdict(three, None) == verdict(three, 2) == []
+    assert kept_earlier(three, None) == kept_earlier(three, 2) == []
     for kept, said in ((1, "Kept: round 1,"), (0, "Kept: the start policy,")):
         assert said in html_report(three, preferences, "seed: 0", "align", kept=kept)
     assert "Kept:" not in html_report(three, preferences, "seed: 0", "align", kept=2)

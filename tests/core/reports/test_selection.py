@@ -10,22 +10,16 @@ import pytest
 from prefopt_core.ground.tables import TABLES, check_table, empty
 from prefopt_core.ground.vectors import pack
 from prefopt_core.labels.asked import Proposal
+from prefopt_core.reports.inspection import MOST_PROMPTS, inspect_selection, responses_of
 from prefopt_core.reports.plots import plane, plot_selection
-from prefopt_core.reports.run import html_report, markdown, selection_report
-from prefopt_core.reports.selection import (
-    MOST_PROMPTS,
-    at_random,
-    caption,
-    choices,
-    figures_of,
-    inspect,
-    mean,
-    table_of_selection,
-)
+from prefopt_core.reports.render import render_html, render_markdown
+from prefopt_core.reports.run import round_page, run_page
+from prefopt_core.reports.selection import caption, selection_page, table_of_selection
+from prefopt_core.reports.set_quality import mean, quality_at_random, quality_of
 from prefopt_core.selection.aepo import objective
 
 EVIL = '<script>alert("x")</script>'
-FIGURES = ("representativeness", "redundancy", "objective", "coverage", "repeats")
+MEASURES = ("representativeness", "redundancy", "objective", "coverage", "repeats")
 
 
 def chosen(prompts, vectors_of):
@@ -52,6 +46,10 @@ def chosen(prompts, vectors_of):
     )
 
 
+def html_of(tables, title):
+    return render_html(selection_page(tables, title))
+
+
 def direction(text):
     """East, north, west, south, and in between."""
     angle = {"e": 0.0, "n": 0.5, "w": 1.0, "s": 1.5}[text[0]] * np.pi
@@ -72,96 +70,98 @@ def pool():
 def test_figures_of_a_case_done_by_hand():
     # e twice, n, w; e and n are selected, and w is a right angle from n
     tables = chosen([(["e", "n", "e", "w"], ["n", "e"])], direction)
-    (choice,) = choices(tables, ["p000"])
-    assert choice.responses == ["e", "n", "w"]
-    assert choice.counts.tolist() == [2, 1, 1]
-    assert choice.selected == [1, 0]
-    (figures,) = inspect(tables).selected
+    (prompt,) = responses_of(tables, ["p000"])
+    assert prompt.responses == ["e", "n", "w"]
+    assert prompt.counts.tolist() == [2, 1, 1]
+    assert prompt.selected == [1, 0]
+    (quality,) = inspect_selection(tables).selected
     # r_e = (1 + 0 - 1)/3, its own repetition, n and w; r_n = (0 + 0 + 0)/3
-    assert figures.representativeness == pytest.approx(0, abs=1e-6)
-    assert figures.redundancy == pytest.approx(0, abs=1e-6)
-    assert figures.coverage == pytest.approx(3 / 4, abs=1e-6)
-    assert figures.radius == pytest.approx(1, abs=1e-6)
-    assert figures.repeats == 0
+    assert quality.representativeness == pytest.approx(0, abs=1e-6)
+    assert quality.redundancy == pytest.approx(0, abs=1e-6)
+    assert quality.coverage == pytest.approx(3 / 4, abs=1e-6)
+    assert quality.radius == pytest.approx(1, abs=1e-6)
+    assert quality.repeats == 0
 
 
 def test_two_that_say_the_same_are_counted():
     tables = chosen([(["e1", "e2", "n"], ["e1", "e2"])], direction)
-    (figures,) = inspect(tables).selected
-    assert figures.repeats == 1
-    assert inspect(tables).chance[0].repeats == pytest.approx(1 / 3)
+    (quality,) = inspect_selection(tables).selected
+    assert quality.repeats == 1
+    assert inspect_selection(tables).chance[0].repeats == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("k", [2, 3, 8])
 def test_random_is_the_mean_over_all_sets(pool, k):
-    (choice,) = choices(pool, ["p001"])
-    n = len(choice.responses)
-    every = [figures_of(choice, subset) for subset in combinations(range(n), min(k, n))]
-    expected = at_random(choice, k)
-    for name in FIGURES:
+    (prompt,) = responses_of(pool, ["p001"])
+    n = len(prompt.responses)
+    every = [quality_of(prompt, subset) for subset in combinations(range(n), min(k, n))]
+    expected = quality_at_random(prompt, k)
+    for name in MEASURES:
         assert getattr(expected, name) == pytest.approx(mean(every, name))
 
 
 def test_random_has_objective_zero_where_nothing_repeats():
     texts = [f"text {n}" for n in range(9)]
-    (figures,) = inspect(chosen([(texts, texts[:4])], anywhere)).chance
-    assert figures.objective == pytest.approx(0, abs=1e-12)
+    (quality,) = inspect_selection(chosen([(texts, texts[:4])], anywhere)).chance
+    assert quality.objective == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("k", "within"), [(2, 1e-9), (3, 0.02), (5, 0.02), (8, 0.02), (9, 1e-9)])
 def test_curve_goes_where_aepo_does(k, within):
     texts = [f"text {n}" for n in range(9)]
-    (choice,) = choices(chosen([(texts, texts[:2])], anywhere), ["p000"])
+    (prompt,) = responses_of(chosen([(texts, texts[:2])], anywhere), ["p000"])
     every = np.array(list(combinations(range(9), k)))
-    best = [texts[at] for at in every[objective(choice.similarity, every, 1.0).argmax()]]
-    inspection = inspect(chosen([(texts, best)], anywhere))
+    best = [texts[at] for at in every[objective(prompt.similarity, every, 1.0).argmax()]]
+    inspection = inspect_selection(chosen([(texts, best)], anywhere))
     assert list(inspection.by_k) == sorted({2, 3, 4, 6, 8, k})
     curve = mean(inspection.by_k[k][0], "objective")
     assert curve == pytest.approx(mean(inspection.selected, "objective"), abs=within)
 
 
 def test_table_says_what_was_counted_and_measured(pool):
-    header, rows = table_of_selection(pool, inspect(pool))
-    assert header == ["", "this selection", "random, expected"]
+    table = table_of_selection(pool, inspect_selection(pool))
+    rows = table.rows
+    assert table.header == ["", "this selection", "random, expected"]
     assert [row[:2] for row in rows[:3]] == [
         ["prompts with selected responses, of 4", "4"],
         ["distinct responses, of 32", "28"],
         ["selected responses", "8"],
     ]
-    objective = f"{mean(inspect(pool).selected, 'objective'):.3f}"
+    objective = f"{mean(inspect_selection(pool).selected, 'objective'):.3f}"
     assert rows[5][:2] == ["objective: representativeness − redundancy", objective]
     assert {len(row) for row in rows} == {3}
 
 
 def test_without_embeddings_only_counts_are_said(pool):
     bare = replace(pool, embeddings=None)
-    assert inspect(bare) is None
-    assert len(table_of_selection(bare, None)[1]) == 3
-    page = selection_report(bare, "random")
+    assert inspect_selection(bare) is None
+    assert len(table_of_selection(bare, None).rows) == 3
+    page = html_of(bare, "random")
     assert "Without embeddings" in page
-    assert "selected&nbsp;1" in page
+    assert "<b>selected 1</b>" in page
     assert "<img" not in page
 
 
 def test_page_shows_texts_of_others_as_text(pool):
-    page = selection_report(pool, f"aepo: {EVIL}")
+    page = html_of(pool, f"aepo: {EVIL}")
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 4 * (1 + 7) + 2  # prompts, responses, title twice
     assert "http" not in page
-    assert page.count("<b>selected&nbsp;2</b>") == 4
+    assert page.count("<b>selected 2</b>") == 4
 
 
 def test_both_reports_have_the_section(pool):
     metrics = pl.DataFrame(
         [(0, "labels", 8.0, None, None, 8)], schema=TABLES["metrics"].columns, orient="row"
     )
-    text = markdown(metrics, "aepo", pool)
-    assert "## What was selected\n\n|  | this selection |" in text
+    text = render_markdown(round_page(metrics, "aepo", pool))
+    assert "### What was selected\n\n|  | this selection |" in text
     assert len(text.encode()) < 90_000
     assert "<script" not in text
-    page = html_report(metrics, empty("preferences"), "", "aepo", pool)
+    page = render_html(run_page(metrics, empty("preferences"), "", "aepo", pool))
     assert "<h2>What was selected</h2>" in page
-    assert "What was selected" not in html_report(metrics, empty("preferences"), "", "aepo")
+    without = render_html(run_page(metrics, empty("preferences"), "", "aepo"))
+    assert "What was selected" not in without
 
 
 def odd_cases():
@@ -182,19 +182,19 @@ def odd_cases():
 @pytest.mark.filterwarnings("error")
 def test_odd_selections_have_a_page(case):
     tables = chosen(*odd_cases()[case])
-    page = selection_report(tables, case)
+    page = html_of(tables, case)
     assert "data:image/png" in page
     assert ">nan" not in page
 
 
 def test_nothing_selected_is_said():
     tables = chosen([(["e"], [])], direction)
-    assert "prompts with selected responses, of 1</td><td>0" in selection_report(tables, "aepo")
+    assert "prompts with selected responses, of 1</td><td>0" in html_of(tables, "aepo")
 
 
 def test_same_tables_in_another_order_give_the_same_picture(pool):
     def picture(tables):
-        return plot_selection(inspect(tables), choices(tables, ["p000", "p001"]))
+        return plot_selection(inspect_selection(tables), responses_of(tables, ["p000", "p001"]))
 
     shuffled = replace(
         pool,
@@ -218,6 +218,6 @@ def test_projection_leaves_no_sign_to_chance():
 
 def test_measuring_is_bounded_and_says_so():
     tables = chosen([(["e", "n", "w"], ["e", "n"])] * (MOST_PROMPTS + 9), direction)
-    inspection = inspect(tables)
+    inspection = inspect_selection(tables)
     assert (len(inspection.selected), inspection.prompts) == (MOST_PROMPTS, MOST_PROMPTS + 9)
     assert f"{MOST_PROMPTS}, drawn by their ids, of {MOST_PROMPTS + 9}" in caption(inspection)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.store.explain import differences
+from prefopt_core.store.explain import changed_settings
 
 ONE, TWO = "1" * 64, "2" * 64
 json_values = st.recursive(
@@ -16,7 +16,7 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.text(), json_values))
 def test_nothing_differs_from_itself(inputs):
-    assert differences(inputs, inputs) == []
+    assert changed_settings(inputs, inputs) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_nothing_differs_from_itself(inputs):
     ],
 )
 def test_setting_is_named_with_both_values(before, after, said):
-    assert differences(before, after) == [said]
+    assert changed_settings(before, after) == [said]
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,22 @@ def test_setting_is_named_with_both_values(before, after, said):
     ],
 )
 def test_digests_are_only_said_to_differ(before, after):
-    assert differences({"config": {"given": before}}, {"config": {"given": after}}) == [
+    assert changed_settings({"config": {"given": before}}, {"config": {"given": after}}) == [
         "other given"
     ]
 
 
 def test_setting_called_model_is_not_taken_for_an_input():
     before = {"params": {"model": "small", "label": 0}}
-    assert differences(before, {"params": {"model": "large", "label": 1}}) == [
+    assert changed_settings(before, {"params": {"model": "large", "label": 1}}) == [
         "params.label 0 → 1",
         "params.model small → large",
     ]
-    assert differences({"params": {"model": "small"}}, {"params": {"model": "large"}}) == [
+    assert changed_settings({"params": {"model": "small"}}, {"params": {"model": "large"}}) == [
         "params.model small → large"
     ]
     from_folder = {"params": {"model": ONE, "label": 0}}
-    assert differences(from_folder, {"params": {"model": TWO, "label": 1}}) == [
+    assert changed_settings(from_folder, {"params": {"model": TWO, "label": 1}}) == [
         "params.label 0 → 1",
         "other params.model",
     ]
@@ -76,4 +76,4 @@ def test_setting_called_model_is_not_taken_for_an_input():
 def test_settings_come_before_inputs():
     before = {"candidates": {"table": "candidates", "digest": ONE}, "seed": 0}
     after = {"candidates": {"table": "candidates", "digest": TWO}, "seed": 1}
-    assert differences(before, after) == ["seed 0 → 1", "other candidates"]
+    assert changed_settings(before, after) == ["seed 0 → 1", "other candidates"]

@@ -1,0 +1,120 @@
+"""What a page says, before it is HTML or Markdown: parts and cells that hold plain texts.
+
+No text in here is markup; `render.py` escapes them all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Strong:
+    """A cell that stands out among others of its column."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A cell with a figure and its interval: `54 %` and `[44, 64]`."""
+
+    value: str
+    interval: str
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.interval}"
+
+
+@dataclass(frozen=True)
+class ChosenRejected:
+    """A cell with both responses of a pair."""
+
+    chosen: str
+    rejected: str
+
+    def __str__(self) -> str:
+        return f"chosen: {self.chosen} / rejected: {self.rejected}"
+
+
+Cell = str | Strong | Estimate | ChosenRejected
+"""`str(cell)` is what it says on a terminal."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A paragraph that asks for attention; what stands between backticks in it is a setting."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines that are shown as they are."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The title of what follows."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; every row has as many cells as the header."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot.
+
+    Attributes:
+        name: What its file is called, without ending, where it gets one.
+        url: A `data:` URL, or the name of a file.
+        alt: What it shows, in words.
+    """
+
+    name: str
+    url: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Parts under a title, which a reader can fold away.
+
+    Attributes:
+        title: Its one line.
+        parts: What it holds.
+        unfolded: Whether they show when the page is opened.
+    """
+
+    title: str
+    parts: Sequence["Part"]
+    unfolded: bool = False
+
+
+Part = Text | Notice | Code | Heading | Table | Plot | Fold
+
+
+@dataclass(frozen=True)
+class Page:
+    """A title, and parts from top to bottom."""
+
+    title: str
+    parts: Sequence[Part]

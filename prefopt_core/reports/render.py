@@ -1,0 +1,83 @@
+"""Pages as HTML or Markdown, by the templates beside this module. Every text is escaped."""
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from prefopt_core.reports.page import Page, Plot
+
+# As entities: a backslash would need another rule for each place that a text can stand in.
+_ENTITIES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;", "\\": "&#92;"}
+)
+_LINK = re.compile(r"\](?=[(\[:])")
+
+
+def render_html(page: Page) -> str:
+    """One self-contained HTML file."""
+    return _environment().get_template("page.html.jinja").render(page=page)
+
+
+def render_markdown(page: Page) -> str:
+    """Markdown for Prefect or for a document."""
+    return _environment(_escape_markdown).get_template("page.md.jinja").render(page=page)
+
+
+def plots_to_files(page: Page, folder: Path, prefix: str = "") -> Page:
+    """Write the page's plots as .png into a folder.
+
+    Args:
+        page: Its plots are `data:` URLs; those within folds stay as they are.
+        folder: An existing folder.
+        prefix: What file names begin with, before the plot's own name.
+
+    Returns:
+        The page with its plots linked by the names of their files.
+    """
+    linked = []
+    for part in page.parts:
+        if isinstance(part, Plot):
+            file = folder / f"{prefix}{part.name}.png"
+            file.write_bytes(base64.b64decode(part.url.partition(",")[2]))
+            part = replace(part, url=file.name)
+        linked.append(part)
+    return replace(page, parts=linked)
+
+
+@cache
+def _environment(finalize: Callable[[object], Markup] | None = None) -> Environment:
+    """The templates of this package, for HTML.
+
+    Args:
+        finalize: Escapes every text for another format before it is escaped as HTML, which leaves
+            what is `Markup` already as it is.
+    """
+    environment = Environment(
+        loader=PackageLoader("prefopt_core.reports"),
+        autoescape=True,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["kind"] = lambda thing: type(thing).__name__
+    return environment
+
+
+def _escape_markdown(value: object) -> Markup:
+    """A text on one line, without what would end a table's cell or begin HTML, code or a link.
+
+    >>> str(_escape_markdown("a|b <i> [c](d)"))
+    'a&#124;b &lt;i&gt; [c&#93;(d)'
+    """
+    if isinstance(value, Markup):  # what a macro of the template made of escaped texts
+        return value
+    line = re.sub(r"\s+", " ", str(value)).translate(_ENTITIES)
+    return Markup(_LINK.sub("&#93;", line))

@@ -1,0 +1,130 @@
+"""What the rounds of a run measured: tables with a row per round, and what their columns mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from prefopt_core.reports.advice import advise
+from prefopt_core.reports.page import Cell, Estimate, Notice, Part, Table, Text
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a metric is shown.
+
+    Attributes:
+        metric: A value of the column `metric` of the table `metrics`.
+        title: The column's header.
+        form: A format for its values, and for both ends of their intervals.
+        unit: " %" for shares, whose values are multiplied by 100; else "".
+    """
+
+    metric: str
+    title: str
+    form: str = "{:.2f}"
+    unit: str = ""
+
+
+ROUNDS = (
+    Column("win_rate", "win rate", "{:.0f}", " %"),
+    Column("gold_score", "gold score"),
+    Column("labels", "labels", "{:.0f}"),
+    Column("gold_pairs", "gold pairs", "{:.0f}"),
+    Column("self_pairs", "self pairs", "{:.0f}"),
+    Column("self_label_agreement", "self-labels right", "{:.0f}", " %"),
+    Column("response_words", "words", "{:.1f}"),
+)
+"""How good each round is, and what it cost; `note_on_rounds` says what the columns mean."""
+DIAGNOSTICS = (
+    Column("win_rate_over_previous", "win rate over the round before", "{:.0f}", " %"),
+    Column("self_label_confidence", "policy sure of its labels", "{:.0f}", " %"),
+    Column("self_label_agreement", "right", "{:.0f}", " %"),
+    Column("calibration_error", "calibration error", "{:.0f}", " %"),
+    Column("flagged", "pairs flagged", "{:.0f}", " %"),
+    Column("flagged_wrong", "of them wrong", "{:.0f}", " %"),
+    Column("threshold", "τ", "{:.3f}"),
+    Column("gold_pair_words", "chosen − rejected words, gold", "{:+.1f}"),
+    Column("self_pair_words", "self", "{:+.1f}"),
+    Column("chosen_shift", "log-prob. of chosen", "{:+.1f}"),
+    Column("rejected_shift", "of rejected", "{:+.1f}"),
+    Column("kl_from_start", "KL from start", "{:.1f}"),
+    Column("distinct_2", "distinct word pairs", "{:.0f}", " %"),
+    Column("unfinished", "cut off", "{:.0f}", " %"),
+)
+"""Why a round is as good as it is; `note_on_diagnostics` says what the columns mean."""
+
+
+def rounds_in_words(metrics: pl.DataFrame, kept: int | None = None) -> list[Part]:
+    """All that is said of a run's rounds at a glance, without its plots.
+
+    Args:
+        metrics: The `metrics` tables of all rounds, one after the other.
+        kept: The round whose policy the run returned, if that is known already.
+
+    Returns:
+        The table of rounds, what its columns mean, and what asks for attention.
+    """
+    parts: list[Part] = [table_by_round(metrics)]
+    if explained := note_on_rounds(metrics):
+        parts.append(Text(explained))
+    return [*parts, *(Notice(text) for text in (*kept_earlier(metrics, kept), *advise(metrics)))]
+
+
+def table_by_round(metrics: pl.DataFrame, columns: Sequence[Column] = ROUNDS) -> Table:
+    """One row per round of a `metrics` table, of those columns that were measured at all."""
+    measured = [column for column in columns if column.metric in metrics["metric"]]
+    values = {(row["round"], row["metric"]): row for row in metrics.iter_rows(named=True)}
+    return Table(
+        ["round", *(column.title for column in measured)],
+        [
+            [str(number or "start"), *(_cell(values.get((number, c.metric)), c) for c in measured)]
+            for number in sorted(set(metrics["round"]))
+        ],
+    )
+
+
+def _cell(row: dict[str, Any] | None, column: Column) -> Cell:
+    """A row of `metrics` as its value, with its interval if it has one."""
+    if row is None:
+        return "–"
+    scale = 100 if column.unit else 1  # shares are shown in per cent
+    value, low, high = (
+        None if row[name] is None else column.form.format(scale * row[name])
+        for name in ("value", "low", "high")
+    )
+    shown = f"{value}{column.unit}"
+    return shown if low is None else Estimate(shown, f"[{low}, {high}]")
+
+
+def note_on_rounds(metrics: pl.DataFrame) -> str:
+    """What the columns of `ROUNDS` mean; "" when nothing in a `metrics` table was graded."""
+    if "gold_score" not in metrics["metric"]:
+        return ""
+    return (
+        "Win rate: over the start policy, on held-out prompts, by the gold annotator; ties count "
+        "half. In brackets: 95 % bootstrap interval over those prompts. Self-labels right: share "
+        "of the policy's own preferences that the gold annotator shares."
+    )
+
+
+def note_on_diagnostics() -> str:
+    """What the columns of `DIAGNOSTICS` mean."""
+    return (
+        "Sure and right: how confident the policy was in its own labels and how often gold agrees; "
+        "calibration error: the mean difference of the two over bins of confidence. Flagged: share "
+        "of self-labelled pairs that noise detection held to be wrong after its warm-up, and how "
+        "many of them gold finds wrong; τ: its threshold on margins. Words: length of chosen minus "
+        "that of rejected. Log-probabilities: change by the round's training, in nats, over its "
+        "last quarter. KL from start: of the held-out responses, in nats per response; without "
+        "bias if they were sampled at temperature 1. Distinct word pairs fall as responses repeat "
+        "each other."
+    )
+
+
+def kept_earlier(metrics: pl.DataFrame, kept: int | None) -> list[str]:
+    """One sentence if the run returned the policy of another than the last round, else none."""
+    if kept is None or kept == metrics["round"].max():
+        return []
+    return [f"Kept: {f'round {kept}' if kept else 'the start policy'}, by its gold score."]

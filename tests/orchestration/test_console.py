@@ -1,0 +1,28 @@
+"""Parts of pages on a terminal."""
+
+import io
+
+from rich.console import Console
+
+from flows.console import print_parts
+from prefopt_core.reports.page import Estimate, Fold, Heading, Notice, Plot, Strong, Table, Text
+
+EVIL = "[b] [/] [link=x]y[/link]"
+
+
+def printed(*parts, title=""):
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    print_parts(parts, console, title)
+    return console.file.getvalue()
+
+
+def test_nothing_that_a_page_holds_is_markup_of_the_terminal():
+    cells = [[EVIL, Strong(EVIL), Estimate(EVIL, "[1, 2]")]]
+    shown = printed(Table([EVIL, "b", "c"], cells), Text(EVIL), Notice(EVIL), title=EVIL)
+    assert shown.count(EVIL) == 1 + 1 + 3 + 2  # title, header, cells, paragraphs
+    assert f"{EVIL} [1, 2]" in shown
+    assert f"! {EVIL}\n" in shown
+
+
+def test_tables_and_paragraphs_are_printed_and_nothing_else():
+    assert printed(Plot("p", "data:", "alt"), Heading("h"), Fold("f", [Text("t")])) == ""
