@@ -28,15 +28,16 @@ def bootstrap_interval(
 
     values = np.asarray(values, dtype=np.float64)
     if values.min() == values.max():  # scipy wants two values, and warns if they are equal
-        return float(values[0]), float(values[0])
-    interval = bootstrap(
+        return float(values.mean()), float(values.mean())
+    means = bootstrap(
         (values,),
         np.mean,
         n_resamples=resamples,
         batch=max(1, _DRAWN_AT_ONCE // len(values)),
         vectorized=True,
-        confidence_level=level,
         method="percentile",
         rng=rng_for(seed, "bootstrap"),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    ).bootstrap_distribution
+    # scipy's own interval rounds its last digit otherwise than results that stores hold.
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from prefopt_core.evaluation.statistics import bootstrap_interval
+from prefopt_core.ground.randomness import rng_for
 
 
 def test_the_interval_is_that_of_means_of_values_drawn_again():
@@ -10,6 +11,15 @@ def test_the_interval_is_that_of_means_of_values_drawn_again():
     means = [rng.choice(values, size=200).mean() for _ in range(10_000)]
     expected = np.quantile(means, [0.025, 0.975])
     assert bootstrap_interval(values, seed=0) == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("n", [2, 7, 40, 396])
+def test_the_interval_is_the_one_that_stores_hold_bit_by_bit(n):
+    values = np.random.default_rng(n).normal(size=n)
+    rng = rng_for(5, "bootstrap")
+    means = [values[rng.integers(n, size=n)].mean() for _ in range(2000)]
+    expected = np.quantile(means, [(1 - 0.95) / 2, (1 + 0.95) / 2])
+    assert bootstrap_interval(values, seed=5) == tuple(expected)
 
 
 def test_how_much_is_drawn_at_once_changes_nothing(monkeypatch):
@@ -37,7 +47,8 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("values", [[2.0], [2.0] * 5, [0.1] * 3])
 def test_equal_values_leave_no_doubt(values):
-    assert bootstrap_interval(np.array(values), seed=0) == (values[0], values[0])
+    mean = np.mean(values)
+    assert bootstrap_interval(np.array(values), seed=0) == (mean, mean)
 
 
 def test_a_higher_level_gives_a_wider_interval():
