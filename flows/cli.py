@@ -1,5 +1,6 @@
 """The `prefopt` command: the command line parser and the table of its verbs."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         verb, bound, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
         verb(*bound.args, **bound.kwargs)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has gone, as in `prefopt list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("\nprefopt: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130

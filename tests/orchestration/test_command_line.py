@@ -1,7 +1,9 @@
 """The grammar of `prefopt`: what may be written, what is said of the rest, and the help pages."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -175,3 +177,13 @@ def test_what_no_user_can_cause_is_not_hidden(prefopt, monkeypatch):
     monkeypatch.setattr("flows.verbs.listing.FAMILIES", {"odd": None})
     with pytest.raises(TypeError):
         prefopt("list")
+
+
+def test_a_reader_that_leaves_early_is_no_error_of_ours():
+    command = f"{sys.executable} -m flows.cli list | head -1"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        command, shell=True, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "annotators:\n"
+    assert done.stderr == ""
