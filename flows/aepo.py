@@ -31,11 +31,11 @@ def aepo(config: AepoConfig) -> Result:
     if policy and config.training:
         logps = score_responses(asked, policy, config.scoring)  # log π_ref
     pairs = pair_responses(
-        asked.candidates,
-        asked.prompts,
-        config.pairing,
         annotations=labels,
+        candidates=asked.candidates,
+        prompts=asked.prompts,
         logps=logps,
+        config=config.pairing,
         round_number=1,
         seed=seed,
     )

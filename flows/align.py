@@ -36,12 +36,12 @@ def align(config: AlignConfig) -> Result:
             labels = annotate_responses(asked, config.annotation, turn.labels, seed)
         judgments = self_judge(asked, logps, policies, config)
         pairs = pair_responses(
-            asked.candidates,
-            asked.prompts,
-            config.pairing,
             annotations=labels,
             judgments=judgments,
+            candidates=asked.candidates,
+            prompts=asked.prompts,
             logps=logps,
+            config=config.pairing,
             round_number=number,
             seed=seed,
         )

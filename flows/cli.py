@@ -43,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb, bound, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
         verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has gone, as in `prefopt list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
         return 1
     except KeyboardInterrupt:
         print("\nprefopt: interrupted; the same command goes on from here.", file=sys.stderr)
@@ -53,6 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(*(f"prefopt: {problem}" for problem in _problems(error)), sep="\n", file=sys.stderr)
         return 2
     return 0
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads stdout any more, as in `prefopt list | head`; then it goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _problems(error: Exception) -> list[str]:

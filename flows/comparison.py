@@ -22,7 +22,7 @@ from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
 from tasks.reports import report_comparison, write_settings
-from tasks.stage import inside_flow_run, part_of_more, planning
+from tasks.stage import current_store, inside_flow_run, part_of_more, planning
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,15 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
         yield partial(map, run)
         return
     # Seeds share only the loaded prompts, so processes seldom wait for each other's locks.
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (threads,)) as pool:
+    begin = (str(max(1, (os.cpu_count() or 1) // workers)), str(current_store().root))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, begin) as pool:
         yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))
 
 
-def _begin(threads: str) -> None:
+def _begin(threads: str, store: str) -> None:
+    """Prepare a spawned process; the session of its parent does not reach it."""
     die_with_parent()
-    os.environ["OMP_NUM_THREADS"] = threads
+    os.environ |= {"OMP_NUM_THREADS": threads, "PREFOPT_STORE": store}
 
 
 def _run_seed(

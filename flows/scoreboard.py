@@ -62,20 +62,17 @@ class Scoreboard:
             proposal: The responses selected for labels, for the report.
         """
         self.policies.append(policy)
-        earlier = self.grades.copy()
-        responses, start_logps = self._answers(policy)
+        start_grades = self.grades[0] if self.grades else None
+        previous_grades = self.grades[-1] if self.grades else None
         self.metrics.append(
             evaluate_round(
                 round_number=len(self.metrics),
                 seed=self.config.seed,
-                responses=responses,
-                grades=self.grades[-1] if responses else None,
-                start_grades=earlier[0] if earlier else None,
-                previous_grades=earlier[-1] if earlier else None,
+                **self._graded(policy, judged),
+                start_grades=start_grades,
+                previous_grades=previous_grades,
                 preferences=preferences,
                 annotations=annotations,
-                truth=self._truth(judged) if responses and judged else None,
-                start_logps=start_logps,
                 policy=policy if preferences else None,
             )
         )
@@ -83,28 +80,31 @@ class Scoreboard:
         self.proposal = proposal
         report_round(self.flow, self.metrics, preferences, proposal)
 
-    def _answers(self, policy: Folder | None) -> tuple[Artifact | None, Artifact | None]:
-        """Generate and grade responses to the held-out prompts.
+    def _graded(
+        self, policy: Folder | None, judged: Asked[Artifact] | None
+    ) -> dict[str, Artifact | None]:
+        """Have the policy answer the held-out prompts, and grade that and what it judged itself.
 
         Returns:
-            Table `candidates`, and table `logps` of them under the start policy; or None, None.
+            The tables `responses`, `grades`, `truth` and `start_logps` of `evaluate_round`; none
+            without `evaluation`.
         """
         evaluation, prompts, start = self.config.evaluation, self.held_out, self.policies[0]
         if not (evaluation and prompts and policy and start):
-            return None, None
+            return {}
+        grader = evaluation.grader
         responses = generate_candidates(prompts, policy, evaluation.generation, self.config.seed)
-        self.grades.append(grade_responses(responses, responses, prompts, evaluation.grader))
-        every = Asked(prompts, responses, responses)
-        return responses, score_responses(every, start, self.config.scoring)
-
-    def _truth(self, judged: Asked[Artifact]) -> Artifact | None:
-        """Table `annotations` by the grader, of the responses that the policy judged."""
-        evaluation = self.config.evaluation
-        if not evaluation:
-            return None
-        return grade_responses(
-            judged.selections, judged.candidates, judged.prompts, evaluation.grader
-        )
+        self.grades.append(grade_responses(responses, responses, prompts, grader))
+        truth = None
+        if judged:
+            truth = grade_responses(judged.selections, judged.candidates, judged.prompts, grader)
+        every = Asked(responses, responses, prompts)
+        return {
+            "responses": responses,
+            "grades": self.grades[-1],
+            "truth": truth,
+            "start_logps": score_responses(every, start, self.config.scoring),
+        }
 
     def stops(self) -> bool:
         """Whether the run ends after the round measured last, by `evaluation.stop`."""

@@ -35,11 +35,11 @@ def spa(config: SpaConfig) -> Result:
         logps = score_responses(asked, policy, scoring)  # log π_{t-1}
         judgments = self_judge(asked, logps, policies, config)
         pairs = pair_responses(
-            asked.candidates,
-            asked.prompts,
-            config.pairing,
             judgments=judgments,
+            candidates=asked.candidates,
+            prompts=asked.prompts,
             logps=logps,
+            config=config.pairing,
             round_number=number,
             seed=seed,
         )

@@ -26,11 +26,11 @@ def spin(config: SpinConfig) -> Result:
     asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
     labels = annotate_responses(asked, config.annotation, config.budget, seed)
     gold = pair_responses(
-        asked.candidates,
-        asked.prompts,
-        config.pairing,
         annotations=labels,
+        candidates=asked.candidates,
+        prompts=asked.prompts,
         logps=score_responses(asked, policy, scoring),
+        config=config.pairing,
         round_number=1,
         seed=seed,
     )

@@ -50,7 +50,7 @@ def propose(
     embedding = config.embedding
     embeddings = embed_candidates(candidates, embedding) if embedding else None
     selections = select_responses(candidates, embeddings, config.selection, seed)
-    return Proposal(prompts, candidates, selections, embeddings)
+    return Proposal(selections, candidates, prompts, embeddings)
 
 
 def self_judge(

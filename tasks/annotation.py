@@ -46,4 +46,4 @@ def grade_responses(
 
     `responses` is the table `candidates`, or `selections` of it.
     """
-    return judge(Asked(prompts, candidates, distinct_responses(responses)), config)
+    return judge(Asked(distinct_responses(responses), candidates, prompts), config)

@@ -9,13 +9,13 @@ from tasks.stage import stage
 
 @stage("pair", table="preferences", version=1)
 def pair_responses(
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    config: PairingConfig,
     *,
     annotations: pl.DataFrame | None = None,
     judgments: pl.DataFrame | None = None,
+    candidates: pl.DataFrame,
+    prompts: pl.DataFrame,
     logps: pl.DataFrame | None = None,
+    config: PairingConfig,
     round_number: int,
     seed: int,
 ) -> pl.DataFrame:
@@ -25,12 +25,12 @@ def pair_responses(
     `candidates` under the reference model.
     """
     return table.pair_responses(
-        candidates,
-        prompts,
-        config,
         annotations=annotations,
         judgments=judgments,
+        candidates=candidates,
+        prompts=prompts,
         logps=logps,
+        config=config,
         round_number=round_number,
         seed=seed,
     )

@@ -10,6 +10,7 @@ import yaml
 from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
+from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
@@ -54,9 +55,9 @@ def read_proposal(proposal: Proposal[Artifact]) -> Proposal[pl.DataFrame]:
     """The tables of a proposal."""
     read, embeddings = current_store().read, proposal.embeddings
     return Proposal(
-        read(proposal.prompts),
-        read(proposal.candidates),
         read(proposal.selections),
+        read(proposal.candidates),
+        read(proposal.prompts),
         read(embeddings) if embeddings else None,
     )
 
@@ -67,7 +68,7 @@ def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:
             "source": row["source"],
             "margin": round(row["margin"], 3),
             **{
-                side: shortened(row[side][-1]["content"], 80)
+                side: shortened(last_text(row[side]), 80)
                 for side in ("prompt", "chosen", "rejected")
             },
         }

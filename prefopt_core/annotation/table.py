@@ -123,7 +123,10 @@ def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
 def identity(config: AnnotationConfig) -> AnnotatorIdentity:
     """The annotator as the label store knows it: name, settings in its cache key, guidelines."""
     params = config.key_part()["params"]
-    return AnnotatorIdentity(canonical_json({config.annotator: params}), config.guidelines)
+    package, _, _ = config.registry.package(config.annotator).partition(" ")
+    # Another package may have an annotator of the same name; a new version is the same annotator.
+    name = f"{package}:{config.annotator}" if package else config.annotator
+    return AnnotatorIdentity(canonical_json({name: params}), config.guidelines)
 
 
 def _requests(

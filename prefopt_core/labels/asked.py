@@ -21,9 +21,9 @@ class Asked(Generic[T]):
             score all of them.
     """
 
-    prompts: T
-    candidates: T
     selections: T
+    candidates: T
+    prompts: T
 
 
 @dataclass(frozen=True)

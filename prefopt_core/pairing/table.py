@@ -10,13 +10,13 @@ from prefopt_core.pairing.settings import PairingConfig
 
 
 def pair_responses(
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    config: PairingConfig,
     *,
     annotations: pl.DataFrame | None = None,
     judgments: pl.DataFrame | None = None,
+    candidates: pl.DataFrame,
+    prompts: pl.DataFrame,
     logps: pl.DataFrame | None = None,
+    config: PairingConfig,
     round_number: int,
     seed: int,
 ) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from prefopt_core.ground.ids import last_content
 from prefopt_core.ground.vectors import unpack
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.reports.set_quality import (
@@ -88,7 +89,7 @@ def responses_of(chosen: Proposal[pl.DataFrame], ids: Sequence[str]) -> list[Pro
     """Collect what is known of some prompts, in the order of `ids`."""
     wanted = pl.DataFrame({"prompt_id": ids}, schema={"prompt_id": pl.String})
     texts = chosen.prompts.join(wanted, "prompt_id", how="semi").select(
-        "prompt_id", prompt=pl.col("prompt").list.last().struct.field("content")
+        "prompt_id", prompt=last_content("prompt")
     )
     rows = (
         chosen.candidates.join(texts, "prompt_id")

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.reports.page import (
     Cell,
@@ -101,7 +102,7 @@ def table_of_pairs(preferences: pl.DataFrame) -> Table:
     some = preferences.group_by("source", maintain_order=True).head(_EXAMPLES)
     for row in some.iter_rows(named=True):
         prompt, chosen, rejected = (
-            shortened(row[side][-1]["content"], 400) for side in ("prompt", "chosen", "rejected")
+            shortened(last_text(row[side]), 400) for side in ("prompt", "chosen", "rejected")
         )
         sure = f", {row['confidence']:.2f} sure" if row["source"] == "self" else ""
         rows.append([f"{row['source']}{sure}", prompt, ChosenRejected(chosen, rejected)])

@@ -25,6 +25,7 @@ from prefopt_core.selection.candidates import Found
 from prefopt_core.selection.gains import coverage_totals, objective_totals, spending_order
 from prefopt_core.selection.requirements import require_k
 from prefopt_core.selection.settings import SelectionConfig
+from prefopt_core.selection.similarity import Measure
 
 COLUMNS = ("prompt_id", "candidate_id", "sample", "response", "logps")
 """The columns of the table `candidates` that selection needs."""
@@ -184,9 +185,9 @@ def _one_by_one(
     seed: int,
 ) -> Iterator[_Chosen]:
     """Call the strategy for every prompt; `block` holds the embeddings, if there are any."""
-    strategy = config.member()
+    strategy, measure = config.member(), config.similarity.member()
     for index, prompt_id in enumerate(batch.prompt_ids):
-        known = _known(batch, index, block, responses, config)
+        known = _known(batch, index, block, responses, measure)
         rng = rng_for(seed, "selection", prompt_id)
         found = strategy(known, min(config.k, len(known)), rng)
         selected, gap = _members(found)
@@ -206,7 +207,7 @@ def _known(
     index: int,
     block: npt.NDArray[np.float32] | None,
     responses: pl.DataFrame,
-    config: SelectionConfig,
+    measure: Measure,
 ) -> Candidates:
     """The `Candidates` of one prompt of a batch."""
     group = responses.slice(batch.members[index, 0], batch.members.shape[1])
@@ -216,7 +217,7 @@ def _known(
         counts=batch.counts[index],
         embeddings=None if block is None else block[index],
         logps=None if logps.null_count() else logps.to_numpy(),
-        measure=config.similarity.member(),
+        measure=measure,
     )
 
 

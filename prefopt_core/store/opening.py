@@ -10,7 +10,7 @@ Asked[pl.DataFrame]       an Asked          the same with tables; the cache key 
 a class with `of(store)`  nothing           `of(store)`; not in the cache key
 anything else             a value, config   the same
 
-Optional parameters (`| None`) get None where a flow passes None.
+Optional parameters (`| None`) get None where a flow passes None; an `Asked` is never optional.
 """
 
 import inspect
@@ -67,8 +67,6 @@ def opened(
         TypeError: A table was passed where a folder is wanted, or the other way round.
     """
     kinds = kinds_of(function)
-    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values()):
-        return dict(arguments)
     return {name: _opened(name, kind, store, arguments) for name, kind in kinds.items()}
 
 

@@ -61,18 +61,18 @@ class Store:
         """The Parquet file of a shard."""
         return self.root / "objects" / shard.sha256[:2] / f"{shard.sha256}.parquet"
 
-    def folder_path(self, model: Folder) -> Path:
+    def folder_path(self, folder: Folder) -> Path:
         """The path of a stored folder."""
-        return place_of(self.root / "objects", model)
+        return place_of(self.root / "objects", folder)
 
-    def base(self, model: Folder) -> Folder | None:
+    def base(self, folder: Folder) -> Folder | None:
         """The base model of a LoRA adapter; None for a model with whole weights.
 
         Raises:
             StoreError: The file that names the base model is damaged.
         """
-        named = any(file.name == ADAPTER_BASE for file in model.files)
-        return base_of(self.folder_path(model)) if named else None
+        named = any(file.name == ADAPTER_BASE for file in folder.files)
+        return base_of(self.folder_path(folder)) if named else None
 
     def manifest_path(self, stage: str, key: str) -> Path:
         """The manifest of one stage run."""
@@ -107,9 +107,9 @@ class Store:
         problems = (self._check_object(self.shard_path(s), {".": s}) for s in output.shards)
         return next(filter(None, problems), "")
 
-    def _check_folder(self, model: Folder) -> str:
-        parts = {file.name: file for file in model.files}
-        return self._check_object(self.folder_path(model), parts)
+    def _check_folder(self, folder: Folder) -> str:
+        parts = {file.name: file for file in folder.files}
+        return self._check_object(self.folder_path(folder), parts)
 
     def _check_object(self, path: Path, parts: dict[str, Shard] | dict[str, File]) -> str:
         if not path.exists():
@@ -151,14 +151,14 @@ class Store:
         self._must_be_intact(artifact)
         return pl.scan_parquet([self.shard_path(shard) for shard in artifact.shards])
 
-    def open_folder(self, model: Folder) -> Path:
+    def open_folder(self, folder: Folder) -> Path:
         """The path of a stored folder, after checking its digests.
 
         Raises:
             StoreError: A file of it is missing or damaged.
         """
-        self._must_be_intact(model)
-        return self.folder_path(model)
+        self._must_be_intact(folder)
+        return self.folder_path(folder)
 
     def _must_be_intact(self, output: Artifact | Folder) -> None:
         if problem := self.check(output):
@@ -198,12 +198,12 @@ class Store:
         with explained(self.root):
             for path in (path for path in folder.rglob("*") if path.is_file()):
                 sync(path)
-            model = described(folder)
+            made = described(folder)
             # os.replace cannot replace a folder that is not empty, as it does a file.
-            with locked(self.root / "locks" / f"model-{model.digest[:32]}", "storing a model"):
-                if self._check_folder(model):  # not there, or damaged and now out of the way
-                    publish(folder, self.folder_path(model))
-        return model
+            with locked(self.root / "locks" / f"model-{made.digest[:32]}", "storing a folder"):
+                if self._check_folder(made):  # not there, or damaged and now out of the way
+                    publish(folder, self.folder_path(made))
+        return made
 
     def put_page(self, name: str, text: str) -> Path:
         """Write a report page or other text to `runs/NAME`, replacing it; returns its path.
@@ -213,7 +213,9 @@ class Store:
         """
         path = self.root / "runs" / name
         with explained(self.root):
-            write_whole(path, lambda file: file.write_text(text, encoding="utf-8"), path.parents[1])
+            write_whole(
+                path, lambda file: file.write_text(text, encoding="utf-8"), self.root / "runs"
+            )
         return path
 
     def put_manifest(self, manifest: Manifest) -> None:

@@ -32,12 +32,19 @@ def finished(_finished, store):
     return store
 
 
+def table_rows(output):
+    return [line for line in output.splitlines() if line.startswith("│")]
+
+
 @pytest.mark.slow
 def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
     code, output, _ = prefopt("plan", config)
     assert code == 0
     assert "first run" in output
-    assert "waits for load_prompts" in output
+    reasons = {line.split("│")[1].strip(): line.split("│")[3] for line in table_rows(output)}
+    assert "waits for load_prompts" in reasons["draw_prompts"]
+    assert "waits for select" in reasons["annotate"]  # the missing input, not a remote cause
+    assert "waits for annotate" in reasons["pair"]
     assert "buy at most 13 labels" in output
     assert not (store.root / "objects").exists()
 

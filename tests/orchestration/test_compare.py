@@ -184,6 +184,16 @@ def test_a_cell_that_fails_is_named_and_runs_alone(tiny, prefopt, tmp_path):
     assert main(["run", alone, "--no-server", "--quiet"]) == 2
 
 
+@pytest.mark.slow
+def test_workers_use_the_store_of_the_session(tiny, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "elsewhere"))
+    monkeypatch.chdir(REPOSITORY)
+    with session(Session(store=store)):
+        compared = compare.fn(tiny.comparison, workers=2)
+    assert compared.table == tiny.compared.table
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_several_workers_come_to_the_same_table(tiny, store, prefopt):
     shutil.rmtree(store.root)
     code, output, _ = prefopt("presets/tiny.yaml", "--no-server", "--workers", 2)

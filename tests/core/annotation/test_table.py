@@ -47,7 +47,7 @@ def annotator(write, tmp_path):
 
 def verdicts(tables, config):
     prompts, candidates, selections = tables
-    table = judge(Asked(prompts, candidates, selections), config)
+    table = judge(Asked(selections, candidates, prompts), config)
     return check_table("annotations", table)
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_finite_number_is_told_with_its_texts(tables, annotator, scor
 
 def buy(tables, config, labels, store, seed=0):
     prompts, candidates, selections = tables
-    return buy_labels(Asked(prompts, candidates, selections), config, labels, store, seed=seed)
+    return buy_labels(Asked(selections, candidates, prompts), config, labels, store, seed=seed)
 
 
 @pytest.mark.parametrize(("labels", "bought"), [(2, 2), (3, 2), (4, 4), (99, 8)])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import buy_labels, identity, labels_to_buy
 from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.tables import check_table
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
@@ -44,7 +45,7 @@ from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 
 root, annotator, tables, labels = *map(Path, sys.argv[1:4]), int(sys.argv[4])
-read = [pl.read_parquet(tables / name) for name in ("prompts", "candidates", "selections")]
+read = [pl.read_parquet(tables / name) for name in ("selections", "candidates", "prompts")]
 config = AnnotationConfig(annotator="function", params={"function": f"{annotator}:score"})
 print("ready", flush=True)
 bought = buy_labels(Asked(*read), config, labels, LabelStore(root), seed=0)
@@ -78,7 +79,7 @@ class Market:
         return AnnotationConfig(annotator="function", params=params, **changes)
 
     def buy(self, labels, seed=0, **changes):
-        asked = Asked(self.prompts, self.candidates, self.selections)
+        asked = Asked(self.selections, self.candidates, self.prompts)
         return buy_labels(asked, self.config(**changes), labels, self.labels, seed=seed)
 
     def to_buy(self, labels, **changes):
@@ -301,3 +302,15 @@ def test_a_label_belongs_to_the_file_of_its_function_however_that_is_written(tmp
     assert annotator("judge.py:other") != here
     (tmp_path / "judge.py").write_text("def score(prompt, response): return 1")
     assert annotator("judge.py:score") == here  # an edit is the guidelines' business
+
+
+def test_labels_of_another_packages_annotator_are_told_from_those_of_a_third(monkeypatch):
+    config = AnnotationConfig(annotator="function", params={"function": "json:dumps"})
+
+    def identity_by(package):
+        monkeypatch.setattr(Registry, "package", lambda self, name: package)
+        return identity(config)
+
+    ours = identity_by("")
+    assert identity_by("judges 1.2") == identity_by("judges 1.3")
+    assert len({ours, identity_by("judges 1.2"), identity_by("graders 1.2")}) == 3

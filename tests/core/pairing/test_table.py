@@ -57,8 +57,8 @@ def verdicts(annotator="judge", **scores):
 
 def pair(annotations=None, judgments=None, logps=LOGPS, candidates=CANDIDATES, seed=0, **config):
     table = pair_responses(
-        candidates, PROMPTS, PairingConfig(**config),
-        annotations=annotations, judgments=judgments, logps=logps, round_number=2, seed=seed,
+        annotations=annotations, judgments=judgments, candidates=candidates, prompts=PROMPTS,
+        logps=logps, config=PairingConfig(**config), round_number=2, seed=seed,
     )  # fmt: skip
     return check_table("preferences", table)
 

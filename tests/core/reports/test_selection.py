@@ -39,9 +39,9 @@ def chosen(prompts, vectors_of):
     vectors = np.array([vectors_of(text) for text in distinct["response"]])
     selections = pl.DataFrame(selections, schema=TABLES["selections"].columns, orient="row")
     return Proposal(
-        pl.DataFrame(texts, schema=TABLES["prompts"].columns, orient="row"),
-        candidates,
         check_table("selections", selections),
+        candidates,
+        pl.DataFrame(texts, schema=TABLES["prompts"].columns, orient="row"),
         distinct.select("candidate_id").with_columns(vector=pack(vectors)),
     )
 

@@ -61,7 +61,7 @@ def test_size_of_a_batch_and_order_do_not_change_the_sums(tiny_model, sequences,
 def test_sampling_and_scoring_agree(tiny_model, sampled):
     prompts, candidates = sampled
     logps = check_table(
-        "logps", score_candidates(Asked(prompts, candidates, candidates), tiny_model, CONFIG)
+        "logps", score_candidates(Asked(candidates, candidates, prompts), tiny_model, CONFIG)
     )
     distinct = candidates.unique("candidate_id", keep="first", maintain_order=True)
     assert logps["candidate_id"].to_list() == distinct["candidate_id"].to_list()
@@ -71,7 +71,7 @@ def test_sampling_and_scoring_agree(tiny_model, sampled):
 def test_only_selected_responses_are_scored(tiny_model, sampled):
     prompts, candidates = sampled
     some = candidates.sample(5, seed=0)
-    logps = score_candidates(Asked(prompts, candidates, some), tiny_model, CONFIG)
+    logps = score_candidates(Asked(some, candidates, prompts), tiny_model, CONFIG)
     assert sorted(logps["candidate_id"]) == sorted(set(some["candidate_id"]))
 
 
@@ -79,7 +79,7 @@ def test_response_that_was_cut_off_is_scored_without_an_end(tiny_model, sampled,
     prompts, candidates = sampled
     cut = candidates.filter(pl.col("finish_reason") == "length").head(1)
     (row,) = cut.iter_rows(named=True)
-    (found,) = score_candidates(Asked(prompts, candidates, cut), tiny_model, CONFIG)["logps"]
+    (found,) = score_candidates(Asked(cut, candidates, prompts), tiny_model, CONFIG)["logps"]
     ids = row["response_token_ids"]
     assert tiny_tokenizer.eos_token_id not in ids
     assert found == pytest.approx(slow_logps(tiny_model, row["prompt_token_ids"], ids), abs=1e-4)
@@ -91,7 +91,7 @@ def test_response_that_came_as_text_is_scored_with_its_end(tiny_model, write, ti
     prompts = from_file(0, path=str(path))
     config = GenerationConfig(generator="file", params={"path": str(path)})
     candidates = generate_candidates(prompts, None, config, seed=0)
-    found = score_candidates(Asked(prompts, candidates, candidates), tiny_model, CONFIG)[
+    found = score_candidates(Asked(candidates, candidates, prompts), tiny_model, CONFIG)[
         "logps"
     ].to_list()
     prompt = tiny_tokenizer("<|user|>How?<|assistant|>")["input_ids"]
@@ -113,7 +113,7 @@ def test_text_that_was_cut_off_is_scored_and_trained_without_an_end(
     )
     (prompt,) = prompts["prompt"].head(1)
     rows = texts.head(2)
-    scored = score_candidates(Asked(prompts, rows, rows), tiny_model, CONFIG)["logps"].to_list()
+    scored = score_candidates(Asked(rows, rows, prompts), tiny_model, CONFIG)["logps"].to_list()
     chosen, rejected = (
         tokenised(tiny_model, prompt, text, finished=finished)
         for text, finished in zip(rows["response"], (False, True), strict=True)
