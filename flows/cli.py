@@ -1,6 +1,7 @@
 """The `prefopt` command: the command line parser and the table of its verbs."""
 
 import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -58,12 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _reader_is_gone() -> bool:
     """Whether nobody reads stdout any more, as in `prefopt list | head`; then it goes nowhere."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)  # errors are told whatever one asks for
+    if not pipe.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _problems(error: Exception) -> list[str]:

@@ -73,7 +73,9 @@ def print_parts(parts: Iterable[Part], console: Console, title: str = "") -> Non
     for part in parts:
         match part:
             case Table():
-                table = RichTable(*map(escape, part.header), title=escape(title) or None)
+                table = RichTable(title=escape(title) or None)
+                for name in part.header:
+                    table.add_column(escape(name), overflow="fold")  # no figure is cut off
                 for row in part.rows:
                     table.add_row(*(escape(str(cell)) for cell in row))
                 console.print(table)

@@ -59,7 +59,8 @@ def run(
     if result.policy:
         path = current_store().folder_path(result.policy)
         console.print(f"policy       {path}", soft_wrap=True, highlight=False)
-    console.print(f"Prefect UI   {me} ui", highlight=False)
+    if not no_server:
+        console.print(f"Prefect UI   {me} ui", highlight=False)
 
 
 def _run_flow(

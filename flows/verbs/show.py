@@ -10,7 +10,7 @@ from rich.table import Table
 from flows.verbs.options import Whole
 from prefopt_core.export.model import export_model
 from prefopt_core.export.preferences import export_preferences
-from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.reports.values import shown
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.last_run import latest_preferences
@@ -31,6 +31,8 @@ def show(
     Raises:
         StoreError: Nothing in the store has that name.
     """
+    if rows < 0:
+        raise ConfigError(f"--rows is {rows}: it takes 0 or more.")
     store, console = current_store(), Console()
     manifest = find(store, artifact)[0]
     output = manifest.output

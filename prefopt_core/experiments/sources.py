@@ -21,12 +21,18 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
         (name of the flow, its config).
 
     Raises:
-        ConfigError: There is no such file, deployment, flow or path of a setting.
+        ConfigError: There is no such file, deployment, flow or path of a setting; or it is a
+            comparison.
         pydantic.ValidationError: A setting is not valid.
     """
     settings = read_settings(source)
     for path, value in changes.items():
         set_setting(settings, path.split("."), value)
+    if "arms" in settings:
+        raise ConfigError(
+            f"{source} has `arms`: it is a comparison, not a run. `prefopt compare {source}` "
+            "runs it."
+        )
     flow = str(settings.pop("flow", "align"))
     if flow not in CONFIGS:
         raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, CONFIGS)}")

@@ -63,8 +63,8 @@ class Backend(Config):
     @classmethod
     def _complete_params(cls, data: Any) -> Any:
         # Defaults are written out, so that changing one in the code changes the cache key.
-        if not isinstance(data, dict):
-            return data
+        if not isinstance(data, dict) or data.keys() - cls.model_fields.keys():
+            return data  # a misspelt name of a field is told first
         name = data.get(cls.choice, cls.model_fields[cls.choice].default)
         params = data.get("params") or {}
         if not isinstance(name, str) or not isinstance(params, dict):

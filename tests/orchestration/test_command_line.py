@@ -179,6 +179,11 @@ def test_what_no_user_can_cause_is_not_hidden(prefopt, monkeypatch):
         prefopt("list")
 
 
+def test_rows_to_show_are_not_negative(prefopt):
+    code, _, error = prefopt("show", "select", "--rows", "-1")
+    assert (code, error) == (2, "prefopt: --rows is -1: it takes 0 or more.\n")
+
+
 def test_a_reader_that_leaves_early_is_no_error_of_ours():
     command = f"{sys.executable} -m flows.cli list | head -1"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}

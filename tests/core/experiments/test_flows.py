@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from prefopt_core.annotation.settings import AnnotatorConfig, JudgeConfig
-from prefopt_core.experiments.flows import AepoConfig
+from prefopt_core.experiments.flows import AepoConfig, AlignConfig
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
@@ -271,3 +271,15 @@ def test_a_setting_of_the_prompts_keeps_their_file_from_the_candidates():
     )
     assert config.prompts.params["path"] == "pool.csv"
     assert config.prompts.shard_size == 2
+
+
+def test_a_misspelt_name_of_a_member_is_told_before_its_settings():
+    settings = COMMON | BOUGHT | {"policy": {"sorce": "helpdesk", "params": {"steps": 20}}}
+    with pytest.raises(ValidationError, match=r"no setting 'sorce'\. Did you mean 'source'\?"):
+        AlignConfig.model_validate(settings)
+
+
+def test_a_comparison_is_not_taken_for_a_run(write):
+    preset = write("preset.yaml", yaml.safe_dump({"base": "run.yaml", "arms": {}}))
+    with pytest.raises(ConfigError, match=r"is a comparison, not a run\. `prefopt compare"):
+        load_run(str(preset), {})
