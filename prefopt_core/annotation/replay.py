@@ -26,6 +26,14 @@ def annotate(
 
     The same response recorded several times gets its mean score.
 
+    Args:
+        requests: The responses to score.
+        path: The .jsonl, .csv or .parquet with the scores.
+        score: The column with the score, a finite number; higher is better.
+        column: The prompt's column; null: `prompt`, else `instruction`.
+        missing: What to do where a response has no finite score in the file: "error" ends the run,
+            "skip" leaves it unjudged.
+
     Raises:
         DataError: A column is missing, a response is no text, or, unless `missing` is "skip", a
             response has no score or one that is not a finite number.

@@ -30,6 +30,15 @@ def annotate(
     Conversations go through the model's chat template if it has one, else as the text pair
     (prompt, response), which is how OASST's reward models were trained.
 
+    Args:
+        requests: The responses to score.
+        model: Folder or hub id of a sequence classifier.
+        batch_size: Conversations per forward pass; 1 whatever is set if the padding token is the
+            end-of-sequence token.
+        max_length: The most tokens of a conversation; a longer one ends the run, nothing is cut.
+        label: Which output of the model is the score, counted from 0.
+        device: "cpu", "cuda", …; "auto": a GPU if there is one, else the CPU.
+
     Raises:
         ConfigError: The model has no output `label`.
         DataError: A conversation is longer than `max_length` tokens.

@@ -8,7 +8,12 @@ from pydantic import PositiveInt
 
 
 def embed(texts: Sequence[str], *, dimensions: PositiveInt = 512) -> npt.NDArray[np.float32]:
-    """Count hashed character 3- to 5-grams: measures shared wording, not meaning."""
+    """Count hashed character 3- to 5-grams: measures shared wording, not meaning.
+
+    Args:
+        texts: The texts to embed.
+        dimensions: Numbers in a vector; the fewer, the more n-grams share one.
+    """
     from sklearn.feature_extraction.text import HashingVectorizer
 
     vectorizer = HashingVectorizer(

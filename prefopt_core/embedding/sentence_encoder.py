@@ -22,6 +22,12 @@ def embed(
 ) -> npt.NDArray[np.float32]:
     """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id.
 
+    Args:
+        texts: The texts to embed.
+        model: A folder, a hub id, or all-MiniLM-L6-v2, AEPO's encoder, from the extra `minilm`.
+        batch_size: Texts per forward pass.
+        device: "cpu", "cuda", …; "auto": what sentence-transformers chooses, a GPU if there is one.
+
     Raises:
         ConfigError: The encoder cannot be loaded.
         MissingExtraError: The packaged encoder is not installed.

@@ -20,6 +20,7 @@ from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.experiments.schema import (
     Schema,
     loadable,
+    may_lack,
     member_schema,
     schema,
     section_in,
@@ -73,6 +74,8 @@ def page() -> str:
 
 
 def _flows() -> Iterator[str]:
+    usual = schema()["properties"]["flow"]["default"]
+    yield f"The top-level setting `flow` names one of these; left out, it is `{usual}`."
     yield "\n".join(f"* `{name}`: {_summary(config)}" for name, config in CONFIGS.items())
     yield (
         "Which settings each has at its top level. A *section* is a group of settings with "
@@ -90,6 +93,8 @@ def _in_flow(config: type[Config], name: str) -> str:
     field = config.model_fields.get(name)
     if field is None:
         return "–"
+    if may_lack(config, name):
+        return f"{_default(field)} unless `generator: file`"
     section = section_in(field.annotation)
     if field.is_required() or section is None:
         return _default(field)

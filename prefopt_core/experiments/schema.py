@@ -29,7 +29,7 @@ def schema() -> Schema:
     for flow, config in CONFIGS.items():
         own = definitions[config.__name__]
         own["properties"] = {"flow": {"const": flow}, **own["properties"]}
-        if issubclass(config, AepoConfig):
+        if may_lack(config, "prompts"):
             _excuse_prompts(own)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -43,6 +43,11 @@ def schema() -> Schema:
         ],
         "$defs": {name: _without_titles(part) for name, part in sorted(definitions.items())},
     }
+
+
+def may_lack(config: type[Config], name: str) -> bool:
+    """Whether a required setting of a flow is taken from a file of candidates, if that is used."""
+    return name == "prompts" and issubclass(config, AepoConfig)
 
 
 def sections_of(kind: type[Config]) -> Iterator[type[Config]]:

@@ -34,6 +34,18 @@ def generate(
 ) -> list[list[Response]]:
     """Read responses from a .jsonl, .csv or .parquet: all of a prompt's, or its first `limit`.
 
+    Args:
+        prompts: What is answered.
+        model: Not used: nothing is generated.
+        n: Not used: `limit` is the setting for that.
+        seed: Not used: nothing is drawn.
+        path: The .jsonl, .csv or .parquet. The responses stand in the column `response`, one a row;
+            or in `responses`, a list a row; or in every column but the prompt's.
+        column: The prompt's column; null: `prompt`, else `instruction`.
+        limit: Only so many of each prompt's responses, the first of the file; null: all.
+        empty: What to do with a response without text: "error" ends the run, "drop" leaves it out,
+            "keep" takes it as it is.
+
     Raises:
         DataError: The file cannot be read, a response is not a text, or a prompt has less than two.
     """

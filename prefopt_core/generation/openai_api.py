@@ -65,6 +65,38 @@ def generate(
     Server address and prices are in no cache key, `model_name` is. Prices are of a million tokens.
     A `temperature` or `top_p` of null is not sent, for servers that take one of them only.
 
+    Args:
+        prompts: What is answered.
+        model: The policy's folder, for its chat template; or None.
+        n: Responses per prompt.
+        seed: Root of the seeds in requests; another one buys other responses.
+        base_url: The server's address, `https://host/v1` or the like, without user or password.
+        model_name: The model's name on the server.
+        endpoint: "chat" sends the messages, "completions" token ids or a text: see above.
+        api_key_env: Name of the environment variable that holds the key; null: the server needs
+            none.
+        temperature: Divides the logits before sampling: 1 is the model's own distribution, 0 its
+            likeliest tokens; null: not sent.
+        top_p: Sample from the likeliest tokens that together have this probability; 1: from all;
+            null: not sent.
+        max_new_tokens: The most tokens of a response, those of thinking included where a server
+            counts them; a longer one is cut off.
+        length_field: The request's field for `max_new_tokens`; some models take
+            `max_completion_tokens` only.
+        seeded: Send a seed with every request; false: for servers that refuse it.
+        extra_body: Further fields of every request that only this server knows; null: none. Fields
+            that prefopt sends itself are refused.
+        withheld: What to do where a response has no usable text (content filter, tool call, all
+            tokens spent on thinking): "error" ends the run, "drop" leaves it out if the prompt has
+            another.
+        concurrency: Requests at a time.
+        timeout_s: Seconds to wait for an answer before the request is repeated.
+        max_attempts: The most times a request is sent, the first one included; then the run ends,
+            and what has arrived is kept.
+        price_prompt: Of a million prompt tokens, any currency; with both prices 0 no cost is
+            reported.
+        price_completion: Of a million tokens of responses, in the same currency.
+
     Raises:
         ConfigError: A setting is unusable, a prompt cannot be sent without a policy, or the server
             refuses a request.

@@ -31,6 +31,21 @@ def generate(
 ) -> list[list[Response]]:
     """Sample with vLLM in a process of its own; a prompt's draws depend on the prompt alone.
 
+    Args:
+        prompts: What is answered.
+        model: The policy's folder.
+        n: Responses per prompt.
+        seed: Root of the draws.
+        temperature: Divides the logits before sampling: 1 is the model's own distribution, and near
+            0 the likeliest token is always taken. SPA has 0.7.
+        top_p: Sample from the likeliest tokens that together have this probability; 1: from all.
+        top_k: Sample from so many of the likeliest tokens; 0: from all.
+        min_p: Leave out tokens whose probability is below this share of the likeliest one's; 0:
+            none, 1: all but the likeliest.
+        max_new_tokens: The most tokens of a response, its end included; a longer one is cut off.
+            With the prompt's they must fit the model's positions.
+        engine: Settings of vLLM.
+
     Raises:
         ConfigError: There is no policy, the engine cannot be started with these settings, or a
             prompt is too long.

@@ -28,6 +28,17 @@ def from_file(
 ) -> pl.DataFrame:
     """Read a .jsonl, .csv or .parquet with a column `prompt` or `instruction`.
 
+    Args:
+        seed: Not used: nothing is drawn.
+        path: The .jsonl, .csv or .parquet, a prompt a row: a text, or a list of messages that ends
+            with the user's.
+        column: The prompt's column; null: `prompt`, else `instruction`.
+        stratum: The column with each prompt's stratum, over which `pool` splits its count; null: no
+            strata.
+        repeats: What to do with a prompt of an earlier row: "error" ends the run, "drop" leaves it
+            out. With a column `response` it is no repeat, and the prompt is taken once.
+        limit: Take so many distinct prompts, the first; null: all.
+
     Returns:
         Table `prompts`; with the column stratum if `stratum` names one.
 
@@ -50,6 +61,20 @@ def from_hub(
     limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
     """Read a data set of the Hugging Face hub, or a folder that `datasets` can load.
+
+    Args:
+        seed: Not used: nothing is drawn.
+        dataset: Hub id or folder.
+        split: Name of the split, or a slice of it such as `train[:1000]`.
+        config: Name of the data set's configuration (subset); null: its default one.
+        revision: Branch, tag or commit on the hub; null: the default branch. A commit keeps the
+            data from changing.
+        column: The prompt's column; null: `prompt`, else `instruction`.
+        stratum: The column with each prompt's stratum, over which `pool` splits its count; null: no
+            strata.
+        repeats: What to do with a prompt of an earlier row: "error" ends the run, "drop" leaves it
+            out. With a column `response` it is no repeat, and the prompt is taken once.
+        limit: Take so many distinct prompts, the first; null: all.
 
     Returns:
         Table `prompts`; with the column stratum if `stratum` names one.

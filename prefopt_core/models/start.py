@@ -37,6 +37,16 @@ def import_model(
     The files are symbolic links, not copies; only safetensors weights are taken, never pickled
     ones.
 
+    Args:
+        output: The folder to fill.
+        work: Not used: nothing is trained.
+        seed: Not used: nothing is drawn.
+        path: Folder with config.json, tokenizer and `*.safetensors`, or a hub id.
+        revision: Branch, tag or commit on the hub, the default branch if null; not used for a
+            folder.
+        chat_template: 'plain': prompts are continued as they are, for a base model; or a Jinja
+            file; null: the model's own.
+
     Raises:
         ConfigError: There is no such model, it is an unmerged adapter or has no safetensors
             weights, it has no usable tokenizer, or `chat_template` is neither 'plain' nor a file.

@@ -21,7 +21,14 @@ def score(
     batch_size: SpeedOnly[PositiveInt] = 32,
     device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float64]:
-    """Score with transformers in this process; the fallback that needs nothing else."""
+    """Score with transformers in this process; the fallback that needs nothing else.
+
+    Args:
+        model: The model's folder.
+        sequences: Token ids of a prompt and of its response, for each.
+        batch_size: Responses per forward pass; more need more memory.
+        device: "cpu", "cuda", …; "auto": spread over the GPUs there are, else the CPU.
+    """
     network = load_model(model, device)
     # Sorted by length: little of a batch is padding. Longest first: a batch that does not fit into
     # memory fails at once.

@@ -213,6 +213,15 @@ def _split(similarity: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray
 def select(
     candidates: Candidates, k: int, rng: np.random.Generator, *, diversity_weight: float = 1.0
 ) -> Found:
-    """Choose k responses that stand for all samples and differ from each other (AEPO)."""
+    """Choose k responses that stand for all samples and differ from each other (AEPO).
+
+    Args:
+        candidates: N distinct responses, compared.
+        k: How many to choose, 2 <= k <= N.
+        rng: Not used: no step draws.
+        diversity_weight: λ >= 0, how much likeness among the chosen counts against their likeness
+            to all samples. 0: only the latter, as `representative`; the paper tries 0, 0.5, 1 and
+            2.
+    """
     similarity, counts = candidates.similarity, candidates.counts
     return aepo_with_bound(similarity, k, diversity_weight=diversity_weight, counts=counts)

@@ -71,12 +71,24 @@ def dpo(beta: float) -> Objective:
 
 
 def cdpo(beta: float, *, label_smoothing: Smoothing = 0.1) -> Objective:
-    """Conservative DPO: every label is wrong with the same probability."""
+    """Conservative DPO: every label is wrong with the same probability.
+
+    Args:
+        beta: β of `training`.
+        label_smoothing: ε, the assumed probability that a label is wrong; 0: `dpo`. The loss is
+            least where σ(β·margin) = 1 - ε.
+    """
     return lambda pairs: losses.cdpo(*pairs.sums, beta=beta, label_smoothing=label_smoothing)
 
 
 def rdpo(beta: float, *, label_smoothing: Smoothing = 0.1) -> Objective:
-    """Robust DPO: unbiased under labels flipped at random (arXiv:2403.00409)."""
+    """Robust DPO: unbiased under labels flipped at random (arXiv:2403.00409).
+
+    Args:
+        beta: β of `training`.
+        label_smoothing: ε, the assumed share of labels that were flipped; 0: `dpo`. Towards 0.5 the
+            loss grows as 1 / (1 - 2ε).
+    """
     return lambda pairs: losses.rdpo(*pairs.sums, beta=beta, label_smoothing=label_smoothing)
 
 
@@ -86,7 +98,13 @@ def ipo(beta: float) -> Objective:
 
 
 def simpo(beta: float, *, target_margin: float = 0.5) -> Objective:
-    """Simple preference optimisation: without a reference model (arXiv:2405.14734)."""
+    """Simple preference optimisation: without a reference model (arXiv:2405.14734).
+
+    Args:
+        beta: β of `training`; 2 to 10 in the paper, since means per token are small.
+        target_margin: By how much the chosen response's mean log-probability per token should
+            exceed the rejected one's, in nats; γ/β of the paper. 0: none.
+    """
     return lambda pairs: losses.simpo(*pairs.means[:2], beta=beta, target_margin=target_margin)
 
 

@@ -22,6 +22,14 @@ def compare(
 
     P = mean over tokens of j of the best cosine among tokens of i, R the other way round,
     F1 = 2PR / (P + R) (eqs. 1-3 of the paper). The encoder sees every response once.
+
+    Args:
+        responses: The N texts.
+        embeddings: Not used: texts are compared.
+        model: A folder, a hub id, or all-MiniLM-L6-v2 from the extra `minilm`; of it the token
+            embeddings are used.
+        batch_size: Responses per forward pass.
+        device: "cpu", "cuda", …; "auto": what sentence-transformers chooses, a GPU if there is one.
     """
     tokens = load_encoder(model, device).encode(
         list(responses),

@@ -17,6 +17,12 @@ def compare(
 ) -> npt.NDArray[np.float64]:
     """Call `module:function` or `file.py:function` with the N texts; returns (N, N).
 
+    Args:
+        responses: The N texts.
+        embeddings: Not used: texts are compared.
+        function: `file.py:name` or `module:name`. Called with the list of a prompt's N distinct
+            responses; entry [i, j] of what it returns says how like response i response j is.
+
     Raises:
         DataError: What it returns has another shape.
     """

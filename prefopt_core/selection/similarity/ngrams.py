@@ -28,7 +28,15 @@ def bleu(
     *,
     tokenize: Tokenizer = "13a",
 ) -> npt.NDArray[np.float64]:
-    """Sentence BLEU of every pair, 0 to 1; `char` or `zh` where words have no spaces."""
+    """Sentence BLEU of every pair, 0 to 1; `char` or `zh` where words have no spaces.
+
+    Args:
+        responses: The N texts.
+        embeddings: Not used: texts are compared.
+        tokenize: What words are, by sacrebleu's name: `13a` the usual of WMT, `intl` splits off all
+            Unicode punctuation, `char` every character, `zh` every Chinese character, `none` what
+            stands between spaces.
+    """
     from sacrebleu.metrics.bleu import BLEU
 
     # Effective order: a reply of three words has no 4-grams; its score leaves them out.
@@ -41,7 +49,13 @@ def chrf(
     *,
     word_order: NonNegativeInt = 0,
 ) -> npt.NDArray[np.float64]:
-    """Character n-gram F-score of every pair, 0 to 1; `word_order: 2` is chrF++."""
+    """Character n-gram F-score of every pair, 0 to 1; `word_order: 2` is chrF++.
+
+    Args:
+        responses: The N texts.
+        embeddings: Not used: texts are compared.
+        word_order: Length of the longest word n-grams counted beside those of characters; 0: none.
+    """
     from sacrebleu.metrics.chrf import CHRF
 
     return _every_pair(responses, CHRF(word_order=word_order))

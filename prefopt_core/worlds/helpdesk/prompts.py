@@ -36,5 +36,11 @@ def prompts(count: int, seed: int) -> list[str]:
 
 
 def load(seed: int, *, count: PositiveInt) -> pl.DataFrame:
-    """Write prompts of the embedded help-desk world."""
+    """Write prompts of the embedded help-desk world.
+
+    Args:
+        seed: Root of the draws.
+        count: How many distinct prompts, up to 1,000,000; a smaller count gives the start of a
+            larger one's.
+    """
     return of_texts(prompts(count, seed))

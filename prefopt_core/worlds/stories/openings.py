@@ -82,7 +82,13 @@ def openings(count: int, seed: int) -> list[str]:
 
 
 def load(seed: int, *, count: PositiveInt) -> pl.DataFrame:
-    """Write openings of children's stories, for a base model to continue."""
+    """Write openings of children's stories, for a base model to continue.
+
+    Args:
+        seed: Root of the draws.
+        count: How many distinct openings, up to 11,520; a smaller count gives the start of a larger
+            one's.
+    """
     return of_texts(openings(count, seed))
 
 

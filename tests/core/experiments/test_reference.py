@@ -1,5 +1,6 @@
 """The reference of settings is that of this code, and editors' schema agrees with the configs."""
 
+import re
 from pathlib import Path
 
 import jsonschema
@@ -40,6 +41,17 @@ def test_page_says_what_docstrings_say_of_settings_and_which_change_speed_only()
     assert any(line.startswith("| `window` | whole number ≥ 2 | `50` | Pairs in") for line in lines)
     assert any(line.startswith("| `enforce_eager`") and "*Speed only.*" in line for line in lines)
     assert "| `learning_rate` | number > 0 | `5.0e-7` | Peak; 1e-6 with LoRA in AEPO. |" in lines
+
+
+def test_every_setting_of_every_section_and_member_has_a_meaning():
+    heading, silent = "", []
+    for line in page().splitlines():
+        heading = line if line.startswith("#") else heading
+        if re.match(r"\| \[?`", line):
+            setting, *_, meaning = re.split(r"(?<!\\)\|", line.strip("|"))
+            if not re.sub(r"\*(Path|Speed only)\.\*", "", meaning).strip():
+                silent.append(f"{heading}: {setting.strip()}")
+    assert not silent, f"without a meaning, which an `Args:` entry gives: {silent}"
 
 
 def errors(run):
