@@ -77,8 +77,8 @@ def test_two_at_once_buy_once(ask_texts, loopback):
 
 DIES = """
 import sys
-from prefopt_core.generation import Prompt
 from prefopt_core.generation.openai_api import generate
+from prefopt_core.ground.ids import Prompt
 
 prompts = [Prompt(f"id{i}", [{"role": "user", "content": f"Question {i}?"}]) for i in range(12)]
 given = generate(prompts, None, 2, 0, base_url=sys.argv[1], model_name="m", concurrency=4)
@@ -104,6 +104,7 @@ def test_what_a_killed_process_has_received_is_not_bought_again(loopback, respon
     victim = start()
     deadline = time.monotonic() + 300
     while not responses.bought() or responses.bought()[0].responses < 10 or loopback.busy < 4:
+        assert victim.poll() is None, "it ended by itself"
         assert time.monotonic() < deadline
         time.sleep(0.05)
     victim.kill()
