@@ -29,23 +29,34 @@ NEEDS_TORCH = (
 )
 
 
-def test_the_core_is_imported_without_an_orchestrator_and_all_but_training_without_torch():
-    code = f"""
+WALK = f"""
 import importlib, pkgutil, sys
 import prefopt_core
 names = [m.name for m in pkgutil.walk_packages(prefopt_core.__path__, "prefopt_core.")]
 assert len(names) > 150, names
 light = [name for name in names if not name.startswith({NEEDS_TORCH!r})]
+"""
+
+
+def test_the_core_but_for_training_is_imported_without_torch():
+    code = """
 for name in light:
     importlib.import_module(name)
-    heavy = {{"torch", "transformers", "trl", "vllm"}} & set(sys.modules)
+    heavy = {"torch", "transformers", "trl", "vllm"} & set(sys.modules)
     assert not heavy, (name, heavy)
+"""
+    subprocess.run([sys.executable, "-c", WALK + code], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+def test_the_core_is_imported_without_an_orchestrator():
+    code = """
 for name in names:
     importlib.import_module(name)
-above = {{"prefect", "tasks", "flows"}} & set(sys.modules)
+above = {"prefect", "tasks", "flows"} & set(sys.modules)
 assert not above, above
 """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", WALK + code], cwd=ROOT, check=True)
 
 
 def test_what_the_core_names_in_strings_lies_in_the_same_room_or_in_a_world():
