@@ -15,17 +15,13 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from prefopt_core.generation import GENERATORS, decoding
-from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.generation.table import generate_candidates
+from prefopt_core.generation import decoding
 from prefopt_core.generation.transformers_local import generate
-from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import Prompt
-from prefopt_core.ground.tables import check_table
-from prefopt_core.inputs.prompts import from_file
 from prefopt_core.models.loading import load_model
 from prefopt_core.models.threads import threads_for
-from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids, template_digest
+from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
 
 TEXTS = ["reset", "How do I reset my password?", "out of paper", "the printer is on again!"]
 PROMPTS = [Prompt(f"id{i}", [{"role": "user", "content": text}]) for i, text in enumerate(TEXTS)]
@@ -282,30 +278,8 @@ def test_every_token_that_the_author_lists_ends_a_response(advised, tiny_tokeniz
     assert not any(ends & set(r.token_ids[:-1]) for r in every)
 
 
-def test_table_holds_what_was_generated(write, tiny_model, tiny_tokenizer):
-    prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": text} for text in TEXTS])))
-    config = GenerationConfig(n=3, params={"max_new_tokens": 4})
-    table = generate_candidates(prompts, tiny_model, config, seed=0)
-    assert check_table("candidates", table).height == 3 * len(TEXTS)
-    assert table["sample"].to_list() == [0, 1, 2] * len(TEXTS)
-    assert set(table["policy"]) == {tiny_model.name}
-    assert set(table["template"]) == {template_digest(tiny_tokenizer)}
-
-
 def test_model_is_needed_and_prompts_must_fit_it(tiny_model):
     with pytest.raises(ConfigError, match=r"'transformers' needs a model: set `policy`"):
         written(None)
     with pytest.raises(ConfigError, match=r"300 new ones do not fit .* 256 .*max_new_tokens"):
         written(tiny_model, max_new_tokens=300)
-
-
-def test_generator_that_gives_nothing_is_told(write, monkeypatch):
-    monkeypatch.setitem(GENERATORS._own, "mute", f"{__name__}:mute")
-    monkeypatch.setattr("prefopt_core.ground.registry.import_function", lambda path: mute)
-    prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": "hi"}])))
-    with pytest.raises(DataError, match=r"'mute' gave no response to the prompt 'hi'"):
-        generate_candidates(prompts, None, GenerationConfig(generator="mute"), seed=0)
-
-
-def mute(prompts, model, n, seed):
-    return [[] for _ in prompts]
