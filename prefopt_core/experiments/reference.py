@@ -5,16 +5,16 @@ python -m prefopt_core.experiments.reference docs
 
 import inspect
 import json
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from prefopt_core.experiments.docstrings import arguments_of, text_before_sections
 from prefopt_core.experiments.families import FAMILIES
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.experiments.schema import (
@@ -169,7 +169,7 @@ def _families() -> Iterator[str]:
         for name in loadable(registry):
             if name not in bare:
                 yield f"### {registry.kind} `{name}`"
-                yield _explained(registry[name])
+                yield text_before_sections(registry[name])
                 yield _table(_HEADER, _settings(registry, name))
         if bare:
             if len(bare) < len(registry):
@@ -179,31 +179,16 @@ def _families() -> Iterator[str]:
 
 def _settings(registry: Registry[Any], name: str) -> Iterator[list[str]]:
     properties = member_schema(registry, name)["properties"]
-    said, paths, fast = _arguments(registry[name]), registry.paths(name), registry.speed_only(name)
+    said, paths, fast = (
+        arguments_of(registry[name]),
+        registry.paths(name),
+        registry.speed_only(name),
+    )
     for setting, (_, default) in registry.settings(name).items():
         notes = [said.get(setting, "")]
         notes += ["*Path.*"] * (setting in paths) + ["*Speed only.*"] * (setting in fast)
         shown = "**required**" if default is ... else _code(_yaml(default))
         yield [_code(setting), _type(properties[setting]), shown, " ".join(filter(None, notes))]
-
-
-def _explained(function: Callable[..., Any]) -> str:
-    """A docstring up to where it lists arguments."""
-    return re.split(r"^\w+:$", inspect.getdoc(function) or "", maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def _arguments(function: Callable[..., Any]) -> dict[str, str]:
-    """Name → text of what a docstring says of arguments, or of attributes, also of spread ones."""
-    said: dict[str, str] = {}
-    for parameter in inspect.signature(function, eval_str=True).parameters.values():
-        for kind in get_args(parameter.annotation):
-            if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__"):
-                said |= _arguments(kind)
-    doc = inspect.getdoc(function) or ""
-    section = re.search(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n(?=[ ]))+)", doc, re.MULTILINE)
-    entries = re.findall(r"^    (\w+): ((?:.+\n?(?:     +.*\n?)*))", section[1] if section else "",
-                         re.MULTILINE)  # fmt: skip
-    return said | {name: " ".join(text.split()) for name, text in entries}
 
 
 # --- values, types, tables -------------------------------------------------------------------

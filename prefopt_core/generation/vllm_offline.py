@@ -13,7 +13,8 @@ from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.registry import Spread
 from prefopt_core.models.tokens import load_tokenizer, template_digest
-from prefopt_core.models.vllm import EngineSettings, engine_for
+from prefopt_core.models.vllm import engine_for
+from prefopt_core.models.vllm.settings import EngineSettings
 
 
 def generate(

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.registry import Spread
 from prefopt_core.models.tokens import Tokens
-from prefopt_core.models.vllm import EngineSettings, engine_for
+from prefopt_core.models.vllm import engine_for
+from prefopt_core.models.vllm.settings import EngineSettings
 
 
 def score(

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import polars as pl
 
 from prefopt_core.ground.files import explained
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
+from prefopt_core.store.cache_key import key_values
 from prefopt_core.store.explain import changed_settings
 from prefopt_core.store.locks import locked
 from prefopt_core.store.opening import bound, opened, speed_only
@@ -34,14 +35,6 @@ _LIBRARIES = ("numpy", "polars", "pyarrow", "torch", "transformers", "trl", "pef
 
 _store: ContextVar[Store] = ContextVar("store")
 _workspace: ContextVar[Path] = ContextVar("workspace")
-
-
-@runtime_checkable
-class Keyed(Protocol):
-    """A config that defines its part of a cache key."""
-
-    def key_part(self) -> Any:
-        """The part of the cache key, as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ class Stage:
     def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as they enter the cache key, as JSON values, without `SpeedOnly` ones."""
         left_out = speed_only(self.function)
-        return {name: _plain(v) for name, v in arguments.items() if name not in left_out}
+        return {name: key_values(v) for name, v in arguments.items() if name not in left_out}
 
     def key(self, inputs: Mapping[str, Any]) -> str:
         """The cache key: digest of name, version and inputs."""
@@ -278,26 +271,6 @@ def running_in(store: Store, work: Path) -> Iterator[None]:
     finally:
         _store.reset(tokens[0])
         _workspace.reset(tokens[1])
-
-
-def _plain(value: Any) -> Any:
-    """A value as it enters a cache key: JSON; artifacts and folders by their digests."""
-    if isinstance(value, Artifact):
-        return {"table": value.table, "digest": value.digest}
-    if isinstance(value, Folder):
-        return {"model": value.digest}
-    if isinstance(value, Keyed):
-        return value.key_part()
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise TypeError(
-        f"A {type(value).__name__} cannot be part of a stage's key. Pass plain values, a config "
-        "or an artifact."
-    )
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.models.vllm import EngineSettings
+from prefopt_core.models.vllm.settings import EngineSettings
 from prefopt_core.scoring import SCORERS
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.labels.asked import Asked
-from prefopt_core.models.vllm import EngineSettings
+from prefopt_core.models.vllm.settings import EngineSettings
 from prefopt_core.scoring import SCORERS
 from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.store.artifacts import Artifact, Folder, Shard

@@ -20,56 +20,18 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, PositiveInt
+from typing import Any
 
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.progress import report_progress
-from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.adapters import Adapter, adapter_in, weights_of
 from prefopt_core.models.loading import load_once, release_models
 from prefopt_core.models.threads import SMALL_MODEL
 from prefopt_core.models.vllm.link import Link, environment
+from prefopt_core.models.vllm.settings import EngineSettings
 
 PYTHON_VARIABLE = "PREFOPT_VLLM_PYTHON"
 """The environment variable that names the Python interpreter with vLLM, unless a setting does."""
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-MemoryShare = Annotated[float, Field(gt=0, le=1)]
-
-
-@dataclass(frozen=True)
-class EngineSettings:
-    """Settings of every registry member that uses vLLM. Names are vLLM's, but `python`.
-
-    Attributes:
-        dtype: Of weights and activations; "auto" is the model's own.
-        python: Interpreter that has vLLM; None: $PREFOPT_VLLM_PYTHON, else this one.
-        max_model_len: Tokens of prompt and response; None: as many as the model takes.
-        max_num_seqs: Sequences in a batch; None: vLLM's choice.
-        max_num_batched_tokens: Tokens of one forward pass; None: vLLM's choice.
-        gpu_memory_utilization: Share of each GPU's memory that the engine takes.
-        tensor_parallel_size: GPUs that share one copy of the model.
-        data_parallel_size: Copies of the model, each on GPUs of its own; they share the prompts.
-        enforce_eager: Compile nothing: faster to start, slower to run.
-    """
-
-    dtype: Dtype = "auto"
-    python: SpeedOnly[str | None] = None
-    max_model_len: SpeedOnly[PositiveInt | None] = None
-    max_num_seqs: SpeedOnly[PositiveInt | None] = None
-    max_num_batched_tokens: SpeedOnly[PositiveInt | None] = None
-    gpu_memory_utilization: SpeedOnly[MemoryShare] = 0.9
-    tensor_parallel_size: SpeedOnly[PositiveInt] = 1
-    data_parallel_size: SpeedOnly[PositiveInt] = 1
-    enforce_eager: SpeedOnly[bool] = False
-
-    def for_vllm(self, model: Path) -> dict[str, Any]:
-        """These settings as arguments of `vllm.LLM`, without those that are None."""
-        ours = ("python", "data_parallel_size")
-        told = {k: v for k, v in asdict(self).items() if k not in ours and v is not None}
-        return told | {"dtype": _own_dtype(model)} if self.dtype == "auto" else told
 
 
 @dataclass(frozen=True)
@@ -278,20 +240,6 @@ def _threads(model: Path) -> dict[str, str]:
     """OMP_NUM_THREADS=1 for a small model on a CPU; see `models.threads`."""
     size = sum(file.stat().st_size for file in model.glob("*.safetensors"))
     return {"OMP_NUM_THREADS": "1"} if size < 4 * SMALL_MODEL else {}
-
-
-_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-
-
-def _own_dtype(model: Path) -> str:
-    """The dtype of the stored weights; vLLM's own "auto" would round float32 to 16 bits."""
-    from safetensors import safe_open
-    from transformers import AutoConfig
-
-    if kind := getattr(AutoConfig.from_pretrained(model), "dtype", None):
-        return str(kind).removeprefix("torch.")
-    with safe_open(next(model.glob("*.safetensors")), "pt") as weights:  # as transformers does
-        return _DTYPES.get(weights.get_slice(next(iter(weights.keys()))).get_dtype(), "auto")
 
 
 def _places(tensor_parallel: int, copies: int, python: str) -> list[dict[str, str]]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from prefopt_core.ground.errors import ConfigError, MissingExtraError, PrefoptError
-from prefopt_core.models.vllm import EngineSettings, _places, engine_for
+from prefopt_core.models.vllm import _places, engine_for
 from prefopt_core.models.vllm.link import cause
+from prefopt_core.models.vllm.settings import EngineSettings
 
 SETTINGS = EngineSettings(
     dtype="float32",
