@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := .venv-vllm
 
-.PHONY: quickstart test test-quick test-vllm check benchmark results reference clean
+.PHONY: quickstart test test-quick test-vllm check benchmark results reference practice clean
 
 quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
@@ -31,6 +31,9 @@ results: $(READY)
 
 reference: $(READY)
 	$(BIN)/python -m prefopt_core.experiments.reference docs
+
+practice: $(READY)
+	$(BIN)/pytest tests/practice --write-page --quiet
 
 # torch goes first: asked for by another package, it could come as a build for GPUs there are none of.
 $(READY): pyproject.toml constraints.txt

@@ -1,0 +1,99 @@
+"""Cases from practice: what is asked of a case, and the page docs/practice.md that lists them.
+
+A case is a test with the mark `case`. It returns, as a text, what prefopt made of the situation; a
+PrefoptError that it lets through counts as "refused: " and the message. That text must fit
+`expected`, in which … stands for anything, and the page must have it.
+
+    @pytest.mark.case(
+        "A CSV that pandas wrote with its index",
+        reports="huggingface/datasets#5490",
+        before="the index was a response; “4” was selected",
+        expected="refused: … `responses` …",
+    )
+    def test_the_index_of_pandas_is_no_response(tmp_path):
+        return ", ".join(…)
+
+`make practice` writes the page anew. Its sections are the files here, by their docstrings' first
+lines.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from prefopt_core.ground.errors import PrefoptError
+
+PAGE = Path(__file__).parents[2] / "docs" / "practice.md"
+TABLE = "<!-- From here on `make practice` writes. -->\n"
+HEADER = "| situation | reported | before | expected | got |\n|---|---|---|---|---|\n"
+LONGEST = 240
+"""Characters of a cell; what is expected is compared with the whole text."""
+
+_written = pytest.StashKey[dict[str, list[str]]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-page", action="store_true", help=f"write {PAGE.name} anew")
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "case(situation, reports, before, expected): a case from practice"
+    )
+    config.stash[_written] = defaultdict(list)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    mark = pyfuncitem.get_closest_marker("case")
+    if mark is None:
+        return None
+    asked = pyfuncitem._fixtureinfo.argnames
+    try:
+        got = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in asked})
+    except PrefoptError as error:
+        got = f"refused: {error}"
+    got = _without_places(got, pyfuncitem.funcargs.get("tmp_path"))
+    expected = mark.kwargs["expected"]
+    pattern = ".*".join(map(re.escape, expected.split("…")))
+    assert re.fullmatch(pattern, got, re.DOTALL), f"expected {expected!r}, got {got!r}"
+    row = _row(*mark.args, got=got, **mark.kwargs)
+    if pyfuncitem.config.getoption("--write-page", default=False):
+        title = pyfuncitem.module.__doc__.splitlines()[0].removesuffix(".")
+        pyfuncitem.config.stash[_written][title].append(row)
+    else:
+        assert row in PAGE.read_text(), f"docs/practice.md lacks this row; `make practice`: {row}"
+    return True
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if not session.config.getoption("--write-page", default=False) or exitstatus:
+        return
+    sections = [
+        f"\n## {title}\n\n{HEADER}" + "".join(f"{row}\n" for row in rows)
+        for title, rows in session.config.stash[_written].items()
+    ]
+    by_hand = PAGE.read_text().partition(TABLE)[0]
+    PAGE.write_text(by_hand + TABLE + "".join(sections))
+
+
+def _without_places(got, folder):
+    """No folder of this machine, and no digest of one, stands on the page."""
+    return got.replace(f"{folder}/", "").replace(str(folder), ".") if folder else got
+
+
+def _row(situation, *, reports, before, expected, got):
+    cells = [situation, _linked(reports), before, expected, got]
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+
+def _cell(text):
+    text = " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} …"
+
+
+def _linked(reports):
+    """`owner/repository#1` becomes a link; other words stay as they are."""
+    return re.sub(r"([\w.-]+/[\w.-]+)#(\d+)", r"[\1#\2](https://github.com/\1/issues/\2)", reports)
