@@ -11,7 +11,9 @@ from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
-from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
+from prefopt_core.inputs.files import Row, read_rows
+from prefopt_core.inputs.prompt_columns import prompt_of
+from prefopt_core.inputs.responses import response_text
 
 
 def annotate(
@@ -61,12 +63,10 @@ def _read(path: Path, column: str, prompt: str | None, missing: str) -> dict[str
                     "Recorded judgments need a prompt, a response and a score in every row."
                 )
         value = _number(row, column)
-        response: Any = row.values["response"]
-        if not isinstance(response, str | None):
-            raise DataError(f"{row.where}: the response {response!r} is not a text. Make it one.")
+        response = response_text(row.values["response"], "response", row)
         if value is not None:
-            prompt_id = prompt_id_of(messages_of(row, prompt_column(row, prompt)))
-            recorded[candidate_id_of(prompt_id, response or "")].append(value)
+            prompt_id = prompt_id_of(prompt_of(row, prompt))
+            recorded[candidate_id_of(prompt_id, response)].append(value)
         elif missing == "error":
             raise DataError(
                 f"{row.where}: {column!r} is {row.values[column]!r}, not a finite number. Fill it "

@@ -16,9 +16,13 @@ from prefopt_core.inputs.candidates import Given, read_candidates
 
 @lru_cache(maxsize=1)  # each shard asks for the same file
 def _responses_in(
-    path: str, changed: int, column: str | None, empty: str
+    path: str, changed: int, column: str | None, empty: str, responses: tuple[str, ...] | None
 ) -> dict[str, list[Given]]:
-    return read_candidates(Path(path), column, empty)
+    return read_candidates(Path(path), column, empty, responses)
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0  # else reading says what is wrong
 
 
 def generate(
@@ -29,6 +33,7 @@ def generate(
     *,
     path: InputPath,
     column: str | None = None,
+    responses: Annotated[list[str], Field(min_length=1)] | None = None,
     limit: Annotated[int, Field(ge=2)] | None = None,
     empty: Literal["error", "drop", "keep"] = "error",
 ) -> list[list[Response]]:
@@ -40,16 +45,20 @@ def generate(
         n: Not used: `limit` is the setting for that.
         seed: Not used: nothing is drawn.
         path: The .jsonl, .csv or .parquet. The responses stand in the column `response`, one a row;
-            or in `responses`, a list a row; or in every column but the prompt's.
+            or in `responses`, a list a row; or in columns that `responses` names.
         column: The prompt's column; null: `prompt`, else `instruction`.
+        responses: The columns with responses, in which `*` stands for anything; null: `response`,
+            `responses`, or those that only a number tells apart (`0`, `1`, …; `response_1`, …).
         limit: Only so many of each prompt's responses, the first of the file; null: all.
         empty: What to do with a response without text: "error" ends the run, "drop" leaves it out,
             "keep" takes it as it is.
 
     Raises:
-        DataError: The file cannot be read, a response is not a text, or a prompt has less than two.
+        DataError: The file cannot be read, it is not certain which columns are responses, a
+            response is not a text, or a prompt has less than two.
     """
-    given = _responses_in(path, Path(path).stat().st_mtime_ns, column, empty)
+    declared = tuple(responses) if responses else None
+    given = _responses_in(path, _changed(Path(path)), column, empty, declared)
     responses = []
     for prompt in prompts:
         own = given.get(prompt.prompt_id, [])

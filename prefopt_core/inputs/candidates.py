@@ -1,12 +1,16 @@
 """Reading candidate responses from files: one per row, a list per row, or one per column."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import prompt_id_of, quoted
-from prefopt_core.inputs.files import PROMPT_COLUMNS, Row, messages_of, prompt_column, read_rows
+from prefopt_core.ground.ids import prompt_id_of
+from prefopt_core.inputs.files import Row, read_rows
+from prefopt_core.inputs.layouts import layout_of
+from prefopt_core.inputs.prompt_columns import prompt_of
+from prefopt_core.inputs.responses import LIST, ONE, response_text, values_in
 
 
 @dataclass(frozen=True)
@@ -24,58 +28,50 @@ class Given:
     writer: str
 
 
-def read_candidates(path: Path, column: str | None, empty: str) -> dict[str, list[Given]]:
-    """Read responses from a file in any of three layouts, told apart by the columns.
+def read_candidates(
+    path: Path, column: str | None, empty: str, responses: Sequence[str] | None = None
+) -> dict[str, list[Given]]:
+    """Read responses from a file in any of these layouts, told apart by the columns.
 
-    * `response`: one row a response; `model` may say who wrote it.
-    * `responses`: a list of texts in every row.
-    * neither: every column but the prompt's is a response (the CSV of the AEPO code).
+    * `responses` names the columns, or
+    * `response`: one row a response; `model` may say who wrote it, or
+    * `responses`: a list of texts in every row, or
+    * columns that only a number tells apart: `0`, `1`, …; `response_1`, `response_2`, ….
 
     Args:
         path: .jsonl, .csv or .parquet.
         column: The prompt's column; by default `prompt` or `instruction`.
         empty: What to do with a response without text: "error", "drop" or "keep".
+        responses: The columns with responses, in which `*` stands for anything.
 
     Returns:
         prompt_id → responses, in the order of the file.
 
     Raises:
-        DataError: The file cannot be read, has no column with prompts, or a response is not a text,
-            or empty.
+        DataError: The file cannot be read, has no column with prompts, it is not certain which
+            columns are responses, or a response is not a text, or empty.
     """
+    rows = read_rows(path)
+    columns = layout_of(rows, column, responses).responses
     given: dict[str, list[Given]] = {}
-    for row in read_rows(path):
-        name = prompt_column(row, column)
-        responses = given.setdefault(prompt_id_of(messages_of(row, name)), [])
-        for writer, value in _responses_of(row, name):
-            if not isinstance(value, str | None):
-                raise DataError(
-                    f"{row.where}: the response {value!r} of {writer!r} is not a text. Make it "
-                    "one; or, if it is none, leave it out (without a column `response` or "
-                    "`responses`, every column but the prompt's is a response)."
-                )
-            text = value or ""
+    for row in rows:
+        own = given.setdefault(prompt_id_of(prompt_of(row, column)), [])
+        for writer, value in _responses_of(row, columns):
+            text = response_text(value, writer, row)
             if not text.strip() and empty == "error":
                 raise DataError(
                     f"{row.where}: the response of {writer!r} is empty. Fill it in, or set "
                     "`generation.params.empty` to 'drop' (leave it out) or 'keep'."
                 )
             if text.strip() or empty == "keep":
-                responses.append(Given(row.where, text, writer))
+                own.append(Given(row.where, text, writer))
     return given
 
 
-def _responses_of(row: Row, prompt: str) -> Iterator[tuple[str, object]]:
-    values = row.values
-    if "response" in values:
-        yield str(values.get("model") or "file"), values["response"]
-    elif "responses" in values:
-        if not isinstance(values["responses"], list):
-            raise DataError(
-                f"{row.where}: 'responses' is {quoted(values['responses'])}, not a list of "
-                "texts. Write a list, or one row a response with a column `response`."
-            )
-        yield from (("file", value) for value in values["responses"])
-    else:
-        ids = {prompt, "prompt_id", *PROMPT_COLUMNS}
-        yield from ((name, value) for name, value in values.items() if name not in ids)
+def _responses_of(row: Row, columns: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """(who wrote it, response) of every response of a row."""
+    model = row.values.get("model") if len(columns) == 1 and LIST not in columns else None
+    for name in columns:
+        for writer, value in values_in(row, name):
+            usual = "file" if writer in (ONE, LIST) else writer
+            yield str(model or usual), value

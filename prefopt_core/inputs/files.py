@@ -1,9 +1,10 @@
 """Reading JSONL, CSV and Parquet row by row, with file and row for error messages."""
 
 import csv
+import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,7 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import Message, last_text, quoted
-
-PROMPT_COLUMNS = ("prompt", "instruction")
-_ROLES = ("system", "user", "assistant")
+from prefopt_core.inputs.recognised import advice_on_ending, advice_on_folder, what_it_is
 
 csv.field_size_limit(sys.maxsize)  # a prompt may be a whole document
 
@@ -31,64 +29,115 @@ class Row:
     where: str
     values: dict[str, Any]
 
+    def cell(self, column: str) -> str:
+        """File, row and column, for error messages."""
+        return f"{self.where}: {column!r}"
 
-def read_rows(path: Path) -> Iterator[Row]:
+
+def read_rows(path: Path) -> list[Row]:
     """Read a file by its ending: .jsonl, .csv or .parquet.
 
     Raises:
-        DataError: There is no such file, or it cannot be read, or it has no rows.
+        DataError: There is no such file, or it is of another kind, or cannot be read, or has no
+            rows, or its columns' names are no names.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. {advice_on_folder(path)}.")
     if not path.is_file():
         raise DataError(f"There is no file {path}. Give the path of a .jsonl, .csv or .parquet.")
     readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
     if (ending := path.suffix.lower()) not in readers:
         raise DataError(
-            f"{path} ends in {path.suffix!r}; prefopt reads {', '.join(readers)}. Convert it."
+            f"{path} ends in {path.suffix!r}; prefopt reads {', '.join(readers)}. "
+            f"{advice_on_ending(path)}."
         )
-    try:
-        rows = list(readers[ending](path))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
+    rows = list(readers[ending](path))
     if not rows:
         raise DataError(f"{path} has no rows.")
-    yield from rows
+    for name in columns_of(rows):
+        if name != name.strip():
+            raise DataError(
+                f"{path}: the name of the column {name!r} has blanks around it. Remove them, and "
+                "those after commas in the rows below."
+            )
+    return rows
+
+
+def columns_of(rows: Iterable[Row]) -> list[str]:
+    """The names of all columns, in the order in which they first occur."""
+    return list(dict.fromkeys(name for row in rows for name in row.values))
+
+
+def _text_of(path: Path) -> str:
+    data = path.read_bytes()
+    if found := what_it_is(data[:4096]):
+        what, remedy = found
+        raise DataError(f"{path} is {what}; expected {path.suffix[1:].upper()} in UTF-8: {remedy}.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path} is not UTF-8 text (line {line}: {error.reason}). Save it as UTF-8."
+        ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError(
+            f"{path}, line {line}: a NUL character. Remove it, or write the file again."
+        )
+    return text
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            where = f"{path}, line {number}"
-            if not line.strip():
-                continue
-            try:
-                values = json.loads(line)
-                # half of a surrogate pair is JSON, but nothing after this could store it
-                json.dumps(values, ensure_ascii=False).encode()
-            except UnicodeEncodeError as error:
-                raise DataError(
-                    f"{where}: half of a character ({error}). Remove it or complete the text."
-                ) from error
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{where}: not JSON ({error}). Write one object a line.") from error
-            if not isinstance(values, dict):
-                raise DataError(f"{where}: a {type(values).__name__}, not an object with columns.")
-            yield Row(where, values)
+    for number, line in enumerate(io.StringIO(_text_of(path), newline=None), 1):
+        where = f"{path}, line {number}"
+        if not line.strip():
+            continue
+        hint = " `jq -c '.[]'` makes lines of an array." if line.lstrip().startswith("[") else ""
+        try:
+            values = json.loads(line, object_pairs_hook=_without_repeats)
+            # half of a surrogate pair is JSON, but nothing after this could store it
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{where}: half of a character ({error}). Remove it or complete the text."
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{where}: not JSON ({error}). Write one object a line.{hint}"
+            ) from error
+        if not isinstance(values, dict):
+            raise DataError(
+                f"{where}: a {type(values).__name__}, not an object with columns.{hint}"
+            )
+        yield Row(where, values)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object that the pairs make; Python's own reader keeps the last of two and says nothing.
+
+    Raises:
+        ValueError: Two have one name.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
+    return made
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
     # Not by polars: every cell stays text ("NA", "null" or "1.0" is no missing value or number),
     # and errors can name the row.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
-        try:
-            header, *records = [cells for cells in lines if cells] or [[]]
-        except csv.Error as error:
-            raise DataError(
-                f"{path}, line {lines.line_num}: not CSV ({error}). Put double quotes around cells "
-                'that hold commas, quotes or line breaks, and double the quotes inside: "a ""b""".'
-            ) from error
-    if repeated := [name for i, name in enumerate(header) if name in header[:i]]:
-        raise DataError(f"{path}: {repeated[0]!r} names several columns. Rename all but one.")
+    lines = csv.reader(io.StringIO(_text_of(path), newline=""), strict=True)
+    try:
+        header, *records = [cells for cells in lines if cells] or [[]]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {lines.line_num}: not CSV ({error}). Put double quotes around cells "
+            'that hold commas, quotes or line breaks, and double the quotes inside: "a ""b""".'
+        ) from error
+    _check_header(path, header)
     for number, cells in enumerate(records, 1):
         where = f"{path}, row {number}"
         if len(cells) != len(header):
@@ -99,64 +148,29 @@ def _read_csv(path: Path) -> Iterator[Row]:
         yield Row(where, dict(zip(header, cells, strict=True)))
 
 
+def _check_header(path: Path, header: list[str]) -> None:
+    for sign, name in {";": "semicolons", "\t": "tabs", "|": "bars"}.items():
+        if len(header) == 1 and sign in header[0]:
+            raise DataError(
+                f"{path}: its cells are separated by {name}: the header is {header[0]!r}. Save it "
+                "with commas."
+            )
+    if repeated := [name for i, name in enumerate(header) if name in header[:i]]:
+        raise DataError(f"{path}: {repeated[0]!r} names several columns. Rename all but one.")
+
+
 def _read_parquet(path: Path) -> Iterator[Row]:
+    with path.open("rb") as file:
+        found = what_it_is(file.read(512), but="Parquet")
+    if found:
+        what, remedy = found
+        raise DataError(f"{path} is {what}; expected Parquet: {remedy}.")
     try:
-        frame = pl.read_parquet(path)
+        # Absolute and without glob and hive: a name is a name, never a pattern, a home or a value.
+        frame = pl.read_parquet(path.absolute(), glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
             f"{path} cannot be read as Parquet: {error}. It may be cut off; write it again."
         ) from error
     for number, values in enumerate(frame.iter_rows(named=True), 1):
         yield Row(f"{path}, row {number}", values)
-
-
-def prompt_column(row: Row, column: str | None) -> str:
-    """The name of the column with the prompt: `column` if given, else `prompt` or `instruction`.
-
-    Raises:
-        DataError: The row has no such column.
-    """
-    wanted = (column,) if column else PROMPT_COLUMNS
-    for name in wanted:
-        if name in row.values:
-            return name
-    raise DataError(
-        f"{row.where}: no column {' or '.join(map(repr, wanted))} among "
-        f"{', '.join(map(repr, row.values))}. Set `column`, beside `path`, to the "
-        "one with the prompt."
-    )
-
-
-def messages_of(row: Row, column: str) -> list[Message]:
-    """The prompt of a row as messages; a plain text becomes one user message.
-
-    Raises:
-        DataError: It is neither a text nor a list of messages, is empty, or does not end with a
-            user message.
-    """
-    value = row.values[column]
-    if value is None or isinstance(value, str):
-        value = [{"role": "user", "content": value or ""}]
-    if not isinstance(value, Sequence) or not all(map(is_message, value)) or not value:
-        raise DataError(
-            f"{row.where}: {column!r} is {quoted(value)}; expected a text or a list of "
-            f"{{role: {' | '.join(_ROLES)}, content: text}}."
-        )
-    messages = [{"role": m["role"], "content": m["content"]} for m in value]
-    if messages[-1]["role"] != "user":
-        raise DataError(
-            f"{row.where}: the last message is the {messages[-1]['role']}'s; a prompt ends with "
-            "the user's."
-        )
-    if not last_text(messages).strip():
-        raise DataError(f"{row.where}: the prompt is empty. Remove the row or fill in the prompt.")
-    return messages
-
-
-def is_message(value: Any) -> bool:
-    """Whether a value is `{role: …, content: text}`."""
-    return (
-        isinstance(value, dict)
-        and value.get("role") in _ROLES
-        and isinstance(value.get("content"), str)
-    )

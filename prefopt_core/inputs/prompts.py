@@ -1,7 +1,10 @@
 """Reading prompts from a file or a Hugging Face hub data set; `of_texts` for plain texts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import polars as pl
@@ -11,7 +14,11 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
+from prefopt_core.inputs.files import Row, read_rows
+from prefopt_core.inputs.messages import conversation
+from prefopt_core.inputs.pairs import implicit_prompt, is_implicit
+from prefopt_core.inputs.prompt_columns import prompt_column, prompt_of
+from prefopt_core.inputs.responses import check_texts
 
 Repeats = Literal["error", "drop"]
 """What to do with a prompt of an earlier row; in a file with a response per row it is no repeat."""
@@ -85,17 +92,31 @@ def from_hub(
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    try:
-        rows: Iterable[dict[str, Any]] = load_dataset(
-            dataset, config, split=split, revision=revision
-        )
-    except (OSError, ValueError, DatasetsError) as error:
-        raise DataError(
-            f"Cannot load split {split!r} of the data set {dataset!r}: {error.__cause__ or error} "
-            "Check the id and the network, or download it and use `prompts.source: file`."
-        ) from error
-    named = (Row(f"{dataset}[{split}], row {i}", row) for i, row in enumerate(rows, 1))
-    return _prompts(named, column, stratum, repeats, limit)
+    with _plainly_named(dataset) as name:
+        try:
+            rows: Iterable[dict[str, Any]] = load_dataset(
+                name, config, split=split, revision=revision
+            )
+        except (OSError, ValueError, DatasetsError) as error:
+            raise DataError(
+                f"Cannot load split {split!r} of the data set {dataset!r}: "
+                f"{error.__cause__ or error} Check the id and the network, or download it and use "
+                "`prompts.source: file`."
+            ) from error
+        named = (Row(f"{dataset}[{split}], row {i}", row) for i, row in enumerate(rows, 1))
+        return _prompts(named, column, stratum, repeats, limit)
+
+
+@contextmanager
+def _plainly_named(dataset: str) -> Iterator[str]:
+    """A hub id as it is; a folder by a name that `datasets`, which globs, takes for no pattern."""
+    if not Path(dataset).is_dir():
+        yield dataset
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / "data"
+        link.symlink_to(Path(dataset).absolute())
+        yield str(link)
 
 
 def of_texts(texts: Iterable[str]) -> pl.DataFrame:
@@ -115,10 +136,9 @@ def _prompts(
     seen: dict[str, str] = {}
     kinds: dict[type, str] = {}
     prompts: list[tuple[str, list[Message], str | None]] = []
-    for row in rows:
-        name = prompt_column(row, column)
-        messages = messages_of(row, name)
-        kinds.setdefault(type(row.values[name]), row.where)
+    for row in _without_structures_as_text(rows, column):
+        kind, messages = _prompt(row, column)
+        kinds.setdefault(kind, row.where)
         if len(kinds) > 1:
             raise DataError(
                 f"Prompts are of several kinds: {' and '.join(_kinds(kinds))}. Make them all "
@@ -140,6 +160,24 @@ def _prompts(
     columns = {**TABLES["prompts"].columns, "stratum": pl.String()}
     table = pl.DataFrame(prompts, schema=columns, orient="row")
     return table if stratum else table.drop("stratum")
+
+
+def _prompt(row: Row, column: str | None) -> tuple[type, list[Message]]:
+    """What a prompt is in its file, a text or a list, and its messages."""
+    if is_implicit(row, column):
+        return list, implicit_prompt(row)
+    name = prompt_column(row, column)
+    value = row.values[name]
+    is_text = isinstance(value, str) and conversation(value, row.cell(name)) is None
+    return (str if is_text else list), prompt_of(row, column)
+
+
+def _without_structures_as_text(rows: Iterable[Row], column: str | None) -> Iterator[Row]:
+    rows = iter(rows)
+    first = list(islice(rows, 1000))
+    if first and not is_implicit(first[0], column):
+        check_texts(first, [prompt_column(first[0], column)])
+    return chain(first, rows)
 
 
 def _stratum(row: Row, column: str | None) -> str | None:

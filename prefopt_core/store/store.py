@@ -131,7 +131,10 @@ class Store:
         self._must_be_intact(artifact)
         wanted = list(columns) if columns else None
         return pl.concat(
-            [pl.read_parquet(self.shard_path(s), columns=wanted) for s in artifact.shards]
+            [
+                pl.read_parquet(self.shard_path(s), columns=wanted, glob=False)
+                for s in artifact.shards
+            ]
         )
 
     def read_all(self, artifacts: Sequence[Artifact]) -> pl.DataFrame:
@@ -149,7 +152,7 @@ class Store:
             StoreError: Part of it is missing or damaged.
         """
         self._must_be_intact(artifact)
-        return pl.scan_parquet([self.shard_path(shard) for shard in artifact.shards])
+        return pl.scan_parquet([self.shard_path(s) for s in artifact.shards], glob=False)
 
     def open_folder(self, folder: Folder) -> Path:
         """The path of a stored folder, after checking its digests.

@@ -50,7 +50,9 @@ def train_in_processes(
     if config.processes == 1:
         return trl_dpo.train(pairs, start, output, work, config, seed=seed)
     launch(write_job(pairs, start, output, work, config, seed=seed), config.processes)
-    return trl_dpo.TrainingLog(*(pl.read_parquet(work / f"{name}.parquet") for name in LOG_TABLES))
+    return trl_dpo.TrainingLog(
+        *(pl.read_parquet(work / f"{name}.parquet", glob=False) for name in LOG_TABLES)
+    )
 
 
 def write_job(
@@ -97,7 +99,7 @@ def main(path: str) -> None:
     from prefopt_core.training import trl_dpo
 
     job = Job.model_validate_json(Path(path).read_text())
-    pairs = pl.read_parquet(job.work / "pairs.parquet")
+    pairs = pl.read_parquet(job.work / "pairs.parquet", glob=False)
     log = trl_dpo.train(pairs, job.start, job.output, job.work, job.config, seed=job.seed)
     if PartialState().is_main_process:
         for name in LOG_TABLES:

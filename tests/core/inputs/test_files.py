@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.inputs.files import messages_of, prompt_column, read_rows
+from prefopt_core.inputs.files import read_rows
+from prefopt_core.inputs.prompt_columns import prompt_column, prompt_of
 from prefopt_core.inputs.prompts import from_file
 
 
@@ -80,9 +81,13 @@ def test_file_that_cannot_be_read_is_named_with_what_to_do(write, name, content,
 
 
 def test_missing_file_and_folder_are_named(tmp_path):
-    for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(DataError, match=rf"There is no file {path}\. Give the path of"):
-            values(path)
+    with pytest.raises(DataError, match=r"There is no file .*/none\.csv\. Give the path of"):
+        values(tmp_path / "none.csv")
+    with pytest.raises(DataError, match=rf"{tmp_path} is a folder\. Give the path of a \.jsonl"):
+        values(tmp_path)
+    (tmp_path / "b.csv").write_text("prompt\nhi\n")
+    with pytest.raises(DataError, match=rf"{tmp_path} is a folder\. Name one file in it: b\.csv"):
+        values(tmp_path)
 
 
 def test_parquet_without_rows_says_so(tmp_path):
@@ -130,4 +135,4 @@ def test_prompt_column_is_prompt_or_instruction_or_the_one_that_is_named(write):
     (row,) = read_rows(write("p.jsonl", [{"question": "q", "instruction": "i", "a": "b"}]))
     assert prompt_column(row, None) == "instruction"
     assert prompt_column(row, "question") == "question"
-    assert messages_of(row, "question") == [{"role": "user", "content": "q"}]
+    assert prompt_of(row, "question") == [{"role": "user", "content": "q"}]

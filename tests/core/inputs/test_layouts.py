@@ -12,7 +12,7 @@ from prefopt_core.inputs.candidates import read_candidates
 from prefopt_core.inputs.prompts import from_file, from_hub
 
 TEXTS = {"How are you?": ["Fine.", "NA", "1.0"], "Who?": ["Me,\nmyself", "null", '"I"']}
-WIDE = 'prompt,b,a,c\nHow are you?,Fine.,NA,1.0\nWho?,"Me,\nmyself",null,"""I"""\n'  # not sorted
+WIDE = 'prompt,1,0,2\nHow are you?,Fine.,NA,1.0\nWho?,"Me,\nmyself",null,"""I"""\n'  # not sorted
 LAYOUTS = {
     "AEPO's CSV": ("c.csv", WIDE),
     "AEPO's CSV with instruction": ("c.csv", WIDE.replace("prompt", "instruction")),
@@ -50,7 +50,8 @@ def test_every_layout_gives_the_same_texts_and_content_ids(write, name, content)
 
 
 def test_writer_is_the_column_or_what_the_column_model_says(write):
-    _, wide = candidates(write("c.csv", "prompt,big,small\nhi,ho,hum\n"))
+    path = write("c.csv", "prompt,big,small\nhi,ho,hum\n")
+    _, wide = candidates(path, responses=["big", "small"])
     assert wide["policy"].to_list() == ["big", "small"]
     rows = [{"prompt": "hi", "response": r, "model": m} for r, m in (("ho", "big"), ("hum", None))]
     _, long = candidates(write("c.jsonl", rows))
@@ -89,7 +90,7 @@ def test_blank_responses_are_an_error_or_dropped_or_kept(write, blank):
 def test_blank_csv_cell_names_its_row_and_column(write):
     path = write("c.csv", "prompt,a,b\nhi,x,y\nho,x,\n")
     with pytest.raises(DataError, match=r"c\.csv, row 2: the response of 'b' is empty"):
-        candidates(path)
+        candidates(path, responses=["a", "b"])
 
 
 BAD = {
@@ -97,9 +98,10 @@ BAD = {
         [{"prompt": "hi", "responses": ["a", "b"]}, {"prompt": "ho", "responses": ["a"]}],
         r"has 1 response to the prompt 'ho' \(.*line 2\); a preference needs at least 2\. Add",
     ),
-    "number": ([{"prompt": "hi", "a": "x", "score": 3.5}], r"line 1: the response 3\.5 of 'score'"),
+    "number": ([{"prompt": "hi", "response": 3.5}], r"line 1: the response 3\.5 of 'response'"),
+    "unnamed": ([{"prompt": "hi", "a": "x", "score": 3.5}], r"'a' could be \(not 'score'\).*\[a\]"),
     "responses not a list": ([{"prompt": "hi", "responses": "a"}], r"'responses' is 'a', not a l"),
-    "no responses at all": ([{"prompt": "hi"}], r"has 0 responses to the prompt 'hi'"),
+    "no responses at all": ([{"prompt": "hi"}], r"c\.jsonl: no responses among"),
 }
 
 

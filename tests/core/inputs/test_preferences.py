@@ -59,7 +59,10 @@ BAD = {
     "missing": ({"rejected": None}, r"line 2: 'rejected' is 'None'.*Fill it in or remove"),
     "number": ({"chosen": 1}, r"line 2: 'chosen' is '1'"),
     "list of texts": ({"chosen": ["good"]}, r"line 2: 'chosen' is"),
-    "two messages": ({"chosen": said("a") * 2}, r"line 2: 'chosen' is .*one message of the ass"),
+    "two messages": (
+        {"chosen": said("a") * 2},
+        r"line 2: the conversations differ before their last",
+    ),
     "the user's message": ({"chosen": said("good", "user")}, r"line 2: 'chosen' is"),
     "empty prompt": ({"prompt": " "}, r"line 2: the prompt is empty"),
 }
