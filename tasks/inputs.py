@@ -9,7 +9,7 @@ from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
 from tasks.stage import stage
 
 
-@stage("load_prompts", table="prompts", version=1)
+@stage("load_prompts", table="prompts", version=2)
 def load_prompts(config: PromptsConfig, seed: int) -> list[pl.DataFrame]:
     """Read or generate the prompts, in shards of `config.shard_size`."""
     return in_shards(config.member()(seed), config.shard_size)
@@ -30,7 +30,7 @@ def draw_prompts(
     return in_shards(draw(prompts, first, count, purpose, seed=seed, used=used), shard_size)
 
 
-@stage("load_preferences", table="preferences", version=1)
+@stage("load_preferences", table="preferences", version=2)
 def load_preferences(config: SeedConfig) -> pl.DataFrame:
     """Read a labelled seed: existing preference pairs."""
     return read_preferences(config)

@@ -18,6 +18,7 @@ from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.experiments.flows import Experiment
+from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
@@ -52,13 +53,13 @@ def run(
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"
     print_parts(rounds_in_words(figures, result.kept), console, title)
-    console.print(f"report       {result.report}", soft_wrap=True, highlight=False)
+    console.print(f"report       {result.report}", soft_wrap=True, highlight=False, markup=False)
     # As it was called: `make quickstart` does not put it on the PATH.
     me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
     console.print(f"preferences  {me} show {result.preferences.digest[:12]}", highlight=False)
     if result.policy:
         path = current_store().folder_path(result.policy)
-        console.print(f"policy       {path}", soft_wrap=True, highlight=False)
+        console.print(f"policy       {path}", soft_wrap=True, highlight=False, markup=False)
     if not no_server:
         console.print(f"Prefect UI   {me} ui", highlight=False)
 
@@ -81,6 +82,7 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
 
     flow, experiment = load_run(config, changes_of(changes))
     stages: list[Planned] = []
+    inputs = read_as(experiment)
     function = flow_of(flow)
     with session(Session(refresh=_refresh(refresh), plan=stages)):
         function.fn(experiment)
@@ -91,6 +93,8 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
         table.add_row(planned.stage, f"[{colour}]{planned.state}[/]", planned.reason, to_buy)
     console = Console()
     console.print(table)
+    for line in inputs:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     misses = sum(planned.state == "miss" for planned in stages)
     labels = sum(planned.labels for planned in stages)
     cost = sum(planned.labels * planned.price for planned in stages)

@@ -14,6 +14,7 @@ from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_ending, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.files import write_whole
+from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.reports.render import render_html
 from prefopt_core.reports.selection import selection_page
@@ -40,6 +41,12 @@ def select(
     strategy: Annotated[str, Parameter(help="see `prefopt list strategies`")] = "aepo",
     similarity: Annotated[str, Parameter(help="see `prefopt list similarities`")] = "cosine",
     embedder: Annotated[str, Parameter(help="for the cosine")] = "sentence-transformers",
+    column: Annotated[
+        str | None, Parameter(help="the column with prompts", show_default="prompt or instruction")
+    ] = None,
+    responses: Annotated[
+        tuple[str, ...], Parameter(help="a column with responses; * is anything", metavar="COLUMN")
+    ] = (),
     seed: Seed = 0,
     empty: Annotated[
         Literal["error", "drop", "keep"], Parameter(help="what to do with empty responses")
@@ -49,24 +56,30 @@ def select(
     """Read candidates, embed them, select, write the selected rows and a report page."""
     output = output or Path(f"{file.stem}.selected.csv")
     require_ending(output)
-    path = str(file)
+    path, declared = str(file), list(responses) or None
+    read_as = describe_candidates(file, column, declared)
     sections = _Sections(
-        GenerationConfig(generator="file", params={"path": path, "empty": empty}),
+        GenerationConfig(
+            generator="file",
+            params={"path": path, "column": column, "responses": declared, "empty": empty},
+        ),
         EmbeddingConfig(embedder=embedder) if similarity == "cosine" else None,
         SelectionConfig(strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)),
     )
     console = Console()
     with ConsoleObserver(console) as observer, session(Session(observer=observer)):
-        prompts = load_prompts(PromptsConfig(params={"path": path}), seed)
+        params = {"path": path, "column": column, "repeats": "drop" if declared else "error"}
+        prompts = load_prompts(PromptsConfig(params=params), seed)
         chosen = read_proposal(propose(prompts, None, sections, seed))
     page = output.with_suffix(".html")
     rows = selected_rows(chosen)
     write_rows(rows, output)
-    html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}"))
+    html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}", read_as))
     write_whole(page, lambda path: path.write_text(html, encoding="utf-8"))
     console.print(
-        f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
-        f"{output}\nwhat was selected and what was left: {page}",
+        f"{read_as}\n{rows.height} of {chosen.candidates.height} responses to {prompts.rows} "
+        f"prompts in {output}\nwhat was selected and what was left: {page}",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )

@@ -63,7 +63,7 @@ def _read(path: Path, column: str, prompt: str | None, missing: str) -> dict[str
                     "Recorded judgments need a prompt, a response and a score in every row."
                 )
         value = _number(row, column)
-        response = response_text(row.values["response"], "response", row)
+        response = response_text(row.values["response"], "file", row)
         if value is not None:
             prompt_id = prompt_id_of(prompt_of(row, prompt))
             recorded[candidate_id_of(prompt_id, response)].append(value)

@@ -148,6 +148,8 @@ class AepoConfig(Experiment):
             params = generation.get("params")
             params = params if isinstance(params, dict) else {}
             source = {name: params[name] for name in ("path", "column") if name in params}
+            if params.get("responses"):  # one column may hold one response a row
+                source["repeats"] = "drop"
             given = data.get("prompts", {})
             if isinstance(given, dict):
                 return data | {"prompts": {"source": "file", "params": source} | given}

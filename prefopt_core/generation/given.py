@@ -59,7 +59,7 @@ def generate(
     """
     declared = tuple(responses) if responses else None
     given = _responses_in(path, _changed(Path(path)), column, empty, declared)
-    responses = []
+    taken = []
     for prompt in prompts:
         own = given.get(prompt.prompt_id, [])
         if len(own) < 2:
@@ -70,7 +70,7 @@ def generate(
                 f"{quoted(last_text(prompt.messages))}{where}; a preference needs at least 2. "
                 "Add responses or remove the prompt."
             )
-        responses.append(
+        taken.append(
             [Response(text=g.text, finish_reason="given", writer=g.writer) for g in own[:limit]]
         )
-    return responses
+    return taken

@@ -87,8 +87,8 @@ def dialogue(text: str, cell: str) -> list[Message] | None:
     said = [part.strip() for part in turns[1::2]]
     if turns[::2] != (["Human", "Assistant"] * len(said))[: len(said)] or not all(said):
         raise DataError(
-            f"{cell} is {quoted(text)}: in a dialogue 'Human:' and 'Assistant:' take turns and each "
-            "says something. Mend or remove the row."
+            f"{cell} is {quoted(text)}: in a dialogue 'Human:' and 'Assistant:' take turns, and "
+            "each says something. Mend or remove the row."
         )
     return [
         {"role": _SPEAKERS[who], "content": part}
@@ -132,10 +132,8 @@ def _message(message: Any, which: str, value: Any, cell: str) -> Message:
 def _text(content: Any) -> str | None:
     """The text of a message's content: itself, or that of its only part."""
     match content:
-        case [{"type": "text", "text": str(text), **more}] if not any(
-            map(is_filled, more.values())
-        ):
-            return text
+        case [{"type": "text", "text": str(text), **more}]:
+            return None if any(map(is_filled, more.values())) else text
     return content if isinstance(content, str) else None
 
 

@@ -77,10 +77,8 @@ def prompt_of(row: Row, column: str | None) -> list[Message]:
     messages = prompt_messages(row.values[name], row.cell(name))
     material = _material(row, name, column)
     if material and last_text(messages).strip():
-        messages = [
-            *messages[:-1],
-            {"role": "user", "content": f"{last_text(messages)}\n{material}"},
-        ]
+        whole = f"{last_text(messages)}\n{material}"
+        messages = [*messages[:-1], {"role": "user", "content": whole}]
     return complete_prompt(_history(row, name) + messages, row, name)
 
 

@@ -1,5 +1,6 @@
 """Reading prompts from a file or a Hugging Face hub data set; `of_texts` for plain texts."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -19,6 +20,8 @@ from prefopt_core.inputs.messages import conversation
 from prefopt_core.inputs.pairs import implicit_prompt, is_implicit
 from prefopt_core.inputs.prompt_columns import prompt_column, prompt_of
 from prefopt_core.inputs.responses import check_texts
+
+_SIGNS = re.compile(r"[^\w/. -]")
 
 Repeats = Literal["error", "drop"]
 """What to do with a prompt of an earlier row; in a file with a response per row it is no repeat."""
@@ -92,10 +95,10 @@ def from_hub(
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    with _plainly_named(dataset) as name:
+    with _literal(dataset) as place:
         try:
             rows: Iterable[dict[str, Any]] = load_dataset(
-                name, config, split=split, revision=revision
+                **place, name=config, split=split, revision=revision
             )
         except (OSError, ValueError, DatasetsError) as error:
             raise DataError(
@@ -108,15 +111,27 @@ def from_hub(
 
 
 @contextmanager
-def _plainly_named(dataset: str) -> Iterator[str]:
-    """A hub id as it is; a folder by a name that `datasets`, which globs, takes for no pattern."""
+def _literal(dataset: str) -> Iterator[dict[str, str]]:
+    """Arguments that make `datasets`, which globs, read a folder and no other that its name fits.
+
+    A hub id stays as it is. A folder with signs in its path is mirrored, by links, in one without;
+    what `datasets` makes of that is gone afterwards, since no later call could find it.
+    """
     if not Path(dataset).is_dir():
-        yield dataset
+        yield {"path": dataset}
         return
-    with TemporaryDirectory() as folder:
-        link = Path(folder) / "data"
-        link.symlink_to(Path(dataset).absolute())
-        yield str(link)
+    folder = Path(dataset).resolve()
+    names = [str(folder), *(str(path) for path in folder.rglob("*"))]
+    if not any(_SIGNS.search(name) for name in names):
+        yield {"path": str(folder)}
+        return
+    with TemporaryDirectory() as plain:
+        for number, path in enumerate(sorted(p for p in folder.rglob("*") if p.is_file())):
+            inner = path.relative_to(folder).as_posix()
+            link = Path(plain, "data", _SIGNS.sub(f"_{number}_", inner))
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+        yield {"path": f"{plain}/data", "cache_dir": f"{plain}/cache"}
 
 
 def of_texts(texts: Iterable[str]) -> pl.DataFrame:

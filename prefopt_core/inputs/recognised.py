@@ -52,12 +52,10 @@ def what_it_is(beginning: bytes, but: str = "") -> tuple[str, str] | None:
     >>> what_it_is(b"version https://git-lfs.github.com/spec/v1")[0]
     'the pointer of Git LFS, not the file itself'
     """
-    start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n")
+    start = beginning.lower()
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     for sign, what, remedy in _SIGNS:
-        if what != but and sign.lower() in (
-            beginning[: len(sign)].lower(),
-            start[: len(sign)].lower(),
-        ):
+        if what != but and (start.startswith(sign.lower()) or text.startswith(sign.lower())):
             return what, remedy
     if b"\x00" in beginning and not but:
         halves = beginning[::2].count(0), beginning[1::2].count(0)

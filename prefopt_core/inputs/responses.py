@@ -50,8 +50,8 @@ def _declared(name: str, columns: list[str], rows: Sequence[Row]) -> list[str]:
     if "*" in name and (found := [c for c in columns if re.fullmatch(pattern, c, re.DOTALL)]):
         return found
     raise DataError(
-        f"{rows[0].where}: no column {name!r} with responses among {', '.join(map(repr, columns))}. "
-        "Set `responses`, beside `path`, to those that hold them."
+        f"{rows[0].where}: no column {name!r} with responses among "
+        f"{', '.join(map(repr, columns))}. Set `responses`, beside `path`, to those that hold them."
     )
 
 

@@ -17,9 +17,9 @@ _MESSAGES = re.compile(r"""["'\s\\]*(\[|array\()[\s\[]*\{["'\s\\]*(role|from|con
 
 
 def parsed(text: str) -> Any:
-    """What a text stands for if it is JSON or Python's or NumPy's form of a value, else None.
+    r"""What a text stands for if it is JSON or Python's or NumPy's form of a value, else None.
 
-    >>> parsed("[{'role': 'user', 'content': 'Hi'}\\n {'role': 'assistant', 'content': None}]")
+    >>> parsed("[{'role': 'user', 'content': 'Hi'}\n {'role': 'assistant', 'content': None}]")
     [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': None}]
     >>> parsed("['one' 'two']")
     ['one', 'two']

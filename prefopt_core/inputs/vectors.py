@@ -57,9 +57,8 @@ class VectorFile:
 
     def others(self) -> pl.LazyFrame:
         """The file's columns but that of vectors, lazily."""
-        return pl.scan_parquet(self.path.absolute(), glob=False, hive_partitioning=False).drop(
-            self.column
-        )
+        file = pl.scan_parquet(self.path.absolute(), glob=False, hive_partitioning=False)
+        return file.drop(self.column)
 
     def blocks(self, batch: int = BATCH) -> Iterator[npt.NDArray[np.floating]]:
         """Yield (m, d) float32 vectors of unit length; those within `ROUNDED` of it unscaled.

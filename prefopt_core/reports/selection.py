@@ -30,9 +30,15 @@ _MEASURES = (
 )
 
 
-def selection_page(chosen: Proposal[pl.DataFrame], title: str) -> Page:
-    """A page on a selection that belongs to no run."""
-    return Page(title, [*selection_summary(chosen), *selection_examples(chosen)])
+def selection_page(chosen: Proposal[pl.DataFrame], title: str, read_as: str) -> Page:
+    """A page on a selection that belongs to no run.
+
+    Args:
+        chosen: Prompts, candidates, embeddings and selections.
+        title: Of the page.
+        read_as: What the columns of the file were read as.
+    """
+    return Page(title, [Text(read_as), *selection_summary(chosen), *selection_examples(chosen)])
 
 
 def selection_summary(chosen: Proposal[pl.DataFrame]) -> list[Part]:

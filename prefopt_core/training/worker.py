@@ -50,9 +50,8 @@ def train_in_processes(
     if config.processes == 1:
         return trl_dpo.train(pairs, start, output, work, config, seed=seed)
     launch(write_job(pairs, start, output, work, config, seed=seed), config.processes)
-    return trl_dpo.TrainingLog(
-        *(pl.read_parquet(work / f"{name}.parquet", glob=False) for name in LOG_TABLES)
-    )
+    files = [work / f"{name}.parquet" for name in LOG_TABLES]
+    return trl_dpo.TrainingLog(*(pl.read_parquet(file, glob=False) for file in files))
 
 
 def write_job(

@@ -62,7 +62,7 @@ BAD = {
     "no score column": ([{"prompt": "hi", "response": "ho"}], r"line 1: no column 'score' among"),
     "no response column": ([{"prompt": "hi", "score": 1}], r"line 1: no column 'response' among"),
     "no prompt column": ([{"response": "ho", "score": 1}], r"line 1: no column 'prompt' or"),
-    "response no text": ([ROW | {"response": 3}], r"line 1: the response 3 of 'response' is not a text"),
+    "response no text": ([ROW | {"response": 3}], r"line 1: the response 3 of 'file' is not"),
     "nobody judged it": ([ROW | {"response": "x"}], r"has no 'score' for the response 'ho' to the"),
 }  # fmt: skip
 

@@ -98,7 +98,7 @@ BAD = {
         [{"prompt": "hi", "responses": ["a", "b"]}, {"prompt": "ho", "responses": ["a"]}],
         r"has 1 response to the prompt 'ho' \(.*line 2\); a preference needs at least 2\. Add",
     ),
-    "number": ([{"prompt": "hi", "response": 3.5}], r"line 1: the response 3\.5 of 'response'"),
+    "number": ([{"prompt": "hi", "response": 3.5}], r"line 1: the response 3\.5 of 'file'"),
     "unnamed": ([{"prompt": "hi", "a": "x", "score": 3.5}], r"'a' could be \(not 'score'\).*\[a\]"),
     "responses not a list": ([{"prompt": "hi", "responses": "a"}], r"'responses' is 'a', not a l"),
     "no responses at all": ([{"prompt": "hi"}], r"c\.jsonl: no responses among"),

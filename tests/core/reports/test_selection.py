@@ -47,7 +47,7 @@ def chosen(prompts, vectors_of):
 
 
 def html_of(tables, title):
-    return render_html(selection_page(tables, title))
+    return render_html(selection_page(tables, title, f"pool.csv: prompt: {EVIL}"))
 
 
 def direction(text):
