@@ -8,7 +8,7 @@ import polars as pl
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
-from prefopt_core.ground.ids import last_content
+from prefopt_core.ground.ids import as_texts
 from prefopt_core.labels.asked import Asked
 
 _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -54,7 +54,7 @@ def write_rows(rows: pl.DataFrame, output: Path) -> None:
 
 
 def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
-    """The selected responses as texts, one row each.
+    """The selected responses as texts, one row each; prompts as texts if each is one message.
 
     Args:
         chosen: Tables `prompts`, `candidates` and `selections`.
@@ -63,7 +63,7 @@ def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
         Columns prompt, response, model (who wrote it), rank, representativeness, redundancy,
         prompt_id, candidate_id.
     """
-    texts = chosen.prompts.select("prompt_id", prompt=last_content("prompt"))
+    texts = as_texts(chosen.prompts.select("prompt_id", "prompt"), "prompt")
     distinct = chosen.candidates.unique("candidate_id", keep="first")
     return (
         chosen.selections.join(texts, "prompt_id", maintain_order="left")

@@ -57,6 +57,13 @@ def last_content(column: str) -> pl.Expr:
     return pl.col(column).list.last().struct.field("content")
 
 
+def as_texts(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The rows with a column of messages as texts if each is one message, else as they are."""
+    if (rows[column].list.len() == 1).all():
+        return rows.with_columns(last_content(column).alias(column))
+    return rows
+
+
 def quoted(value: object) -> str:
     """The first 60 characters of a text in quotation marks, for error messages.
 

@@ -93,7 +93,9 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
         where = f"{path}, line {number}"
         if not line.strip():
             continue
-        hint = " `jq -c '.[]'` makes lines of an array." if line.lstrip().startswith("[") else ""
+        hint = ""
+        if line.lstrip().startswith("[") or line.strip() == "{":
+            hint = " `jq -c '.[]'` makes lines of an array, `jq -c .` of objects on several lines."
         try:
             values = json.loads(line, object_pairs_hook=_without_repeats)
             # half of a surrogate pair is JSON, but nothing after this could store it
@@ -131,13 +133,14 @@ def _read_csv(path: Path) -> Iterator[Row]:
     # and errors can name the row.
     lines = csv.reader(io.StringIO(_text_of(path), newline=""), strict=True)
     try:
-        header, *records = [cells for cells in lines if cells] or [[]]
+        header = next(filter(None, lines), [])
+        _check_header(path, header)
+        records = list(filter(None, lines))
     except csv.Error as error:
         raise DataError(
             f"{path}, line {lines.line_num}: not CSV ({error}). Put double quotes around cells "
             'that hold commas, quotes or line breaks, and double the quotes inside: "a ""b""".'
         ) from error
-    _check_header(path, header)
     for number, cells in enumerate(records, 1):
         where = f"{path}, row {number}"
         if len(cells) != len(header):

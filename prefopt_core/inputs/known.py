@@ -63,6 +63,11 @@ _KNOWN: tuple[tuple[set[str], str], ...] = (
         "whole conversations: set `column: messages` if each ends with the user's message; else "
         "write what comes before the answer as `prompt`",
     ),
+    (
+        {"chosen", "rejected"},
+        "pairs without a prompt of their own; where it ends in a text nobody can tell. Write it "
+        "as `prompt`, or as the beginning of both, as lists of {role, content}",
+    ),
     ({"question"}, "a file with questions: set `column: question`, beside `path`"),
 )
 

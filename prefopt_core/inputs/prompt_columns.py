@@ -13,10 +13,15 @@ from prefopt_core.inputs.known import known_as
 from prefopt_core.inputs.messages import is_filled, prompt_messages
 
 PROMPT_COLUMNS = ("prompt", "instruction")
-_MATERIAL = ("input", "context")
+_MATERIAL = {"input", "context"}
 """What an instruction is about; it stands a line below it, as LLaMA-Factory joins them."""
-_SYSTEM = ("system", "system_prompt")
+_SYSTEM = {"system", "system_prompt", "system_message"}
 _HISTORY = "history"
+_NOT_CARRIED = {
+    "tools", "functions", "documents", "chat_template_kwargs",
+    "image", "images", "video", "videos", "audio", "audios",
+}  # fmt: skip
+"""What would belong to the prompt, too, but no later stage hands on to the chat template."""
 _NO_INPUT = "<noinput>"  # so self-instruct writes that there is none
 
 
@@ -61,9 +66,9 @@ def columns_of_prompt(columns: list[str], name: str, column: str | None) -> list
         column: The setting; without it `input` and `context` are not left out in silence.
     """
     beside = {*_SYSTEM, _HISTORY}
-    if name == "instruction" or column is None:
-        beside |= {*_MATERIAL}
-    return [name, *(other for other in columns if other in beside and other != name)]
+    if name.lower() == "instruction" or column is None:
+        beside |= _MATERIAL
+    return [name, *(other for other in columns if other.lower() in beside and other != name)]
 
 
 def prompt_of(row: Row, column: str | None) -> list[Message]:
@@ -82,12 +87,31 @@ def prompt_of(row: Row, column: str | None) -> list[Message]:
     return complete_prompt(_history(row, name) + messages, row, name)
 
 
+def _beside(row: Row, name: str, wanted: set[str]) -> list[str]:
+    """The filled columns of these names, however spelled, but the prompt's own."""
+    return [
+        other
+        for other, value in row.values.items()
+        if other != name and other.lower() in wanted and is_filled(value)
+    ]
+
+
+def _nothing_else(row: Row) -> None:
+    if names := _beside(row, "", _NOT_CARRIED):
+        raise DataError(
+            f"{row.where} has {', '.join(map(repr, names))}, which nothing here could hand on to "
+            "the chat template with the prompt. Remove the row, or leave the column out."
+        )
+
+
 def complete_prompt(messages: list[Message], row: Row, name: str = "") -> list[Message]:
     """The messages after the row's system message, if it has one of its own.
 
     Raises:
-        DataError: There are two system messages, or the prompt is empty or not the user's.
+        DataError: There are two system messages, the prompt is empty or not the user's, or there
+            are tools or images beside it.
     """
+    _nothing_else(row)
     system = _system(row, name)
     if system and messages[0]["role"] == "system":
         if messages[0]["content"] != system:
@@ -108,11 +132,10 @@ def complete_prompt(messages: list[Message], row: Row, name: str = "") -> list[M
 
 
 def _material(row: Row, name: str, column: str | None) -> str:
-    names = [other for other in _MATERIAL if other != name and is_filled(row.values.get(other))]
-    names = [other for other in names if row.values[other] != _NO_INPUT]
-    if not names or (column and name != "instruction"):
+    names = [n for n in _beside(row, name, _MATERIAL) if row.values[n] != _NO_INPUT]
+    if not names or (column and name.lower() != "instruction"):
         return ""
-    if name != "instruction":
+    if name.lower() != "instruction":
         raise DataError(
             f"{row.where}: does {names[0]!r} belong to the prompt? Beside 'instruction' it would, "
             f"beside {name!r} nobody knows. Join them in one column; or, if it does not, set "
@@ -129,7 +152,7 @@ def _material(row: Row, name: str, column: str | None) -> str:
 
 
 def _system(row: Row, name: str) -> str:
-    names = [other for other in _SYSTEM if other != name and is_filled(row.values.get(other))]
+    names = _beside(row, name, _SYSTEM)
     texts = [row.values[other] for other in names]
     if not all(isinstance(text, str) and text == texts[0] for text in texts):
         raise DataError(
@@ -142,12 +165,13 @@ def _system(row: Row, name: str) -> str:
 
 def _history(row: Row, name: str) -> list[Message]:
     """The turns before a prompt: pairs of what the user and the assistant said."""
-    turns: Any = row.values.get(_HISTORY) if name != _HISTORY else None
-    if not is_filled(turns):
+    found = _beside(row, name, {_HISTORY})
+    if not found:
         return []
+    turns: Any = row.values[found[0]]
     if not isinstance(turns, list) or not all(map(_is_turn, turns)):
         raise DataError(
-            f"{row.cell(_HISTORY)} is {quoted(turns)}; expected the turns before the prompt as a "
+            f"{row.cell(found[0])} is {quoted(turns)}; expected the turns before the prompt as a "
             "list of [what the user said, what the assistant said]. Write them so, or rename the "
             "column if it is something else."
         )

@@ -184,6 +184,6 @@ def response_text(value: Any, writer: str, row: Row) -> str:
     if len(messages) == 1 and messages[0]["role"] == "assistant":
         return messages[0]["content"]
     raise DataError(
-        f"{row.where}: the response {value!r} of {writer!r} is not a text. Make it one, or a list "
-        "with one message of the assistant."
+        f"{row.where}: the response {repr(value)[:80]} of {writer!r} is not a text. Make it one, "
+        "or a list with one message of the assistant."
     )

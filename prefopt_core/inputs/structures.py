@@ -13,7 +13,11 @@ from collections.abc import Iterable
 from typing import Any
 
 _BEGINS = re.compile(r"\s*(\[|\(|\{|b['\"]|array\()")
-_MESSAGES = re.compile(r"""["'\s\\]*(\[|array\()[\s\[]*\{["'\s\\]*(role|from|content)["'\\]+\s*:""")
+_MESSAGES = re.compile(
+    r"""["'\s\\]*(\[|array\()[\s\[]*"""
+    r"""(\{["'\s\\]*(role|from|content)["'\\]+\s*:|\w+\([\[(]*["']?(role|content)\b)"""
+)
+"""Of dictionaries, or of objects: `[Message(role=…`, `[OrderedDict([('role', …`."""
 
 
 def parsed(text: str) -> Any:

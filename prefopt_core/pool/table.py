@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prefopt_core.ground.ids import last_content
+from prefopt_core.ground.ids import as_texts
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.ground.vectors import halves
@@ -152,9 +152,7 @@ def chosen_prompts(chosen: pl.DataFrame, prompts: pl.LazyFrame) -> pl.DataFrame:
     Returns:
         Columns rank, weight, stratum (if `prompts` has it), prompt and prompt_id.
     """
-    rows = chosen_rows(chosen, prompts)
-    if (rows["prompt"].list.len() == 1).all():
-        rows = rows.with_columns(prompt=last_content("prompt"))
+    rows = as_texts(chosen_rows(chosen, prompts), "prompt")
     names = ("rank", "weight", "stratum", "prompt", "prompt_id")
     # without `row`: repeated prompts were dropped on reading, so it is no line of the file
     return rows.select(name for name in names if name in rows.columns)

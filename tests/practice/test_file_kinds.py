@@ -35,6 +35,30 @@ def case(situation, name, content, before, expected, reports="tried here"):
             "refused: p.csv: its cells are separated by tabs…",
         ),
         case(
+            "A row with more cells than the header, and one with less", "p.csv",
+            "prompt,topic\nHi,a,b\nWhy?\n", "right",
+            "refused: p.csv, row 1 has 3 cells; the header has 2…", "pola-rs/polars#10585",
+        ),
+        case(
+            "A quotation mark within a cell", "p.csv", 'topic,prompt\n5" disk,Hi\nb,Why?\n',
+            "right", "Hi, Why?", "pola-rs/polars#21519",
+        ),
+        case(
+            "A quotation mark that is never closed", "p.csv", 'topic,prompt\n"a,Hi\nb,Why?\n',
+            "right", "refused: p.csv, line 3: not CSV (unexpected end of data)…",
+            "apple/turicreate#1692",
+        ),
+        case(
+            "Semicolons and quotation marks", "p.csv", 'prompt;topic\n"Hi; you";a\n',
+            "refused: not CSV, with the advice to double quotation marks",
+            "refused: p.csv: its cells are separated by semicolons…",
+        ),
+        case(
+            "An object on several lines", "p.jsonl", '{\n  "prompt": "Hi"\n}\n',
+            "refused: not JSON",
+            "refused: …line 1: not JSON…`jq -c .` of objects on several lines.",
+        ),
+        case(
             "A .tsv", "p.tsv", ROWS.replace(",", "\t"), "refused: convert it",
             "refused: …prefopt reads .jsonl, .csv, .parquet. Save it as CSV, with commas.",
         ),

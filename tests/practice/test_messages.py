@@ -78,7 +78,8 @@ def case(situation, messages, before, expected, reports="tried here"):
                 {"from": "system", "value": "Be brief."}, {"from": "human", "value": "Hi"},
                 {"from": "gpt", "value": "Ho"}, {"from": "human", "value": "Why?"},
             ],
-            "refused", "system: Be brief. · user: Hi · assistant: Ho · user: Why?", "–",
+            "refused", "system: Be brief. · user: Hi · assistant: Ho · user: Why?",
+            "hiyouga/LlamaFactory#2464",
         ),
         case(
             "ShareGPT with an observation of a tool",

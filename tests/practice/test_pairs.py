@@ -70,6 +70,19 @@ def case(situation, row, before, expected, reports="tried here", **settings):
                 "rejected": [*BAD, user("More?"), said("No.")],
             },
             "refused", "refused: …differ before their last message, in message 2…",
+            "axolotl-ai-cloud/axolotl#1645",
+        ),
+        case(
+            "A prompt of several turns, answers as texts",
+            {"prompt": [*GOOD, user("More?")], "chosen": "Yes.", "rejected": "No."}, "right",
+            "user: Hi · assistant: Good. · user: More? → Yes. > No.",
+            "axolotl-ai-cloud/axolotl#1645",
+        ),
+        case(
+            "Whole texts that share their beginning, TRL's implicit prompt without messages",
+            {"chosen": "Hi? Good.", "rejected": "Hi? Bad."},
+            "refused: set `column` to the one with the prompt",
+            "refused: …pairs without a prompt of their own…Write it as `prompt`…",
         ),
         case(
             "`chosen` goes on with a further turn of the user",

@@ -61,6 +61,16 @@ def case(situation, rows, before, expected, reports="tried here", **settings):
             "LLaMA-Factory: `history` before the instruction",
             [{"instruction": "Why?", "input": "", "history": PAIRS}], "user: Why?",
             "user: Hi · assistant: Hello! · user: Who are you? · assistant: A model. · user: Why?",
+            "hiyouga/LlamaFactory#4683",
+        ),
+        case(
+            "Tools that the model may call, beside the prompt",
+            [{"prompt": "How warm is it?", "tools": [{"name": "weather"}]}],
+            "user: How warm is it?", "refused: …has 'tools', which nothing here could hand on…",
+        ),
+        case(
+            "An image beside the prompt", [{"prompt": "What is it?", "images": ["cat.png"]}],
+            "user: What is it?", "refused: …has 'images', which nothing here could hand on…",
         ),
         case(
             "A `history` of another form", [{"prompt": "Why?", "history": "Hi / Hello!"}],

@@ -51,6 +51,10 @@ def written(tmp_path, name, **columns):
             "refused: …a list of messages as text that cannot be read back…",
         ),
         case(
+            "Messages as objects, as Python prints them", "[Message(role='user', content='Hi')]",
+            "user: [Message(role=…", "refused: …a list of messages as text that cannot be read…",
+        ),
+        case(
             "Messages as text twice over", json.dumps(json.dumps(TURNS)), 'user: "[{\\"role\\": …',
             "refused: …a list of messages as text that cannot be read back…",
         ),
