@@ -26,5 +26,7 @@ def read_log(folder: Path) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
 
 
 def _rows(path: Path) -> pl.DataFrame | None:
-    empty = not path.is_file() or path.stat().st_size == 0
-    return None if empty else pl.read_ndjson(path, infer_schema_length=None)
+    if not path.is_file() or path.stat().st_size == 0:
+        return None
+    # Bytes, not the path, which polars would take for a pattern.
+    return pl.read_ndjson(path.read_bytes(), infer_schema_length=None)
