@@ -68,7 +68,6 @@ _KNOWN: tuple[tuple[set[str], str], ...] = (
         "pairs without a prompt of their own; where it ends in a text nobody can tell. Write it "
         "as `prompt`, or as the beginning of both, as lists of {role, content}",
     ),
-    ({"question"}, "a file with questions: set `column: question`, beside `path`"),
 )
 
 

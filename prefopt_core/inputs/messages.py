@@ -41,10 +41,10 @@ def conversation(value: Any, cell: str) -> list[Message] | None:
     if isinstance(value, str):
         meant = parsed(value)
         if not _has_messages(meant):
-            if looks_like_messages(value):
+            if looks_like_messages(value) or _holds_messages(meant):
                 raise DataError(
                     f"{cell} is {quoted(value)}, a list of messages as text that cannot be read "
-                    "back. Write JSON, or a .jsonl or .parquet, which hold lists."
+                    "back. Write the messages alone, as JSON, or as a list in .jsonl or .parquet."
                 )
             return None
         value = meant
@@ -103,6 +103,12 @@ def _has_messages(value: Any) -> bool:
         isinstance(v, dict) and ({"role", "content"} <= v.keys() or {"from", "value"} <= v.keys())
         for v in values
     )
+
+
+def _holds_messages(value: Any) -> bool:
+    """Whether messages stand in an object beside something else, such as tools."""
+    lists = [v for v in value.values() if isinstance(v, list)] if isinstance(value, dict) else []
+    return any(v and _has_messages(v) for v in lists)
 
 
 def _message(message: Any, which: str, value: Any, cell: str) -> Message:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import yaml
+
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.inputs.files import Row, columns_of
@@ -104,7 +106,7 @@ def _doubt(rows: Sequence[Row], columns: list[str], families: list[list[str]]) -
     if not names:
         texts = [name for name in columns if name and _may_be_responses(name, rows)]
         names = [n for n in texts if any(is_filled(row.values.get(n)) for row in rows)]
-    listed = f"[{', '.join(names[:8])}{', …' if names[8:] else ''}]"
+    listed = yaml.safe_dump(names, default_flow_style=True, allow_unicode=True, width=10**6).strip()
     what = f"{rows[0].where.partition(',')[0]}: "
     if names:
         others = [name for name in columns if name not in names]

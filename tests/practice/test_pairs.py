@@ -46,8 +46,11 @@ def case(situation, row, before, expected, reports="tried here", **settings):
         ),
         case(
             "UltraFeedback binarized: the prompt as text, and again in both",
-            {"prompt": "Hi", "prompt_id": "a1", "chosen": GOOD, "rejected": BAD, "score_chosen": 9},
-            "refused", "user: Hi → Good. > Bad.",
+            {
+                "prompt": "Hi", "prompt_id": "a1", "chosen": GOOD, "rejected": BAD,
+                "messages": GOOD, "score_chosen": 9.0,
+            },
+            "refused", "user: Hi → Good. > Bad.", "hiyouga/LlamaFactory#3066",
         ),
         case(
             "The same, another prompt than in the conversations",
@@ -83,6 +86,7 @@ def case(situation, row, before, expected, reports="tried here", **settings):
             {"chosen": "Hi? Good.", "rejected": "Hi? Bad."},
             "refused: set `column` to the one with the prompt",
             "refused: …pairs without a prompt of their own…Write it as `prompt`…",
+            "unslothai/unsloth#112",
         ),
         case(
             "`chosen` goes on with a further turn of the user",
@@ -90,17 +94,31 @@ def case(situation, row, before, expected, reports="tried here", **settings):
             "refused", "refused: …differ before their last message…",
         ),
         case(
+            "Conversations of several turns that share all but the last",
+            {"chosen": [*GOOD, user("More?"), said("Yes.")],
+             "rejected": [*GOOD, user("More?"), said("No.")]},
+            "refused: set `column` to the one with the prompt",
+            "user: Hi · assistant: Good. · user: More? → Yes. > No.", "hiyouga/LlamaFactory#3354",
+        ),
+        case(
+            "Several chosen for one prompt",
+            {"prompt": "Hi", "chosen": ["Good.", "Fine."], "rejected": ["Bad."]}, "refused",
+            "refused: …'chosen' is \"['Good.', 'Fine.']\"; expected a text or a list of…",
+            "hiyouga/LlamaFactory#6509",
+        ),
+        case(
             "A chosen call of a tool", {"chosen": CALL, "rejected": BAD}, "refused",
             "refused: …'chosen' is …message 2 carries 'tool_calls'…",
         ),
         case(
             "HH-RLHF: dialogues as text", HH, "refused: set `column` to the one with the prompt",
-            HH_SAID,
+            HH_SAID, "huggingface/trl#1858",
         ),
         case(
             "The same, `column: chosen`, as was advised", HH,
             "the whole dialogue was prompt and chosen response",
-            "refused: …'chosen' holds responses, or conversations…", column="chosen",
+            "refused: …'chosen' holds responses, or conversations…", "huggingface/trl#1858",
+            column="chosen",
         ),
         case(
             "HH-RLHF, dialogues that part early",
@@ -146,6 +164,7 @@ def case(situation, row, before, expected, reports="tried here", **settings):
         case(
             "Nectar", {"prompt": "Hi", "answers": [{"answer": "Good.", "rank": 1}]},
             "refused: 'chosen' is 'None'…", "refused: …This looks like Nectar: ranked…",
+            "hiyouga/LlamaFactory#2527",
         ),
         case(
             "UltraFeedback", {"instruction": "Hi", "completions": [{"response": "Good."}]},

@@ -55,6 +55,11 @@ def written(tmp_path, name, **columns):
             "user: [Message(role=…", "refused: …a list of messages as text that cannot be read…",
         ),
         case(
+            "Messages and tools in one object, as text",
+            json.dumps({"messages": TURNS, "tools": []}), 'user: {"messages": …',
+            "refused: …a list of messages as text that cannot be read…", "kakao/diatool-dpo#2",
+        ),
+        case(
             "Messages as text twice over", json.dumps(json.dumps(TURNS)), 'user: "[{\\"role\\": …',
             "refused: …a list of messages as text that cannot be read back…",
         ),

@@ -145,7 +145,9 @@ def test_without_embeddings_only_counts_are_said(pool):
 def test_page_shows_texts_of_others_as_text(pool):
     page = html_of(pool, f"aepo: {EVIL}")
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") == 4 * (1 + 7) + 2  # prompts, responses, title twice
+    assert (
+        page.count("&lt;script&gt;") == 4 * (1 + 7) + 3
+    )  # prompts, responses, title twice, columns
     assert "http" not in page
     assert page.count("<b>selected 2</b>") == 4
 
