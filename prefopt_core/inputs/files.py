@@ -14,6 +14,8 @@ import polars as pl
 from prefopt_core.ground.errors import DataError
 from prefopt_core.inputs.recognised import advice_on_ending, advice_on_folder, what_it_is
 
+_INVISIBLE = "\ufeff\u200b"
+
 csv.field_size_limit(sys.maxsize)  # a prompt may be a whole document
 
 
@@ -55,7 +57,7 @@ def read_rows(path: Path) -> list[Row]:
     if not rows:
         raise DataError(f"{path} has no rows.")
     for name in columns_of(rows):
-        if name != name.strip():
+        if name != name.strip().strip(_INVISIBLE):
             raise DataError(
                 f"{path}: the name of the column {name!r} has blanks around it. Remove them, and "
                 "those after commas in the rows below."

@@ -108,7 +108,7 @@ class VectorFile:
         if not self.path.is_file():
             raise DataError(f"There is no file {self.path}. Give the path of a .parquet.")
         try:
-            file = pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False)
+            file = pq.ParquetFile(self.path.absolute(), buffer_size=BUFFER, pre_buffer=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(
                 f"{self.path} cannot be read as Parquet: {str(error).rstrip('.')}. Vectors are "

@@ -147,7 +147,7 @@ def test_page_shows_texts_of_others_as_text(pool):
     assert "<script" not in page
     assert (
         page.count("&lt;script&gt;") == 4 * (1 + 7) + 3
-    )  # prompts, responses, title twice, columns
+    )  # prompts, responses, title twice, what was read
     assert "http" not in page
     assert page.count("<b>selected 2</b>") == 4
 
