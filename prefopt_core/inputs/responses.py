@@ -20,6 +20,10 @@ _WORDS = "responses?|outputs?|completions?|generations?|samples?|candidates?"
 _NUMBERED = re.compile(rf"(?P<stem>(?:(?:{_WORDS})[ _.-]?)?)(?P<number>\d+|(?<=[_ .-])[a-zA-Z])")
 
 
+_NEVER = ("", "prompt_id", "response_id", "candidate_id", "model")
+"""Columns of indices and ids, and of who wrote a response: not worth asking about."""
+
+
 def response_columns(
     rows: Sequence[Row], declared: Sequence[str] | None, taken: Sequence[str]
 ) -> list[str]:
@@ -104,10 +108,10 @@ def _is_nested(name: str, columns: list[str], rows: Sequence[Row]) -> bool:
 def _doubt(rows: Sequence[Row], columns: list[str], families: list[list[str]]) -> str:
     names = [name for family in families for name in family]
     if not names:
-        texts = [name for name in columns if name and _may_be_responses(name, rows)]
+        texts = [n for n in columns if n not in _NEVER and _may_be_responses(n, rows)]
         names = [n for n in texts if any(is_filled(row.values.get(n)) for row in rows)]
     listed = yaml.safe_dump(names, default_flow_style=True, allow_unicode=True, width=10**6).strip()
-    what = f"{rows[0].where.partition(',')[0]}: "
+    what = f"{rows[0].where.rpartition(', ')[0]}: "
     if names:
         others = [name for name in columns if name not in names]
         rest = f" (not {', '.join(map(repr, others[:8]))})" if others else ""
@@ -117,8 +121,9 @@ def _doubt(rows: Sequence[Row], columns: list[str], families: list[list[str]]) -
             f"{listed}`; or write a column `response`, a row a response."
         )
     return (
-        f"{what}no responses among {', '.join(map(repr, columns)) or 'no other columns'}. Write a "
-        f"column `response`, a row a response, or a list `responses`. {known_as(rows[0].values)}"
+        f"{what}no columns of texts among {', '.join(map(repr, columns)) or 'none'} but the "
+        "prompt's. Write a column `response`, a row a response, or a list `responses`; or name "
+        f"those that hold them, `responses: […]` beside `path`. {known_as(rows[0].values)}"
     ).rstrip()
 
 

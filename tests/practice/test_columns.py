@@ -62,7 +62,7 @@ def case(situation, name, content, before, expected, reports="tried here", **set
             "Responses of a category, a source and a model", "pool.csv",
             f"prompt,category,source,model,one,two\n{P},qa,web,gpt,Red.,Blue.\n",
             "qa, web and gpt were responses",
-            "refused: …'category', 'source', 'model', 'one', 'two' could be, but nothing says…",
+            "refused: …'category', 'source', 'one', 'two' could be (not 'model'), but nothing…",
         ),
         case(
             "Declared by a pattern", "pool.jsonl",
@@ -80,7 +80,8 @@ def case(situation, name, content, before, expected, reports="tried here", **set
         ),
         case(
             "Columns of numbers, named by numbers", "pool.csv", f"prompt,0,1\n{P},0.3,0.7\n",
-            "0.3 | 0.7 were responses", "refused: …no responses among '0', '1'…",
+            "0.3 | 0.7 were responses",
+            "refused: …no columns of texts among '0', '1'…`responses: […]`…",
         ),
         case(
             "Columns named by years", "pool.csv", f"prompt,2019,2020\n{P},Red.,Blue.\n",
@@ -88,7 +89,7 @@ def case(situation, name, content, before, expected, reports="tried here", **set
         ),
         case(
             "Alpaca's columns", "pool.csv", ALPACA, "Rot and gpt were responses",
-            "refused: …'output', 'model' could be…", "hiyouga/LlamaFactory#6509",
+            "refused: …'output' could be (not 'model')…", "hiyouga/LlamaFactory#6509",
         ),
         case(
             "Alpaca's columns, `output` declared", "pool.csv", ALPACA, "no such setting",
@@ -116,6 +117,16 @@ def case(situation, name, content, before, expected, reports="tried here", **set
             "A prompt's row without `response` among rows that have one", "pool.jsonl",
             [{"prompt": P, "response": "Red."}, {"prompt": P, "id": "x1"}],
             "x1 was a response", "refused: …line 2: the response of 'file' is empty…",
+        ),
+        case(
+            "Columns of messages of the assistant", "pool.jsonl",
+            [{"prompt": P, **{f"output_{i}": [{"role": "assistant", "content": text}]
+                              for i, text in enumerate(["Red.", "Blue."])}}],
+            "refused: the response [{'role': …", "Which colour? → Red. | Blue.",
+        ),
+        case(
+            "Answers that are numbers, declared", "pool.csv", f"prompt,0,1\n{P},3,7\n",
+            "right", "Which colour? → 3 | 7", responses=["0", "1"],
         ),
         case(
             "KTO's rows", "pool.jsonl",

@@ -60,6 +60,15 @@ def case(situation, messages, before, expected, reports="tried here"):
             "user: Hi", "vllm-project/vllm#41902",
         ),
         case(
+            "The same, padded with null by Parquet",
+            [USER | {"content": [TEXT | {"image_url": None}]}], "refused", "user: Hi",
+        ),
+        case(
+            "Content with one text that carries more",
+            [USER | {"content": [TEXT | {"annotations": [{"start": 0}]}]}], "refused",
+            "refused: …message 1 has no text but…", "–",
+        ),
+        case(
             "Content with an image", [USER | {"content": [TEXT, IMAGE]}], "refused",
             "refused: …message 1 has no text but…", "–",
         ),

@@ -101,7 +101,7 @@ BAD = {
     "number": ([{"prompt": "hi", "response": 3.5}], r"line 1: the response 3\.5 of 'file'"),
     "unnamed": ([{"prompt": "hi", "a": "x", "score": 3.5}], r"'a' could be \(not 'score'\).*\[a\]"),
     "responses not a list": ([{"prompt": "hi", "responses": "a"}], r"'responses' is 'a', not a l"),
-    "no responses at all": ([{"prompt": "hi"}], r"c\.jsonl: no responses among"),
+    "no responses at all": ([{"prompt": "hi"}], r"c\.jsonl: no columns of texts among none"),
 }
 
 
