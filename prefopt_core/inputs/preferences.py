@@ -7,7 +7,7 @@ import polars as pl
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.inputs.files import columns_of, read_rows
+from prefopt_core.inputs.files import Row, columns_of, read_rows
 from prefopt_core.inputs.pairs import pair_of
 from prefopt_core.inputs.responses import check_texts
 from prefopt_core.inputs.settings import SeedConfig
@@ -20,14 +20,15 @@ def read_preferences(config: SeedConfig) -> pl.DataFrame:
         Table `preferences`, with round 0, confidence 1 and margin 1.
 
     Raises:
-        DataError: The file cannot be read; a prompt, chosen or rejected is missing or malformed; or
-            a pair is repeated or of equal texts.
+        DataError: The file cannot be read; a prompt, chosen or rejected is missing or malformed;
+            a pair is repeated or of equal texts, or a policy judged it.
     """
     file = read_rows(Path(config.path))
     check_texts(file, [n for n in ("prompt", "chosen", "rejected") if n in columns_of(file)])
     rows = []
     seen: dict[tuple[str, ...], str] = {}
     for row in file:
+        _require_given(row)
         prompt, *texts = pair_of(row, config.column)
         prompt_id = prompt_id_of(prompt)
         ids = [candidate_id_of(prompt_id, text) for text in texts]
@@ -40,3 +41,14 @@ def read_preferences(config: SeedConfig) -> pl.DataFrame:
         said = [[{"role": "assistant", "content": text}] for text in texts]
         rows.append((prompt_id, prompt, *said, *ids, "file", "gold", 1.0, 1.0, 0))
     return pl.DataFrame(rows, schema=TABLES["preferences"].columns, orient="row")
+
+
+def _require_given(row: Row) -> None:
+    """Refuse what `prefopt export` wrote of a policy's own judgments: here they would be labels."""
+    ours = {"source", "annotator", "confidence", "round"} <= row.values.keys()
+    if ours and row.values["source"] == "self":
+        raise DataError(
+            f"{row.where}: a policy judged this pair itself ('source' is 'self'); a seed is what "
+            "somebody labelled. Remove such rows; or the column `source`, if they are to count as "
+            "labels."
+        )

@@ -101,6 +101,15 @@ def case(situation, row, before, expected, reports="tried here", **settings):
             "user: Hi · assistant: Good. · user: More? → Yes. > No.", "hiyouga/LlamaFactory#3354",
         ),
         case(
+            "Pairs of `prefopt export` that a policy judged itself",
+            {
+                "prompt": "Hi", "chosen": "Good.", "rejected": "Bad.", "source": "self",
+                "annotator": "policy", "confidence": 0.6, "margin": 0.4, "round": 2,
+            },
+            "read as gold labels with confidence 1",
+            "refused: …a policy judged this pair itself ('source' is 'self')…",
+        ),
+        case(
             "Several chosen for one prompt",
             {"prompt": "Hi", "chosen": ["Good.", "Fine."], "rejected": ["Bad."]}, "refused",
             "refused: …'chosen' is \"['Good.', 'Fine.']\"; expected a text or a list of…",
