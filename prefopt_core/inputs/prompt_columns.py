@@ -22,7 +22,8 @@ _NOT_CARRIED = {
     "image", "images", "video", "videos", "audio", "audios",
 }  # fmt: skip
 """What would belong to the prompt, too, but no later stage hands on to the chat template."""
-_NO_INPUT = "<noinput>"  # so self-instruct writes that there is none
+_EMPTY = ("[]", "{}", "<noinput>")  # in a CSV; the last is what self-instruct writes
+_MISSING = ("nan", "NaN", "None", "null", "<NA>")
 
 
 def prompt_column(row: Row, column: str | None) -> str:
@@ -84,16 +85,28 @@ def prompt_of(row: Row, column: str | None) -> list[Message]:
     if material and last_text(messages).strip():
         whole = f"{last_text(messages)}\n{material}"
         messages = [*messages[:-1], {"role": "user", "content": whole}]
-    return complete_prompt(_history(row, name) + messages, row, name)
+    return complete_prompt(_history(row, name, messages) + messages, row, name)
 
 
 def _beside(row: Row, name: str, wanted: set[str]) -> list[str]:
-    """The filled columns of these names, however spelled, but the prompt's own."""
-    return [
+    """The filled columns of these names, however spelled, but the prompt's own.
+
+    Raises:
+        DataError: One says "nan" or the like, which may be a text or none.
+    """
+    found = [
         other
         for other, value in row.values.items()
-        if other != name and other.lower() in wanted and is_filled(value)
+        if other != name and other.lower() in wanted and is_filled(value) and value not in _EMPTY
     ]
+    for other in found:
+        if row.values[other] in _MISSING:
+            raise DataError(
+                f"{row.cell(other)} is the text {row.values[other]!r}; a prompt would have it, but "
+                "it may stand for a value that is missing. Leave the cell empty, or say it in "
+                "other words."
+            )
+    return found
 
 
 def _nothing_else(row: Row) -> None:
@@ -132,8 +145,10 @@ def complete_prompt(messages: list[Message], row: Row, name: str = "") -> list[M
 
 
 def _material(row: Row, name: str, column: str | None) -> str:
-    names = [n for n in _beside(row, name, _MATERIAL) if row.values[n] != _NO_INPUT]
-    if not names or (column and name.lower() != "instruction"):
+    if column and name.lower() != "instruction":
+        return ""
+    names = _beside(row, name, _MATERIAL)
+    if not names:
         return ""
     if name.lower() != "instruction":
         raise DataError(
@@ -163,17 +178,17 @@ def _system(row: Row, name: str) -> str:
     return texts[0] if texts else ""
 
 
-def _history(row: Row, name: str) -> list[Message]:
+def _history(row: Row, name: str, prompt: list[Message]) -> list[Message]:
     """The turns before a prompt: pairs of what the user and the assistant said."""
     found = _beside(row, name, {_HISTORY})
     if not found:
         return []
     turns: Any = row.values[found[0]]
-    if not isinstance(turns, list) or not all(map(_is_turn, turns)):
+    if len(prompt) > 1 or not isinstance(turns, list) or not all(map(_is_turn, turns)):
         raise DataError(
-            f"{row.cell(found[0])} is {quoted(turns)}; expected the turns before the prompt as a "
-            "list of [what the user said, what the assistant said]. Write them so, or rename the "
-            "column if it is something else."
+            f"{row.cell(found[0])} is {quoted(turns)}; expected the turns before a prompt of one "
+            "text as a list of [what the user said, what the assistant said]. Write them so, or "
+            "rename the column if it is something else."
         )
     roles = ("user", "assistant")
     return [{"role": r, "content": t} for turn in turns for r, t in zip(roles, turn, strict=True)]

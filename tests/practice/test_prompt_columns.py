@@ -29,6 +29,23 @@ def case(situation, rows, before, expected, reports="tried here", **settings):
             "right", "user: Sing. / user: Hum.",
         ),
         case(
+            "Alpaca by pandas: a missing `input` that became the text nan",
+            [{"instruction": "Sing.", "input": "nan"}], "right",
+            "refused: …'input' is the text 'nan'; a prompt would have it, but it may stand for…",
+        ),
+        case(
+            "LLaMA-Factory: empty lists as text",
+            [{"instruction": "Sing.", "input": "", "history": "[]", "tools": "[]"}], "right",
+            "user: Sing.",
+        ),
+        case(
+            "A `history` beside a prompt of several messages",
+            [{"history": PAIRS, "prompt": [
+                {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"},
+            ]}],
+            "the history was dropped", "refused: …expected the turns before a prompt of one text…",
+        ),
+        case(
             "Dolly: `context` beside `instruction`",
             [{"instruction": "When?", "context": "It began in 1999.", "response": "1999"}],
             "user: When?", "user: When?\nIt began in 1999.",
