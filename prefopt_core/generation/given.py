@@ -48,7 +48,8 @@ def generate(
             or in `responses`, a list a row; or in columns that `responses` names.
         column: The prompt's column; null: `prompt`, else `instruction`.
         responses: The columns with responses, in which `*` stands for anything; null: `response`,
-            `responses`, or those that only a number tells apart (`0`, `1`, …; `response_1`, …).
+            `responses`, or those that only a number or letter tells apart (`0`, `1`, …;
+            `response_a`, `response_b`, …).
         limit: Only so many of each prompt's responses, the first of the file; null: all.
         empty: What to do with a response without text: "error" ends the run, "drop" leaves it out,
             "keep" takes it as it is.

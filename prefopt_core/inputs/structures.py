@@ -9,6 +9,7 @@ import io
 import json
 import re
 import tokenize
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +36,8 @@ def parsed(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(_with_commas(text.strip()))
+        with warnings.catch_warnings(action="ignore"):  # of what is no Python, "\\d" for instance
+            return ast.literal_eval(_with_commas(text.strip()))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, tokenize.TokenError):
         return None
 
