@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.inputs.files import Row, columns_of, read_rows
-from prefopt_core.inputs.pairs import SIDES, is_implicit
-from prefopt_core.inputs.prompt_columns import columns_of_prompt, prompt_column
-from prefopt_core.inputs.responses import LIST, check_texts, response_columns
+from prefopt_core.inputs.pairs import SIDES, implicit_prompt, is_implicit, pair_of
+from prefopt_core.inputs.prompt_columns import columns_of_prompt, prompt_column, prompt_of
+from prefopt_core.inputs.responses import (
+    LIST,
+    check_texts,
+    response_columns,
+    response_text,
+    values_in,
+)
+
+LOOKED_AT = 1000
+"""Rows that are read to describe a file: its columns, by all; what stands in them, by these."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,16 @@ def describe_candidates(
     """What the columns of a file of candidates are read as, in one line.
 
     Raises:
-        DataError: The file cannot be read, or `layout_of` cannot tell.
+        DataError: The file cannot be read, `layout_of` cannot tell, or one of the first rows is
+            malformed.
     """
     rows = read_rows(path)
     layout = layout_of(rows, column, responses)
+    for row in rows[:LOOKED_AT]:
+        prompt_of(row, column)
+        for name in layout.responses:
+            for writer, value in values_in(row, name):
+                response_text(value, writer, row)
     return _in_words(path, rows, {"prompt": layout.prompt, "responses": layout.responses})
 
 
@@ -55,9 +70,12 @@ def describe_prompts(path: Path, column: str | None = None, stratum: str | None 
     """What the columns of a file of prompts are read as, in one line.
 
     Raises:
-        DataError: The file cannot be read, or has no column with prompts.
+        DataError: The file cannot be read, has no column with prompts, or one of the first is
+            malformed.
     """
     rows = read_rows(path)
+    for row in rows[:LOOKED_AT]:
+        implicit_prompt(row) if is_implicit(row, column) else prompt_of(row, column)
     read = {"prompt": _prompt_columns(rows, column), "stratum": [stratum] if stratum else []}
     return _in_words(path, rows, read)
 
@@ -66,9 +84,11 @@ def describe_pairs(path: Path, column: str | None = None) -> str:
     """What the columns of a file of preferences are read as, in one line.
 
     Raises:
-        DataError: The file cannot be read, or has no column with prompts.
+        DataError: The file cannot be read, or one of its first rows is no pair.
     """
     rows = read_rows(path)
+    for row in rows[:LOOKED_AT]:
+        pair_of(row, column)
     return _in_words(path, rows, {"prompt": _prompt_columns(rows, column), "pair": SIDES})
 
 

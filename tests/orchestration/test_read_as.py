@@ -82,3 +82,22 @@ def test_select_reads_a_column_of_one_response_a_row(prefopt, store, write, tmp_
     assert code == 0
     assert "4 of 4 responses to 2 prompts" in output
     assert chosen.read_text().count(",a,") == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"chosen": "Hi? Good.", "rejected": "Hi? Bad."}, "pairs without a prompt of their own"),
+        ({"prompt": "Hi", "completion": "Good.", "label": True}, "This looks like KTO's rows"),
+        ({"prompt": [{"role": "tool", "content": "x"}], "chosen": "a", "rejected": "b"}, "'tool'"),
+    ],
+)
+def test_plan_refuses_pairs_that_are_none(prefopt, store, settings, config_file, write, row, said):
+    for name in ("annotation", "budget", "embedding"):
+        settings.pop(name)
+    spa = {"flow": "spa", "seed_preferences": {"path": str(write("s.jsonl", [row]))}}
+    code, output, error = prefopt(
+        "plan", config_file(settings | spa | {"rounds": [{"prompts": 4}]})
+    )
+    assert (code, output) == (2, "")
+    assert said in error
