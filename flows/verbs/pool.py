@@ -1,7 +1,7 @@
 """The verb `pool`: choose which prompts of a large file to label."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -12,7 +12,6 @@ from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_ending, require_room_for, write_rows
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.inputs.layouts import describe_prompts
 from prefopt_core.inputs.settings import PromptsConfig, StratifiedConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import open_index
@@ -47,9 +46,6 @@ CosineOption = Annotated[
         help="from which one prompt stands for another of its stratum; 1: none", metavar="COSINE"
     ),
 ]
-
-_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
-"""How texts of the user's are printed: a stratum may be called [b]."""
 
 
 def pool(
@@ -90,7 +86,6 @@ def pool(
             choices, index = _of_vectors(known, strata, config, seed, output)
             rows = chosen_rows(store.read(choices), known.others())
         else:
-            console.print(describe_prompts(file, column, strata), **_PLAIN)
             prompts = _read(file, column, strata, seed)
             choices, index = choose_from_pool(prompts, config, seed)
             rows = chosen_prompts(store.read(choices), store.scan(prompts))
@@ -99,7 +94,8 @@ def pool(
     what = "rows" if vectors else "distinct prompts"
     lines = [f"{len(rows):,} of {len(points):,} {what} in {output}", ""]
     lines += summary(points, store.read(choices).sort("rank"), seed)
-    console.print("\n".join(lines), **_PLAIN)
+    # no markup: a stratum may be called [b]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _read(file: Path, column: str | None, strata: str | None, seed: int) -> Artifact:
