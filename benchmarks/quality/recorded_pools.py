@@ -88,7 +88,9 @@ def load(name: str, data: Path) -> Pool:
     ids = read(prompts).select(
         "prompt_id", prompt=pl.col("prompt").list.last().struct.field("content")
     )
-    recorded = _recorded(pl.read_parquet(path), logit=name == "pool_alpaca").join(ids, "prompt")
+    recorded = _recorded(pl.read_parquet(path, glob=False), logit=name == "pool_alpaca").join(
+        ids, "prompt"
+    )
     responses = (
         read(candidates)
         .group_by("prompt_id", "candidate_id", maintain_order=True)

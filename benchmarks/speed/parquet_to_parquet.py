@@ -114,7 +114,10 @@ def run(store: Store, tables: Pair, write: bool = True) -> None:
 
 def _stage(store: Store, tables: Pair, count: int, rounds: int) -> list[Row]:
     paths = [store.shard_path(shard) for shard in tables[1].shards]
-    vectors = [unpack(pl.read_parquet(path, columns=["vector"])["vector"]) for path in paths[:4]]
+    vectors = [
+        unpack(pl.read_parquet(path, columns=["vector"], glob=False)["vector"])
+        for path in paths[:4]
+    ]
     blocks = [rows.reshape(-1, N, D) for rows in vectors]
     some = sum(map(len, blocks))
     jobs = {
@@ -142,7 +145,7 @@ def _over(items: list, call: Callable[[object], object]) -> None:
 
 def _decode(path: Path) -> npt.NDArray[np.float16]:
     """The vector column alone, as it is."""
-    return halves(pl.read_parquet(path, columns=["vector"])["vector"])
+    return halves(pl.read_parquet(path, columns=["vector"], glob=False)["vector"])
 
 
 def _by_shard_size(store: Store, large: Pair, small: Pair, count: int, rounds: int) -> list[Row]:
@@ -204,7 +207,7 @@ def _columns(store: Store, embeddings: Artifact, folder: Path, rounds: int) -> l
     """The same vectors as lists: time until they are a matrix of float32."""
     shard: Shard = embeddings.shards[0]
     ours = store.shard_path(shard)
-    rows = unpack(pl.read_parquet(ours)["vector"])
+    rows = unpack(pl.read_parquet(ours, glob=False)["vector"])
     flat = pa.array(rows.ravel())
     arrays = {
         "fixed_size_list<float>": pa.FixedSizeListArray.from_arrays(flat, D),

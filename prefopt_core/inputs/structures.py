@@ -20,6 +20,11 @@ _MESSAGES = re.compile(
 )
 """Of dictionaries, or of objects: `[Message(role=…`, `[OrderedDict([('role', …`."""
 
+_OBJECT = re.compile(
+    r"\s*(\w*(Message|Completion|Output)\w*\(\w+=|content=['\"].*_kwargs=)", re.DOTALL
+)
+"""What libraries return for a response, printed: vLLM's outputs, LangChain's messages, …."""
+
 
 def parsed(text: str) -> Any:
     r"""What a text stands for if it is JSON or Python's or NumPy's form of a value, else None.
@@ -88,6 +93,8 @@ def structure_of(texts: Iterable[object]) -> str:
 def _kind(text: str) -> str:
     if text.lstrip().startswith("array("):
         return "arrays"
+    if _OBJECT.match(text):
+        return "objects"
     match parsed(text):
         case bytes():
             return "bytes"

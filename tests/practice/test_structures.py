@@ -138,6 +138,16 @@ def test_lists_of_responses(tmp_path, cell, name):
             "refused: …every value…is of arrays…",
         ),
         case(
+            "vLLM's outputs as they print",
+            [
+                f"CompletionOutput(index=0, text='{text}', token_ids=[1])"
+                for text in ("Red.", "No.")
+            ],
+            "CompletionOutput(index=0, … was the response",
+            "refused: …every value…is of objects…",
+            "tried here",
+        ),
+        case(
             "Responses that are JSON objects, as a task may ask",
             ['{"a": 1}', '{"a": null}'],
             "right",
