@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat
 
 from prefopt_core.annotation import Request
 from prefopt_core.annotation.function import annotate as judge
+from prefopt_core.annotation.function import check_annotate
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.randomness import rng_for
 
@@ -48,6 +49,9 @@ def annotate(
         seen = score + error + position_bias * (response in first)
         wrong = rng_for(seed, "errors of a human", prompt).random() < error_rate
         yield -seen if wrong else seen
+
+
+__all__ = ["annotate", "check_annotate"]
 
 
 def _shown_first(prompts: Sequence[str], responses: Sequence[str], seed: int) -> set[str]:

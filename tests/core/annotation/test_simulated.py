@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.simulated import annotate
-from prefopt_core.annotation.table import identity
 
 GOLD = """
 def gold(prompt, response):
