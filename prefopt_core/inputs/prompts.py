@@ -1,6 +1,6 @@
 """Reading prompts from a file or a Hugging Face hub data set; `of_texts` for plain texts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,9 @@ from prefopt_core.ground.ids import Message, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
+
+_QUICK_BYTES = 50_000_000
+"""Size of a file that is read in about a second."""
 
 Repeats = Literal["error", "drop"]
 """What to do with a prompt of an earlier row; in a file with a response per row it is no repeat."""
@@ -46,6 +49,20 @@ def from_file(
         DataError: The file cannot be read, or a prompt is missing, malformed or repeated.
     """
     return _prompts(read_rows(Path(path)), column, stratum, repeats, limit)
+
+
+def check_from_file(
+    *, path: str, column: str | None, stratum: str | None, repeats: Repeats, limit: int | None
+) -> Iterator[str]:
+    """Read the prompts before anything runs, unless the file is large: then only see it is there.
+
+    Raises:
+        DataError: As for `from_file`.
+    """
+    file = Path(path)
+    if not file.is_file() or file.stat().st_size <= _QUICK_BYTES:
+        from_file(0, path=path, column=column, stratum=stratum, repeats=repeats, limit=limit)
+    yield from ()
 
 
 def from_hub(
