@@ -16,6 +16,8 @@ def number_in(score: Any) -> float:
     Traceback (most recent call last):
     ValueError: '4', which is a text: return float('4')
     """
+    if score is None:
+        raise ValueError("None")
     if _is_truth(score):
         raise ValueError(f"{score!r}, which is no score: return 1.0 and 0.0 if that is meant")
     if isinstance(score, str | bytes):
@@ -27,10 +29,10 @@ def number_in(score: Any) -> float:
             "`asyncio.run(…)`"
         )
     if inspect.isgenerator(score):
-        raise ValueError("a generator, as the function has `yield`: use `return`")
+        raise ValueError("a generator, as of a function with `yield`: `return` one number")
     try:
         number = float(score)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{score!r:.60}, which is {_kind(score)}") from None
     if not math.isfinite(number):
         raise ValueError(f"{score!r}: return None where there is no verdict")
@@ -55,4 +57,5 @@ def _kind(score: Any) -> str:
         return f"a {type(score).__name__}: return one of its numbers"
     if hasattr(score, "__iter__"):
         return f"a {type(score).__name__}: return one number, such as its mean"
-    return f"a {type(score).__name__}: return a number"
+    name = type(score).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}: return a number"

@@ -208,7 +208,10 @@ GIVEN = {
         "np.float32('nan')", "refused: no finite number", "refused: …nan): return None where there…"
     ),
     "A judge that is a generator": (
-        "(yield)", "refused: no finite number", "refused: …a generator, as the function has `yield…"
+        "(yield)", "refused: no finite number", "refused: …a generator, as of a function with…"
+    ),
+    "A judge that gives a whole number beyond all floats": (
+        "10**400", "an OverflowError with its traceback", "refused: …an int: return a number…"
     ),
     "A judge that gives NumPy's integer, of 8 bits": ("np.int8(4)", "right", "4.0"),
     "A judge that gives a NumPy array without dimensions": ("np.array(4.5)", "right", "4.5"),

@@ -126,6 +126,13 @@ def test_each_human_has_labels_of_their_own(write):
     assert of(seed=1) == humans[1]
 
 
+def test_what_is_no_number_is_left_to_be_refused_and_gets_no_noise(write, request_for):
+    path = write("gold.py", "def gold(prompt, response): return eval(response)")
+    requests = [request_for("p", text) for text in ("True", "'4'", "[1]")]
+    found = list(annotate(requests, function=f"{path}:gold", noise=1.0, error_rate=1.0))
+    assert found == [True, "4", [1]]
+
+
 @pytest.mark.parametrize("settings", [{"error_rate": 1.1}, {"error_rate": -0.1}, {"noise": -1}])
 def test_what_no_human_can_be_is_refused(write, settings):
     params = {"function": f"{write('gold.py', GOLD)}:gold", **settings}
