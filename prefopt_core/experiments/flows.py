@@ -67,6 +67,11 @@ class Experiment(Config):
         """Prompts set aside for evaluation."""
         return self.evaluation.prompts if self.evaluation else 0
 
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + 1
+
 
 class Iterated(Experiment):
     """Settings that flows of several rounds have."""
@@ -97,6 +102,11 @@ class Iterated(Experiment):
                 f"`pool.count` to at least {wanted}, or lower `prompts` of the rounds."
             )
         return self
+
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + self.first_prompt(len(self.rounds) + 1)
 
     def first_prompt(self, round_number: int) -> int:
         """Place of a round's first prompt; those before belong to other rounds."""
@@ -232,6 +242,11 @@ class SpinConfig(AepoConfig):
     def labelled_prompts(self) -> int:
         """Prompts that the budget pays."""
         return self.budget // self.selection.fewest
+
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + self.labelled_prompts
 
     @property
     def answers(self) -> GenerationConfig:

@@ -13,7 +13,7 @@ from prefopt_core.ground.registry import InputPath
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, messages_of, prompt_column, read_rows
 
-_QUICK_BYTES = 50_000_000
+QUICK_BYTES = 50_000_000
 """Size of a file that is read in about a second."""
 
 Repeats = Literal["error", "drop"]
@@ -60,7 +60,7 @@ def check_from_file(
         DataError: As for `from_file`.
     """
     file = Path(path)
-    if not file.is_file() or file.stat().st_size <= _QUICK_BYTES:
+    if not file.is_file() or file.stat().st_size <= QUICK_BYTES:
         from_file(0, path=path, column=column, stratum=stratum, repeats=repeats, limit=limit)
     yield from ()
 

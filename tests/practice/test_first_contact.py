@@ -4,8 +4,10 @@ What `prefopt plan` and the first second of a run find out; servers, proxies and
 what they should be.
 """
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import yaml
@@ -133,6 +135,23 @@ def test_a_model_without_tokenizer(prefopt, config, tmp_path):
 
 
 @pytest.mark.case(
+    "`plan` with fewer prompts than its rounds want",
+    reports="tried here",
+    before="planned; refused when the last round began",
+    expected="refused: prompts: There are 3 prompts; the run wants 10, 4 of them for evaluation.…",
+)
+def test_too_few_prompts(prefopt, config, tmp_path):
+    judge = judged("judge.py:score")
+    settings = {"flow": "align", "policy": {"source": "helpdesk"}, "generation": {"n": 2}}
+    rounds = [{"prompts": 2, "labels": 4}, {"prompts": 4}]
+    prompts = {"params": {"path": str(tmp_path / "pool.csv")}}
+    return prefopt(
+        "plan",
+        config(**settings, rounds=rounds, prompts=prompts, evaluation=judge | {"prompts": 4}),
+    )
+
+
+@pytest.mark.case(
     "`plan` where all is there",
     reports="–",
     before="right",
@@ -140,6 +159,27 @@ def test_a_model_without_tokenizer(prefopt, config, tmp_path):
 )
 def test_all_is_there(prefopt, config):
     return prefopt("plan", config())
+
+
+@pytest.mark.case(
+    "A doubt about recorded scores, in what a run prints and on its page",
+    reports="tried here",
+    before="none",
+    expected="printed: ! annotation: pool.csv: the column is called 'rank': if the best response…"
+    "; on the page: yes",
+)
+def test_doubts_are_printed_and_on_the_page(prefopt, config, write):
+    rows = POOL.replace("response", "response,rank", 1).replace(".\n", ".,1\n")
+    pool = str(write("pool.csv", rows.replace("b to 0.,1", "b to 0.,2")))
+    generation = {"generator": "file", "params": {"path": pool}}
+    replay = {"annotator": "replay", "params": {"path": pool, "score": "rank"}}
+    path = write("run.yaml", yaml.safe_dump(yaml.safe_load(config().read_text()) | {
+        "generation": generation, "annotation": replay}))  # fmt: skip
+    write("pool.csv", rows.replace("b to 0.,1", "b to 0.,2"))
+    printed = prefopt("run", path, "--no-server")
+    page = Path(re.search(r"report +(.+)", printed)[1]).read_text()
+    doubt = printed.splitlines()[0]
+    return f"printed: {doubt}; on the page: {'yes' if 'wrong way round' in page else 'no'}"
 
 
 @pytest.mark.case(
