@@ -66,7 +66,8 @@ def load_function(path: str) -> UserFunction:
     place = str(Path(source).resolve()) if source.endswith(".py") else source
     try:
         with told(path, ImportError, SyntaxError):
-            module, own = _loaded(place, content_of(path))
+            own = _own_modules(place, content_of(path))
+            module = _loaded(place, own)
     except (ImportError, SyntaxError) as error:
         raise ConfigError(
             f"Cannot load the function {path!r}: {_problem(error, source, name)}."
@@ -129,22 +130,25 @@ def _problem(error: ImportError | SyntaxError, source: str, name: str) -> str:
     return problem
 
 
-@lru_cache(maxsize=32)  # it may load a model
-def _loaded(source: str, content: str | None) -> tuple[ModuleType, "_OwnModules"]:
-    files = files_of(source)
-    own = _OwnModules(str(files[""].parent) if "" in files else None, files)
+def _loaded(source: str, own: "_OwnModules") -> ModuleType:
+    """The module of a function; of a file it is made anew, as its state is nobody else's."""
     importlib.invalidate_caches()  # a file may be younger than what Python knows of its folder
     with own.in_place():
-        if "" not in files:
-            return importlib.import_module(source), own
+        if "" not in own.files:
+            return importlib.import_module(source)
         # dataclasses look their module up by its name
-        name = f"_of_the_user_{files[''].stem}_{str(content)[:12]}"
-        spec = _spec(name, files[""])
+        spec = _spec(f"_of_the_user_{own.files[''].stem}", own.files[""])
         module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        sys.modules[spec.name] = module
         assert spec.loader is not None
         spec.loader.exec_module(module)
-    return module, own
+    return module
+
+
+@lru_cache(maxsize=32)  # a neighbour may load a model
+def _own_modules(source: str, content: str | None) -> "_OwnModules":
+    files = files_of(source)
+    return _OwnModules(str(files[""].parent) if "" in files else None, files)
 
 
 class _Fresh(SourceFileLoader):
@@ -168,6 +172,7 @@ class _OwnModules(MetaPathFinder):
     folder: str | None
     files: dict[str, Path]
     modules: dict[str, ModuleType] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list)  # to the path, by the code itself
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -177,12 +182,13 @@ class _OwnModules(MetaPathFinder):
             hidden = {n: sys.modules.pop(n) for n in names if n in sys.modules}
             sys.modules |= self.modules
             sys.meta_path.insert(0, self)
-            if self.folder:
-                sys.path.insert(0, self.folder)
+            sys.path[:] = [*filter(None, [self.folder]), *path, *self.added]
+            start = {*sys.path}
             try:
                 yield
                 self._check(sys.modules.keys() - before)
             finally:
+                self.added += [folder for folder in sys.path if folder not in start]
                 self.modules = {n: sys.modules.pop(n) for n in names if n in sys.modules}
                 sys.modules |= hidden
                 sys.meta_path.remove(self)

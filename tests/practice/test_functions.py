@@ -176,6 +176,23 @@ def test_a_judge_that_exits(ask):
 
 
 @pytest.mark.case(
+    "A neighbour of a similarity's is edited",
+    reports="huggingface/datasets#3297",
+    before="0.5, then 0.5; the same key",
+    expected="0.5, then 0.9; another key",
+)
+def test_a_neighbour_of_a_similarity(write):
+    code = "from scale import X\n\ndef alike(responses):\n    return [[1, X], [X, 1]]\n"
+    path, found, keys = write("alike.py", code), [], set()
+    for value in (0.5, 0.9):
+        write("scale.py", f"X = {value}\n")
+        config = SimilarityConfig(measure="function", params={"function": f"{path}:alike"})
+        found.append(float(config.member()(["a", "b"], None)[0, 1]))
+        keys.add(config.key_part()["function_file"])
+    return f"{found[0]}, then {found[1]}; {'another' if len(keys) == 2 else 'the same'} key"
+
+
+@pytest.mark.case(
     "A similarity that raises",
     reports="tried here",
     before="a ZeroDivisionError with its traceback",

@@ -1,13 +1,15 @@
 """Similarity by a Python function of the user's, which computes the whole (N, N) matrix."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.functions import check_call, load_function
+from prefopt_core.ground.functions import UserFunction, check_call, load_function
 from prefopt_core.ground.ids import quoted
+from prefopt_core.ground.user_code import content_of
 
 
 def compare(
@@ -25,7 +27,7 @@ def compare(
         DataError: What it returns is no matrix of numbers, or has another shape.
         UserCodeError: It raised.
     """
-    made = load_function(function)(list(responses))
+    made = _loaded(function, content_of(function))(list(responses))
     try:
         matrix = np.asarray(made, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -39,6 +41,11 @@ def compare(
             f"({len(responses)}, {len(responses)}), entry [i, j] saying how like i response j is."
         )
     return matrix
+
+
+@lru_cache(maxsize=1)
+def _loaded(function: str, content: str | None) -> UserFunction:
+    return load_function(function)  # kept for all prompts: it may load a model
 
 
 def check_compare(*, function: str) -> Iterator[str]:

@@ -67,6 +67,27 @@ def test_a_module_of_the_working_folder_is_loaded_anew_after_an_edit(write, monk
     assert files_of("own_package.judge").keys() == {"own_package.judge", "own_package.scale"}
 
 
+def test_state_of_a_judge_is_made_anew_and_what_its_neighbours_loaded_is_kept(write):
+    """As ever: a judge that draws gives the same for a stage, whatever was judged before."""
+    body = "N.append(0)\n    neighbour.N.append(0)\n    return len(N), len(neighbour.N)\n"
+    code = f"import neighbour\nN = []\n\ndef score(prompt, response):\n    {body}"
+    judge = write("judge.py", code)
+    write("neighbour.py", "N = []\n")
+    first, second = (load_function(f"{judge}:score") for _ in range(2))
+    assert [first("p", "r"), first("p", "r"), second("p", "r")] == [(1, 1), (2, 2), (1, 3)]
+
+
+def test_a_path_that_the_code_adds_is_there_when_it_is_called_and_nowhere_else(write, tmp_path):
+    (tmp_path / "libs" / "thing-1.0.dist-info").mkdir(parents=True)
+    write("libs/thing_of_libs.py", "POINTS = 5\n")
+    late = "def score(prompt, response):\n    from thing_of_libs import POINTS\n    return POINTS\n"
+    judge = write("judge.py", f"import sys\nsys.path.append({str(tmp_path / 'libs')!r})\n{late}")
+    before = list(sys.path)
+    function = load_function(f"{judge}:score")
+    assert [function("p", "r"), function("p", "r")] == [5, 5]
+    assert sys.path == before
+
+
 def test_a_module_that_the_process_has_by_the_same_name_is_left_alone(write, monkeypatch):
     mine = type(sys)("neighbour")
     monkeypatch.setitem(sys.modules, "neighbour", mine)
