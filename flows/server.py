@@ -134,6 +134,7 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def answers(url: str, patience_s: float = 2) -> bool:
     """Whether a Prefect server answers its health check at `url`, or asks for a key."""
+    spare_loopback()
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=patience_s) as response:
             return bool(response.read(64).strip() == b"true")

@@ -150,12 +150,16 @@ class Purchase:
         """Keep labels that lie under an earlier text of this annotator under its own from now on.
 
         An edit later on then makes another annotator: the earlier text does not say what it was.
+        A label that it has under both texts stays, under a text that nobody has.
         """
-        for text in self._annotator.earlier:
-            self._connection.execute(
-                "UPDATE OR IGNORE labels SET annotator = ? WHERE annotator = ? AND guidelines = ?",
-                (self._annotator.name, text, self._annotator.guidelines),
-            )
+        own = self._annotator
+        for text in own.earlier:
+            for name in (own.name, f"{text} before {own.name}"):
+                self._connection.execute(
+                    "UPDATE OR IGNORE labels SET annotator = ? "
+                    "WHERE annotator = ? AND guidelines = ?",
+                    (name, text, own.guidelines),
+                )
 
     def known(self) -> dict[tuple[str, tuple[str, ...]], float | None]:
         """(prompt_id, candidate ids) → score; None: the annotator gave no verdict."""

@@ -94,6 +94,19 @@ def test_labels_of_a_path_are_those_of_the_judge_that_lies_there(judge_in, tmp_p
     assert sum(count for *_, count in store.counts()) == 2
 
 
+def test_a_label_under_two_texts_is_nobody_elses_after_an_edit(judge_in, tmp_path):
+    store = LabelStore(tmp_path / "store")
+    buy(store, judge_in("there"), "old", score=0.75)  # bought again where the judge lay then
+    legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
+    with store.buying(AnnotatorIdentity(canonical_json(legacy), "1")) as purchase:
+        purchase.commit("old", ["r"], 0.25)
+    config = judge_in("here")
+    with store.buying(identity(config)) as purchase:
+        assert purchase.known() == {("old", ("r",)): 0.75}
+    assert known(store, judge_in("here", points=2)) == set()
+    assert sum(count for *_, count in store.counts()) == 2  # none is lost
+
+
 def test_what_a_judge_was_when_labels_of_its_path_were_bought_is_doubtful(judge_in, tmp_path):
     store, config = LabelStore(tmp_path / "store"), judge_in("here")
     legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
