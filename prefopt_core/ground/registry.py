@@ -151,8 +151,11 @@ class Registry(Mapping[str, F]):
         of its settings, yields doubts, and raises what is certainly wrong.
         """
         function = self[name]
-        companion = getattr(sys.modules[function.__module__], f"check_{function.__name__}", None)
+        module = sys.modules.get(getattr(function, "__module__", ""))
+        companion = getattr(module, f"check_{getattr(function, '__name__', '')}", None)
         if companion:
+            if package := self.package(name):
+                companion = blaming(companion, f"The {self.kind} {name!r} of {package}")
             wanted = inspect.signature(companion).parameters
             yield from companion(**{n: value for n, value in params.items() if n in wanted})
 

@@ -10,6 +10,7 @@ import pytest
 from prefopt_core.ground.errors import ConfigError, UserCodeError, in_words_of
 from prefopt_core.ground.functions import check_call, load_function
 from prefopt_core.ground.loopback import spare_loopback
+from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.user_code import content_of, files_of, is_installed
 from prefopt_core.ground.user_errors import blaming
 
@@ -199,3 +200,25 @@ def test_this_machine_is_spared_by_a_proxy_only_if_there_is_one(monkeypatch):
     monkeypatch.setenv("no_proxy", "")
     spare_loopback()
     assert os.environ["no_proxy"] == "example.org,localhost,127.0.0.1,::1"
+
+
+def test_companions_of_another_packages_members_are_asked_and_blamed(monkeypatch):
+    registry = Registry("judge", {"own": f"{__name__}:member"})
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or type(sys)(__name__))
+    for name, function in (("member", member), ("check_member", check_member)):
+        monkeypatch.setattr(sys.modules[__name__], name, function, raising=False)
+    assert list(registry.check("own", {"size": 1, "other": 2})) == ["1 is small"]
+    with pytest.raises(ZeroDivisionError):
+        list(registry.check("own", {"size": 0}))
+    monkeypatch.setattr(Registry, "package", lambda self, name: "judges 1.0")
+    with pytest.raises(UserCodeError, match=r"The judge 'own' of judges 1\.0 raised Zero"):
+        list(registry.check("own", {"size": 0}))
+
+
+def member(*, size, other=1):
+    """A member."""
+
+
+def check_member(*, size):
+    """Its companion, which wants one of its settings."""
+    yield f"{1 // size} is small"
