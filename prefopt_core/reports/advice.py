@@ -70,7 +70,7 @@ def _reversed(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
         yield (
             f"it loses against the start policy (win rate {_percent(row)}). Is a higher score "
             "better to both annotators? Where the best is rank 1, or a score is a loss, let "
-            "`annotation` give the negative. Else lower `training.learning_rate`."
+            "`annotation.annotator` give the negative. Else lower `training.learning_rate`."
         )
 
 
@@ -79,7 +79,7 @@ def _no_verdicts(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     if row and row["value"] > UNJUDGED * row["n"]:
         yield (
             f"{row['value']:.0f} of {row['n']} labels are without a verdict (None): they were paid "
-            "for and make no pair. See what `annotation` is asked: `prefopt show annotations`."
+            "for and make no pair. Look at `annotation.annotator` (prefopt show annotations)."
         )
 
 
@@ -88,7 +88,7 @@ def _no_differences(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     if row and row["value"] > UNDECIDED * row["n"]:
         yield (
             f"{row['value']:.0f} of {row['n']} prompts have labels that are all equal, which make "
-            "no pair. A finer scale in `annotation`, or more different responses "
+            "no pair. A finer scale of `annotation.annotator`, or more different responses "
             "(`selection.strategy: diverse`), would."
         )
 
