@@ -3,6 +3,7 @@
 import os
 import select
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
@@ -38,10 +39,18 @@ CACHE = {
 """The verbs that follow `prefopt cache`, in the same form."""
 
 
+_TRACEBACK = "--traceback"
+"""Option of every verb: show where in the code an error came from."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; errors a user can cause end in one line, not a traceback."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    traced = _TRACEBACK in words
     try:
-        verb, bound, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
+        verb, bound, _ = app.parse_args(
+            [w for w in words if w != _TRACEBACK], print_error=False, exit_on_error=False
+        )
         verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -52,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nprefopt: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
     except Exception as error:
+        if traced:
+            traceback.print_exc()
         print(*(f"prefopt: {problem}" for problem in _problems(error)), sep="\n", file=sys.stderr)
         return 2
     return 0
@@ -77,7 +88,7 @@ def _problems(error: Exception) -> list[str]:
         case CycloptsError():
             return [_misuse(error)]
         case PrefoptError():
-            return [str(error)]
+            return str(error).splitlines()
         case ValidationError():
             return problems_of(error)
     raise error
@@ -113,7 +124,8 @@ def _register(group: App, verbs: dict[str, tuple[str, str]]) -> None:
 app = App(
     name="prefopt",
     help="Align language models to preferences with few labels.",
-    help_epilogue="Artifacts lie in the store: $PREFOPT_STORE, by default data/store.",
+    help_epilogue="Artifacts lie in the store: $PREFOPT_STORE, by default data/store. With "
+    "--traceback any verb shows where an error came from.",
     help_format="plaintext",
     version_flags=(),
     default_parameter=Parameter(negative=(), allow_repeating=True, show_default=_shown),

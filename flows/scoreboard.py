@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefopt_core.experiments.flows import Experiment
+from prefopt_core.ground.errors import in_words_of
 from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.annotation import grade_responses
@@ -11,6 +12,12 @@ from tasks.evaluation import best_round, evaluate_round, should_stop
 from tasks.generation import generate_candidates
 from tasks.reports import report_round, write_report
 from tasks.scoring import score_responses
+
+_HELD_OUT = {
+    f"generation.params.{name}": f"evaluation.generation.params.{name}"
+    for name in ("max_new_tokens", "max_model_len", "python")
+}
+"""Settings in messages on held-out prompts → where they are."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,10 @@ class Scoreboard:
         if not (evaluation and prompts and policy and start):
             return {}
         grader = evaluation.grader
-        responses = generate_candidates(prompts, policy, evaluation.generation, self.config.seed)
+        with in_words_of(_HELD_OUT):
+            responses = generate_candidates(
+                prompts, policy, evaluation.generation, self.config.seed
+            )
         self.grades.append(grade_responses(responses, responses, prompts, grader))
         truth = None
         if judged:

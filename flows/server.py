@@ -7,12 +7,16 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.files import explained
+from prefopt_core.ground.loopback import spare_loopback
 from tasks.stage import current_store
 
 USUAL_URL = "http://127.0.0.1:4200/api"
@@ -21,7 +25,12 @@ _PATIENCE_S = 120
 
 @contextmanager
 def prefect_server() -> Iterator[str]:
-    """Yield the API's URL: `$PREFECT_API_URL`, a server on the usual port, or a new one."""
+    """Yield the API's URL: `$PREFECT_API_URL`, a server on the usual port, or a new one.
+
+    Raises:
+        PrefoptError: No Prefect server answers at `$PREFECT_API_URL`, or none can be started.
+    """
+    spare_loopback()
     if url := usual_server():
         yield url
         return
@@ -36,8 +45,18 @@ def prefect_server() -> Iterator[str]:
 
 
 def usual_server() -> str | None:
-    """URL of a running server's API, or None; sets $PREFECT_API_URL to it."""
-    url = os.environ.get("PREFECT_API_URL") or (USUAL_URL if answers(USUAL_URL) else None)
+    """URL of a running server's API, or None; sets $PREFECT_API_URL to it.
+
+    Raises:
+        PrefoptError: No Prefect server answers at the URL that is set there.
+    """
+    named = os.environ.get("PREFECT_API_URL")
+    if named and not answers(named, patience_s=10):
+        raise PrefoptError(
+            f"PREFECT_API_URL is {named}, and no Prefect server answers there. Start it, or "
+            "`unset PREFECT_API_URL` to have one started, or use `--no-server`."
+        )
+    url = named or (USUAL_URL if answers(USUAL_URL) else None)
     if url:
         os.environ["PREFECT_API_URL"] = url
     return url
@@ -48,15 +67,22 @@ def own_server(port: int) -> Iterator[str]:
     """Run a server on `port` within the block; its database is in the store, so runs stay visible.
 
     Raises:
-        PrefoptError: The port has a Prefect server already, or the server does not start.
+        PrefoptError: The port is taken, or the server does not start.
+        StoreError: The store cannot be written.
     """
+    spare_loopback()
     if answers(f"http://127.0.0.1:{port}/api"):
         raise PrefoptError(
             f"Port {port} has a Prefect server already, perhaps on the runs of another store: "
             f"http://127.0.0.1:{port}. Use that one, or another `--port`."
         )
+    if _is_taken(port):
+        raise PrefoptError(
+            f"Port {port} is taken by a program that is no Prefect server. Use another `--port`."
+        )
     home = current_store().root / "prefect"
-    home.mkdir(parents=True, exist_ok=True)
+    with explained(home):
+        home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
     url = f"http://127.0.0.1:{port}/api"
     with log.open("wb") as output:
@@ -106,13 +132,22 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
         time.sleep(0.2)
 
 
-def answers(url: str) -> bool:
-    """Whether a Prefect server answers its health check at `url`."""
+def answers(url: str, patience_s: float = 2) -> bool:
+    """Whether a Prefect server answers its health check at `url`, or asks for a key."""
+    spare_loopback()
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
+        with urllib.request.urlopen(f"{url}/health", timeout=patience_s) as response:
+            return bool(response.read(64).strip() == b"true")
+    except urllib.error.HTTPError as error:
+        return error.code in (401, 403)
+    except (OSError, ValueError, HTTPException):  # nobody, or somebody who speaks no HTTP
         return False
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:

@@ -13,7 +13,7 @@ from prefopt_core.training.log import read_log
 from tasks.stage import current_store, planning, stage
 
 
-@stage("evaluate", table="metrics", version=3)
+@stage("evaluate", table="metrics", version=4)
 def evaluate_round(
     *,
     round_number: int,

@@ -7,11 +7,14 @@ from pathlib import Path
 import polars as pl
 import yaml
 
+from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
+from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.asked import Proposal
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
@@ -100,12 +103,21 @@ def write_report(
         f"prefopt {flow}, seed {config.seed}",
         read_proposal(proposal) if proposal else None,
         kept,
+        _doubts(config),
     )
     path = current_store().put_page(
         f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)
     )
     note_latest(current_store(), preferences[: max(1, kept)])
     return path
+
+
+def _doubts(config: Experiment) -> list[str]:
+    """What is doubtful about a config; a file that has gone since it was read is no matter now."""
+    try:
+        return check(config, LabelStore.of(current_store()))
+    except PrefoptError:
+        return []
 
 
 def report_comparison(table: Artifact, comparison: Comparison) -> Path:

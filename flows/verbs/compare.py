@@ -13,10 +13,12 @@ from rich.table import Table
 from flows.console import print_parts
 from flows.server import prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
-from flows.verbs.run import changes_of
+from flows.verbs.run import changes_of, print_doubts
+from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import comparison_page
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.page import Page
 from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.artifacts import Artifact
@@ -52,7 +54,9 @@ def compare(
     over = {"seeds": seeds, "first_seed": first_seed}
     given = {name: value for name, value in over.items() if value is not None}
     comparison = load_comparison(preset, changes_of(changes), **given)
-    console = Console()
+    console, kept = Console(), LabelStore.of(current_store())
+    cells = comparison.of_seed(comparison.first_seed)
+    print_doubts([doubt for cell in cells for doubt in check(cell.config, kept)], console)
     if plan:
         return _plan(comparison, console)
     # Prefect's own lines would stand between ours; in its UI they are all there.

@@ -11,7 +11,7 @@ from flows.prompts import POOL_SHARD, choose_from_pool
 from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_ending, require_room_for, write_rows
-from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError, in_words_of
 from prefopt_core.inputs.settings import PromptsConfig, StratifiedConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import open_index
@@ -47,6 +47,18 @@ CosineOption = Annotated[
     ),
 ]
 
+_FLAGS = {
+    "pool.count": "--count",
+    "pool.strategy": "--strategy",
+    "pool.near_duplicates": "--near-duplicates",
+    "pool.embedding.embedder": "--embedder",
+    "embedding.embedder": "--embedder",
+    "column": "--column",
+    "stratum": "--strata",
+    "strata": "--strata",
+}
+"""Settings in messages → what is typed here."""
+
 
 def pool(
     file: PoolFile,
@@ -80,7 +92,8 @@ def pool(
         embedding=EmbeddingConfig(embedder=embedder),
     )
     console, store = Console(), current_store()
-    with ConsoleObserver(console) as observer, session(Session(observer=observer)):
+    observer = ConsoleObserver(console)
+    with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
         if vectors:
             known = VectorFile(file, vectors)
             choices, index = _of_vectors(known, strata, config, seed, output)

@@ -1,6 +1,8 @@
 """`run`, `plan` and `ui`: from a config to a flow."""
 
+import importlib
 import os
+import pkgutil
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -8,7 +10,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
@@ -17,11 +18,14 @@ from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
+from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.sources import load_run
+from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.rounds import rounds_in_words
 from tasks.stage import current_store
 
@@ -40,8 +44,10 @@ def run(
 ) -> None:
     """Run a flow and print what it came to."""
     flow, experiment = load_run(config, changes_of(changes))
+    again = _refresh(refresh)
     console = Console()
     progress = Console(quiet=True) if quiet else console
+    print_doubts(check(experiment, LabelStore.of(current_store())), console)
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -49,7 +55,8 @@ def run(
     with nullcontext() if no_server else prefect_server() as url:
         if url:
             progress.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
-        result = _run_flow(flow, experiment, refresh, progress, in_prefect=not no_server)
+        # Importing a flow imports Prefect, which reads the server's URL once and for all.
+        result = _run_flow(flow_of(flow), experiment, again, progress, in_prefect=not no_server)
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"
     print_parts(rounds_in_words(figures, result.kept), console, title)
@@ -65,14 +72,17 @@ def run(
 
 
 def _run_flow(
-    flow: str, experiment: Experiment, refresh: Refresh, console: Console, *, in_prefect: bool
+    function: Any,
+    experiment: Experiment,
+    refresh: frozenset[str],
+    console: Console,
+    *,
+    in_prefect: bool,
 ) -> Any:
     from tasks.stage import Session, session
 
-    function = flow_of(flow)
     call: Callable[..., Any] = function if in_prefect else function.fn
-    again = _refresh(refresh)
-    with ConsoleObserver(console) as observer, session(Session(again, observer)):
+    with ConsoleObserver(console) as observer, session(Session(refresh, observer)):
         return call(experiment)
 
 
@@ -81,6 +91,7 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     from tasks.stage import Planned, Session, session
 
     flow, experiment = load_run(config, changes_of(changes))
+    doubts = check(experiment, LabelStore.of(current_store()))
     stages: list[Planned] = []
     inputs = read_as(experiment)
     function = flow_of(flow)
@@ -95,6 +106,7 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     console.print(table)
     for line in inputs:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_doubts(doubts, console)
     misses = sum(planned.state == "miss" for planned in stages)
     labels = sum(planned.labels for planned in stages)
     cost = sum(planned.labels * planned.price for planned in stages)
@@ -103,6 +115,12 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
         + (f" for {cost:,.2f}" if cost else "")
         + "."
     )
+
+
+def print_doubts(doubts: Iterable[str], console: Console) -> None:
+    """Print what is doubtful about a config, each once."""
+    for doubt in dict.fromkeys(doubts):
+        console.print(f"! {doubt}", highlight=False, markup=False, soft_wrap=True)
 
 
 def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) -> None:
@@ -114,8 +132,11 @@ def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) 
 
 
 def _refresh(names: Iterable[str]) -> frozenset[str]:
+    import tasks
     from tasks.stage import STAGES
 
+    for module in pkgutil.iter_modules(tasks.__path__):
+        importlib.import_module(f"tasks.{module.name}")
     for name in names:
         if name not in STAGES:
             raise ConfigError(f"There is no stage {name!r}.{did_you_mean(name, STAGES)}")
@@ -124,10 +145,12 @@ def _refresh(names: Iterable[str]) -> frozenset[str]:
 
 def changes_of(texts: Iterable[str]) -> dict[str, Any]:
     """`setting=value` texts as settings and values."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for text in texts:
         path, sign, value = text.partition("=")
         if not sign:
             raise ConfigError(f"{text!r} is not a change; write setting=value, as selection.k=4.")
-        changes[path] = yaml.safe_load(value)
+        if path in changes:
+            raise ConfigError(f"{path} is set twice. Leave one of them out.")
+        changes[path] = read_yaml(value, f"The value of {path}, {value!r},")
     return changes

@@ -13,6 +13,7 @@ from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_ending, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.ground.errors import in_words_of
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
@@ -22,6 +23,18 @@ from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from tasks.inputs import load_prompts
 from tasks.reports import read_proposal
 from tasks.stage import Session, session
+
+_FLAGS = {
+    "selection.k": "--k",
+    "selection.strategy": "--strategy",
+    "selection.similarity.measure": "--similarity",
+    "generation.params.empty": "--empty",
+    "embedding.embedder": "--embedder",
+    "generation.n": "the number of responses in the file",
+    "responses": "--responses",
+    "column": "--column",
+}
+"""Settings in messages → what is typed here."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,6 @@ def select(
     output = output or Path(f"{file.stem}.selected.csv")
     require_ending(output)
     path, declared = str(file), list(responses) or None
-    read_as = describe_candidates(file, column, declared)
     sections = _Sections(
         GenerationConfig(
             generator="file",
@@ -67,8 +79,10 @@ def select(
         SelectionConfig(strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)),
     )
     console = Console()
-    with ConsoleObserver(console) as observer, session(Session(observer=observer)):
-        params = {"path": path, "column": column, "repeats": "drop" if declared else "error"}
+    observer = ConsoleObserver(console)
+    with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
+        read_as = describe_candidates(file, column, declared)
+        params = {"path": path, "column": column, "repeats": "drop"}
         prompts = load_prompts(PromptsConfig(params=params), seed)
         chosen = read_proposal(propose(prompts, None, sections, seed))
     page = output.with_suffix(".html")

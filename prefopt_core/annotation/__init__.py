@@ -52,4 +52,9 @@ GOLD_FUNCTIONS: Registry[Callable[[str, str], float]] = Registry(
 )
 """Scoring functions of the bench worlds, for `params.function` in place of the user's own."""
 
-__all__ = ["ANNOTATORS", "GOLD_FUNCTIONS", "Annotator", "Request"]
+FORMER_NAMES = {
+    "helpdesk": ("helpdesk.oracle:score", "worlds.helpdesk.oracle:score"),
+}
+"""Gold function → paths in this package by which earlier versions kept its labels."""
+
+__all__ = ["ANNOTATORS", "FORMER_NAMES", "GOLD_FUNCTIONS", "Annotator", "Request"]

@@ -1,10 +1,12 @@
 """Score with a Python function of the user's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prefopt_core.annotation import GOLD_FUNCTIONS, Request
-from prefopt_core.ground.functions import load_function
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.functions import check_call, load_function
+from prefopt_core.ground.registry import did_you_mean
 
 
 def annotate(requests: Sequence[Request], *, function: str) -> Iterator[float | None]:
@@ -16,9 +18,32 @@ def annotate(requests: Sequence[Request], *, function: str) -> Iterator[float | 
             with the prompt's text (of several messages: their list) and the response; it returns a
             finite number, higher is better, or None for no verdict.
     """
-    score = GOLD_FUNCTIONS[function] if function in GOLD_FUNCTIONS else load_function(function)
+    score = _found(function)
     for request in requests:
         prompt: Any = request.prompt
         if len(request.prompt) == 1:  # the usual case: a plain text
             prompt = request.prompt[0]["content"]
         yield score(prompt, request.response)
+
+
+def check_annotate(*, function: str) -> Iterator[str]:
+    """Load the function, and see whether it can be called with a prompt and a response.
+
+    Raises:
+        ConfigError: It cannot.
+        UserCodeError: Its file raises when it is loaded.
+    """
+    if function not in GOLD_FUNCTIONS:
+        check_call(_found(function), function, "prompt", "response")
+    yield from ()
+
+
+def _found(function: str) -> Callable[[Any, str], Any]:
+    if function in GOLD_FUNCTIONS:
+        return GOLD_FUNCTIONS[function]
+    if ":" not in function:
+        raise ConfigError(
+            f"There is no function {function!r}.{did_you_mean(function, GOLD_FUNCTIONS)} One of "
+            "yours is written 'file.py:name' or 'module:name'."
+        )
+    return load_function(function)

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from prefopt_core.annotation import Request
+from prefopt_core.annotation.doubts import Recorded, doubts_of_scores
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
@@ -43,18 +44,37 @@ def annotate(
     recorded = _read(Path(path), score, column, missing)
     for request in requests:
         prompt_id = prompt_id_of(request.prompt)
-        scores = recorded.get(candidate_id_of(prompt_id, request.response))
-        if scores is None and missing == "error":
+        found = recorded.get(candidate_id_of(prompt_id, request.response))
+        if found is None and missing == "error":
             raise DataError(
                 f"{path} has no {score!r} for the response {quoted(request.response)} to the "
                 f"prompt {quoted(last_text(request.prompt))}. Add it, or set "
                 "`annotation.params.missing: skip`."
             )
-        yield fmean(scores) if scores else None
+        yield fmean(each.score for each in found) if found else None
 
 
-def _read(path: Path, column: str, prompt: str | None, missing: str) -> dict[str, list[float]]:
-    recorded: dict[str, list[float]] = defaultdict(list)
+def check_annotate(*, path: str, score: str, column: str | None, missing: str) -> Iterator[str]:
+    """What is doubtful about recorded scores: a sentence each, with counts.
+
+    Raises:
+        DataError: As for `annotate`.
+    """
+    unjudged: list[str] = []
+    recorded = _read(Path(path), score, column, missing, unjudged)
+    of_prompts: dict[str, dict[str, list[Recorded]]] = defaultdict(dict)
+    for response, own in recorded.items():
+        for each in own:
+            of_prompts[each.prompt_id].setdefault(response, []).append(each)
+    for doubt in doubts_of_scores(list(of_prompts.values()), score, unjudged):
+        yield f"{path}: {doubt}"
+
+
+def _read(
+    path: Path, column: str, prompt: str | None, missing: str, unjudged: list[str] | None = None
+) -> dict[str, list[Recorded]]:
+    """Response → its scores; rows without one are added to `unjudged`."""
+    recorded: dict[str, list[Recorded]] = defaultdict(list)
     for row in read_rows(path):
         for name in ("response", column):
             if name not in row.values:
@@ -64,19 +84,29 @@ def _read(path: Path, column: str, prompt: str | None, missing: str) -> dict[str
                 )
         value = _number(row, column)
         response = response_text(row.values["response"], "file", row)
-        if value is not None:
-            prompt_id = prompt_id_of(prompt_of(row, prompt))
-            recorded[candidate_id_of(prompt_id, response)].append(value)
-        elif missing == "error":
+        if value is None and missing == "error":
             raise DataError(
                 f"{row.where}: {column!r} is {row.values[column]!r}, not a finite number. Fill it "
                 "in, or set `annotation.params.missing: skip` to leave such responses unjudged."
+            )
+        prompt_id = prompt_id_of(prompt_of(row, prompt))
+        given: Any = row.values[column]
+        kind = "text" if isinstance(given, str) and path.suffix.lower() != ".csv" else ""
+        kind = "truth" if isinstance(given, bool) else kind
+        number = row.where.removeprefix(f"{path}, ")
+        if value is None and unjudged is not None:
+            unjudged.append(number)
+        if value is not None:
+            recorded[candidate_id_of(prompt_id, response)].append(
+                Recorded(value, number, prompt_id, kind)
             )
     return recorded
 
 
 def _number(row: Row, column: str) -> float | None:
     value: Any = row.values[column]
+    if isinstance(value, str) and "_" in value:  # Python would read 1_000 as a number
+        return None
     try:
         number = float(value)
     except (TypeError, ValueError):

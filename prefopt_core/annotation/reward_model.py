@@ -9,6 +9,7 @@ from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import last_text, quoted
 from prefopt_core.ground.registry import InputPath, SpeedOnly
+from prefopt_core.models.folder import check_model
 from prefopt_core.models.loading import load_once, load_weights
 from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
 
@@ -69,6 +70,15 @@ def annotate(
             inputs = tokenizer.pad(batch, return_tensors="pt").to(network.device)
             scores = network(**inputs).logits[:, label].float()
         yield from scores.tolist()
+
+
+def check_annotate(*, model: str) -> Iterator[str]:
+    """See whether the folder of the model is there.
+
+    Raises:
+        ConfigError: It is not, and a hub id has no such form.
+    """
+    yield from check_model(model, "params.model")
 
 
 def _features(tokenizer: "PreTrainedTokenizerBase", request: Request, max_length: int) -> Any:

@@ -1,6 +1,5 @@
 """Settings of `annotation` and `judge`. Defaults are the paper's unless said otherwise."""
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -62,23 +61,36 @@ class OutsideAnnotatorConfig(AnnotatorConfig):
 class AnnotationConfig(OutsideAnnotatorConfig):
     """Who is paid for labels. One label is one response scored."""
 
+    name: str | None = Field(
+        None,
+        description="Whose labels these are. With a name, labels stay that annotator's when its "
+        "settings or its function are edited; without one, an edit makes another annotator, whose "
+        "labels are bought anew.",
+    )
     guidelines: str = Field(
         "1",
         description="Version of what the annotator was told. Labels are kept for good; change it "
-        "when old ones should not count any more, for instance after editing your function.",
+        "when old ones should not count any more.",
     )
     price: float = Field(0.0, ge=0, description="Of one label, for `prefopt plan`; any currency.")
 
-    def key_part(self) -> Any:
-        """The cache key, and the identity under which labels are stored.
+    @field_validator("guidelines", mode="before")
+    @classmethod
+    def _whole_numbers_are_versions(cls, value: Any) -> Any:
+        return str(value) if type(value) is int else value
 
-        Labels are kept for good, and only `guidelines` makes them outdated: the content of a
-        function's file is not in the key, but its resolved path is. Nor is the price.
-        """
+    def key_part(self) -> Any:
+        """The cache key, without the price; of an annotator with a name, that alone."""
+        if self.name is not None:
+            named = {"annotator": self.annotator, "name": self.name}
+            return named | {"guidelines": self.guidelines}
+        part = self.content()
+        del part["name"], part["price"]
+        return part
+
+    def content(self) -> Any:
+        """Settings as their content: a function by what is in its files, wherever they lie."""
         part = super().key_part()
-        del part["price"]
-        part.pop("function_file", None)
-        file, colon, name = str(self.params.get("function", "")).partition(":")
-        if file.endswith(".py"):
-            part["params"]["function"] = f"{Path(file).resolve()}{colon}{name}"
+        if "function_file" in part:
+            part["params"]["function"] = self.params["function"].rpartition(":")[2]
         return part

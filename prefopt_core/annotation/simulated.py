@@ -7,6 +7,8 @@ from pydantic import Field, NonNegativeFloat
 
 from prefopt_core.annotation import Request
 from prefopt_core.annotation.function import annotate as judge
+from prefopt_core.annotation.function import check_annotate
+from prefopt_core.annotation.verdicts import number_in
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.randomness import rng_for
 
@@ -41,13 +43,18 @@ def annotate(
     first = _shown_first(prompts, responses, seed)
     gold = judge(requests, function=function)
     for prompt, response, score in zip(prompts, responses, gold, strict=True):
-        if score is None:
-            yield None
+        try:
+            score = number_in(score)
+        except ValueError:  # None, or what is told when it arrives
+            yield score
             continue
         error = rng_for(seed, "noise of a human", response).gumbel() * noise
         seen = score + error + position_bias * (response in first)
         wrong = rng_for(seed, "errors of a human", prompt).random() < error_rate
         yield -seen if wrong else seen
+
+
+__all__ = ["annotate", "check_annotate"]
 
 
 def _shown_first(prompts: Sequence[str], responses: Sequence[str], seed: int) -> set[str]:

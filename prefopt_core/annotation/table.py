@@ -1,6 +1,5 @@
 """Annotation, table in, table out: buy labels within a budget, or score with a free annotator."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,18 +7,21 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.annotation import Request
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
-from prefopt_core.ground.errors import DataError, PrefoptError
+from prefopt_core.annotation.verdicts import number_in
+from prefopt_core.ground.errors import DataError, PrefoptError, UserCodeError
 from prefopt_core.ground.ids import last_text, quoted
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
-from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
-from prefopt_core.store.artifacts import canonical_json
+from prefopt_core.labels.store import LabelStore
 
 Scores = dict[tuple[str, str], float | None]
 """(prompt_id, candidate_id) → score, or None where the annotator gave none."""
+_SILENT = 8
+"""So many labels without a verdict at the beginning of a purchase end it."""
 
 
 def buy_labels(
@@ -47,7 +49,8 @@ def buy_labels(
 
     Raises:
         ConfigError: The labels cannot pay for one prompt.
-        DataError: The annotator gave something that is not a finite number.
+        DataError: The annotator gave something that is not a finite number, or no verdict at all.
+        UserCodeError: The annotator raised.
     """
     affordable = within_budget(asked.selections, labels, seed=seed)
     requests = _requests(replace(asked, selections=affordable))
@@ -57,10 +60,13 @@ def buy_labels(
         missing = {key: request for key, request in requests.items() if key not in scores}
         if len(requests) > labels:  # no assertion: `python -O` leaves those out
             raise PrefoptError(f"{len(requests)} labels were selected, {labels} may be bought.")
-        for number, (key, score) in enumerate(_scored(missing, config), 1):
+        bought: list[float | None] = []
+        for key, score in _scored(missing, config):
             purchase.commit(key[0], [key[1]], score)
             scores[key] = score
-            report_progress(len(requests) - len(missing) + number, len(requests))
+            bought.append(score)
+            _stop_if_silent(bought, config.annotator)
+            report_progress(len(requests) - len(missing) + len(bought), len(requests))
     return _table({key: scores[key] for key in requests}, config.annotator)
 
 
@@ -106,6 +112,7 @@ def judge(
 
     Raises:
         DataError: The annotator gave something that is not a finite number.
+        UserCodeError: The annotator raised.
     """
     requests = _requests(asked, policy_logps, reference_logps)
     scores = {}
@@ -118,15 +125,6 @@ def judge(
 def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
     """Distinct (prompt_id, candidate_id) of a table `candidates` or `selections`."""
     return responses.select("prompt_id", "candidate_id").unique(maintain_order=True)
-
-
-def identity(config: AnnotationConfig) -> AnnotatorIdentity:
-    """The annotator as the label store knows it: name, settings in its cache key, guidelines."""
-    params = config.key_part()["params"]
-    package, _, _ = config.registry.package(config.annotator).partition(" ")
-    # Another package may have an annotator of the same name; a new version is the same annotator.
-    name = f"{package}:{config.annotator}" if package else config.annotator
-    return AnnotatorIdentity(canonical_json({name: params}), config.guidelines)
 
 
 def _requests(
@@ -159,25 +157,64 @@ def _scored(
     if not requests:
         return
     asked: Sequence[Request] = list(requests.values())
-    scores = config.member()(asked)
-    for (key, request), score in zip(requests.items(), scores, strict=True):
-        yield key, _checked(score, request, config.annotator)
+    scores = iter(config.member()(asked))
+    for number, (key, request) in enumerate(requests.items()):
+        try:
+            score = next(scores)
+        except UserCodeError as error:
+            raise UserCodeError(
+                f"{error}, asked {_about(request)}. {_mend(config)}"
+            ) from error.__cause__
+        except StopIteration:
+            raise DataError(
+                f"Annotator {config.annotator!r} gave {number} scores for {len(asked)} responses; "
+                f"expected one each, in order. {_mend(config)}"
+            ) from None
+        yield key, _checked(score, request, config)
 
 
-def _checked(score: Any, request: Request, annotator: str) -> float | None:
+def _mend(config: AnnotatorConfig) -> str:
+    """What to do after an error, and what becomes of the labels that were bought before it."""
+    if not isinstance(config, AnnotationConfig):
+        return "Mend the annotator and run the same command again."
+    if config.name is None and "function_file" in config.content():
+        return (
+            "Labels bought so far are kept, for this content of the function: to keep them for the "
+            "mended one, first run once more with `annotation.name=…`, a name of your choice, and "
+            "with that name from then on. Then mend it and run again."
+        )
+    return "Labels bought so far are kept; mend the annotator and run the same command again."
+
+
+def _about(request: Request) -> str:
+    prompt = quoted(last_text(request.prompt))
+    return f"for the response {quoted(request.response)} to the prompt {prompt}"
+
+
+def _checked(score: Any, request: Request, config: AnnotatorConfig) -> float | None:
     if score is None:
         return None
     try:
-        number = float(score)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isfinite(number):
-        return number
-    raise DataError(
-        f"Annotator {annotator!r} gave {score!r} for the response {quoted(request.response)} to "
-        f"the prompt {quoted(last_text(request.prompt))}; expected a finite number, or None "
-        "for no verdict. Labels bought so far are kept; mend the annotator and run again."
-    )
+        return number_in(score)
+    except ValueError as problem:
+        raise DataError(
+            f"Annotator {config.annotator!r} gave {problem}. That was {_about(request)}; expected "
+            f"a finite number, or None for no verdict. {_mend(config)}"
+        ) from None
+
+
+def _stop_if_silent(verdicts: Sequence[float | None], annotator: str) -> None:
+    """End a purchase that brings nothing, before the budget is spent on it.
+
+    Raises:
+        DataError: The first `_SILENT` verdicts are all None.
+    """
+    if len(verdicts) == _SILENT and not any(score is not None for score in verdicts):
+        raise DataError(
+            f"Annotator {annotator!r} gave no verdict (None) to the first {_SILENT} responses it "
+            "was asked about. Does it `return` its score, and does it know these texts? These "
+            "labels are kept; mend it, or run the same command again if that is right."
+        )
 
 
 def _table(scores: Scores, annotator: str) -> pl.DataFrame:

@@ -57,6 +57,25 @@ def distinct_bigrams(responses: pl.DataFrame) -> float:
     return len(set(pairs)) / max(1, len(pairs))
 
 
+def labels_bought(annotations: pl.DataFrame | None) -> Iterator[tuple[str, float, int]]:
+    """(metric, value, of how many) of the labels, and of those that make no pair, if there are any.
+
+    Args:
+        annotations: Table `annotations` of the labels bought; None if there are none.
+    """
+    labels = 0 if annotations is None else annotations.height
+    yield "labels", labels, labels
+    if annotations is None:
+        return
+    skipped = annotations["score"].null_count()
+    if skipped:
+        yield "skipped_labels", skipped, annotations.height
+    scored = annotations.drop_nulls("score").group_by("prompt_id")
+    prompts = scored.agg(n=pl.len(), kinds=pl.col("score").n_unique()).filter(pl.col("n") > 1)
+    if tied := int((prompts["kinds"] == 1).sum()):
+        yield "tied_prompts", tied, prompts.height
+
+
 def pairs_learned(preferences: pl.DataFrame) -> Samples:
     """(metric, samples) of a round's pairs: difference in words, chosen minus rejected, by source.
 

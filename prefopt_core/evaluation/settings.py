@@ -8,6 +8,9 @@ from prefopt_core.annotation.settings import AnnotatorConfig, OutsideAnnotatorCo
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 
+NOT_THE_POLICY = ("file", "openai")
+"""Generators whose responses training does not change."""
+
 
 class EvaluationConfig(OutsideAnnotatorConfig):
     """Evaluation of the policy on held-out prompts, by an annotator that costs nothing."""
@@ -16,7 +19,9 @@ class EvaluationConfig(OutsideAnnotatorConfig):
         200, ge=2, description="Held-out prompts, taken first and used for nothing else."
     )
     generation: GenerationConfig = Field(
-        default_factory=lambda: GenerationConfig(n=1), description="How the policy answers them."
+        default_factory=lambda: GenerationConfig(n=1),
+        description="How the policy answers them: as in `generation` of the run where nothing is "
+        "set here, but once each.",
     )
     stop: Literal["never", "worse", "not_better"] = Field(
         "never",
@@ -33,7 +38,7 @@ class EvaluationConfig(OutsideAnnotatorConfig):
     @field_validator("generation")
     @classmethod
     def _by_the_policy(cls, generation: GenerationConfig) -> GenerationConfig:
-        if generation.generator in ("file", "openai"):
+        if generation.generator in NOT_THE_POLICY:
             raise ConfigError(
                 f"{generation.generator!r} gives responses that training does not change, so they "
                 "say nothing about the policy. Leave the generator out here, or name one that "

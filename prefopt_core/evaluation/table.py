@@ -12,6 +12,7 @@ from prefopt_core.evaluation.diagnostics import (
     calibration_error,
     distinct_bigrams,
     flagged_wrong,
+    labels_bought,
     own_labels,
     pairs_learned,
     responses_now,
@@ -95,8 +96,7 @@ def _samples(tables: RoundTables) -> Samples:
 
 def _numbers(tables: RoundTables) -> Iterator[tuple[str, float, int]]:
     """(metric, value, number of units) of the metrics that have no interval."""
-    labels = 0 if tables.annotations is None else tables.annotations.height
-    yield "labels", labels, labels
+    yield from labels_bought(tables.annotations)
     if tables.responses is not None:
         yield "distinct_2", distinct_bigrams(tables.responses), tables.responses.height
     if tables.preferences is not None:

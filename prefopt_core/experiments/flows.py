@@ -6,7 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.evaluation.settings import EvaluationConfig
+from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
+from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.settings import Config
@@ -47,10 +48,29 @@ class Experiment(Config):
     )
     seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluated_as_generated(cls, data: Any) -> Any:
+        """`evaluation.generation` takes what it does not set from `generation`, but for `n`."""
+        evaluation = data.get("evaluation") if isinstance(data, dict) else None
+        if not isinstance(evaluation, dict):
+            return data
+        usual = data.get(
+            "generation", cls.model_fields["generation"].get_default(call_default_factory=True)
+        )
+        own = evaluation.get("generation")
+        inherited = heir_of(usual, {} if own is None else own)
+        return data | {"evaluation": evaluation | {"generation": inherited}}
+
     @property
     def test_prompts(self) -> int:
         """Prompts set aside for evaluation."""
         return self.evaluation.prompts if self.evaluation else 0
+
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + 1
 
 
 class Iterated(Experiment):
@@ -82,6 +102,11 @@ class Iterated(Experiment):
                 f"`pool.count` to at least {wanted}, or lower `prompts` of the rounds."
             )
         return self
+
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + self.first_prompt(len(self.rounds) + 1)
 
     def first_prompt(self, round_number: int) -> int:
         """Place of a round's first prompt; those before belong to other rounds."""
@@ -206,15 +231,52 @@ class SpinConfig(AepoConfig):
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     iterations: int = Field(3, ge=1, description="Rounds of self-play after that of the labels.")
 
+    @model_validator(mode="after")
+    def _plays_against_itself(self) -> "SpinConfig":
+        if self.generation.generator in NOT_THE_POLICY:
+            raise ConfigError(
+                f"`spin` plays against the policy's own responses; {self.generation.generator!r} "
+                "gives others. Name a generator that runs the policy, or use `aepo`."
+            )
+        return self
+
     @property
     def labelled_prompts(self) -> int:
         """Prompts that the budget pays."""
         return self.budget // self.selection.fewest
 
     @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + self.labelled_prompts
+
+    @property
     def answers(self) -> GenerationConfig:
         """How the policy answers the labelled prompts: once each."""
         return self.generation.model_copy(update={"n": 1})
+
+
+def heir_of(usual: Any, own: Any) -> Any:
+    """A section `generation` with what it lacks from another: the generator and its settings.
+
+    A generator that does not run the policy is not taken, nor what only another one knows.
+
+    Args:
+        usual: The section to take from, in YAML or as a config.
+        own: The section, as it is in YAML; anything else is returned as it is.
+    """
+    usual = usual.model_dump() if isinstance(usual, GenerationConfig) else usual
+    if not isinstance(usual, dict) or not isinstance(own, dict):
+        return own  # the fields say what is wrong
+    fallback = GenerationConfig.model_fields["generator"].default
+    theirs = usual.get("generator", fallback)
+    name = own.get("generator", fallback if theirs in NOT_THE_POLICY else theirs)
+    params, given = own.get("params") or {}, usual.get("params") or {}
+    if name not in GENERATORS or not isinstance(params, dict) or not isinstance(given, dict):
+        return own
+    known = GENERATORS.settings(name)
+    taken = {setting: value for setting, value in given.items() if setting in known}
+    return {"n": 1} | own | {"generator": name, "params": taken | params}
 
 
 CONFIGS: dict[str, type[Experiment]] = {

@@ -1,13 +1,15 @@
 """Where a run's settings come from: a YAML file, or a deployment; and changes on top of them."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from prefopt_core.experiments.flows import CONFIGS, Experiment
+from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
+
+log = logging.getLogger(__name__)
 
 
 def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
@@ -33,10 +35,29 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
             f"{source} has `arms`: it is a comparison, not a run. `prefopt compare {source}` "
             "runs it."
         )
-    flow = str(settings.pop("flow", "align"))
+    flow = str(settings.pop("flow", None) or _usual_flow(source, settings))
     if flow not in CONFIGS:
         raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, CONFIGS)}")
     return flow, CONFIGS[flow].model_validate(settings)
+
+
+def _usual_flow(source: str, settings: dict[str, Any]) -> str:
+    """`align`, of settings that name no flow and could be its own.
+
+    Raises:
+        ConfigError: A setting belongs to other flows.
+    """
+    foreign = [name for name in settings if name not in CONFIGS["align"].model_fields]
+    flows = [
+        flow for flow, kind in CONFIGS.items() if foreign and {*foreign} <= {*kind.model_fields}
+    ]
+    if flows:
+        raise ConfigError(
+            f"{source} names no flow, and {foreign[0]!r} is no setting of `align`. Write "
+            f"`flow: {flows[0]}`."
+        )
+    log.warning("%s names no flow: taken for `flow: align`.", source)
+    return "align"
 
 
 def read_settings(source: str) -> dict[str, Any]:
@@ -50,9 +71,11 @@ def read_settings(source: str) -> dict[str, Any]:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        settings = read_yaml(path.read_text(encoding="utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(settings, dict):
         raise ConfigError(f"{path} holds no settings. The README has an example to start from.")
     return settings

@@ -1,6 +1,6 @@
 """Generator `file`: candidate responses read from a file instead of generated."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,3 +75,16 @@ def generate(
             [Response(text=g.text, finish_reason="given", writer=g.writer) for g in own[:limit]]
         )
     return taken
+
+
+def check_generate(
+    *, path: str, column: str | None, responses: Sequence[str] | None, empty: str
+) -> Iterator[str]:
+    """Read the candidates before anything runs.
+
+    Raises:
+        DataError: As for `generate`, but for prompts with less than two.
+    """
+    declared = tuple(responses) if responses else None
+    _responses_in(path, _changed(Path(path)), column, empty, declared)
+    yield from ()

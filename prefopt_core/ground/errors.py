@@ -1,5 +1,8 @@
 """Errors a user can cause. Each message says what happened, what was expected, and what to do."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 
 class PrefoptError(Exception):
     """Base class: catch this to catch everything prefopt raises on purpose."""
@@ -23,3 +26,27 @@ class MissingExtraError(PrefoptError, ImportError):
 
 class ServerError(PrefoptError):
     """A model server does not answer, or its answers are not valid completions."""
+
+
+class UserCodeError(PrefoptError):
+    """A function of the user's, or of another package, raised; the message has its last line."""
+
+
+@contextmanager
+def in_words_of(names: Mapping[str, str]) -> Iterator[None]:
+    """Name settings in errors as the user wrote them: on the command line, or in another section.
+
+    Args:
+        names: What stands between backticks in a message → what is to stand there.
+
+    Raises:
+        PrefoptError: The error that was raised, with other words.
+    """
+    try:
+        yield
+    except PrefoptError as error:
+        text = str(error)
+        for name, word in names.items():
+            quoted = f"`{word}`" if " " not in word else word
+            text = text.replace(f"`{name}`", quoted).replace(f"`{name}:", f"`{word}:")
+        raise type(error)(text.replace(", beside `path`,", "")) from error

@@ -20,6 +20,9 @@ _REMEDIES = {
     errno.EDQUOT: "the disk quota is used up. Free some space (`prefopt cache gc`)",
     errno.EROFS: "the disk is read-only. Make it writable",
     errno.EACCES: "this user may not write there. Change its permissions",
+    errno.EPERM: "this user may not write there. Change its permissions",
+    errno.ENOENT: "no folder can be made there. Look for a mistake in its path",
+    errno.ENAMETOOLONG: "the path is too long. Shorten it",
     errno.ENOTDIR: "a file is where a folder should be. Move it away",
     errno.EEXIST: "a file is where a folder should be. Move it away",
 }
@@ -106,7 +109,7 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REMEDIES:
+        if error.errno not in _REMEDIES or (error.errno == errno.ENOENT and folder.is_dir()):
             raise
         there = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
         free = shutil.disk_usage(there).free // 2**20

@@ -6,16 +6,19 @@ the generators does not import torch. Other packages (plug-ins) add names by ent
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, ValidationError, create_model
 
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.user_errors import blaming
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -136,7 +139,25 @@ class Registry(Mapping[str, F]):
             if _is(p.annotation, _SPREAD):
                 kind = get_args(p.annotation)[0]
                 given[p.name] = kind(**{f.name: given.pop(f.name) for f in fields(kind)})
-        return partial(self[name], **given) if given else self[name]
+        function: Callable[..., Any] = self[name]
+        if package := self.package(name):
+            function = blaming(function, f"The {self.kind} {name!r} of {package}")
+        return partial(function, **given) if given else function
+
+    def check(self, name: str, params: Mapping[str, Any]) -> Iterator[str]:
+        """What can be said of a member's settings before anything runs: its doubts, as sentences.
+
+        A member `annotate` may have a companion `check_annotate` in its module, which takes some
+        of its settings, yields doubts, and raises what is certainly wrong.
+        """
+        function = self[name]
+        module = sys.modules.get(getattr(function, "__module__", ""))
+        companion = getattr(module, f"check_{getattr(function, '__name__', '')}", None)
+        if companion:
+            if package := self.package(name):
+                companion = blaming(companion, f"The {self.kind} {name!r} of {package}")
+            wanted = inspect.signature(companion).parameters
+            yield from companion(**{n: value for n, value in params.items() if n in wanted})
 
     def complete_params(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Check `params` against the function's keyword-only parameters; fill in defaults.
@@ -150,6 +171,11 @@ class Registry(Mapping[str, F]):
             for unknown in sorted(map(str, params.keys() - settings.keys()))
         ]
         known = {key: value for key, value in params.items() if key in settings}
+        problems += [
+            f"The {self.kind} {name!r}, setting {setting!r}: {NO_NUMBER}"
+            for setting, value in known.items()
+            if isinstance(value, bool) and is_number(settings[setting][0])
+        ]
         config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
         model = create_model(name, __config__=config, **settings)  # type: ignore[call-overload]
         try:
@@ -190,6 +216,21 @@ def _spread(kind: Any) -> Settings:
     """The fields of a `Spread` dataclass as settings."""
     parameters = inspect.signature(get_args(kind)[0], eval_str=True).parameters.values()
     return {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in parameters}
+
+
+NO_NUMBER = "Input should be a number; in YAML yes, no, on and off are true and false."
+
+
+def is_number(kind: Any) -> bool:
+    """Whether a setting of this type is a number, for which pydantic would take true as 1."""
+    kinds = {*_arms(kind)}
+    return bool(kinds & {int, float}) and bool not in kinds
+
+
+def _arms(kind: Any) -> Iterator[Any]:
+    yield kind
+    for part in get_args(kind):
+        yield from _arms(part) if get_origin(kind) in (Annotated, Union, UnionType) else ()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

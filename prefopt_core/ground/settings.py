@@ -1,6 +1,6 @@
 """Base classes of config sections: `Config`, and `Backend`, which names a registry member."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,7 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import content_digest
-from prefopt_core.ground.registry import SPEED_ONLY, Registry, did_you_mean
+from prefopt_core.ground.registry import (
+    NO_NUMBER,
+    SPEED_ONLY,
+    Registry,
+    did_you_mean,
+    is_number,
+)
+from prefopt_core.ground.user_code import content_of
 
 
 class Config(BaseModel):
@@ -25,9 +32,22 @@ class Config(BaseModel):
                 f"There is no setting {name!r}.{did_you_mean(name, cls.model_fields)}"
                 for name in sorted(map(str, data.keys() - cls.model_fields.keys()))
             ]
+            problems += [
+                f"{name}: {NO_NUMBER}"
+                for name, field in cls.model_fields.items()
+                if isinstance(data.get(name), bool) and is_number(field.annotation)
+            ]
             if problems:
                 raise ConfigError(" ".join(problems))
         return data
+
+    def check(self) -> Iterator[str]:
+        """Look at what the section names, before anything runs; yields doubts as sentences.
+
+        Raises:
+            PrefoptError: Something is certainly wrong, such as a file that is not there.
+        """
+        yield from ()
 
     def key_part(self) -> Any:
         """What enters a stage's cache key: every field but those marked `SpeedOnly`."""
@@ -38,11 +58,19 @@ class Config(BaseModel):
 def problems_of(error: ValidationError) -> list[str]:
     """What pydantic found wrong with a config, a line for each: `selection.k: …`."""
     return [
-        f"{'.'.join(map(str, found['loc']))}: {found['msg']}".removeprefix(": ").replace(
-            "Value error, ", ""
-        )  # a problem of the config as a whole
+        f"{_place(found['loc'])}: {found['msg']}{_in_quotes(found['type'])}".removeprefix(
+            ": "
+        ).replace("Value error, ", "")  # a problem of the config as a whole
         for found in error.errors()
     ]
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, loc))
+
+
+def _in_quotes(kind: str) -> str:
+    return ". In YAML put a text that looks like something else in quotes" * (kind == "string_type")
 
 
 class Backend(Config):
@@ -75,11 +103,15 @@ class Backend(Config):
         """The registry's function that this section names, with its settings applied."""
         return self.registry.bind(getattr(self, self.choice), self.params)
 
+    def check(self) -> Iterator[str]:
+        """The doubts of the member's companion, see `Registry.check`."""
+        yield from self.registry.check(getattr(self, self.choice), self.params)
+
     def key_part(self) -> Any:
         """What enters the cache key: the fields, with files as their content digests.
 
-        Also the digest of the file of a user's `function`, and the package and version of a
-        plug-in's member, whose code no stage version covers.
+        Also the content of a user's `function`, with all it imports from the user's folders, and
+        the package and version of a plug-in's member, whose code no stage version covers.
         """
         name = getattr(self, self.choice)
         speed_only = self.registry.speed_only(name)
@@ -88,11 +120,10 @@ class Backend(Config):
             if params[path] is not None:
                 params[path] = content_digest(Path(params[path])) or params[path]
         part = {**super().key_part(), "params": params}
-        file = Path(str(params.get("function", "")).partition(":")[0])
-        digest = content_digest(file) if file.suffix == ".py" else None
+        content = content_of(str(params.get("function", "")))
         package = self.registry.package(name)
         return (
             part
-            | ({"function_file": digest} if digest else {})
+            | ({"function_file": content} if content else {})
             | ({"package": package} if package else {})
         )

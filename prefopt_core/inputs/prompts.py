@@ -23,6 +23,9 @@ from prefopt_core.inputs.responses import check_texts
 
 _SIGNS = re.compile(r"[^\w/. -]")
 
+QUICK_BYTES = 50_000_000
+"""Size of a file that is read in about a second."""
+
 Repeats = Literal["error", "drop"]
 """What to do with a prompt of an earlier row; in a file with a response per row it is no repeat."""
 
@@ -56,6 +59,20 @@ def from_file(
         DataError: The file cannot be read, or a prompt is missing, malformed or repeated.
     """
     return _prompts(read_rows(Path(path)), column, stratum, repeats, limit)
+
+
+def check_from_file(
+    *, path: str, column: str | None, stratum: str | None, repeats: Repeats, limit: int | None
+) -> Iterator[str]:
+    """Read the prompts before anything runs, unless the file is large: then only see it is there.
+
+    Raises:
+        DataError: As for `from_file`.
+    """
+    file = Path(path)
+    if not file.is_file() or file.stat().st_size <= QUICK_BYTES:
+        from_file(0, path=path, column=column, stratum=stratum, repeats=repeats, limit=limit)
+    yield from ()
 
 
 def from_hub(

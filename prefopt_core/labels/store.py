@@ -36,12 +36,16 @@ class AnnotatorIdentity:
     """What identifies an annotator: labels of equal identities are interchangeable.
 
     Attributes:
-        name: Registry name and settings, canonical JSON.
+        name: Registry name and settings by their content, canonical JSON; under it labels are kept.
         guidelines: Version of the instructions to the annotator.
+        called: The name that the user gave the annotator: all labels of that name are its labels.
+        earlier: What `name` was in earlier versions, or before the annotator got its name.
     """
 
     name: str
     guidelines: str
+    called: str | None = None
+    earlier: tuple[str, ...] = ()
 
 
 class LabelStore:
@@ -68,10 +72,12 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be written, or is damaged.
         """
-        who = sha256_of([annotator.name, annotator.guidelines])
+        who = sha256_of([annotator.called or annotator.name, annotator.guidelines])
         lock = self.root / "locks" / f"labels-{who[:32]}"
         with locked(lock, f"labels of {annotator.name}"), self._connection() as connection:
-            yield Purchase(connection, annotator)
+            purchase = Purchase(connection, annotator)
+            purchase.claim()
+            yield purchase
 
     def known(
         self, annotator: AnnotatorIdentity
@@ -85,6 +91,25 @@ class LabelStore:
             return {}
         with self._connection() as connection:
             return Purchase(connection, annotator).known()
+
+    def sources(self, annotator: AnnotatorIdentity) -> list[tuple[str, int, float]]:
+        """(text, number, newest) of the texts by which labels that count as this annotator's lie.
+
+        `newest` is when the last of them was bought, in seconds since 1970.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        with self._connection() as connection:
+            texts = Purchase(connection, annotator).texts()
+            rows = connection.execute(
+                "SELECT annotator, COUNT(*), MAX(bought_at) FROM labels WHERE guidelines = ? "
+                "GROUP BY 1",
+                (annotator.guidelines,),
+            )
+            return [row for row in rows if row[0] in texts]
 
     def counts(self) -> list[tuple[str, str, int]]:
         """(annotator, guidelines, number of labels) of all labels ever bought.
@@ -107,13 +132,46 @@ class Purchase:
         self._connection = connection
         self._annotator = annotator
 
+    def texts(self) -> list[str]:
+        """All texts by which this annotator's labels may lie; its own last.
+
+        Those of its name if it has one; else those of the same content, whoever was named for it.
+        """
+        own = self._annotator
+        every = self._connection.execute("SELECT DISTINCT annotator FROM labels").fetchall()
+        parts = {text: unnamed(text) for (text,) in every}
+        if own.called is None:
+            others = [text for text, (_, content) in parts.items() if content == own.name]
+        else:
+            others = [text for text, (name, _) in parts.items() if name == own.called]
+        return [t for t in dict.fromkeys([*own.earlier, *others]) if t != own.name] + [own.name]
+
+    def claim(self) -> None:
+        """Keep labels that lie under an earlier text of this annotator under its own from now on.
+
+        An edit later on then makes another annotator: the earlier text does not say what it was.
+        A label that it has under both texts stays, under a text that nobody has.
+        """
+        own = self._annotator
+        for text in own.earlier:
+            for name in (own.name, f"{text} before {own.name}"):
+                self._connection.execute(
+                    "UPDATE OR IGNORE labels SET annotator = ? "
+                    "WHERE annotator = ? AND guidelines = ?",
+                    (name, text, own.guidelines),
+                )
+
     def known(self) -> dict[tuple[str, tuple[str, ...]], float | None]:
         """(prompt_id, candidate ids) → score; None: the annotator gave no verdict."""
-        rows: Iterable[tuple[str, str, float | None]] = self._connection.execute(
-            "SELECT prompt_id, responses, score FROM labels WHERE annotator = ? AND guidelines = ?",
-            (self._annotator.name, self._annotator.guidelines),
-        )
-        return {(prompt, _ids(responses)): score for prompt, responses, score in rows}
+        found: dict[tuple[str, tuple[str, ...]], float | None] = {}
+        for text in self.texts():
+            rows: Iterable[tuple[str, str, float | None]] = self._connection.execute(
+                "SELECT prompt_id, responses, score FROM labels "
+                "WHERE annotator = ? AND guidelines = ?",
+                (text, self._annotator.guidelines),
+            )
+            found |= {(prompt, _ids(responses)): score for prompt, responses, score in rows}
+        return found
 
     def commit(self, prompt_id: str, responses: Sequence[str], score: float | None) -> None:
         """Write a label; it is on disk when this returns.
@@ -138,3 +196,16 @@ class Purchase:
 
 def _ids(responses: str) -> tuple[str, ...]:
     return tuple(json.loads(responses))
+
+
+def unnamed(text: str) -> tuple[str | None, str]:
+    """The name in the text of an annotator, if it has one, and the text without it.
+
+    >>> unnamed('{"function":{},"name":"Mary"}'), unnamed('{"function":{}}')
+    (('Mary', '{"function":{}}'), (None, '{"function":{}}'))
+    """
+    try:
+        parts = json.loads(text)
+        return parts.pop("name", None), canonical_json(parts)
+    except (ValueError, AttributeError):
+        return None, text

@@ -1,11 +1,12 @@
 """The start policy: imported from a model folder or hub id, or made by a bench world."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import InputPath, Registry
 from prefopt_core.models.adapters import ADAPTER
+from prefopt_core.models.folder import check_model
 from prefopt_core.models.tokens import PLAIN_TEMPLATE, load_tokenizer
 
 PolicySource = Callable[..., None]
@@ -52,6 +53,33 @@ def import_model(
             weights, it has no usable tokenizer, or `chat_template` is neither 'plain' nor a file.
     """
     source = Path(path).resolve() if Path(path).is_dir() else _download(path, revision)
+    _check_folder(source, path)
+    for file in sorted(p for p in source.rglob("*") if p.is_file()):
+        name = file.relative_to(source)
+        if not any(name.match(pattern) for pattern in _NOT_MODEL):
+            (output / name).parent.mkdir(parents=True, exist_ok=True)
+            (output / name).symlink_to(file.resolve())
+    if chat_template is not None:
+        _set_template(output, chat_template)
+    # Check the tokenizer and chat template now, not an hour later, under the path the user gave.
+    load_tokenizer(output if chat_template else source)
+    load_tokenizer.cache_clear()  # the folder is about to move into the store
+
+
+def check_import_model(*, path: str, chat_template: str | None) -> Iterator[str]:
+    """See whether the model and the chat template are there, without loading them.
+
+    Raises:
+        ConfigError: As for `import_model`.
+    """
+    yield from check_model(path, "policy.params.path")
+    if Path(path).is_dir():
+        _check_folder(Path(path), path)
+    if chat_template is not None:
+        _template(chat_template)
+
+
+def _check_folder(source: Path, path: str) -> None:
     if (source / ADAPTER).is_file():
         raise ConfigError(
             f"{path} has an adapter ({ADAPTER}). Give `policy.params.path` whole weights: those of "
@@ -66,16 +94,6 @@ def import_model(
             f"{path} is not a model folder: it needs config.json and *.safetensors{pickled}. Give "
             "`policy.params.path` a folder made by `save_pretrained`, or a hub id."
         )
-    for file in sorted(p for p in source.rglob("*") if p.is_file()):
-        name = file.relative_to(source)
-        if not any(name.match(pattern) for pattern in _NOT_MODEL):
-            (output / name).parent.mkdir(parents=True, exist_ok=True)
-            (output / name).symlink_to(file.resolve())
-    if chat_template is not None:
-        _set_template(output, chat_template)
-    # Check the tokenizer and chat template now, not an hour later, under the path the user gave.
-    load_tokenizer(output if chat_template else source)
-    load_tokenizer.cache_clear()  # the folder is about to move into the store
 
 
 def _download(repository: str, revision: str | None) -> Path:
@@ -94,14 +112,17 @@ def _download(repository: str, revision: str | None) -> Path:
 
 
 def _set_template(folder: Path, chat_template: str) -> None:
-    if chat_template == "plain":
-        text = PLAIN_TEMPLATE
-    elif Path(chat_template).is_file():
-        text = Path(chat_template).read_text()
-    else:
-        raise ConfigError(
-            f"policy.params.chat_template is {chat_template!r}: neither 'plain' nor a file."
-        )
+    text = _template(chat_template)
     template = folder / "chat_template.jinja"
     template.unlink(missing_ok=True)
     template.write_text(text)
+
+
+def _template(chat_template: str) -> str:
+    if chat_template == "plain":
+        return PLAIN_TEMPLATE
+    if not Path(chat_template).is_file():
+        raise ConfigError(
+            f"policy.params.chat_template is {chat_template!r}: neither 'plain' nor a file."
+        )
+    return Path(chat_template).read_text()

@@ -23,6 +23,10 @@ REPETITIVE = 0.75
 """Share of distinct word pairs, relative to the start policy's, below which to warn."""
 UNFINISHED = 0.1
 """Share of responses cut off above which to warn."""
+UNJUDGED = 0.2
+"""Share of labels without a verdict above which to warn."""
+UNDECIDED = 0.5
+"""Share of prompts whose labels are all equal above which to warn."""
 DISPLACED = -1.0
 """Change of the log-probability of chosen responses, in nats, below which to warn."""
 
@@ -37,7 +41,8 @@ def advise(metrics: pl.DataFrame) -> list[str]:
         A sentence or two for each warning, with settings between backticks, in the order of rounds.
     """
     rounds: dict[int, dict[str, Row]] = {}
-    known = metrics.filter(pl.col("low").is_null() | (pl.col("n") >= ENOUGH))
+    whole = (pl.col("metric") == "unfinished") & (pl.col("value") == 1)  # that is no chance
+    known = metrics.filter(pl.col("low").is_null() | (pl.col("n") >= ENOUGH) | whole)
     for row in known.sort("round").iter_rows(named=True):
         rounds.setdefault(row["round"], {})[row["metric"]] = row
     start = rounds.get(0, {})
@@ -56,6 +61,35 @@ def _worse(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
         yield (
             f"it loses against the round before (win rate {_percent(row)}). Stop there and keep "
             "the best round: `evaluation.stop: worse`, `evaluation.keep: best`."
+        )
+
+
+def _reversed(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
+    row, gold = now.get("win_rate"), now.get("gold_pairs")
+    if row and row["high"] < 0.5 and gold and gold["value"]:
+        yield (
+            f"it loses against the start policy (win rate {_percent(row)}). Is a higher score "
+            "better to both annotators? Where the best is rank 1, or a score is a loss, let "
+            "`annotation.annotator` give the negative. Else lower `training.learning_rate`."
+        )
+
+
+def _no_verdicts(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
+    row = now.get("skipped_labels")
+    if row and row["value"] > UNJUDGED * row["n"]:
+        yield (
+            f"{row['value']:.0f} of {row['n']} labels are without a verdict (None): they were paid "
+            "for and make no pair. Look at `annotation.annotator` (prefopt show annotations)."
+        )
+
+
+def _no_differences(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
+    row = now.get("tied_prompts")
+    if row and row["value"] > UNDECIDED * row["n"]:
+        yield (
+            f"{row['value']:.0f} of {row['n']} prompts have labels that are all equal, which make "
+            "no pair. A finer scale of `annotation.annotator`, or more different responses "
+            "(`selection.strategy: diverse`), would."
         )
 
 
@@ -94,8 +128,9 @@ def _cut_off(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     row = now.get("unfinished")
     if row and row["low"] > UNFINISHED:
         yield (
-            f"{_percent(row)} of the responses are cut off. Raise `max_new_tokens` of "
-            "`evaluation.generation.params` and `generation.params`."
+            f"{_percent(row)} of the responses are cut off. Raise "
+            "`generation.params.max_new_tokens`, and that of `evaluation.generation.params` if it "
+            "is set there."
         )
 
 
@@ -140,6 +175,9 @@ def _percent(row: Row) -> str:
 
 _RULES: tuple[Callable[[RoundMetrics, RoundMetrics], Iterator[str]], ...] = (
     _worse,
+    _reversed,
+    _no_verdicts,
+    _no_differences,
     _self_labels,
     _flags,
     _length,

@@ -1,5 +1,7 @@
 """Pages on a run: one for Prefect after every round, one that the finished run leaves."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from prefopt_core.ground.ids import last_text
@@ -10,6 +12,7 @@ from prefopt_core.reports.page import (
     Code,
     Fold,
     Heading,
+    Notice,
     Page,
     Part,
     Plot,
@@ -58,6 +61,7 @@ def run_page(
     title: str,
     chosen: Proposal[pl.DataFrame] | None = None,
     kept: int | None = None,
+    doubts: Sequence[str] = (),
 ) -> Page:
     """A finished run: rounds, diagnostics, the last selection and its pairs, the config.
 
@@ -68,6 +72,7 @@ def run_page(
         title: Of the page.
         chosen: The selection of the last round, if it has one.
         kept: The round whose policy the run returned.
+        doubts: What is doubtful about the config and what it names.
     """
     alt = "how sure the policy was, and how often right"
     selection = [*selection_summary(chosen), *selection_examples(chosen)] if chosen else []
@@ -75,6 +80,7 @@ def run_page(
         title,
         [
             *rounds_in_words(metrics, kept),
+            *map(Notice, doubts),
             *_plot("rounds", plot_rounds(metrics), "figures by round"),
             *_diagnostics(metrics, *_plot("reliability", plot_reliability(metrics), alt)),
             *selection,

@@ -52,8 +52,18 @@ class Store:
 
     @staticmethod
     def open() -> "Store":
-        """The store at `$PREFOPT_STORE`, by default `data/store` under the current folder."""
-        return Store(Path(os.environ.get("PREFOPT_STORE", "data/store")))
+        """The store at `$PREFOPT_STORE`, by default `data/store` under the current folder.
+
+        Raises:
+            StoreError: A file is there.
+        """
+        root = Path(os.environ.get("PREFOPT_STORE") or "data/store").expanduser()
+        if root.is_file():
+            raise StoreError(
+                f"{root} is a file, and the store is a folder. Point PREFOPT_STORE at one; it is "
+                "made if it is not there."
+            )
+        return Store(root)
 
     # --- where things are ---------------------------------------------------------------------
 

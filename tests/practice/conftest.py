@@ -21,9 +21,14 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from prefopt_core.annotation.table import buy_labels
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
+from prefopt_core.labels.asked import Asked
+from prefopt_core.labels.store import LabelStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "practice.md"
 TABLE = "<!-- From here on `make practice` writes. -->\n"
@@ -32,6 +37,34 @@ LONGEST = 240
 """Characters of a cell; what is expected is compared with the whole text."""
 
 _written = pytest.StashKey[dict[str, list[str]]]()
+
+
+@pytest.fixture
+def asked():
+    """Responses to one prompt, all of them to be scored."""
+
+    def asked(*responses, prompt="Which colour?"):
+        messages = [{"role": "user", "content": prompt}]
+        prompt_id = prompt_id_of(messages)
+        rows = [(prompt_id, candidate_id_of(prompt_id, text), text) for text in responses]
+        columns = ["prompt_id", "candidate_id", "response"]
+        candidates = pl.DataFrame(rows, columns, orient="row").with_row_index("rank")
+        prompts = pl.DataFrame({"prompt_id": [prompt_id], "prompt": [messages]})
+        return Asked(candidates.drop("response"), candidates, prompts)
+
+    return asked
+
+
+@pytest.fixture
+def buy(asked, tmp_path):
+    """Buy labels for so many responses, in a store of the test's own."""
+
+    def buy(config, labels, store="store"):
+        kept = LabelStore(tmp_path / store)
+        responses = asked(*(f"Answer {number}." for number in range(labels)))
+        return buy_labels(responses, config, labels, kept, seed=0)["score"].to_list()
+
+    return buy
 
 
 def pytest_addoption(parser):

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
+from prefopt_core.ground.loopback import spare_loopback
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,7 @@ class Endpoint:
         self.stopped = asyncio.Event()
 
     async def __aenter__(self) -> "Endpoint":
+        spare_loopback()
         self._client = self._openai.AsyncOpenAI(
             base_url=self._server.base_url,
             # without a value the client would send OPENAI_API_KEY to any server

@@ -1,15 +1,15 @@
 """Similarity by a Python function of the user's, which computes the whole (N, N) matrix."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.functions import load_function
+from prefopt_core.ground.functions import UserFunction, check_call, load_function
+from prefopt_core.ground.ids import quoted
+from prefopt_core.ground.user_code import content_of
 
 
 def compare(
@@ -24,11 +24,17 @@ def compare(
             responses; entry [i, j] of what it returns says how like response i response j is.
 
     Raises:
-        DataError: What it returns has another shape.
+        DataError: What it returns is no matrix of numbers, or has another shape.
+        UserCodeError: It raised.
     """
-    path = Path(function.rpartition(":")[0])
-    edited = path.stat().st_mtime_ns if path.is_file() else 0
-    matrix = np.asarray(_loaded(function, edited)(list(responses)), dtype=np.float64)
+    made = _loaded(function, content_of(function))(list(responses))
+    try:
+        matrix = np.asarray(made, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{function} gave {quoted(made)} for {len(responses)} responses; expected a matrix of "
+            f"numbers, {len(responses)} rows of {len(responses)}: {error}."
+        ) from error
     if matrix.shape != (len(responses), len(responses)):
         raise DataError(
             f"{function} gave a matrix of {matrix.shape} for {len(responses)} responses; expected "
@@ -38,5 +44,16 @@ def compare(
 
 
 @lru_cache(maxsize=1)
-def _loaded(function: str, edited: int) -> Callable[..., Any]:
-    return load_function(function)  # cached for all prompts: it may load a model
+def _loaded(function: str, content: str | None) -> UserFunction:
+    return load_function(function)  # kept for all prompts: it may load a model
+
+
+def check_compare(*, function: str) -> Iterator[str]:
+    """Load the function, and see whether it can be called with a list of texts.
+
+    Raises:
+        ConfigError: It cannot.
+        UserCodeError: Its file raises when it is loaded.
+    """
+    check_call(load_function(function), function, "responses")
+    yield from ()

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from prefopt_core.annotation.function import annotate, load_function
-from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError, UserCodeError
 from prefopt_core.worlds.helpdesk import oracle
 
 SCORER = """
@@ -41,7 +41,7 @@ def test_function_of_a_module_is_imported(write, monkeypatch, tmp_path, request_
     monkeypatch.syspath_prepend(tmp_path)
     function = "my_scorers_of_test_function:score"
     assert list(annotate([request_for("hi", "ho")], function=function)) == [4]
-    del sys.modules["my_scorers_of_test_function"]
+    assert "my_scorers_of_test_function" not in sys.modules  # it is loaded for this function alone
 
 
 def test_file_may_have_the_name_of_a_module(write):
@@ -76,7 +76,8 @@ def test_what_cannot_be_loaded_is_told(write, monkeypatch, tmp_path, function, m
 
 def test_errors_of_the_function_itself_are_its_own(write, request_for):
     path = write("scorer.py", "def score(prompt, response):\n    return {}[response]\n")
-    with pytest.raises(KeyError, match="ho"):
+    message = r"scorer\.py:score raised KeyError: 'ho' \(.*scorer\.py, line 2: `return \{\}\["
+    with pytest.raises(UserCodeError, match=message):
         list(annotate([request_for("hi", "ho")], function=f"{path}:score"))
 
 

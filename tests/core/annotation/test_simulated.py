@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.simulated import annotate
-from prefopt_core.annotation.table import identity
 
 GOLD = """
 def gold(prompt, response):
@@ -124,6 +124,13 @@ def test_each_human_has_labels_of_their_own(write):
     assert all(one != other for one, other in pairwise(humans))
     assert len(set(humans)) == 5
     assert of(seed=1) == humans[1]
+
+
+def test_what_is_no_number_is_left_to_be_refused_and_gets_no_noise(write, request_for):
+    path = write("gold.py", "def gold(prompt, response): return eval(response)")
+    requests = [request_for("p", text) for text in ("True", "'4'", "[1]")]
+    found = list(annotate(requests, function=f"{path}:gold", noise=1.0, error_rate=1.0))
+    assert found == [True, "4", [1]]
 
 
 @pytest.mark.parametrize("settings", [{"error_rate": 1.1}, {"error_rate": -0.1}, {"noise": -1}])

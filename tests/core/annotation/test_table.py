@@ -59,7 +59,7 @@ def test_every_selected_response_gets_its_verdict(tables, annotator):
 
 
 def test_no_verdict_is_a_row_that_was_skipped(tables, annotator):
-    table = verdicts(tables, annotator("None if response == 'bb' else True"))
+    table = verdicts(tables, annotator("None if response == 'bb' else 1"))
     assert table["score"].to_list() == [None, 1.0] * 4
     assert table["state"].to_list() == ["skipped", "scored"] * 4
 

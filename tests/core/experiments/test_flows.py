@@ -177,8 +177,8 @@ def test_dotted_change_that_leads_nowhere_is_told(load, path, message):
 
 
 FILES = {
-    "open list": (b"a: [", r"run\.yaml is not YAML: .*line 1"),
-    "two colons": (b"a: b: c", r"run\.yaml is not YAML: .*line 1"),
+    "open list": (b"a: [", r"run\.yaml is not YAML, line 1: "),
+    "two colons": (b"a: b: c", r"run\.yaml is not YAML, line 1: "),
     "tab": (b"\tx: 1", r"run\.yaml is not YAML"),
     "binary": (b"\xff\xfe\x00", r"run\.yaml is not YAML: .*utf-8"),
     "empty": (b"", r"run\.yaml holds no settings\. The README has an example"),

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.annotation.table import buy_labels, identity, labels_to_buy
-from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.annotation.table import buy_labels, labels_to_buy
+from prefopt_core.ground.errors import ConfigError, DataError, UserCodeError
 from prefopt_core.ground.tables import check_table
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
@@ -221,9 +222,22 @@ def test_answer_that_is_no_number_is_an_error_and_earlier_labels_are_kept(market
 
 def test_error_of_the_annotator_is_not_blamed_on_the_store(market):
     market.answer("r1", "open('/dev/null/secret')")
-    with pytest.raises(NotADirectoryError, match="secret"):
+    message = r"raised NotADirectoryError: .*annotator\.py, line \d+.*response 'r1'.*are kept"
+    with pytest.raises(UserCodeError, match=message):
         market.buy(40)
     assert len(market.known) == 1
+
+
+def test_labels_before_an_error_count_for_the_mended_function_under_a_name(market):
+    market.answer("r1", "open('/dev/null/secret')")
+    for settings in ({}, {"name": "mine"}):
+        with pytest.raises(UserCodeError, match="r1"):
+            market.buy(40, **settings)
+    (market.folder / "annotator.py").write_text(f"# mended\n{ANNOTATOR}")
+    market.answer("r1", "1.5")
+    assert market.to_buy(40, name="mine") == 39
+    assert market.to_buy(40) == 40
+    assert market.buy(40, name="mine").height == 40
 
 
 @pytest.mark.slow

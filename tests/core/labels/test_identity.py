@@ -1,10 +1,15 @@
 """The identity of an annotator, by which labels are found: what changes scores, no more."""
 
+import os
+import re
+
 import pytest
 
+from prefopt_core.annotation.identity import doubts_of_labels, identity
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.annotation.table import identity
 from prefopt_core.ground.registry import Registry
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
+from prefopt_core.store.artifacts import canonical_json
 
 
 def judge(guidelines="1", **params):
@@ -37,17 +42,108 @@ def test_file_of_judgments_is_known_by_its_content(tmp_path):
     assert who(tmp_path / "b") != before
 
 
-def test_a_label_belongs_to_the_file_of_its_function_however_that_is_written(tmp_path, monkeypatch):
-    def annotator(function):
-        return identity(AnnotationConfig(annotator="function", params={"function": function}))
+JUDGE = "from rubric import POINTS\n\ndef score(prompt, response):\n    return POINTS\n"
 
-    monkeypatch.chdir(tmp_path)
-    here = annotator("judge.py:score")
-    assert annotator("./judge.py:score") == annotator(f"{tmp_path}/judge.py:score") == here
-    assert annotator("other/judge.py:score") != here
-    assert annotator("judge.py:other") != here
-    (tmp_path / "judge.py").write_text("def score(prompt, response): return 1")
-    assert annotator("judge.py:score") == here  # an edit is the guidelines' business
+
+@pytest.fixture
+def judge_in(tmp_path):
+    """A folder with a judge in two files, and the annotator that it is."""
+
+    def judge_in(folder, points=1, **settings):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "judge.py").write_text(JUDGE)
+        (tmp_path / folder / "rubric.py").write_text(f"POINTS = {points}\n")
+        params = {"function": f"{tmp_path / folder}/judge.py:score"}
+        return AnnotationConfig(annotator="function", params=params, **settings)
+
+    return judge_in
+
+
+def test_a_function_is_what_is_in_its_files_wherever_they_lie(judge_in, monkeypatch, tmp_path):
+    here = identity(judge_in("here"))
+    assert identity(judge_in("there")) != here  # but for where earlier versions kept its labels:
+    assert identity(judge_in("there")).name == here.name
+    monkeypatch.chdir(tmp_path / "here")
+    relative = AnnotationConfig(annotator="function", params={"function": "judge.py:score"})
+    assert identity(relative) == here
+    assert identity(judge_in("here", points=2)).name != here.name
+
+
+def buy(store, config, *prompts, score=0.5):
+    with store.buying(identity(config)) as purchase:
+        for prompt in prompts:
+            purchase.commit(prompt, ["r"], score)
+
+
+def known(store, config):
+    return {prompt for prompt, _ in store.known(identity(config))}
+
+
+def test_labels_of_a_path_are_those_of_the_judge_that_lies_there(judge_in, tmp_path):
+    store, config = LabelStore(tmp_path / "store"), judge_in("here")
+    legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
+    with store.buying(AnnotatorIdentity(canonical_json(legacy), "1")) as purchase:
+        purchase.commit("old", ["r"], 0.25)
+    assert known(store, config) == {"old"}
+    assert known(store, judge_in("there")) == set()
+    (lost,) = doubts_of_labels(judge_in("there"), store)
+    assert "1 labels are kept of " in lost
+    buy(store, config, "new")
+    assert known(store, judge_in("there")) == {"old", "new"}  # its content counts from now on
+    assert known(store, judge_in("here", points=2)) == set()
+    assert sum(count for *_, count in store.counts()) == 2
+
+
+def test_a_label_under_two_texts_is_nobody_elses_after_an_edit(judge_in, tmp_path):
+    store = LabelStore(tmp_path / "store")
+    buy(store, judge_in("there"), "old", score=0.75)  # bought again where the judge lay then
+    legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
+    with store.buying(AnnotatorIdentity(canonical_json(legacy), "1")) as purchase:
+        purchase.commit("old", ["r"], 0.25)
+    config = judge_in("here")
+    with store.buying(identity(config)) as purchase:
+        assert purchase.known() == {("old", ("r",)): 0.75}
+    assert known(store, judge_in("here", points=2)) == set()
+    assert sum(count for *_, count in store.counts()) == 2  # none is lost
+
+
+def test_what_a_judge_was_when_labels_of_its_path_were_bought_is_doubtful(judge_in, tmp_path):
+    store, config = LabelStore(tmp_path / "store"), judge_in("here")
+    legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
+    with store.buying(AnnotatorIdentity(canonical_json(legacy), "1")) as purchase:
+        purchase.commit("old", ["r"], 0.25)
+    os.utime(tmp_path / "here" / "judge.py", (0, 0))
+    assert list(doubts_of_labels(config, store)) == []
+    os.utime(tmp_path / "here" / "judge.py", (2e10, 2e10))
+    (edited,) = doubts_of_labels(config, store)
+    assert re.match(r"1 labels were bought until 20\d\d-.*was edited since", edited)
+
+
+def test_labels_of_a_name_stay_when_the_judge_is_edited_and_that_is_said(judge_in, tmp_path):
+    store = LabelStore(tmp_path / "store")
+    buy(store, judge_in("here"), "before it had a name")
+    mary = judge_in("here", name="mary")
+    assert list(doubts_of_labels(mary, store)) == []
+    buy(store, mary, "first")
+    assert known(store, judge_in("here")) == {"before it had a name", "first"}
+    edited = judge_in("here", points=2, name="mary")
+    assert known(store, edited) == {"before it had a name", "first"}
+    assert known(store, judge_in("here", points=2)) == set()
+    assert known(store, judge_in("here", points=2, name="john")) == set()
+    (doubt,) = doubts_of_labels(edited, store)
+    assert doubt.startswith("2 labels of 'mary' were given before its settings or its function")
+    assert edited.key_part() == mary.key_part()
+    assert known(store, judge_in("here", name="mary", guidelines="2")) == set()
+
+
+def test_labels_of_a_worlds_function_are_found_under_its_former_paths(tmp_path):
+    store = LabelStore(tmp_path)
+    former = '{"function":{"function":"prefopt_core.helpdesk.oracle:score"}}'
+    with store.buying(AnnotatorIdentity(former, "1")) as purchase:
+        purchase.commit("old", ["r"], 0.25)
+    config = AnnotationConfig(annotator="function", params={"function": "helpdesk"})
+    assert known(store, config) == {"old"}
+    assert identity(config).name == '{"function":{"function":"helpdesk"}}'
 
 
 def test_labels_of_another_packages_annotator_are_told_from_those_of_a_third(monkeypatch):

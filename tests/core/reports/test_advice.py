@@ -40,6 +40,15 @@ CASES = {
         {"distinct_2": (0.25, None, None)},
         "25% of word pairs are distinct, 50% at the",
     ),
+    "reversed": (
+        {"win_rate": (0.3, 0.2, 0.4), "gold_pairs": (9.0, None, None)},
+        r"against the start policy \(win rate 30 % \[20, 40\]\)\. Is a higher score better",
+    ),
+    "no verdicts": (
+        {"skipped_labels": (90.0, None, None)},
+        r"90 of \d+ labels are without a verdict",
+    ),
+    "no differences": ({"tied_prompts": (80.0, None, None)}, r"80 of \d+ prompts have labels that"),
     "flags": (
         {"flagged_wrong": (0.1, 0.05, 0.2)},
         r"less often \(10 % \[5, 20\]\) than.*25%",
@@ -101,7 +110,7 @@ def test_every_rule_has_a_case():
 def advise_by(rule, change):
     def rows(figures):
         return {
-            metric: dict(zip(("value", "low", "high"), row, strict=True))
+            metric: dict(zip(("value", "low", "high"), row, strict=True)) | {"n": 100}
             for metric, row in figures.items()
         }
 

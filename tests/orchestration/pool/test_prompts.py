@@ -87,7 +87,7 @@ def test_conversations_are_written_whole(choose, write, tmp_path, questions):
 
 def test_another_column_can_hold_the_prompts(choose, refused, write, questions):
     file = write("questions.jsonl", [{"question": text} for text, _ in questions])
-    assert "Set `column`" in refused(file)
+    assert "Set `--column` to the one with the prompt." in refused(file)
     assert len(choose(file, "--column", "question")[0]) == 10
 
 

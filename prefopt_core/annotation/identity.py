@@ -1,0 +1,102 @@
+"""Who an annotator is: by what its labels are found again, also those of earlier versions."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prefopt_core.annotation import FORMER_NAMES
+from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
+from prefopt_core.store.artifacts import canonical_json
+
+
+def identity(config: AnnotationConfig) -> AnnotatorIdentity:
+    """The annotator as the label store knows it: by its name, or its settings and their content."""
+    part = config.content()
+    params = part["params"]
+    package, _, _ = config.registry.package(config.annotator).partition(" ")
+    # Another package may have an annotator of the same name; a new version is the same annotator.
+    name = f"{package}:{config.annotator}" if package else config.annotator
+    earlier = [canonical_json({name: former}) for former in _formerly(config, params)]
+    if "function_file" in part:
+        params = params | {"function_file": part["function_file"]}
+    text = canonical_json({name: params})
+    if config.name is not None:
+        earlier.append(text)
+        text = canonical_json({name: params, "name": config.name})
+    return AnnotatorIdentity(text, config.guidelines, config.name, tuple(earlier))
+
+
+def _formerly(config: AnnotationConfig, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings by which earlier versions kept the labels of the same annotator."""
+    function = config.params.get("function")
+    if not isinstance(function, str):
+        return
+    for former in FORMER_NAMES.get(function, ()):
+        yield params | {"function": f"prefopt_core.{former}"}
+    source, colon, name = function.rpartition(":")
+    if source.endswith(".py"):
+        yield params | {"function": f"{Path(source).resolve()}{colon}{name}"}
+    elif colon:
+        yield params | {"function": function}
+
+
+def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str]:
+    """What makes it doubtful that kept labels are this annotator's, a sentence each, with counts.
+
+    Args:
+        config: The annotator.
+        kept: The label store.
+    """
+    who = identity(config)
+    content = unnamed(who.name)[1]
+    for text, count, newest in kept.sources(who):
+        if unnamed(text)[1] == content:
+            continue
+        if text not in who.earlier:
+            yield (
+                f"{count} labels of {config.name!r} were given before its settings or its function "
+                "were edited, and count all the same. Change `annotation.guidelines` to buy them "
+                "anew."
+            )
+        elif (edited := _edited(config)) and edited > newest:
+            day = time.strftime("%Y-%m-%d", time.gmtime(newest))
+            yield (
+                f"{count} labels were bought until {day} from {config.params['function']}, which "
+                "was edited since. They are from before prefopt kept the content of functions, and "
+                "are taken for those of today's. Change `annotation.guidelines` to buy them anew."
+            )
+    yield from _lost(config, kept)
+
+
+def _edited(config: AnnotationConfig) -> float | None:
+    """When the file of its function was last written; None if it is none."""
+    file = Path(str(config.params["function"]).rpartition(":")[0])
+    return file.stat().st_mtime if file.suffix == ".py" and file.is_file() else None
+
+
+def _lost(config: AnnotationConfig, kept: LabelStore) -> Iterator[str]:
+    """Labels of an earlier version, kept under the path of a function that now lies elsewhere."""
+    source, _, name = str(config.params.get("function", "")).rpartition(":")
+    if not source.endswith(".py"):
+        return
+    wanted, here = f"{Path(source).name}:{name}", f"{Path(source).resolve()}:{name}"
+    for annotator, _, count in kept.counts():
+        path = _path_in(annotator)
+        if path.startswith("/") and path != here and path.rpartition("/")[2] == wanted:
+            yield (
+                f"{count} labels are kept of {path}, by its path, as an earlier version of prefopt "
+                f"did. If {source} is that function, put it there once more and run with "
+                f"`annotation.params.function={path}`: from then on its content counts."
+            )
+
+
+def _path_in(annotator: str) -> str:
+    """The function that the text of an annotator names; "" if there is none."""
+    try:
+        (params,) = json.loads(annotator).values()
+        return str(params["function"])
+    except (ValueError, AttributeError, LookupError, TypeError):
+        return ""
