@@ -5,8 +5,9 @@ Its log-probabilities come with the pairs, so it is in memory only where noise d
 logits.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,23 +17,31 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
-from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models.adapters import adapter_in, weights_of
-from prefopt_core.models.loading import silence_libraries
+from prefopt_core.models.loading import give_memory_back, silence_libraries
+from prefopt_core.models.saving import merged, save_weights
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.training.adapters import continued, new_adapters, save_adapters
+from prefopt_core.training.checks import IDS, LOGPS, check_pairs, check_targets
+from prefopt_core.training.fidelity import (
+    Logps,
+    margins,
+    pair_logps,
+    refuse_diverged,
+    sample_of,
+    saved_logps,
+)
 from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
 
-IDS = ("prompt_token_ids", "chosen_token_ids", "rejected_token_ids")
-LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
 STEP_METRICS = (
     "loss",
     "learning_rate",
@@ -46,6 +55,7 @@ STEP_METRICS = (
     "threshold",
     "flagged",
 )
+SAVED_METRICS = ("margin_trained", "margin_saved")
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,8 @@ class TrainingLog:
         steps: One row per optimiser step: `step` and `STEP_METRICS`. Rewards are β times
             log-ratios; logps and shifts (log π - log π_ref) are means over pairs; `flagged` is the
             share of the step's doubtful pairs that were flagged, and `threshold` the τ by which,
-            null while warming up.
+            null while warming up. The last row has `SAVED_METRICS`, too: the mean margin of some
+            of the pairs under the policy as it was trained, and as it was saved.
         flagged: Columns row, of a flagged pair, and times, how often it was flagged.
     """
 
@@ -77,8 +88,8 @@ def train(
             ref_chosen_logps and ref_rejected_logps (summed over response tokens, under `start`),
             source ("self" for labels that noise detection may doubt).
         start: Model folder: the policy's first weights and the reference model.
-        output: Folder to write: safetensors in the dtype of `start`, its tokenizer and settings;
-            with `lora.merge: false` LoRA adapters in place of the weights.
+        output: Folder to write: safetensors in `config.save_dtype`, tokenizer and settings of
+            `start`; with `lora.merge: false` LoRA adapters in place of the weights.
         work: Folder of checkpoints, of this run alone; delete it once `output` is safe.
         config: How to train.
         seed: Order of pairs, dropout, and the adapters' first weights.
@@ -87,20 +98,78 @@ def train(
         Metrics of every step and the flagged pairs.
 
     Raises:
-        ConfigError: The batch size cannot be split over the processes.
-        DataError: A column is missing, there are no pairs, values are missing or not finite, or a
-            pair is longer than `config.max_length`.
+        ConfigError: The batch size cannot be split over the processes, LoRA cannot adapt what it
+            is to adapt, training diverged, or what was saved is not what was trained.
+        DataError: The pairs cannot be trained on, see `check_pairs`.
     """
-    _check(pairs, config)
+    check_pairs(pairs, start, config)
     silence_libraries()
+    sample = sample_of(pairs)
+    log, trained = _learn(pairs, sample, start, output, work, config, seed)
+    # Here the memory of what was trained is free again: only one policy is loaded at a time.
+    give_memory_back()
+    return _compared(log, trained, sample, start, output, config) if trained else log
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is left of a policy that was trained and saved.
+
+    Attributes:
+        logps: Of the sample of pairs, (n, 2).
+        device: Where it was trained.
+        dtype: Of what was saved.
+    """
+
+    logps: Logps
+    device: torch.device
+    dtype: torch.dtype
+
+
+def _learn(
+    pairs: pl.DataFrame,
+    sample: pl.DataFrame,
+    start: Path,
+    output: Path,
+    work: Path,
+    config: TrainingConfig,
+    seed: int,
+) -> tuple[TrainingLog, _Trained | None]:
+    """Train and save; None in all processes but the first, which saves."""
     model, dtype = _policy(start, config)
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
     with threads_for(model):
         trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    trained = None
     if trainer.is_world_process_zero():
-        _save(trainer.model, start, output, dtype, config)
+        policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        logps = pair_logps(policy, sample)
+        refuse_diverged(logps)
+        trained = _Trained(logps, policy.device, _save(policy, start, output, dtype, config))
     trainer.accelerator.wait_for_everyone()
-    return TrainingLog(_steps(trainer.state.log_history), _flagged(trainer))
+    return TrainingLog(_steps(trainer.state.log_history), _flagged(trainer)), trained
+
+
+def _compared(
+    log: TrainingLog,
+    trained: _Trained,
+    sample: pl.DataFrame,
+    start: Path,
+    output: Path,
+    config: TrainingConfig,
+) -> TrainingLog:
+    """The log with the margins of the trained and of the saved policy, at its last step."""
+    saved, before = (saved_logps(f, start, sample, trained.device) for f in (output, start))
+    tokens = max(sample.select(pl.col(IDS[1:]).list.len().max()).row(0))
+    both = margins(
+        trained.logps, saved, before, tokens=tokens, beta=config.beta, dtype=trained.dtype
+    )
+    last = pl.col("step") == pl.col("step").max()
+    steps = log.steps.with_columns(
+        pl.when(last).then(value).alias(name)
+        for name, value in zip(SAVED_METRICS, both, strict=True)
+    )
+    return replace(log, steps=steps)
 
 
 def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:
@@ -115,40 +184,13 @@ def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:
     return model, dtype
 
 
-def _check(pairs: pl.DataFrame, config: TrainingConfig) -> None:
-    columns = [*IDS, *LOGPS, "source"]
-    if missing := sorted({*columns} - {*pairs.columns}):
-        raise DataError(
-            f"The pairs have no {', '.join(missing)}. Score the responses under the policy that "
-            "training starts from."
-        )
-    if pairs.is_empty():
-        raise DataError("There are no preference pairs to train on. Label or generate some first.")
-    incomplete = pairs.select(pl.any_horizontal(pl.col(columns).is_null()).sum()).item()
-    infinite = pairs.select((~pl.all_horizontal(pl.col(LOGPS).is_finite())).sum()).item()
-    if incomplete or infinite:
-        raise DataError(
-            f"Of {len(pairs)} pairs, {incomplete} lack a value in one of {', '.join(columns)} and "
-            f"{infinite} have a reference log-probability that is not finite. Score the responses "
-            "under the policy that training starts from."
-        )
-    lengths = pairs.select(
-        pl.col(IDS[0]).list.len() + pl.max_horizontal(pl.col(IDS[1:]).list.len())
-    ).to_series()
-    longest, too_long = max(lengths.to_list()), int((lengths > config.max_length).sum())
-    if too_long:
-        raise DataError(
-            f"{too_long} of {len(pairs)} pairs are longer than training.max_length="
-            f"{config.max_length} tokens; the longest has {longest}. Raise training.max_length "
-            f"to {longest}, or lower generation.params.max_new_tokens."
-        )
-
-
 def _trainer(
     model: Any, pairs: pl.DataFrame, start: Path, work: Path, config: TrainingConfig, seed: int
 ) -> PreferenceTrainer:
     tokenizer = load_tokenizer(start)
     lora = None if isinstance(model, PeftModel) else config.lora
+    if lora:
+        check_targets(lora, model)
     columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
     # The flow aepo trains once, without `for_round`: a schedule means its first value. Settings
     # that went through `for_round` have no schedules and stay as they are.
@@ -165,14 +207,14 @@ def _trainer(
         start,
         Dataset.from_dict(rows.to_dict(as_series=False)),
         model=model,
-        args=_arguments(work, config, seed),
+        args=_arguments(work, config, seed, len(pairs)),
         processing_class=tokenizer,
         data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
         peft_config=new_adapters(lora) if lora else None,
     )
 
 
-def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
+def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
     processes, gpu = PartialState().num_processes, torch.cuda.is_available()
     micro = min(config.micro_batch_size, max(1, config.batch_size // processes))
     if config.batch_size % (micro * processes):
@@ -180,12 +222,14 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
             f"training.batch_size={config.batch_size} cannot be split over {processes} processes "
             f"with training.micro_batch_size={micro}. Make it a multiple of {micro * processes}."
         )
+    steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
     return DPOConfig(
         output_dir=str(work),
         seed=seed,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.scheduler,
-        warmup_steps=config.learning_rate_warm_up,
+        # The first step of a warm-up has a rate of 0: an only step would train nothing.
+        warmup_steps=0 if steps == 1 else config.learning_rate_warm_up,
         num_train_epochs=config.epochs,
         max_steps=config.steps or -1,
         per_device_train_batch_size=micro,
@@ -199,7 +243,7 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
         save_steps=config.save_every,
         logging_steps=1,  # an average over several steps is lost when a run is killed amid them
         logging_nan_inf_filter=False,
-        max_length=None,  # `_check` refuses longer pairs; none is truncated
+        max_length=None,  # `check_pairs` refuses longer pairs; none is truncated
         remove_unused_columns=False,
         disable_dropout=False,  # `_policy` has, in the base model; LoRA adapters keep theirs
         precompute_ref_log_probs=True,  # they come with the pairs; no reference model is loaded
@@ -209,16 +253,17 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
 
 def _save(
     model: Any, start: Path, output: Path, dtype: torch.dtype, config: TrainingConfig
-) -> None:
+) -> torch.dtype:
+    """Save a policy whose weights had `dtype` at the start; returns that of what was saved."""
     load_tokenizer(start).save_pretrained(output)
     if isinstance(model, PeftModel):
         if config.lora and not config.lora.merge:
-            return save_adapters(model, start, output)
-        model = model.merge_and_unload()
-    model.config = AutoConfig.from_pretrained(start)  # TRL has written a padding token into it
-    if (start / "generation_config.json").exists():
-        model.generation_config = GenerationConfig.from_pretrained(start)
-    return model.to(dtype).save_pretrained(output)
+            save_adapters(model, start, output)
+            return torch.float32
+        model = merged(model)
+    kept = dtype if config.save_dtype == "start" else torch.float32
+    save_weights(model, start, output, kept)
+    return kept
 
 
 def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:

@@ -202,7 +202,7 @@ def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_
         }
         for r in frame.to_dicts()
     ]
-    arguments = trl_dpo._arguments(tmp_path / "trl", config, 0).to_dict()
+    arguments = trl_dpo._arguments(tmp_path / "trl", config, 0, len(frame)).to_dict()
     kept = (
         "seed",
         "learning_rate",
