@@ -111,8 +111,9 @@ def train(tmp_path):
     def train(start, pairs, **settings):
         common = {"learning_rate": 1e-2, "batch_size": 4, "micro_batch_size": 2, "epochs": 3.0}
         config = TrainingConfig(**common | settings)
-        out = tmp_path / "trained"
-        steps = trl_dpo.train(pairs, start, out, tmp_path / "work", config, seed=3).steps
+        number = sum(1 for _ in tmp_path.glob("trained-*"))  # each has its own checkpoints
+        out, work = tmp_path / f"trained-{number}", tmp_path / f"work-{number}"
+        steps = trl_dpo.train(pairs, start, out, work, config, seed=3).steps
         trained, saved = steps.tail(1).select(trl_dpo.SAVED_METRICS).row(0)
         return SimpleNamespace(folder=out, steps=steps, trained=trained, saved=saved)
 
