@@ -22,6 +22,7 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.files import explained
 from prefopt_core.models.adapters import adapter_in, weights_of
 from prefopt_core.models.loading import give_memory_back, silence_libraries
 from prefopt_core.models.saving import merged, save_weights
@@ -101,6 +102,7 @@ def train(
         ConfigError: The batch size cannot be split over the processes, LoRA cannot adapt what it
             is to adapt, training diverged, or what was saved is not what was trained.
         DataError: The pairs cannot be trained on, see `check_pairs`.
+        StoreError: The disk is full; the last whole checkpoint stays.
     """
     check_pairs(pairs, start, config)
     silence_libraries()
@@ -138,14 +140,16 @@ def _learn(
     """Train and save; None in all processes but the first, which saves."""
     model, dtype = _policy(start, config)
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
-    with threads_for(model):
+    with threads_for(model), explained(work):
         trainer.train(resume_from_checkpoint=latest_checkpoint(work))
     trained = None
     if trainer.is_world_process_zero():
         policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         logps = pair_logps(policy, sample)
         refuse_diverged(logps)
-        trained = _Trained(logps, policy.device, _save(policy, start, output, dtype, config))
+        with explained(output):
+            kept = _save(policy, start, output, dtype, config)
+        trained = _Trained(logps, policy.device, kept)
     trainer.accelerator.wait_for_everyone()
     return TrainingLog(_steps(trainer.state.log_history), _flagged(trainer)), trained
 
