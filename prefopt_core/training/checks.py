@@ -1,15 +1,20 @@
-"""What is checked before a training starts: its pairs, and the layers that LoRA adapts."""
+"""What is checked before a training starts: its pairs, its model, and what LoRA adapts."""
 
+import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from transformers import AutoConfig, PretrainedConfig
 
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.models.positions import refuse_longer
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
+
+logger = logging.getLogger(__name__)
 
 IDS = ("prompt_token_ids", "chosen_token_ids", "rejected_token_ids")
 LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
@@ -61,15 +66,66 @@ def check_pairs(pairs: pl.DataFrame, start: Path, config: TrainingConfig) -> Non
         )
 
 
+def trainable_config(weights: Path) -> Any:
+    """The transformers config of a model folder, without dropout.
+
+    Trained is the model that sampled and was scored. Some families drop by their settings alone, in
+    functions, or drop whole layers; TRL finds none of those.
+
+    Raises:
+        ConfigError: The weights are quantised.
+    """
+    config = AutoConfig.from_pretrained(weights)
+    if getattr(config, "quantization_config", None):
+        raise ConfigError(
+            f"The weights in {weights} are quantised (quantization_config in config.json), and "
+            "steps of training are smaller than their grid. Train from the model's own weights."
+        )
+    for part in _parts(config):
+        for name, value in vars(part).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(part, name, 0.0)
+    return config
+
+
+def _parts(config: Any) -> Iterator[Any]:
+    yield config
+    for value in vars(config).values():
+        if isinstance(value, PretrainedConfig):
+            yield from _parts(value)
+
+
+@contextmanager
+def adaptable(lora: LoraConfig | None, model: Any) -> Iterator[None]:
+    """Check what LoRA is to adapt, and name what PEFT refuses within the block.
+
+    Raises:
+        ConfigError: It cannot adapt that.
+    """
+    if lora is None:
+        yield
+        return
+    check_targets(lora, model)
+    try:
+        yield
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(
+            f"LoRA cannot adapt this model: {error} Set `training.lora.target_modules`, or train "
+            "all weights (`training.lora: null`)."
+        ) from error
+
+
 def check_targets(lora: LoraConfig, model: Any) -> None:
     """Check that `lora.target_modules` means layers that can be adapted, each of its names.
 
     Raises:
         ConfigError: A name means no layer, one that has no weights, or the output layer.
     """
-    names = [lora.target_modules] if isinstance(lora.target_modules, str) else lora.target_modules
     if lora.target_modules == "all-linear":
-        return
+        return _say_what_is_missed(model)
+    names = [lora.target_modules] if isinstance(lora.target_modules, str) else lora.target_modules
     layers = {name: layer for name, layer in model.named_modules() if _has_matrix(layer)}
     known = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
     head = model.get_output_embeddings()
@@ -85,6 +141,19 @@ def check_targets(lora: LoraConfig, model: Any) -> None:
                 f"training.lora.target_modules: {name!r} is the output layer, which cannot be "
                 "adapted here. Leave it out, or train all weights (`training.lora: null`)."
             )
+    return None
+
+
+def _say_what_is_missed(model: Any) -> None:
+    """Warn of experts: where several are one tensor, they are no linear layers, and stay frozen."""
+    missed = {n: p.numel() for n, p in model.named_parameters() if p.ndim > 2 and "conv" not in n}
+    if missed:
+        names = ", ".join(sorted({name.rpartition(".")[2] for name in missed}))
+        logger.warning(
+            "LoRA adapts linear layers: %.0f %% of the weights are none (%s) and stay as they are.",
+            100 * sum(missed.values()) / model.num_parameters(),
+            names,
+        )
 
 
 def _has_matrix(layer: Any) -> bool:

@@ -29,7 +29,13 @@ from prefopt_core.models.saving import merged, save_weights
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.training.adapters import continued, new_adapters, save_adapters
-from prefopt_core.training.checks import IDS, LOGPS, check_pairs, check_targets
+from prefopt_core.training.checks import (
+    IDS,
+    LOGPS,
+    adaptable,
+    check_pairs,
+    trainable_config,
+)
 from prefopt_core.training.fidelity import (
     Logps,
     margins,
@@ -178,9 +184,12 @@ def _compared(
 
 def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:
     """The model in a folder, ready to be trained, and the dtype of its weights there."""
-    model: Any = AutoModelForCausalLM.from_pretrained(weights_of(start), dtype="auto")
+    weights = weights_of(start)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        weights, config=trainable_config(weights), dtype="auto"
+    )
     dtype = model.dtype
-    disable_dropout_in_model(model)  # of the base model; LoRA adapters keep theirs
+    disable_dropout_in_model(model)  # what no setting names; LoRA adapters keep theirs
     if adapter_in(start):
         model = continued(model, start, config.lora)
     elif config.lora is None:
@@ -193,8 +202,6 @@ def _trainer(
 ) -> PreferenceTrainer:
     tokenizer = load_tokenizer(start)
     lora = None if isinstance(model, PeftModel) else config.lora
-    if lora:
-        check_targets(lora, model)
     columns = {c: c.replace("_token_ids", "_ids") for c in (*IDS, *LOGPS)}
     # The flow aepo trains once, without `for_round`: a schedule means its first value. Settings
     # that went through `for_round` have no schedules and stay as they are.
@@ -204,18 +211,19 @@ def _trainer(
         *(pl.col(c).alias(name) for c, name in columns.items()),
         ((pl.col("source") == "self") | everyone).alias("doubtful"),
     ).with_row_index("row")
-    return PreferenceTrainer(
-        objective,
-        config.beta,
-        config.sft,
-        start,
-        Dataset.from_dict(rows.to_dict(as_series=False)),
-        model=model,
-        args=_arguments(work, config, seed, len(pairs)),
-        processing_class=tokenizer,
-        data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
-        peft_config=new_adapters(lora) if lora else None,
-    )
+    with adaptable(lora, model):
+        return PreferenceTrainer(
+            objective,
+            config.beta,
+            config.sft,
+            start,
+            Dataset.from_dict(rows.to_dict(as_series=False)),
+            model=model,
+            args=_arguments(work, config, seed, len(pairs)),
+            processing_class=tokenizer,
+            data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
+            peft_config=new_adapters(lora) if lora else None,
+        )
 
 
 def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
