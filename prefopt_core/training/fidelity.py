@@ -6,6 +6,7 @@ forward pass is rounded. Notation: n pairs.
 
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,28 @@ ROUNDING = {torch.float32: 1e-3}
 """By dtype: the most nats per token by which a log-probability may change when it is saved."""
 COARSE = 0.1
 """The same for dtypes of 16 bits."""
+UNEQUAL = 0.2
+"""Nats per square root of a token by which a forward pass in 16 bits may be off."""
+SIDES = ("chosen", "rejected")
+SAVED_METRICS = ("margin_trained", "margin_saved")
 
 Logps = npt.NDArray[np.float64]
 """(n, 2): summed log-probabilities of the chosen and of the rejected response, in nats."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is left of a policy that was trained and saved.
+
+    Attributes:
+        logps: Of the sample of pairs.
+        device: Where it was trained.
+        dtype: Of what was saved.
+    """
+
+    logps: Logps
+    device: torch.device
+    dtype: torch.dtype
 
 
 def sample_of(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -56,9 +76,6 @@ def pair_logps(model: Any, pairs: pl.DataFrame) -> Logps:
                 for row in pairs.iter_rows(named=True)
             ]
         )
-
-
-SIDES = ("chosen", "rejected")
 
 
 def _logps(model: Any, prompt: list[int], response: list[int]) -> float:
@@ -93,6 +110,41 @@ def refuse_diverged(trained: Logps) -> None:
             "Training diverged: the policy's log-probabilities are not finite any more, and it is "
             "not saved. Lower `training.learning_rate` or `training.max_grad_norm`."
         )
+
+
+def with_margins(
+    steps: pl.DataFrame,
+    trained: Trained,
+    sample: pl.DataFrame,
+    start: Path,
+    output: Path,
+    *,
+    beta: float,
+) -> pl.DataFrame:
+    """The log of a training with `SAVED_METRICS` in its last row.
+
+    Args:
+        steps: The log by step.
+        trained: The policy that was trained.
+        sample: The pairs that it was measured by.
+        start: Folder of the policy that training started from.
+        output: Folder of what was saved.
+        beta: β.
+
+    Raises:
+        ConfigError: What was saved is not what was trained.
+    """
+    lengths = [len(ids) for side in SIDES for ids in sample[f"{side}_token_ids"]]
+    doubt_reference(steps, sum(lengths) / len(lengths))
+    saved, before = (saved_logps(f, start, sample, trained.device) for f in (output, start))
+    both = margins(
+        trained.logps, saved, before, tokens=max(lengths), beta=beta, dtype=trained.dtype
+    )
+    last = pl.col("step") == pl.col("step").max()
+    return steps.with_columns(
+        pl.when(last).then(value).alias(name)
+        for name, value in zip(SAVED_METRICS, both, strict=True)
+    )
 
 
 def margins(
@@ -130,6 +182,24 @@ def margins(
             after,
         )
     return before, after
+
+
+def doubt_reference(steps: pl.DataFrame, tokens: float) -> None:
+    """Warn if the policy of the first step, which no step has changed yet, is not its reference.
+
+    Args:
+        steps: The log by step.
+        tokens: Mean length of the responses; roundings add up as its square root.
+    """
+    first = steps.row(0, named=True)
+    off = max(abs(first["chosen_shift"]), abs(first["rejected_shift"]))
+    if off > UNEQUAL * math.sqrt(tokens):
+        logger.warning(
+            "Before its first step the policy was %.2g nats per response from its reference model: "
+            "the pairs were scored under other weights or in another precision "
+            "(`scoring.params`), or adapters have dropout (`training.lora.dropout`).",
+            off,
+        )
 
 
 def _remedy(dtype: torch.dtype) -> str:

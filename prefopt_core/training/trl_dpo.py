@@ -37,12 +37,11 @@ from prefopt_core.training.checks import (
     trainable_config,
 )
 from prefopt_core.training.fidelity import (
-    Logps,
-    margins,
+    Trained,
     pair_logps,
     refuse_diverged,
     sample_of,
-    saved_logps,
+    with_margins,
 )
 from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
@@ -62,7 +61,6 @@ STEP_METRICS = (
     "threshold",
     "flagged",
 )
-SAVED_METRICS = ("margin_trained", "margin_saved")
 
 
 @dataclass(frozen=True)
@@ -116,22 +114,10 @@ def train(
     log, trained = _learn(pairs, sample, start, output, work, config, seed)
     # Here the memory of what was trained is free again: only one policy is loaded at a time.
     give_memory_back()
-    return _compared(log, trained, sample, start, output, config) if trained else log
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """What is left of a policy that was trained and saved.
-
-    Attributes:
-        logps: Of the sample of pairs, (n, 2).
-        device: Where it was trained.
-        dtype: Of what was saved.
-    """
-
-    logps: Logps
-    device: torch.device
-    dtype: torch.dtype
+    if trained is None:
+        return log
+    steps = with_margins(log.steps, trained, sample, start, output, beta=config.beta)
+    return replace(log, steps=steps)
 
 
 def _learn(
@@ -142,7 +128,7 @@ def _learn(
     work: Path,
     config: TrainingConfig,
     seed: int,
-) -> tuple[TrainingLog, _Trained | None]:
+) -> tuple[TrainingLog, Trained | None]:
     """Train and save; None in all processes but the first, which saves."""
     model, dtype = _policy(start, config)
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
@@ -155,31 +141,9 @@ def _learn(
         refuse_diverged(logps)
         with explained(output):
             kept = _save(policy, start, output, dtype, config)
-        trained = _Trained(logps, policy.device, kept)
+        trained = Trained(logps, policy.device, kept)
     trainer.accelerator.wait_for_everyone()
     return TrainingLog(_steps(trainer.state.log_history), _flagged(trainer)), trained
-
-
-def _compared(
-    log: TrainingLog,
-    trained: _Trained,
-    sample: pl.DataFrame,
-    start: Path,
-    output: Path,
-    config: TrainingConfig,
-) -> TrainingLog:
-    """The log with the margins of the trained and of the saved policy, at its last step."""
-    saved, before = (saved_logps(f, start, sample, trained.device) for f in (output, start))
-    tokens = max(sample.select(pl.col(IDS[1:]).list.len().max()).row(0))
-    both = margins(
-        trained.logps, saved, before, tokens=tokens, beta=config.beta, dtype=trained.dtype
-    )
-    last = pl.col("step") == pl.col("step").max()
-    steps = log.steps.with_columns(
-        pl.when(last).then(value).alias(name)
-        for name, value in zip(SAVED_METRICS, both, strict=True)
-    )
-    return replace(log, steps=steps)
 
 
 def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from prefopt_core.training import trl_dpo
+from prefopt_core.training.fidelity import SAVED_METRICS
 from prefopt_core.training.settings import TrainingConfig
 
 WORDS, EOS = 40, 1
@@ -114,7 +115,7 @@ def train(tmp_path):
         number = sum(1 for _ in tmp_path.glob("trained-*"))  # each has its own checkpoints
         out, work = tmp_path / f"trained-{number}", tmp_path / f"work-{number}"
         steps = trl_dpo.train(pairs, start, out, work, config, seed=3).steps
-        trained, saved = steps.tail(1).select(trl_dpo.SAVED_METRICS).row(0)
+        trained, saved = steps.tail(1).select(SAVED_METRICS).row(0)
         return SimpleNamespace(folder=out, steps=steps, trained=trained, saved=saved)
 
     return train

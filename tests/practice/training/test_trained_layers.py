@@ -4,6 +4,7 @@ Layers that LoRA adapts or misses, end tokens that count, runs that learn nothin
 """
 
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -148,6 +149,18 @@ def test_dropout(make_model, make_pairs, train):
         shifts = steps.select("chosen_shift", "rejected_shift").row(0)
         assert np.abs(shifts).max() < 1e-3, kind
     return f"off in {', '.join(kinds)}: the first step is the reference model's"
+
+
+@pytest.mark.case(
+    "Pairs that were scored under another model",
+    reports="tried here",
+    before="trained in silence",
+    expected="Before its first step the policy was … nats per response from its reference model: …",
+)
+def test_another_reference(make_model, make_pairs, train, caplog):
+    other = make_pairs(make_model(initializer_range=0.5, name="other"))
+    train(make_model(), other)
+    return re.sub(r"\d[\d.e+]*", "#", caplog.messages[0])
 
 
 @pytest.mark.case(
