@@ -53,6 +53,7 @@ def check_model_folder(folder: Path) -> None:
         ConfigError: It has not; the message says what does not fit, and what to do.
     """
     config = config_in(folder)
+    generation_config_in(folder)
     _check_architecture(folder, config)
     rows = _check_embeddings(folder, config, shapes_in(folder))
     check_ids(folder, config, any_tokenizer(folder), rows)
@@ -73,6 +74,23 @@ def config_in(folder: Path) -> "PretrainedConfig":
             f"{folder / 'config.json'} is not the configuration of a model that this version of "
             f"transformers knows: {error}"
         ) from error
+
+
+def generation_config_in(folder: Path) -> Any:
+    """The `GenerationConfig` of a folder, None if it has none.
+
+    Raises:
+        ConfigError: transformers cannot read it.
+    """
+    from transformers import GenerationConfig
+
+    file = folder / "generation_config.json"
+    if not file.is_file():
+        return None
+    try:
+        return GenerationConfig.from_pretrained(folder)
+    except ValueError as error:
+        raise ConfigError(f"{file} cannot be used: {error} Mend or delete it.") from error
 
 
 def _check_architecture(folder: Path, config: "PretrainedConfig") -> None:
@@ -188,14 +206,12 @@ def check_ids(
 
 def doubts_about(folder: Path) -> list[str]:
     """What does not agree in a folder that `check_model_folder` accepts, a sentence or two each."""
-    from transformers import GenerationConfig
-
     config, tokenizer = config_in(folder), any_tokenizer(folder)
     text = config.get_text_config()
     doubts = []
     configs: dict[str, Any] = {"config.json": text}
-    if (folder / "generation_config.json").is_file():
-        configs["generation_config.json"] = GenerationConfig.from_pretrained(folder)
+    if generation := generation_config_in(folder):
+        configs["generation_config.json"] = generation
     for file, settings in configs.items():
         for name in ("eos_token_id", "bos_token_id"):
             told, own = _ids(settings, name), getattr(tokenizer, name)

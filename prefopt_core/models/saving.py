@@ -1,11 +1,14 @@
 """Saving whole weights: adapters merged in float32, the start's configuration with their dtype."""
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+
+GENERATION = "generation_config.json"
 
 
 def merged(policy: Any) -> Any:
@@ -38,9 +41,12 @@ def save_weights(model: Any, start: Path, output: Path, dtype: "torch.dtype") ->
     if not _tied(model):
         for part in (model.config, model.config.get_text_config()):
             part.tie_word_embeddings = False
-    if (start / "generation_config.json").exists():
-        model.generation_config = GenerationConfig.from_pretrained(start)
+    # Copied, not read: transformers refuses to write some of those that it has published.
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     model.to(dtype).save_pretrained(output)
+    (output / GENERATION).unlink(missing_ok=True)
+    if (start / GENERATION).is_file():
+        shutil.copyfile(start / GENERATION, output / GENERATION)
 
 
 def _tied(model: Any) -> bool:

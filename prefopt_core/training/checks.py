@@ -146,7 +146,7 @@ def check_targets(lora: LoraConfig, model: Any) -> None:
 
 def _say_what_is_missed(model: Any) -> None:
     """Warn of experts: where several are one tensor, they are no linear layers, and stay frozen."""
-    missed = {n: p.numel() for n, p in model.named_parameters() if p.ndim > 2 and "conv" not in n}
+    missed = {n: p.numel() for n, p in model.named_parameters() if p.ndim == 3 and "conv" not in n}
     if missed:
         names = ", ".join(sorted({name.rpartition(".")[2] for name in missed}))
         logger.warning(

@@ -85,18 +85,22 @@ def _logps(model: Any, prompt: list[int], response: list[int]) -> float:
     return float((logits.gather(1, labels)[:, 0] - logits.logsumexp(1)).double().sum())
 
 
-def saved_logps(folder: Path, start: Path, pairs: pl.DataFrame, device: Any) -> Logps:
-    """The same of a model folder, loaded as the next stage does.
+def saved_logps(folder: Path, start: Path, pairs: pl.DataFrame, device: Any, dtype: Any) -> Logps:
+    """The same of a model folder, loaded as the next stage does, but for its precision.
+
+    Whole weights are loaded in float32: some models compute a constant in the dtype they are
+    loaded in, which is no difference of weights. Adapters stay on the weights they were trained on.
 
     Args:
         folder: Whole weights, or adapters of the model that `start` belongs to.
         start: Folder of the policy that training started from.
         pairs: As for `pair_logps`.
         device: Where to compute.
+        dtype: In which to load the weights, or "auto".
     """
-    alone = (folder / ADAPTER).is_file()
-    model = load_weights(AutoModelForCausalLM, weights_of(start) if alone else folder)
-    return pair_logps((adapted(model, folder) if alone else model).to(device), pairs)
+    own = (folder / ADAPTER).is_file()
+    model = load_weights(AutoModelForCausalLM, weights_of(start) if own else folder, dtype=dtype)
+    return pair_logps((adapted(model, folder) if own else model).to(device), pairs)
 
 
 def refuse_diverged(trained: Logps) -> None:
@@ -136,7 +140,8 @@ def with_margins(
     """
     lengths = [len(ids) for side in SIDES for ids in sample[f"{side}_token_ids"]]
     doubt_reference(steps, sum(lengths) / len(lengths))
-    saved, before = (saved_logps(f, start, sample, trained.device) for f in (output, start))
+    dtype = "auto" if (output / ADAPTER).is_file() else torch.float32
+    saved, before = (saved_logps(f, start, sample, trained.device, dtype) for f in (output, start))
     both = margins(
         trained.logps, saved, before, tokens=max(lengths), beta=beta, dtype=trained.dtype
     )

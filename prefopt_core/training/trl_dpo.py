@@ -5,6 +5,7 @@ Its log-probabilities come with the pairs, so it is in memory only where noise d
 logits.
 """
 
+import gc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +18,20 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import explained
 from prefopt_core.models.adapters import adapter_in, weights_of
-from prefopt_core.models.loading import give_memory_back, silence_libraries
+from prefopt_core.models.loading import (
+    adapted,
+    give_memory_back,
+    load_weights,
+    own_dtype,
+    silence_libraries,
+)
 from prefopt_core.models.saving import merged, save_weights
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
@@ -48,6 +55,8 @@ from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
 
+ADAPTERS = "adapters"
+"""Folder of trained adapters among the checkpoints, until they are merged."""
 STEP_METRICS = (
     "loss",
     "learning_rate",
@@ -112,7 +121,8 @@ def train(
     silence_libraries()
     sample = sample_of(pairs)
     log, trained = _learn(pairs, sample, start, output, work, config, seed)
-    # Here the memory of what was trained is free again: only one policy is loaded at a time.
+    # What was trained is let go of: only one policy is loaded at a time.
+    gc.collect()
     give_memory_back()
     if trained is None:
         return log
@@ -130,35 +140,52 @@ def _learn(
     seed: int,
 ) -> tuple[TrainingLog, Trained | None]:
     """Train and save; None in all processes but the first, which saves."""
-    model, dtype = _policy(start, config)
+    model = _policy(start, config)
+    merges = config.lora is not None and config.lora.merge
+    dtype = own_dtype(weights_of(start)) if config.save_dtype == "start" else torch.float32
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
     with threads_for(model), explained(work):
         trainer.train(resume_from_checkpoint=latest_checkpoint(work))
+    first, device = trainer.is_world_process_zero(), model.device
+    log = TrainingLog(_steps(trainer.state.log_history), _flagged(trainer))
     trained = None
-    if trainer.is_world_process_zero():
+    if first:
         policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-        logps = pair_logps(policy, sample)
-        refuse_diverged(logps)
+        if not merges:
+            trained = _measured(policy, sample, dtype)
         with explained(output):
-            kept = _save(policy, start, output, dtype, config)
-        trained = Trained(logps, policy.device, kept)
+            _save(policy, start, work / ADAPTERS if merges else output, dtype)
     trainer.accelerator.wait_for_everyone()
-    return TrainingLog(_steps(trainer.state.log_history), _flagged(trainer)), trained
+    if first and merges:
+        del policy, model, trainer  # their memory is for the merged policy
+        gc.collect()
+        give_memory_back()
+        trained = _merge(work / ADAPTERS, sample, start, output, device, dtype)
+    return log, trained
 
 
-def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:
-    """The model in a folder, ready to be trained, and the dtype of its weights there."""
-    weights = weights_of(start)
+def _measured(policy: Any, sample: pl.DataFrame, dtype: torch.dtype) -> Trained:
+    trained = Trained(pair_logps(policy, sample), policy.device, dtype)
+    refuse_diverged(trained.logps)
+    return trained
+
+
+def _policy(start: Path, config: TrainingConfig) -> Any:
+    """The model in a folder, ready to be trained."""
+    weights, apart = weights_of(start), adapter_in(start)
     model: Any = AutoModelForCausalLM.from_pretrained(
-        weights, config=trainable_config(weights), dtype="auto"
+        weights,
+        config=trainable_config(weights),
+        # A step of 5e-7 is lost in bfloat16 weights; under adapters they do not move.
+        dtype="auto" if config.lora or apart else torch.float32,
     )
-    dtype = model.dtype
     disable_dropout_in_model(model)  # what no setting names; LoRA adapters keep theirs
-    if adapter_in(start):
-        model = continued(model, start, config.lora)
-    elif config.lora is None:
-        model.float()  # a step of 5e-7 is lost in bfloat16 weights
-    return model, dtype
+    # Checkpoints carry it, and transformers refuses to write some of those it has read.
+    ends = model.generation_config
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        eos_token_id=ends.eos_token_id, bos_token_id=ends.bos_token_id
+    )
+    return continued(model, start, config.lora) if apart else model
 
 
 def _trainer(
@@ -227,19 +254,26 @@ def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPO
     )
 
 
-def _save(
-    model: Any, start: Path, output: Path, dtype: torch.dtype, config: TrainingConfig
-) -> torch.dtype:
-    """Save a policy whose weights had `dtype` at the start; returns that of what was saved."""
+def _save(model: Any, start: Path, output: Path, dtype: torch.dtype) -> None:
+    """Save the adapters of a policy, or its weights."""
+    output.mkdir(exist_ok=True)
     load_tokenizer(start).save_pretrained(output)
     if isinstance(model, PeftModel):
-        if config.lora and not config.lora.merge:
-            save_adapters(model, start, output)
-            return torch.float32
-        model = merged(model)
-    kept = dtype if config.save_dtype == "start" else torch.float32
-    save_weights(model, start, output, kept)
-    return kept
+        save_adapters(model, start, output)
+    else:
+        save_weights(model, start, output, dtype)
+
+
+def _merge(
+    adapters: Path, sample: pl.DataFrame, start: Path, output: Path, device: Any, dtype: torch.dtype
+) -> Trained:
+    """Merge adapters into weights that were loaded in float32, and save those."""
+    weights = load_weights(AutoModelForCausalLM, weights_of(start), dtype=torch.float32)
+    policy = adapted(weights, adapters).to(device)
+    trained = _measured(policy, sample, dtype)
+    with explained(output):
+        _save(merged(policy), start, output, dtype)
+    return trained
 
 
 def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:

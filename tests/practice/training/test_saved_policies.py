@@ -96,6 +96,38 @@ def test_tied_weights_stay_tied(make_model, make_pairs, train, margin_of):
 
 
 @pytest.mark.case(
+    "A generation_config.json that transformers reads and does not write",
+    reports="huggingface/transformers#29988, hiyouga/LlamaFactory#2479",
+    before="ValueError at the first checkpoint: training was lost",
+    expected="trained, the file as it was",
+)
+def test_settings_of_generation(make_model, make_pairs, train):
+    start = make_model()
+    pairs = make_pairs(start)
+    settings = '{"do_sample": false, "temperature": 0.6, "eos_token_id": 1}'
+    (start / "generation_config.json").write_text(settings)
+    run = train(start, pairs)
+    assert (run.folder / "generation_config.json").read_text() == settings
+    assert run.trained > 0
+    return "trained, the file as it was"
+
+
+@pytest.mark.case(
+    "Gemma, which rounds a constant to the dtype it is loaded in",
+    reports="huggingface/transformers#29402",
+    before="right for float32; bfloat16 weights were trained with the rounded constant",
+    expected="margin as trained, whole and with LoRA",
+)
+def test_constants_in_the_dtype(make_model, make_pairs, train, margin_of):
+    start = make_model("gemma3_text", dtype=torch.bfloat16, num_key_value_heads=2, head_dim=16)
+    pairs = make_pairs(start)
+    for settings in ({}, {"lora": LoraConfig(r=4)}):
+        run = train(start, pairs, learning_rate=1e-4, **settings)
+        assert run.saved == pytest.approx(run.trained, abs=1e-6)
+    return "margin as trained, whole and with LoRA"
+
+
+@pytest.mark.case(
     "Fewer pairs than a batch: one step of training",
     reports="tried here",
     before="the one step was warm-up, at a learning rate of 0: nothing was trained",
