@@ -9,8 +9,10 @@ from prefopt_core.annotation import Request
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import last_text, quoted
 from prefopt_core.ground.registry import InputPath, SpeedOnly
+from prefopt_core.models.fitness import check_ids
 from prefopt_core.models.folder import check_model
 from prefopt_core.models.loading import load_once, load_weights
+from prefopt_core.models.positions import positions_of
 from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ def annotate(
         device: "cpu", "cuda", …; "auto": a GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: The model has no output `label`.
-        DataError: A conversation is longer than `max_length` tokens.
+        ConfigError: The model has no output `label`, or its tokenizer does not fit it.
+        DataError: A conversation is longer than `max_length` tokens or the model's positions.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -58,6 +60,8 @@ def annotate(
             f"The reward model has {network.config.num_labels} outputs, counted from 0; there is "
             f"no output {label}. Lower `label`."
         )
+    check_ids(model, network.config, tokenizer, network.config.get_text_config().vocab_size)
+    max_length = min(max_length, positions_of(network.config) or max_length)
     # The classifier reads the score at the last token that is not padding. If the padding token is
     # the end-of-sequence token, that would be skipped as well: then batches of one, unpadded.
     alone = tokenizer.pad_token_id == tokenizer.eos_token_id

@@ -167,13 +167,15 @@ def training_late(steps: pl.DataFrame) -> Iterator[tuple[str, float]]:
 
     `chosen_shift` and `rejected_shift` are log π - log π_ref in nats: a policy that wins by making
     the chosen responses less likely, only not as much as the rejected ones, shows here. `flagged`
-    is the share of flagged pairs in all steps after the warm-up.
+    is the share of flagged pairs in all steps after the warm-up. `margin_trained` and
+    `margin_saved` are the mean margins of some pairs before and after the policy was saved.
 
     Args:
         steps: The log by optimiser step, see `training.log`.
     """
     late = steps.tail(max(1, math.ceil(_LATE * steps.height)))
-    for name in ("chosen_shift", "rejected_shift", "threshold"):
+    saved = {"margin_trained", "margin_saved"} & {*steps.columns}  # absent from older logs
+    for name in ("chosen_shift", "rejected_shift", "threshold", *sorted(saved)):
         yield from _mean(late, name)
     yield from _mean(steps.filter(pl.col("threshold").is_not_null()), "flagged")
 

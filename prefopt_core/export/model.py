@@ -1,4 +1,4 @@
-"""Export a policy as a self-contained model folder: LoRA adapters merged, links resolved."""
+"""Export a policy as a self-contained model folder: adapters merged in float32, links resolved."""
 
 import shutil
 from pathlib import Path
@@ -28,15 +28,18 @@ def export_model(model: Path, folder: Path) -> Path:
         raise DataError(f"{folder} is there already. Name a new folder for the model.")
     unfinished = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
+    own: tuple[str, ...] = ()
     with explained(folder):
         unfinished.mkdir(parents=True)
         if adapter_in(model):
+            import torch
             from transformers import AutoModelForCausalLM
 
+            from prefopt_core.models.saving import merged, save_weights
+
             base = load_weights(AutoModelForCausalLM, weights_of(model), device_map="cpu")
-            adapted(base, model).merge_and_unload().to(base.dtype).save_pretrained(unfinished)
-        # After the weights, so that config.json is that of the store, not what transformers wrote.
-        own = (ADAPTER, ADAPTER_WEIGHTS, ADAPTER_BASE)
+            save_weights(merged(adapted(base, model)), model, unfinished, torch.float32)
+            own = (ADAPTER, ADAPTER_WEIGHTS, ADAPTER_BASE, "config.json", "generation_config.json")
         shutil.copytree(model, unfinished, ignore=shutil.ignore_patterns(*own), dirs_exist_ok=True)
         publish(unfinished, folder)
     return folder

@@ -15,6 +15,7 @@ from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import give_memory_back, load_model
+from prefopt_core.models.positions import positions_of
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer, template_digest
 
@@ -74,8 +75,7 @@ def generate(
     folder = model_for("transformers", model)
     tokenizer, network = load_tokenizer(folder), load_model(folder, device)
     sampling = Sampling(temperature, top_p, top_k, min_p)
-    limit = getattr(network.config, "max_position_embeddings", None)
-    encoded = encode(tokenizer, prompts, max_new_tokens, limit)
+    encoded = encode(tokenizer, prompts, max_new_tokens, positions_of(network.config))
     requests = [_PendingResponse(i, j, ids) for i, ids in enumerate(encoded) for j in range(n)]
     requests.sort(key=lambda r: (len(r.prompt_token_ids), r.prompt, r.sample))  # little padding
     responses: list[list[Response | None]] = [[None] * n for _ in prompts]

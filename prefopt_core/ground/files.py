@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ TEMPORARY = ".tmp-"
 _REMEDIES = {
     errno.ENOSPC: "the disk is full. Free some space (`prefopt cache gc`)",
     errno.EDQUOT: "the disk quota is used up. Free some space (`prefopt cache gc`)",
+    errno.EFBIG: "a file may not be as large there. Raise the limit (`ulimit -f`)",
     errno.EROFS: "the disk is read-only. Make it writable",
     errno.EACCES: "this user may not write there. Change its permissions",
     errno.EPERM: "this user may not write there. Change its permissions",
@@ -101,20 +103,34 @@ def content_digest(path: Path) -> str | None:
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn an OSError of writing under `folder` (disk full, read-only, …) into a StoreError.
+    """Turn an error of writing under `folder` (disk full, read-only, …) into a StoreError.
+
+    It may be an OSError, or what Rust (safetensors, polars) and torch make of one.
 
     Raises:
         StoreError: The operating system refuses to write for a reason in `_REMEDIES`.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _REMEDIES or (error.errno == errno.ENOENT and folder.is_dir()):
+    except Exception as error:
+        number = _refusal(error)
+        if number not in _REMEDIES or (number == errno.ENOENT and folder.is_dir()):
             raise
         there = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
         free = shutil.disk_usage(there).free // 2**20
         raise StoreError(
-            f"Cannot write to {folder} ({free} MiB free): {_REMEDIES[error.errno]}, or point "
+            f"Cannot write to {folder} ({free} MiB free): {_REMEDIES[number]}, or point "
             "PREFOPT_STORE elsewhere. Nothing half-written is kept; the same command goes on "
             "from what is finished."
         ) from error
+
+
+def _refusal(error: Exception) -> int | None:
+    """Number of the operating system's error behind an exception; None if there is none."""
+    if isinstance(error, OSError):
+        return error.errno
+    if told := re.search(r"\(os error (\d+)\)", str(error)):  # as Rust ends its messages
+        return int(told[1])
+    # torch's archives know only that a write failed, or a read.
+    lost = "inline_container.cc" in str(error) and "Reader" not in str(error)
+    return errno.ENOSPC if lost else None

@@ -8,6 +8,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models.adapters import adapter_in, weights_of
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 
@@ -70,7 +71,7 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
     Args:
         kind: The auto class.
         source: A folder or hub id.
-        options: Passed on to `from_pretrained`.
+        options: Passed on to `from_pretrained`; a `dtype` there counts in place of its own.
 
     Raises:
         ConfigError: The model cannot be loaded, or lacks weights, which transformers would draw at
@@ -81,9 +82,9 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
     silence_libraries()
     try:
         model, found = kind.from_pretrained(
-            source, dtype="auto", output_loading_info=True, **options
+            source, output_loading_info=True, **{"dtype": "auto", **options}
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
         raise ConfigError(
             f"Cannot load {source} by {kind.__name__}: {error} It must be a folder or hub id of "
             "such a model, with config.json and weights that fit it."
@@ -94,6 +95,18 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
             f"{missing[0]}; they would be drawn at random. Give a model that was trained for this."
         )
     return model.eval()
+
+
+def own_dtype(folder: Path) -> "torch.dtype":
+    """The dtype of the weights in a folder, as transformers would load them by itself."""
+    import torch
+    from safetensors import safe_open
+    from transformers import AutoConfig
+
+    if kind := getattr(AutoConfig.from_pretrained(folder), "dtype", None):
+        return getattr(torch, str(kind).removeprefix("torch."))
+    with safe_open(next(folder.glob("*.safetensors")), "pt") as weights:
+        return weights.get_tensor(next(iter(weights.keys()))).dtype
 
 
 def adapted(model: Any, folder: Path, *, trainable: bool = False) -> Any:

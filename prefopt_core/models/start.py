@@ -1,13 +1,17 @@
 """The start policy: imported from a model folder or hub id, or made by a bench world."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import InputPath, Registry
 from prefopt_core.models.adapters import ADAPTER
+from prefopt_core.models.fitness import check_model_folder, doubts_about
 from prefopt_core.models.folder import check_model
 from prefopt_core.models.tokens import PLAIN_TEMPLATE, load_tokenizer
+
+log = logging.getLogger(__name__)
 
 PolicySource = Callable[..., None]
 """`(output, work, seed, *, **params) -> None`; fills the folder `output`."""
@@ -50,7 +54,8 @@ def import_model(
 
     Raises:
         ConfigError: There is no such model, it is an unmerged adapter or has no safetensors
-            weights, it has no usable tokenizer, or `chat_template` is neither 'plain' nor a file.
+            weights, it has no usable tokenizer, its parts do not fit each other, or
+            `chat_template` is neither 'plain' nor a file.
     """
     source = Path(path).resolve() if Path(path).is_dir() else _download(path, revision)
     _check_folder(source, path)
@@ -61,22 +66,29 @@ def import_model(
             (output / name).symlink_to(file.resolve())
     if chat_template is not None:
         _set_template(output, chat_template)
-    # Check the tokenizer and chat template now, not an hour later, under the path the user gave.
+    # Check all of it now, not an hour later, under the path the user gave.
+    check_model_folder(source)
     load_tokenizer(output if chat_template else source)
+    for doubt in doubts_about(source):
+        log.warning("%s: %s", path, doubt)
     load_tokenizer.cache_clear()  # the folder is about to move into the store
 
 
 def check_import_model(*, path: str, chat_template: str | None) -> Iterator[str]:
-    """See whether the model and the chat template are there, without loading them.
+    """See whether model and chat template are there and fit each other, without loading weights.
 
     Raises:
         ConfigError: As for `import_model`.
     """
     yield from check_model(path, "policy.params.path")
-    if Path(path).is_dir():
-        _check_folder(Path(path), path)
     if chat_template is not None:
         _template(chat_template)
+    if (source := Path(path)).is_dir():
+        _check_folder(source, path)
+        check_model_folder(source)
+        if chat_template is None:
+            load_tokenizer(source)
+        yield from doubts_about(source)
 
 
 def _check_folder(source: Path, path: str) -> None:

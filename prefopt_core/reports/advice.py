@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from prefopt_core.training.log import rounded_away
+
 Row = Mapping[str, Any]
 RoundMetrics = Mapping[str, Row]
 """Metric → its row in the `metrics` table of one round."""
@@ -144,6 +146,23 @@ def _displacement(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
         )
 
 
+def _saved(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
+    trained, saved = now.get("margin_trained"), now.get("margin_saved")
+    if not trained or not saved:
+        return
+    before, after = trained["value"], saved["value"]
+    if before == after == 0:
+        yield (
+            "training changed nothing: the margin of its own pairs is 0. Raise "
+            "`training.learning_rate`, and look whether chosen and rejected responses differ."
+        )
+    elif rounded_away(before, after):
+        yield (
+            f"saving rounded training away: the margin of its own pairs was {before:.4f} and is "
+            f"{after:.4f} in the saved policy. Set `training.save_dtype: float32`."
+        )
+
+
 def _diversity(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     row, before = now.get("distinct_2"), start.get("distinct_2")
     words, words_before = now.get("response_words"), start.get("response_words")
@@ -183,5 +202,6 @@ _RULES: tuple[Callable[[RoundMetrics, RoundMetrics], Iterator[str]], ...] = (
     _length,
     _cut_off,
     _displacement,
+    _saved,
     _diversity,
 )

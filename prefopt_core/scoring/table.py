@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.labels.asked import Asked
+from prefopt_core.models.positions import refuse_longer
 from prefopt_core.models.tokenised import tokenised, with_token_ids
 from prefopt_core.models.tokens import Tokens
 from prefopt_core.scoring.settings import ScoringConfig
@@ -28,7 +29,16 @@ def sequence_logps(
 
     Returns:
         (n,) sums, in nats.
+
+    Raises:
+        DataError: A prompt and its response are longer than the model.
     """
+    refuse_longer(
+        [len(prompt) + len(response) for prompt, response in sequences],
+        model,
+        "prompts with their response",
+        "Leave those out, or lower `generation.params.max_new_tokens`.",
+    )
     return config.member()(model, sequences)
 
 

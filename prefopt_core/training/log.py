@@ -6,6 +6,15 @@ import polars as pl
 
 STEPS = "training_log.jsonl"
 FLAGGED = "flagged_pairs.jsonl"
+KEPT = 0.9
+"""Share of the trained margin that the saved policy must have; below, a run warns."""
+NOISE = 1e-5
+"""Difference of margins that needs no rounding of weights."""
+
+
+def rounded_away(trained: float, saved: float) -> bool:
+    """Whether a training was lost when its policy was saved, by the mean margins of some pairs."""
+    return trained - saved > max(NOISE, (1 - KEPT) * trained)
 
 
 def write_log(folder: Path, steps: pl.DataFrame, flagged: pl.DataFrame) -> None:

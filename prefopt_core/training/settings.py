@@ -2,11 +2,14 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prefopt_core.ground.registry import Registry, SpeedOnly
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.training import LOSSES
+
+OUTPUT_LAYERS = ("lm_head", "embed_out", "output_layer")
+"""What models call it; `checks.check_targets` knows that of the model itself."""
 
 
 class LoraConfig(Config):
@@ -24,6 +27,17 @@ class LoraConfig(Config):
         "on them. false: it ends with the adapters alone, and the next one trains them further; "
         "no weights are written, and vLLM keeps those it has.",
     )
+
+    @field_validator("target_modules")
+    @classmethod
+    def _not_the_output(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (names,) if isinstance(names, str) else names:
+            if name.rpartition(".")[2] in OUTPUT_LAYERS:
+                raise ValueError(
+                    f"{name!r} is the output layer, which cannot be adapted here. Leave it out, or "
+                    "train all weights (`training.lora: null`)."
+                )
+        return names
 
 
 class TrainingConfig(Backend):
@@ -62,6 +76,13 @@ class TrainingConfig(Backend):
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
     lora: LoraConfig | None = Field(None, description="Train adapters in place of all weights.")
+    save_dtype: Literal["float32", "start"] = Field(
+        "float32",
+        description="Of the weights that a round ends with and the next one starts from. They are "
+        "trained in float32; start: rounded to the dtype they came in. 16 bits halve disk and "
+        "memory, and round small steps away: the report says how much of the margin is left. With "
+        "LoRA, `lora.merge: false` leaves 16-bit weights as they are and loses nothing.",
+    )
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations: much less memory, a third slower."
     )

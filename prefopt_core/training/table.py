@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.files import explained
 from prefopt_core.models.adapters import ADAPTER, note_base
 from prefopt_core.models.tokenised import with_token_ids
 from prefopt_core.models.tokens import load_tokenizer, template_digest
@@ -44,11 +45,12 @@ def train_on(
     pairs = pl.concat([with_token_ids(table, start) for table in preferences], how="diagonal")
     _check_template(pairs, start)
     log = train_in_processes(pairs, start, output, work / "checkpoints", config, seed=seed)
-    if (output / ADAPTER).is_file():
-        note_base(output, start)
     named = pairs.select("prompt_id", "chosen_id", "rejected_id").with_row_index("row")
     flagged = named.join(log.flagged, "row", maintain_order="left").drop("row")
-    write_log(output, log.steps, flagged)
+    with explained(output):
+        if (output / ADAPTER).is_file():
+            note_base(output, start)
+        write_log(output, log.steps, flagged)
     return output
 
 

@@ -5,8 +5,10 @@ Its log-probabilities come with the pairs, so it is in memory only where noise d
 logits.
 """
 
+import gc
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,23 +18,45 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
-from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.files import explained
 from prefopt_core.models.adapters import adapter_in, weights_of
-from prefopt_core.models.loading import silence_libraries
+from prefopt_core.models.loading import (
+    adapted,
+    give_memory_back,
+    load_weights,
+    own_dtype,
+    silence_libraries,
+)
+from prefopt_core.models.saving import merged, save_weights
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.training.adapters import continued, new_adapters, save_adapters
+from prefopt_core.training.checks import (
+    IDS,
+    LOGPS,
+    adaptable,
+    check_pairs,
+    trainable_config,
+)
+from prefopt_core.training.fidelity import (
+    Trained,
+    pair_logps,
+    refuse_diverged,
+    sample_of,
+    with_margins,
+)
 from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
 
-IDS = ("prompt_token_ids", "chosen_token_ids", "rejected_token_ids")
-LOGPS = ("ref_chosen_logps", "ref_rejected_logps")
+ADAPTERS = "adapters"
+"""Folder of trained adapters among the checkpoints, until they are merged."""
 STEP_METRICS = (
     "loss",
     "learning_rate",
@@ -56,7 +80,8 @@ class TrainingLog:
         steps: One row per optimiser step: `step` and `STEP_METRICS`. Rewards are β times
             log-ratios; logps and shifts (log π - log π_ref) are means over pairs; `flagged` is the
             share of the step's doubtful pairs that were flagged, and `threshold` the τ by which,
-            null while warming up.
+            null while warming up. The last row has `SAVED_METRICS`, too: the mean margin of some
+            of the pairs under the policy as it was trained, and as it was saved.
         flagged: Columns row, of a flagged pair, and times, how often it was flagged.
     """
 
@@ -77,8 +102,8 @@ def train(
             ref_chosen_logps and ref_rejected_logps (summed over response tokens, under `start`),
             source ("self" for labels that noise detection may doubt).
         start: Model folder: the policy's first weights and the reference model.
-        output: Folder to write: safetensors in the dtype of `start`, its tokenizer and settings;
-            with `lora.merge: false` LoRA adapters in place of the weights.
+        output: Folder to write: safetensors in `config.save_dtype`, tokenizer and settings of
+            `start`; with `lora.merge: false` LoRA adapters in place of the weights.
         work: Folder of checkpoints, of this run alone; delete it once `output` is safe.
         config: How to train.
         seed: Order of pairs, dropout, and the adapters' first weights.
@@ -87,61 +112,80 @@ def train(
         Metrics of every step and the flagged pairs.
 
     Raises:
-        ConfigError: The batch size cannot be split over the processes.
-        DataError: A column is missing, there are no pairs, values are missing or not finite, or a
-            pair is longer than `config.max_length`.
+        ConfigError: The batch size cannot be split over the processes, LoRA cannot adapt what it
+            is to adapt, training diverged, or what was saved is not what was trained.
+        DataError: The pairs cannot be trained on, see `check_pairs`.
+        StoreError: The disk is full; the last whole checkpoint stays.
     """
-    _check(pairs, config)
+    check_pairs(pairs, start, config)
     silence_libraries()
-    model, dtype = _policy(start, config)
+    sample = sample_of(pairs)
+    log, trained = _learn(pairs, sample, start, output, work, config, seed)
+    # What was trained is let go of: only one policy is loaded at a time.
+    gc.collect()
+    give_memory_back()
+    if trained is None:
+        return log
+    steps = with_margins(log.steps, trained, sample, start, output, beta=config.beta)
+    return replace(log, steps=steps)
+
+
+def _learn(
+    pairs: pl.DataFrame,
+    sample: pl.DataFrame,
+    start: Path,
+    output: Path,
+    work: Path,
+    config: TrainingConfig,
+    seed: int,
+) -> tuple[TrainingLog, Trained | None]:
+    """Train and save; None in all processes but the first, which saves."""
+    model = _policy(start, config)
+    merges = config.lora is not None and config.lora.merge
+    dtype = own_dtype(weights_of(start)) if config.save_dtype == "start" else torch.float32
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
-    with threads_for(model):
+    with threads_for(model), explained(work):
         trainer.train(resume_from_checkpoint=latest_checkpoint(work))
-    if trainer.is_world_process_zero():
-        _save(trainer.model, start, output, dtype, config)
+    first, device = trainer.is_world_process_zero(), model.device
+    log = TrainingLog(_steps(trainer.state.log_history), _flagged(trainer))
+    trained = None
+    if first:
+        policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        if not merges:
+            trained = _measured(policy, sample, dtype)
+        with explained(output):
+            _save(policy, start, work / ADAPTERS if merges else output, dtype)
     trainer.accelerator.wait_for_everyone()
-    return TrainingLog(_steps(trainer.state.log_history), _flagged(trainer))
+    if first and merges:
+        del policy, model, trainer  # their memory is for the merged policy
+        gc.collect()
+        give_memory_back()
+        trained = _merge(work / ADAPTERS, sample, start, output, device, dtype)
+    return log, trained
 
 
-def _policy(start: Path, config: TrainingConfig) -> tuple[Any, torch.dtype]:
-    """The model in a folder, ready to be trained, and the dtype of its weights there."""
-    model: Any = AutoModelForCausalLM.from_pretrained(weights_of(start), dtype="auto")
-    dtype = model.dtype
-    disable_dropout_in_model(model)  # of the base model; LoRA adapters keep theirs
-    if adapter_in(start):
-        model = continued(model, start, config.lora)
-    elif config.lora is None:
-        model.float()  # a step of 5e-7 is lost in bfloat16 weights
-    return model, dtype
+def _measured(policy: Any, sample: pl.DataFrame, dtype: torch.dtype) -> Trained:
+    trained = Trained(pair_logps(policy, sample), policy.device, dtype)
+    refuse_diverged(trained.logps)
+    return trained
 
 
-def _check(pairs: pl.DataFrame, config: TrainingConfig) -> None:
-    columns = [*IDS, *LOGPS, "source"]
-    if missing := sorted({*columns} - {*pairs.columns}):
-        raise DataError(
-            f"The pairs have no {', '.join(missing)}. Score the responses under the policy that "
-            "training starts from."
-        )
-    if pairs.is_empty():
-        raise DataError("There are no preference pairs to train on. Label or generate some first.")
-    incomplete = pairs.select(pl.any_horizontal(pl.col(columns).is_null()).sum()).item()
-    infinite = pairs.select((~pl.all_horizontal(pl.col(LOGPS).is_finite())).sum()).item()
-    if incomplete or infinite:
-        raise DataError(
-            f"Of {len(pairs)} pairs, {incomplete} lack a value in one of {', '.join(columns)} and "
-            f"{infinite} have a reference log-probability that is not finite. Score the responses "
-            "under the policy that training starts from."
-        )
-    lengths = pairs.select(
-        pl.col(IDS[0]).list.len() + pl.max_horizontal(pl.col(IDS[1:]).list.len())
-    ).to_series()
-    longest, too_long = max(lengths.to_list()), int((lengths > config.max_length).sum())
-    if too_long:
-        raise DataError(
-            f"{too_long} of {len(pairs)} pairs are longer than training.max_length="
-            f"{config.max_length} tokens; the longest has {longest}. Raise training.max_length "
-            f"to {longest}, or lower generation.params.max_new_tokens."
-        )
+def _policy(start: Path, config: TrainingConfig) -> Any:
+    """The model in a folder, ready to be trained."""
+    weights, apart = weights_of(start), adapter_in(start)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        weights,
+        config=trainable_config(weights),
+        # A step of 5e-7 is lost in bfloat16 weights; under adapters they do not move.
+        dtype="auto" if config.lora or apart else torch.float32,
+    )
+    disable_dropout_in_model(model)  # what no setting names; LoRA adapters keep theirs
+    # Checkpoints carry it, and transformers refuses to write some of those it has read.
+    ends = model.generation_config
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        eos_token_id=ends.eos_token_id, bos_token_id=ends.bos_token_id
+    )
+    return continued(model, start, config.lora) if apart else model
 
 
 def _trainer(
@@ -158,21 +202,22 @@ def _trainer(
         *(pl.col(c).alias(name) for c, name in columns.items()),
         ((pl.col("source") == "self") | everyone).alias("doubtful"),
     ).with_row_index("row")
-    return PreferenceTrainer(
-        objective,
-        config.beta,
-        config.sft,
-        start,
-        Dataset.from_dict(rows.to_dict(as_series=False)),
-        model=model,
-        args=_arguments(work, config, seed),
-        processing_class=tokenizer,
-        data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
-        peft_config=new_adapters(lora) if lora else None,
-    )
+    with adaptable(lora, model):
+        return PreferenceTrainer(
+            objective,
+            config.beta,
+            config.sft,
+            start,
+            Dataset.from_dict(rows.to_dict(as_series=False)),
+            model=model,
+            args=_arguments(work, config, seed, len(pairs)),
+            processing_class=tokenizer,
+            data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
+            peft_config=new_adapters(lora) if lora else None,
+        )
 
 
-def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
+def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
     processes, gpu = PartialState().num_processes, torch.cuda.is_available()
     micro = min(config.micro_batch_size, max(1, config.batch_size // processes))
     if config.batch_size % (micro * processes):
@@ -180,12 +225,14 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
             f"training.batch_size={config.batch_size} cannot be split over {processes} processes "
             f"with training.micro_batch_size={micro}. Make it a multiple of {micro * processes}."
         )
+    steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
     return DPOConfig(
         output_dir=str(work),
         seed=seed,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.scheduler,
-        warmup_steps=config.learning_rate_warm_up,
+        # The first step of a warm-up has a rate of 0: an only step would train nothing.
+        warmup_steps=0 if steps == 1 else config.learning_rate_warm_up,
         num_train_epochs=config.epochs,
         max_steps=config.steps or -1,
         per_device_train_batch_size=micro,
@@ -199,7 +246,7 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
         save_steps=config.save_every,
         logging_steps=1,  # an average over several steps is lost when a run is killed amid them
         logging_nan_inf_filter=False,
-        max_length=None,  # `_check` refuses longer pairs; none is truncated
+        max_length=None,  # `check_pairs` refuses longer pairs; none is truncated
         remove_unused_columns=False,
         disable_dropout=False,  # `_policy` has, in the base model; LoRA adapters keep theirs
         precompute_ref_log_probs=True,  # they come with the pairs; no reference model is loaded
@@ -207,18 +254,26 @@ def _arguments(work: Path, config: TrainingConfig, seed: int) -> DPOConfig:
     )
 
 
-def _save(
-    model: Any, start: Path, output: Path, dtype: torch.dtype, config: TrainingConfig
-) -> None:
+def _save(model: Any, start: Path, output: Path, dtype: torch.dtype) -> None:
+    """Save the adapters of a policy, or its weights."""
+    output.mkdir(exist_ok=True)
     load_tokenizer(start).save_pretrained(output)
     if isinstance(model, PeftModel):
-        if config.lora and not config.lora.merge:
-            return save_adapters(model, start, output)
-        model = model.merge_and_unload()
-    model.config = AutoConfig.from_pretrained(start)  # TRL has written a padding token into it
-    if (start / "generation_config.json").exists():
-        model.generation_config = GenerationConfig.from_pretrained(start)
-    return model.to(dtype).save_pretrained(output)
+        save_adapters(model, start, output)
+    else:
+        save_weights(model, start, output, dtype)
+
+
+def _merge(
+    adapters: Path, sample: pl.DataFrame, start: Path, output: Path, device: Any, dtype: torch.dtype
+) -> Trained:
+    """Merge adapters into weights that were loaded in float32, and save those."""
+    weights = load_weights(AutoModelForCausalLM, weights_of(start), dtype=torch.float32)
+    policy = adapted(weights, adapters).to(device)
+    trained = _measured(policy, sample, dtype)
+    with explained(output):
+        _save(merged(policy), start, output, dtype)
+    return trained
 
 
 def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:

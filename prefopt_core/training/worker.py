@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.files import explained
 from prefopt_core.models.loading import make_room
 from prefopt_core.training.settings import TrainingConfig
 
@@ -49,7 +50,9 @@ def train_in_processes(
     make_room()  # unload the models of this process; those that it starts have none
     if config.processes == 1:
         return trl_dpo.train(pairs, start, output, work, config, seed=seed)
-    launch(write_job(pairs, start, output, work, config, seed=seed), config.processes)
+    with explained(work):
+        job = write_job(pairs, start, output, work, config, seed=seed)
+    launch(job, config.processes)
     files = [work / f"{name}.parquet" for name in LOG_TABLES]
     return trl_dpo.TrainingLog(*(pl.read_parquet(file, glob=False) for file in files))
 

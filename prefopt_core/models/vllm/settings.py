@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt
 
 from prefopt_core.ground.registry import SpeedOnly
+from prefopt_core.models.loading import own_dtype
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 MemoryShare = Annotated[float, Field(gt=0, le=1)]
-_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,6 @@ class EngineSettings:
         """These settings as arguments of `vllm.LLM`, without those that are None."""
         ours = ("python", "data_parallel_size")
         told = {k: v for k, v in asdict(self).items() if k not in ours and v is not None}
-        return told | {"dtype": _own_dtype(model)} if self.dtype == "auto" else told
-
-
-def _own_dtype(model: Path) -> str:
-    """The dtype of the stored weights; vLLM's own "auto" would round float32 to 16 bits."""
-    from safetensors import safe_open
-    from transformers import AutoConfig
-
-    if kind := getattr(AutoConfig.from_pretrained(model), "dtype", None):
-        return str(kind).removeprefix("torch.")
-    with safe_open(next(model.glob("*.safetensors")), "pt") as weights:  # as transformers does
-        return _DTYPES.get(weights.get_slice(next(iter(weights.keys()))).get_dtype(), "auto")
+        # vLLM's own "auto" would round float32 to 16 bits.
+        own = str(own_dtype(model)).removeprefix("torch.")
+        return told | {"dtype": own} if self.dtype == "auto" else told

@@ -59,3 +59,19 @@ def test_only_refusals_to_write_are_explained(tmp_path):
         raise PermissionError(13, "no")
     with pytest.raises(FileNotFoundError), explained(tmp_path):
         (tmp_path / "absent").read_text()
+    with pytest.raises(RuntimeError, match="Reader failed"), explained(tmp_path):
+        raise RuntimeError("[enforce fail at inline_container.cc:145] . PytorchStreamReader failed")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [  # as safetensors, polars and torch were seen to raise them
+        (Exception("I/O error: No space left on device (os error 28)"), "disk is full"),
+        (Exception("File too large (os error 27)"), "may not be as large"),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos"), "is full"),
+        (RuntimeError("PytorchStreamWriter failed (inline_container.cc:778)"), "is full"),
+    ],
+)
+def test_libraries_have_errors_of_their_own_for_it(tmp_path, error, message):
+    with pytest.raises(StoreError, match=message), explained(tmp_path):
+        raise error

@@ -53,8 +53,18 @@ CASES = {
         {"flagged_wrong": (0.1, 0.05, 0.2)},
         r"less often \(10 % \[5, 20\]\) than.*25%",
     ),
+    "rounded": (
+        {"margin_trained": (0.05, None, None), "margin_saved": (0.001, None, None)},
+        r"was 0\.0500 and is 0\.0010 in the saved policy",
+    ),
+    "nothing trained": (
+        {"margin_trained": (0.0, None, None), "margin_saved": (0.0, None, None)},
+        "training changed nothing",
+    ),
 }
 CLOSE = {
+    "hardly rounded": {"margin_trained": (0.05, None, None), "margin_saved": (0.046, None, None)},
+    "a margin of noise": {"margin_trained": (1e-6, None, None), "margin_saved": (0, None, None)},
     "interval up to one half": {"win_rate_over_previous": (0.4, 0.3, 0.5)},
     "hardly better than a coin": {
         "self_label_agreement": (0.55, 0.51, 0.60), "self_label_confidence": (0.6, 0.6, 0.6)

@@ -202,7 +202,7 @@ def test_trl_computes_the_same_losses_from_the_same_pairs(start, tmp_path, make_
         }
         for r in frame.to_dicts()
     ]
-    arguments = trl_dpo._arguments(tmp_path / "trl", config, 0).to_dict()
+    arguments = trl_dpo._arguments(tmp_path / "trl", config, 0, len(frame)).to_dict()
     kept = (
         "seed",
         "learning_rate",
@@ -249,7 +249,7 @@ def test_dropout_of_the_model_is_off_in_any_architecture(start, tmp_path, make_p
     frame = make_pairs(4)
     config = TrainingConfig(loss="noise_aware", params={"extrapolation": 0.0})
     model.save_pretrained(tmp_path / "model")
-    policy, _ = trl_dpo._policy(tmp_path / "model", config)
+    policy = trl_dpo._policy(tmp_path / "model", config)
     trainer = trl_dpo._trainer(policy, frame, start, tmp_path / "work", config, seed=0)
     trainer.state.max_steps = 1
     trainer.model.train()

@@ -67,18 +67,24 @@ def test_the_result_is_a_model_folder_like_the_one_it_started_from(run, start, m
     assert tokenizer.chat_template == old.chat_template
 
 
-def test_weights_are_trained_in_full_and_saved_in_their_own_precision(
-    run, start, tmp_path, make_pairs
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [({}, torch.float32), ({"save_dtype": "start"}, torch.bfloat16)],
+    ids=["float32", "start"],
+)
+def test_weights_are_trained_in_full_and_saved_as_asked(
+    run, start, tmp_path, make_pairs, settings, kept
 ):
     half = tmp_path / "half"
     AutoModelForCausalLM.from_pretrained(start, dtype=torch.bfloat16).save_pretrained(half)
     AutoTokenizer.from_pretrained(start).save_pretrained(half)
-    out, _ = run(make_pairs(12), start=half, learning_rate=1e-3)
+    out, _ = run(make_pairs(12), start=half, learning_rate=1e-3, **settings)
     weights, before = load_file(out / "model.safetensors"), load_file(half / "model.safetensors")
-    assert {w.dtype for w in weights.values()} == {torch.bfloat16}
+    assert {w.dtype for w in weights.values()} == {kept}
+    assert AutoModelForCausalLM.from_pretrained(out, dtype="auto").dtype == kept
     inside = load_file(out.parent / "work" / "checkpoint-9" / "model.safetensors")
     assert {w.dtype for w in inside.values()} == {torch.float32}
-    assert any(not torch.equal(weights[k], before[k]) for k in weights)
+    assert any(not torch.equal(weights[k], before[k].to(kept)) for k in weights)
 
 
 @pytest.mark.slow
