@@ -10,7 +10,7 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import last_text, quoted
 from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.models.loading import load_once, load_weights
-from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
+from prefopt_core.models.tokens import any_tokenizer, conversation_token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -74,8 +74,8 @@ def annotate(
 def _features(tokenizer: "PreTrainedTokenizerBase", request: Request, max_length: int) -> Any:
     if tokenizer.chat_template:
         response = {"role": "assistant", "content": request.response}
-        text = rendered(tokenizer, [*request.prompt, response])
-        features: Any = {"input_ids": encoded(tokenizer, text)}
+        ids = conversation_token_ids(tokenizer, [*request.prompt, response])
+        features: Any = {"input_ids": ids}
     else:
         prompt = "\n\n".join(message["content"] for message in request.prompt)
         features = tokenizer(prompt, request.response)
