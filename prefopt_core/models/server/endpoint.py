@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
+from prefopt_core.models.server.failures import is_failure
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +61,16 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
     message: _Message | None = None  # of a chat
     text: str | None = None  # of a completion
+    error: Any = None  # a gateway's, about its upstream
 
     @property
     def said(self) -> str | None:
         content = self.message.content if self.message else self.text
         return "".join(p.text for p in content) if isinstance(content, list) else content
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error) or is_failure(self.said, self.finish_reason or "none")
 
 
 class _Usage(BaseModel):
@@ -75,6 +83,7 @@ class Answer(BaseModel):
 
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
+    error: Any = None
 
     @field_validator("usage", mode="wrap")
     @classmethod
@@ -129,10 +138,15 @@ class Endpoint:
             timeout=self._server.timeout_s,
             max_retries=0,
             default_headers=dict.fromkeys(_headers_set_outside(), self._openai.Omit()),
+            http_client=self._direct() if _is_here(self._server.base_url) else None,
         )
         # nor the organization and project, which the client also takes from the environment
         self._client.organization = self._client.project = None
         return self
+
+    def _direct(self) -> Any:
+        """A client without the proxy that HTTP_PROXY names, which does not reach this machine."""
+        return self._openai.DefaultAsyncHttpxClient(trust_env=False)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
@@ -176,10 +190,21 @@ class Endpoint:
         except openai.APIConnectionError as error:
             raise TransientError(f"the connection failed ({error.__cause__ or error})") from None
         try:
-            return Answer.model_validate_json(raw.content)
+            answer = Answer.model_validate_json(raw.content)
         except ValidationError:
-            text = self._without_key(raw.content.decode(errors="replace"))[:200]
-            raise TransientError(f"it answered with what is no completion: {text!r}") from None
+            raise self._no_answer(raw.content, "what is no completion") from None
+        answer.choices = [choice for choice in answer.choices if not choice.failed]
+        if answer.error or not answer.choices:
+            raise self._no_answer(raw.content, "an error in the place of a response")
+        return answer
+
+    def _no_answer(self, content: bytes, what: str) -> TransientError | RequestRefusedError:
+        text = self._without_key(content.decode(errors="replace"))[:200]
+        with suppress(ValueError, TypeError, KeyError):
+            status = int(json.loads(content)["error"]["code"])
+            if 400 <= status < 500 and status not in _TRANSIENT:
+                return RequestRefusedError(status, text)
+        return TransientError(f"it answered with {what}: {text!r}")
 
     def _failure(self, error: Any) -> TransientError | RequestRefusedError:
         status, words = error.status_code, self._words(error)
@@ -220,6 +245,13 @@ class Endpoint:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopped.wait(), seconds)
             raise Stopped
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def _headers_set_outside() -> list[str]:
