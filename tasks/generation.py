@@ -9,7 +9,7 @@ from prefopt_core.generation.settings import GenerationConfig
 from tasks.stage import stage
 
 
-@stage("generate", table="candidates", version=1, by_shard=True)
+@stage("generate", table="candidates", version=2, by_shard=True)
 def generate_candidates(
     prompts: pl.DataFrame, policy: Path | None, config: GenerationConfig, seed: int
 ) -> pl.DataFrame:

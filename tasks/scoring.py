@@ -10,7 +10,7 @@ from prefopt_core.scoring.settings import ScoringConfig
 from tasks.stage import stage
 
 
-@stage("score", table="logps", version=1, by_shard=True)
+@stage("score", table="logps", version=2, by_shard=True)
 def score_responses(
     asked: Asked[pl.DataFrame], policy: Path, config: ScoringConfig
 ) -> pl.DataFrame:
@@ -18,7 +18,7 @@ def score_responses(
     return table.score_candidates(asked, policy, config)
 
 
-@stage("score_preferences", table="preferences", version=1)
+@stage("score_preferences", table="preferences", version=2)
 def score_preferences(
     preferences: list[pl.DataFrame], policy: Path, config: ScoringConfig
 ) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from flows.verbs.options import Whole
 from prefopt_core.export.model import export_model
-from prefopt_core.export.preferences import export_preferences
+from prefopt_core.export.preferences import export_preferences, otherwise_written
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.reports.values import shown
 from prefopt_core.store.artifacts import Artifact, Folder
@@ -83,6 +83,14 @@ def export(
     pairs = store.read_all(chosen)
     path = export_preferences(pairs, folder, format, as_text=text)
     print(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
+    folders = [m.output for m in store.manifests() if isinstance(m.output, Folder)]
+    others = otherwise_written(pairs, [*map(store.folder_path, folders)], as_text=text)
+    if others:
+        reasons = "; ".join(f"{count} {why}" for why, count in others.most_common())
+        print(
+            f"Of {2 * pairs.height} responses {others.total()} give other token ids than those "
+            f"that were trained: {reasons}."
+        )
 
 
 def _preferences(output: Artifact, name: str) -> Artifact:

@@ -13,7 +13,7 @@ from prefopt_core.models.fitness import check_ids
 from prefopt_core.models.folder import check_model
 from prefopt_core.models.loading import load_once, load_weights
 from prefopt_core.models.positions import positions_of
-from prefopt_core.models.tokens import any_tokenizer, encoded, rendered
+from prefopt_core.models.tokens import any_tokenizer, conversation_token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -88,8 +88,8 @@ def check_annotate(*, model: str) -> Iterator[str]:
 def _features(tokenizer: "PreTrainedTokenizerBase", request: Request, max_length: int) -> Any:
     if tokenizer.chat_template:
         response = {"role": "assistant", "content": request.response}
-        text = rendered(tokenizer, [*request.prompt, response])
-        features: Any = {"input_ids": encoded(tokenizer, text)}
+        ids = conversation_token_ids(tokenizer, [*request.prompt, response])
+        features: Any = {"input_ids": ids}
     else:
         prompt = "\n\n".join(message["content"] for message in request.prompt)
         features = tokenizer(prompt, request.response)

@@ -1,12 +1,19 @@
 """Export preference pairs in the columns of TRL, as Parquet or JSONL."""
 
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
-from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.files import write_whole
+from prefopt_core.ground.ids import Message, last_text
+from prefopt_core.models.responses import decoded, turn_token_ids
+from prefopt_core.models.templates import turn_of
+from prefopt_core.models.tokens import PLAIN_TEMPLATE, Tokens, load_tokenizer, template_digest
 
 COLUMNS = (
     "prompt", "chosen", "rejected", "source", "annotator", "confidence", "margin", "round",
@@ -55,3 +62,61 @@ def export_preferences(
     other = "jsonl" if form == "parquet" else "parquet"
     (folder / f"train.{other}").unlink(missing_ok=True)  # of two, `datasets` would read one
     return path
+
+
+def otherwise_written(
+    preferences: pl.DataFrame, models: Sequence[Path], *, as_text: bool = False
+) -> Counter[str]:
+    """Count responses whose texts, as exported, give other token ids than the policy learned from.
+
+    Args:
+        preferences: Table `preferences`.
+        models: Model folders, one of which has the chat template of the token ids.
+        as_text: As for `export_preferences`.
+
+    Returns:
+        Why → how many responses; empty if all give the same ones, if there are no token ids to
+        compare with, or no such model.
+    """
+    counts: Counter[str] = Counter()
+    if "template" not in preferences.columns:
+        return counts
+    with_ids = preferences.drop_nulls("template")
+    for (template,), pairs in with_ids.group_by("template"):
+        model = next((m for m in models if _template_of(m) == template), None)
+        if model is None:
+            continue
+        for row in pairs.iter_rows(named=True):
+            for side in ("chosen", "rejected"):
+                ids = row["prompt_token_ids"] + row[f"{side}_token_ids"]
+                why = _difference(model, row["prompt"], row[side], ids, as_text=as_text)
+                counts[why] += 1
+    del counts[""]
+    return counts
+
+
+def _template_of(model: Path) -> str:
+    try:
+        return template_digest(load_tokenizer(model))
+    except ConfigError:
+        return ""
+
+
+def _difference(
+    model: Path, prompt: list[Message], response: list[Message], trained: Tokens, *, as_text: bool
+) -> str:
+    """Why the texts give other token ids than those of prompt and response; "" if they do not."""
+    tokenizer = load_tokenizer(model)
+    if as_text and tokenizer.get_chat_template() != PLAIN_TEMPLATE:
+        return "without the marks of the chat template"
+    try:
+        written = [*chain(*turn_token_ids(tokenizer, prompt, last_text(response)))]
+    except DataError:
+        return "not written so by the chat template"
+    if written == list(trained):
+        return ""
+    ends = {tokenizer.eos_token, *turn_of(tokenizer).ends}
+    if tokenizer.convert_ids_to_tokens(trained[-1]) not in ends:
+        return "cut off"
+    same = decoded(tokenizer, written) == decoded(tokenizer, trained)
+    return "the same text in other tokens" if same else "with other text, such as reasoning"

@@ -12,10 +12,10 @@ class Response:
     """One response, with its token ids and log-probability where they are known.
 
     Attributes:
-        text: The response without special tokens.
+        text: The response without special tokens and without reasoning.
         finish_reason: stop: the policy ended it; length: cut off; given: from a file.
         prompt_token_ids: Input of the policy.
-        token_ids: Output of the policy; ends with an end-of-sequence token iff `stop`.
+        token_ids: Output of the policy, reasoning included; ends with an end token iff `stop`.
         logps: Summed log-probability of `token_ids` under the policy at temperature 1.
         template: Digest of the chat template behind `prompt_token_ids`.
         writer: Name of the model that wrote it, if not the policy of the run.

@@ -1,15 +1,27 @@
-"""Prompts to token ids, and the end tokens of a model: shared by transformers and vLLM."""
+"""Prompts to token ids, token ids to responses, and their ends: for transformers and vLLM."""
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from prefopt_core.ground.errors import ConfigError
+from prefopt_core.generation import Response
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import Prompt, last_text, quoted
-from prefopt_core.models.tokens import prompt_token_ids
+from prefopt_core.ground.spending import Spending, spend
+from prefopt_core.models.responses import control_tokens_amid, response_text
+from prefopt_core.models.templates import turn_of
+from prefopt_core.models.tokens import Tokens, prompt_token_ids, template_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+MANY = 0.01
+"""Control tokens amid responses, per response, above which to warn."""
 
 
 def model_for(generator: str, model: Path | None) -> Path:
@@ -43,6 +55,12 @@ def encode(
         ConfigError: A prompt and its response do not fit the limit.
         DataError: The chat template does not take a prompt's roles.
     """
+    if "strftime_now" in str(tokenizer.get_chat_template()):
+        _warn(
+            tokenizer,
+            "its chat template writes today's date into prompts, so those of another day are "
+            "others. Set `policy.params.chat_template` to a Jinja file with a fixed date.",
+        )
     encoded = [prompt_token_ids(tokenizer, prompt.messages) for prompt in prompts]
     longest = max(range(len(encoded)), key=lambda i: len(encoded[i]), default=None)
     if limit and longest is not None and len(encoded[longest]) + max_new_tokens > limit:
@@ -57,15 +75,111 @@ def encode(
 
 
 def end_tokens(tokenizer: "PreTrainedTokenizerBase", generation_config: Any) -> set[int]:
-    """The tokens that end a response: the tokenizer's EOS and those of generation_config.json.
+    """The tokens that end a response: those that the model's files list, and its template's.
+
+    Listed are the tokenizer's EOS and those of generation_config.json. Where the template ends
+    turns with another token, the model would write that and go on with the next speaker's turn.
 
     Args:
         tokenizer: Of the model.
         generation_config: Its transformers `GenerationConfig`, or None.
     """
     listed = getattr(generation_config, "eos_token_id", None)
-    ends = {tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])}
-    return {end for end in ends if end is not None}
+    ends = {tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])} - {None}
+    names = turn_of(tokenizer).ends
+    of_turns: Any = tokenizer.convert_tokens_to_ids(list(names))
+    unlisted = [name for name, end in zip(names, of_turns, strict=True) if end not in ends]
+    if unlisted:
+        _warn(
+            tokenizer,
+            f"its chat template ends turns with {' and '.join(unlisted)}, which is neither the "
+            "tokenizer's eos_token nor in generation_config.json. Responses end there; list it in "
+            "generation_config.json, or a server of this model writes on.",
+        )
+    if not names and turn_of(tokenizer).lead is not None:
+        text = turn_of(tokenizer).trail.strip()
+        _warn(
+            tokenizer,
+            "its chat template ends turns with "
+            f"{f'the text {text!r}, which is no token' if text else 'no token'}: responses end "
+            f"where the model writes {tokenizer.eos_token}, or go on with the next speaker's turn. "
+            "Look at some (`prefopt show generate`).",
+        )
+    return ends | set(of_turns)
+
+
+def said(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: Tokens,
+    response: Tokens,
+    finish_reason: Literal["stop", "length"],
+    logps: float,
+) -> Response | None:
+    """A sampled response; None if it is cut off within its reasoning, before an answer."""
+    text = response_text(tokenizer, prompt, response, finished=finish_reason == "stop")
+    if text is None:
+        return None
+    return Response(
+        text=text,
+        finish_reason=finish_reason,
+        prompt_token_ids=prompt,
+        token_ids=response,
+        logps=logps,
+        template=template_digest(tokenizer),
+    )
+
+
+def answered(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[Prompt],
+    written: Sequence[Sequence[Response | None]],
+    withheld: str,
+) -> list[list[Response]]:
+    """The responses that have an answer; the others end the run, or are left out and counted.
+
+    Raises:
+        DataError: There are some without, and `withheld` is "error"; or a prompt has no others.
+    """
+    for prompt, row in zip(prompts, written, strict=True):
+        missing = sum(response is None for response in row)
+        if missing and (withheld == "error" or missing == len(row)):
+            advice = "Raise `generation.params.max_new_tokens`"
+            if missing < len(row):
+                advice += "; or leave them out: set `generation.params.withheld` to 'drop'"
+            raise DataError(
+                f"{missing} of {len(row)} responses to the prompt "
+                f"{quoted(last_text(prompt.messages))} are cut off within the model's reasoning, "
+                f"before an answer. {advice}."
+            )
+        spend(Spending(withheld=missing))
+    responses = [[response for response in row if response] for row in written]
+    _tell_of_control_tokens(tokenizer, [response for row in responses for response in row])
+    return responses
+
+
+def _tell_of_control_tokens(
+    tokenizer: "PreTrainedTokenizerBase", responses: Sequence[Response]
+) -> None:
+    names: Counter[str] = Counter()
+    for response in responses:
+        finished = response.finish_reason == "stop"
+        names.update(control_tokens_amid(tokenizer, response.token_ids or (), finished=finished))
+    if names.total() > MANY * len(responses):
+        _warn(
+            tokenizer,
+            f"it writes {', '.join(name for name, _ in names.most_common(3))} amid its responses. "
+            "Annotators see the texts without; training has all. A token that ends turns belongs "
+            "into generation_config.json, as eos_token_id.",
+        )
+
+
+def _warn(tokenizer: "PreTrainedTokenizerBase", what: str) -> None:
+    _log_once(str(tokenizer.name_or_path), what)
+
+
+@lru_cache(maxsize=64)
+def _log_once(folder: str, what: str) -> None:
+    log.warning("%s: %s", folder, what)
 
 
 def generation_config_in(folder: Path) -> Any:

@@ -16,9 +16,11 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import Message, Prompt, last_text, quoted
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.spending import Spending, spend
+from prefopt_core.models.responses import without_reasoning
 from prefopt_core.models.server.buying import Order, Prices, SentPrompt, buy
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.kept import ServedResponse
+from prefopt_core.models.templates import REASONING, turn_of
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +88,9 @@ def generate(
         seeded: Send a seed with every request; false: for servers that refuse it.
         extra_body: Further fields of every request that only this server knows; null: none. Fields
             that prefopt sends itself are refused.
-        withheld: What to do where a response has no usable text (content filter, tool call, all
-            tokens spent on thinking): "error" ends the run, "drop" leaves it out if the prompt has
-            another.
+        withheld: What to do where a response has no usable text (content filter, tool call, cut off
+            within a model's reasoning, which is no part of the text): "error" ends the run, "drop"
+            leaves it out if the prompt has another.
         concurrency: Requests at a time.
         timeout_s: Seconds to wait for an answer before the request is repeated.
         max_attempts: The most times a request is sent, the first one included; then the run ends,
@@ -118,8 +120,9 @@ def generate(
     server = ServerSettings(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
     sent = [SentPrompt(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
     given = _outside_loops(buy, sent, order, server, Prices(price_prompt, price_completion))
+    opened = _reasoning_opened(endpoint, model)
     responses = [
-        _responses(prompt, choices, model_name, withheld)
+        _responses(prompt, choices, model_name, withheld, opened)
         for prompt, choices in zip(prompts, given, strict=True)
     ]
     if temperature != 0 and n > 1:
@@ -160,17 +163,31 @@ def _content(
     )
 
 
+def _reasoning_opened(endpoint: str, model: Path | None) -> tuple[str, str] | None:
+    """The reasoning that prompts open, where it is known how the server's model is prompted."""
+    if endpoint == "chat" or model is None:
+        return None
+    from prefopt_core.models.tokens import load_tokenizer
+
+    return turn_of(load_tokenizer(model)).reasoning
+
+
 def _responses(
-    prompt: Prompt, choices: Sequence[ServedResponse], writer: str, withheld: str
+    prompt: Prompt,
+    choices: Sequence[ServedResponse],
+    writer: str,
+    withheld: str,
+    opened: tuple[str, str] | None,
 ) -> list[Response]:
-    usable = [
-        Response(text=text, finish_reason=FINISH_REASONS[reason], writer=writer)
-        for text, reason in choices
-        if text is not None and _is_whole(text, reason)
-    ]
+    usable, reasons = [], set()
+    for said, reason in choices:
+        text = None if said is None else without_reasoning(said, opened or _closed_in(said))
+        if text is not None and _is_whole(text, reason):
+            usable.append(Response(text, FINISH_REASONS[reason], writer=writer))
+        else:
+            reasons.add(reason)
     missing = len(choices) - len(usable)
     if missing and (withheld == "error" or not usable):
-        reasons = sorted({reason for text, reason in choices if not _is_whole(text, reason)})
         advice = "Remove the prompt"
         if usable:
             advice += "; or leave them out: set `generation.params.withheld` to 'drop'"
@@ -179,11 +196,16 @@ def _responses(
         raise DataError(
             f"{missing} of {len(choices)} responses to the prompt "
             f"{quoted(last_text(prompt.messages))} have no text that could be used (finish "
-            f"reason {', '.join(reasons)}). They are kept and will not be bought again. "
+            f"reason {', '.join(sorted(reasons))}). They are kept and will not be bought again. "
             f"{advice}."
         )
     spend(Spending(withheld=missing))
     return usable
+
+
+def _closed_in(text: str) -> tuple[str, str] | None:
+    """The reasoning that a text ends without having begun it: the prompt did, on the server."""
+    return next((pair for pair in REASONING if pair[1] in text and pair[0] not in text), None)
 
 
 def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> None:
@@ -197,10 +219,10 @@ def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> No
         )
 
 
-def _is_whole(text: str | None, reason: str) -> bool:
+def _is_whole(text: str, reason: str) -> bool:
     """Whether a choice is usable: a known finish reason, and not cut off before its first word."""
     ended = FINISH_REASONS.get(reason)
-    return text is not None and ended is not None and (text != "" or ended == "stop")
+    return ended is not None and (text != "" or ended == "stop")
 
 
 def _outside_loops(function: Any, *arguments: Any) -> Any:

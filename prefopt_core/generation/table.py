@@ -1,13 +1,22 @@
 """Generation on tables: `prompts` in, `candidates` out."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
+from prefopt_core.generation import Response
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Prompt, candidate_id_of, last_text, quoted
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.models.literal import control_tokens
+from prefopt_core.models.templates import REASONING
+from prefopt_core.models.tokenised import tokenised
+from prefopt_core.models.tokens import load_tokenizer
+
+log = logging.getLogger(__name__)
 
 
 def generate_candidates(
@@ -30,7 +39,8 @@ def generate_candidates(
         Table `candidates`, the samples of a prompt together, prompts in their order.
 
     Raises:
-        DataError: The generator gave no response to a prompt.
+        DataError: The generator gave no response to a prompt, or one without token ids that the
+            policy's template does not write behind its prompt.
     """
     policy = model.name if model else config.generator
     asked = [Prompt(row["prompt_id"], row["prompt"]) for row in prompts.iter_rows(named=True)]
@@ -42,6 +52,8 @@ def generate_candidates(
                 f"Generator {config.generator!r} gave no response to the prompt "
                 f"{quoted(last_text(prompt.messages))}."
             )
+        if model:
+            _try_texts(model, prompt, responses)
         rows += [
             {
                 "prompt_id": prompt.prompt_id,
@@ -57,4 +69,29 @@ def generate_candidates(
             }
             for sample, response in enumerate(responses)
         ]
+    _tell_of_reasoning([row["response"] for row in rows if row["finish_reason"] == "given"])
     return pl.DataFrame(rows, schema=TABLES["candidates"].columns)
+
+
+def _try_texts(model: Path, prompt: Prompt, responses: Sequence[Response]) -> None:
+    """Refuse texts that cannot be trained now, not when labels are bought.
+
+    Tried are the first to each prompt, as templates refuse all or none, and those that end in the
+    name of a control token; each one is looked at when it is scored.
+    """
+    names = tuple(control_tokens(load_tokenizer(model)))
+    for number, response in enumerate(responses):
+        if response.token_ids is None and (not number or response.text.rstrip().endswith(names)):
+            finished = response.finish_reason != "length"
+            tokenised(model, prompt.messages, response.text, finished=finished)
+
+
+def _tell_of_reasoning(given: Sequence[str]) -> None:
+    begun = sum(text.lstrip().startswith(tuple(begin for begin, _ in REASONING)) for text in given)
+    if begun:
+        log.warning(
+            "%d of %d responses of the file begin with reasoning, such as <think>. It is labelled "
+            "and trained as part of them; if the answers alone count, leave it out of the file.",
+            begun,
+            len(given),
+        )

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Response
-from prefopt_core.generation.encoding import encode, end_tokens, model_for
+from prefopt_core.generation.encoding import answered, encode, end_tokens, model_for, said
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
@@ -17,7 +17,7 @@ from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import give_memory_back, load_model
 from prefopt_core.models.positions import positions_of
 from prefopt_core.models.threads import threads_for
-from prefopt_core.models.tokens import load_tokenizer, template_digest
+from prefopt_core.models.tokens import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,6 +45,7 @@ def generate(
     top_k: NonNegativeInt = 0,
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0,
     max_new_tokens: PositiveInt = 256,
+    withheld: Literal["error", "drop"] = "error",
     batch_size: SpeedOnly[PositiveInt] = 64,
     device: SpeedOnly[str] = "auto",
 ) -> list[list[Response]]:
@@ -63,12 +64,14 @@ def generate(
             none, 1: all but the likeliest.
         max_new_tokens: The most tokens of a response, its end included; a longer one is cut off.
             With the prompt's they must fit the model's positions.
+        withheld: What to do where a response is cut off within a model's reasoning, so that it has
+            no answer: "error" ends the run, "drop" leaves it out if the prompt has another.
         batch_size: Responses sampled at a time; more need more memory.
         device: "cpu", "cuda", …; "auto": spread over the GPUs there are, else the CPU.
 
     Raises:
         ConfigError: There is no policy, it cannot be loaded, or a prompt is too long for it.
-        DataError: The chat template does not take a prompt's roles.
+        DataError: The chat template does not take a prompt's roles, or responses have no answer.
     """
     from prefopt_core.generation.sampling import Sampling
 
@@ -95,7 +98,7 @@ def generate(
             responses[request.prompt][request.sample] = response
         report_progress(min(start + batch_size, len(requests)), len(requests))
     give_memory_back()
-    return [[r for r in row if r is not None] for row in responses]
+    return answered(tokenizer, prompts, responses, withheld)
 
 
 def _sample(
@@ -104,7 +107,7 @@ def _sample(
     batch: Sequence[_PendingResponse],
     uniforms: np.ndarray,
     sampling: "Sampling",
-) -> list[Response]:
+) -> list[Response | None]:
     import torch
 
     from prefopt_core.generation.decoding import decode
@@ -117,7 +120,6 @@ def _sample(
         input_ids[row, width - len(ids) :] = torch.tensor(ids)
         attention_mask[row, width - len(ids) :] = 1
     eos = end_tokens(tokenizer, network.generation_config)
-    template = template_digest(tokenizer)
     with torch.inference_mode(), threads_for(network):
         written, token_logps = decode(
             network,
@@ -133,15 +135,12 @@ def _sample(
         end = next((i for i, token in enumerate(written[row]) if token in eos), None)
         ids = written[row] if end is None else written[row][: end + 1]
         responses.append(
-            Response(
-                text=str(
-                    tokenizer.decode(ids if end is None else ids[:-1], skip_special_tokens=True)
-                ),
-                finish_reason="length" if end is None else "stop",
-                prompt_token_ids=request.prompt_token_ids,
-                token_ids=ids,
-                logps=float(token_logps[row, : len(ids)].sum()),
-                template=template,
+            said(
+                tokenizer,
+                request.prompt_token_ids,
+                ids,
+                "length" if end is None else "stop",
+                float(token_logps[row, : len(ids)].sum()),
             )
         )
     return responses

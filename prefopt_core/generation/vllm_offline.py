@@ -7,12 +7,19 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Response
-from prefopt_core.generation.encoding import encode, end_tokens, generation_config_in, model_for
+from prefopt_core.generation.encoding import (
+    answered,
+    encode,
+    end_tokens,
+    generation_config_in,
+    model_for,
+    said,
+)
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.registry import Spread
-from prefopt_core.models.tokens import load_tokenizer, template_digest
+from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.models.vllm import engine_for
 from prefopt_core.models.vllm.settings import EngineSettings
 
@@ -28,6 +35,7 @@ def generate(
     top_k: NonNegativeInt = 0,
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0,
     max_new_tokens: PositiveInt = 256,
+    withheld: Literal["error", "drop"] = "error",
     engine: Spread[EngineSettings],
 ) -> list[list[Response]]:
     """Sample with vLLM in a process of its own; a prompt's draws depend on the prompt alone.
@@ -45,12 +53,14 @@ def generate(
             none, 1: all but the likeliest.
         max_new_tokens: The most tokens of a response, its end included; a longer one is cut off.
             With the prompt's they must fit the model's positions.
+        withheld: What to do where a response is cut off within a model's reasoning, so that it has
+            no answer: "error" ends the run, "drop" leaves it out if the prompt has another.
         engine: Settings of vLLM.
 
     Raises:
         ConfigError: There is no policy, the engine cannot be started with these settings, or a
             prompt is too long.
-        DataError: The chat template does not take a prompt's roles.
+        DataError: The chat template does not take a prompt's roles, or responses have no answer.
         MissingExtraError: The interpreter cannot import vLLM.
         PrefoptError: The engine ended, or a response ended for an unknown reason.
     """
@@ -76,31 +86,11 @@ def generate(
             "stop_token_ids": sorted(end_tokens(tokenizer, generation_config_in(folder))),
         },
     )
-    template = template_digest(tokenizer)
-    texts = iter(
-        tokenizer.batch_decode(
-            [
-                ids[:-1] if reason == "stop" else ids
-                for samples in written
-                for ids, reason, _ in samples
-            ],
-            skip_special_tokens=True,
-        )
-    )
-    return [
-        [
-            Response(
-                text=next(texts),
-                finish_reason=_known(reason),
-                prompt_token_ids=prompt,
-                token_ids=ids,
-                logps=logps,
-                template=template,
-            )
-            for ids, reason, logps in samples
-        ]
+    responses = [
+        [said(tokenizer, prompt, ids, _known(reason), logps) for ids, reason, logps in samples]
         for prompt, samples in zip(encoded, written, strict=True)
     ]
+    return answered(tokenizer, prompts, responses, withheld)
 
 
 def _known(reason: str) -> Literal["stop", "length"]:

@@ -7,13 +7,8 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.ground.ids import Message, last_text
-from prefopt_core.models.tokens import (
-    Tokens,
-    load_tokenizer,
-    prompt_token_ids,
-    response_token_ids,
-    template_digest,
-)
+from prefopt_core.models.responses import turn_token_ids
+from prefopt_core.models.tokens import Tokens, load_tokenizer, template_digest
 
 
 def with_token_ids(preferences: pl.DataFrame, model: Path) -> pl.DataFrame:
@@ -28,7 +23,8 @@ def with_token_ids(preferences: pl.DataFrame, model: Path) -> pl.DataFrame:
 
     Raises:
         ConfigError: The model has no usable tokenizer.
-        DataError: The chat template does not take a prompt's roles.
+        DataError: The chat template does not take a prompt's roles, or does not write a response
+            behind its prompt.
     """
     if "prompt_token_ids" in preferences.columns:
         return preferences
@@ -60,13 +56,11 @@ def tokenised(
 ) -> tuple[list[int], list[int]]:
     """(prompt, response) token ids of texts, by the tokenizer of `model`.
 
-    A response that was cut off (not `finished`) gets no end-of-sequence token.
+    A response that was cut off (not `finished`) gets no end-of-turn token.
 
     Raises:
         ConfigError: The model has no usable tokenizer.
-        DataError: The chat template does not take the prompt's roles.
+        DataError: The chat template does not take the prompt's roles, or does not write the
+            response behind the prompt.
     """
-    tokenizer = load_tokenizer(model)
-    return prompt_token_ids(tokenizer, prompt), response_token_ids(
-        tokenizer, response, finished=finished
-    )
+    return turn_token_ids(load_tokenizer(model), prompt, response, finished=finished)

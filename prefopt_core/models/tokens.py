@@ -1,12 +1,14 @@
-"""Tokenizers and chat templates: messages to token ids, for generation, scoring and training."""
+"""Tokenizers: messages to token ids, for generation, scoring and training."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.ids import Message, digest_of, quoted
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.ids import Message, digest_of
+from prefopt_core.models.literal import Masks, masked, read
+from prefopt_core.models.templates import rendered, turn_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,9 +25,16 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model folder; it must have a chat template.
 
     Raises:
-        ConfigError: There is no tokenizer, chat template, or end-of-sequence token.
+        ConfigError: There is no tokenizer, end-of-sequence token or chat template, or none that can
+            be used.
     """
     tokenizer = any_tokenizer(folder)
+    if isinstance(tokenizer.chat_template, dict) and "default" not in tokenizer.chat_template:
+        raise ConfigError(
+            f"The model folder {folder} has the chat templates "
+            f"{', '.join(sorted(tokenizer.chat_template))}, and none is named 'default'. Write the "
+            "one to use into a file and set `policy.params.chat_template` to that."
+        )
     if not tokenizer.chat_template:
         raise ConfigError(
             f"The model folder {folder} has no chat template. Set `policy.params.chat_template` to "
@@ -35,6 +44,13 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise ConfigError(
             f"The tokenizer in {folder} has no end-of-sequence token. Set `eos_token` in its "
             "tokenizer_config.json."
+        )
+    if unopened := turn_of(tokenizer).unopened:
+        raise ConfigError(
+            f"The chat template of {folder} begins a response with {unopened!r} in a conversation, "
+            "but not behind a prompt: the model would go on with what the user says. Add "
+            "`{% if add_generation_prompt %}` with that text to the template, or set "
+            "`policy.params.chat_template` to a Jinja file that has it."
         )
     return tokenizer
 
@@ -61,7 +77,7 @@ def any_tokenizer(source: Path | str) -> "PreTrainedTokenizerBase":
 
 def template_digest(tokenizer: "PreTrainedTokenizerBase") -> str:
     """Digest of the chat template, to notice a change between sampling and training."""
-    return digest_of("template", str(tokenizer.chat_template))
+    return digest_of("template", str(tokenizer.get_chat_template()))
 
 
 def prompt_token_ids(
@@ -72,54 +88,45 @@ def prompt_token_ids(
     Raises:
         DataError: The chat template does not take the prompt's roles.
     """
-    return encoded(tokenizer, rendered(tokenizer, messages, add_generation_prompt=True))
+    return _token_ids(tokenizer, messages, add_generation_prompt=True)
 
 
-def rendered(
-    tokenizer: "PreTrainedTokenizerBase",
-    messages: Sequence[Message],
-    *,
-    add_generation_prompt: bool = False,
-) -> str:
-    """A conversation as text, by the chat template.
+def conversation_token_ids(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message]
+) -> list[int]:
+    """Token ids of a whole conversation, with one BOS if the model has one.
 
     Raises:
         DataError: The chat template does not take the roles of the messages.
     """
-    from jinja2 import TemplateError
-
-    try:
-        return str(
-            tokenizer.apply_chat_template(
-                [dict(m) for m in messages],
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-            )
-        )
-    except TemplateError as error:
-        raise DataError(
-            f"The chat template of {tokenizer.name_or_path} does not take the roles "
-            f"{', '.join(m['role'] for m in messages)} of the prompt "
-            f"{quoted(messages[0]['content'])}: {error}. Change the prompt or the template."
-        ) from error
+    return _token_ids(tokenizer, messages, add_generation_prompt=False)
 
 
-def encoded(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Token ids of a text made by a chat template, with one BOS if the model has one."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+def _token_ids(
+    tokenizer: "PreTrainedTokenizerBase",
+    messages: Sequence[Message],
+    *,
+    add_generation_prompt: bool,
+) -> list[int]:
+    said, masks = masked(tokenizer, messages)
+    text = rendered(tokenizer, said, add_generation_prompt=add_generation_prompt)
+    return encoded(tokenizer, text, masks)[0]
+
+
+def encoded(
+    tokenizer: "PreTrainedTokenizerBase", text: str, masks: Masks
+) -> tuple[list[int], list[int]]:
+    """Token ids of what a template wrote, one BOS if the model has one, and where each begins.
+
+    Raises:
+        DataError: The text of a message can only be read as a control token.
+    """
+    ids, places = read(tokenizer, text, masks)
     bos = tokenizer.bos_token_id
     # Some templates write the BOS and some tokenizers add it; asking for both gives two.
-    if bos is not None and ids[:1] != [bos] and tokenizer("")["input_ids"][:1] == [bos]:
-        ids = [bos, *ids]
-    return ids
-
-
-def response_token_ids(
-    tokenizer: "PreTrainedTokenizerBase", response: str, *, finished: bool = True
-) -> list[int]:
-    """Token ids of a response given as text; ends with EOS unless it was cut off."""
-    ids: list[int] = tokenizer(response, add_special_tokens=False)["input_ids"]
-    return [*ids, tokenizer.eos_token_id] if finished else ids
+    if bos is not None and bos not in ids and tokenizer("")["input_ids"][:1] == [bos]:
+        return [bos, *ids], [0, *places]
+    return ids, places
 
 
 Tokens = Sequence[int]

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
 from prefopt_core.ground.loopback import spare_loopback
+from prefopt_core.models.server.failures import is_failure
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +60,16 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
     message: _Message | None = None  # of a chat
     text: str | None = None  # of a completion
+    error: Any = None  # a gateway's, about its upstream
 
     @property
     def said(self) -> str | None:
         content = self.message.content if self.message else self.text
         return "".join(p.text for p in content) if isinstance(content, list) else content
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error) or is_failure(self.said, self.finish_reason or "none")
 
 
 class _Usage(BaseModel):
@@ -76,6 +82,7 @@ class Answer(BaseModel):
 
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
+    error: Any = None
 
     @field_validator("usage", mode="wrap")
     @classmethod
@@ -178,10 +185,21 @@ class Endpoint:
         except openai.APIConnectionError as error:
             raise TransientError(f"the connection failed ({error.__cause__ or error})") from None
         try:
-            return Answer.model_validate_json(raw.content)
+            answer = Answer.model_validate_json(raw.content)
         except ValidationError:
-            text = self._without_key(raw.content.decode(errors="replace"))[:200]
-            raise TransientError(f"it answered with what is no completion: {text!r}") from None
+            raise self._no_answer(raw.content, "what is no completion") from None
+        answer.choices = [choice for choice in answer.choices if not choice.failed]
+        if answer.error or not answer.choices:
+            raise self._no_answer(raw.content, "an error in the place of a response")
+        return answer
+
+    def _no_answer(self, content: bytes, what: str) -> TransientError | RequestRefusedError:
+        text = self._without_key(content.decode(errors="replace"))[:200]
+        with suppress(ValueError, TypeError, KeyError):
+            status = int(json.loads(content)["error"]["code"])
+            if 400 <= status < 500 and status not in _TRANSIENT:
+                return RequestRefusedError(status, text)
+        return TransientError(f"it answered with {what}: {text!r}")
 
     def _failure(self, error: Any) -> TransientError | RequestRefusedError:
         status, words = error.status_code, self._words(error)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefopt_core.models.server.failures import is_failure
 from prefopt_core.store.artifacts import canonical_json, sha256_of
 from prefopt_core.store.ledger import ledger
 from prefopt_core.store.locks import locked
@@ -104,7 +105,7 @@ class ResponsePurchase:
         self._writer = writer
 
     def known(self, prompt: str) -> dict[int, ServedResponse]:
-        """Number of the sample → response, for the prompt of that digest."""
+        """Number of the sample → response, for the prompt of that digest; without failures."""
         rows = self._connection.execute(
             "SELECT first, choices FROM requests WHERE writer = ? AND prompt = ?",
             (self._writer, prompt),
@@ -113,6 +114,7 @@ class ResponsePurchase:
             first + offset: (text, reason)
             for first, choices in rows
             for offset, (text, reason) in enumerate(json.loads(choices))
+            if not is_failure(text, reason)
         }
 
     def commit(
@@ -120,19 +122,30 @@ class ResponsePurchase:
     ) -> None:
         """Write the answer to one request; it is on disk when this returns.
 
+        Samples that are there already, because failures were kept as responses, are overwritten.
+
         Args:
             prompt: Digest of what was sent.
             first: Number of the first of its samples.
             choices: The samples, in order.
             usage: Tokens and cost of the request.
         """
+        before = self._connection.execute(
+            "SELECT choices FROM requests WHERE writer = ? AND prompt = ? AND first = ?",
+            (self._writer, prompt, first),
+        ).fetchone()
+        later = json.loads(before[0])[len(choices) :] if before else []
         self._connection.execute(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "choices = excluded.choices, bought_at = excluded.bought_at, "
+            "prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
+            "completion_tokens = completion_tokens + excluded.completion_tokens, "
+            "cost = cost + excluded.cost",
             (
                 self._writer,
                 prompt,
                 first,
-                json.dumps(choices),
+                json.dumps([*choices, *later]),
                 usage.prompt_tokens,
                 usage.completion_tokens,
                 usage.cost,

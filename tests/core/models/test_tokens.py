@@ -6,11 +6,11 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.models.responses import turn_token_ids
 from prefopt_core.models.tokens import (
     PLAIN_TEMPLATE,
-    encoded,
+    conversation_token_ids,
     prompt_token_ids,
-    response_token_ids,
     template_digest,
 )
 
@@ -49,19 +49,20 @@ def test_prompt_begins_with_exactly_one_bos_if_anybody_asks_for_it(variant, adds
 
 def test_response_has_no_bos_and_ends_with_eos_unless_it_was_cut_off(variant):
     tokenizer = variant(adds=True)
-    ids = response_token_ids(tokenizer, "Press the button.")
+    _, ids = turn_token_ids(tokenizer, USER, "Press the button.")
     assert tokenizer.bos_token_id not in ids
     assert ids[-1] == tokenizer.eos_token_id
-    assert response_token_ids(tokenizer, "Press the button.", finished=False) == ids[:-1]
-    assert response_token_ids(tokenizer, "") == [tokenizer.eos_token_id]
+    assert turn_token_ids(tokenizer, USER, "Press the button.", finished=False)[1] == ids[:-1]
+    assert turn_token_ids(tokenizer, USER, "")[1] == [tokenizer.eos_token_id]
 
 
 def test_prompt_and_response_are_the_conversation_as_the_template_writes_it(variant):
     tokenizer = variant(writes=True)
     response = {"role": "assistant", "content": "Open the settings."}
     whole = tokenizer.apply_chat_template([*USER, response], tokenize=True)["input_ids"]
-    parts = prompt_token_ids(tokenizer, USER) + response_token_ids(tokenizer, response["content"])
-    assert parts == whole == encoded(tokenizer, tokenizer.decode(whole))
+    prompt, answer = turn_token_ids(tokenizer, USER, response["content"])
+    assert prompt == prompt_token_ids(tokenizer, USER)
+    assert prompt + answer == whole == conversation_token_ids(tokenizer, [*USER, response])
 
 
 def test_plain_template_gives_the_prompt_as_it_is(variant):
