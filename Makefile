@@ -33,7 +33,7 @@ reference: $(READY)
 	$(BIN)/python -m prefopt_core.experiments.reference docs
 
 practice: $(READY)
-	$(BIN)/pytest tests/practice --write-page --quiet --ignore tests/practice/test_page.py
+	$(BIN)/pytest tests/practice -m case --write-page --quiet
 
 # torch goes first: asked for by another package, it could come as a build for GPUs there are none of.
 $(READY): pyproject.toml constraints.txt
