@@ -11,6 +11,7 @@ from prefopt_core.generation import Response
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import Prompt, last_text, quoted
 from prefopt_core.ground.spending import Spending, spend
+from prefopt_core.models.fitness import config_in, generation_config_in
 from prefopt_core.models.responses import control_tokens_amid, response_text
 from prefopt_core.models.templates import turn_of
 from prefopt_core.models.tokens import Tokens, prompt_token_ids, template_digest
@@ -108,6 +109,14 @@ def end_tokens(tokenizer: "PreTrainedTokenizerBase", generation_config: Any) -> 
     return ends | set(of_turns)
 
 
+def ids_without_text(tokenizer: "PreTrainedTokenizerBase", size: int) -> tuple[int, ...]:
+    """Ids of a model's `size` embeddings that are no token: rows that round its matrix up.
+
+    Sampled, they would be trained and stand in no text that an annotator sees.
+    """
+    return tuple(sorted(set(range(size)) - set(tokenizer.get_vocab().values())))
+
+
 def said(
     tokenizer: "PreTrainedTokenizerBase",
     prompt: Tokens,
@@ -182,10 +191,8 @@ def _log_once(folder: str, what: str) -> None:
     log.warning("%s: %s", folder, what)
 
 
-def generation_config_in(folder: Path) -> Any:
-    """The `GenerationConfig` of a model folder, without loading its weights."""
-    from transformers import AutoConfig, GenerationConfig
+def generation_config_of(folder: Path) -> Any:
+    """The `GenerationConfig` that the model of a folder would have, without loading its weights."""
+    from transformers import GenerationConfig
 
-    if (folder / "generation_config.json").is_file():
-        return GenerationConfig.from_pretrained(folder)
-    return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
+    return generation_config_in(folder) or GenerationConfig.from_model_config(config_in(folder))

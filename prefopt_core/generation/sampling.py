@@ -9,6 +9,7 @@ from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
     MinPLogitsWarper,
+    SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -62,12 +63,17 @@ class InverseCdfSampler(LogitsProcessor):
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sampling settings, by their usual names."""
+    """Sampling settings, by their usual names.
+
+    Attributes:
+        never: Ids that are not sampled.
+    """
 
     temperature: float
     top_p: float
     top_k: int
     min_p: float
+    never: tuple[int, ...] = ()
 
     def processors(
         self, uniforms: npt.NDArray[np.float64], prompt_length: int
@@ -76,6 +82,7 @@ class Sampling:
         recorder = LogpsRecorder()
         sampler = InverseCdfSampler(uniforms, recorder, prompt_length)
         warpers = [
+            (bool(self.never), SuppressTokensLogitsProcessor, self.never),
             (self.temperature != 1.0, TemperatureLogitsWarper, self.temperature),
             (self.top_k > 0, TopKLogitsWarper, self.top_k),
             (self.top_p < 1.0, TopPLogitsWarper, self.top_p),

@@ -12,11 +12,15 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Prompt, candidate_id_of, last_text, quoted
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.models.literal import control_tokens
+from prefopt_core.models.positions import positions_in, refuse_longer
 from prefopt_core.models.templates import REASONING
 from prefopt_core.models.tokenised import tokenised
-from prefopt_core.models.tokens import load_tokenizer
+from prefopt_core.models.tokens import Tokens, load_tokenizer
 
 log = logging.getLogger(__name__)
+
+MARKS = 64
+"""The tokens that a template may write around a message; a text has at most one for each byte."""
 
 
 def generate_candidates(
@@ -40,11 +44,13 @@ def generate_candidates(
 
     Raises:
         DataError: The generator gave no response to a prompt, or one without token ids that the
-            policy's template does not write behind its prompt.
+            policy's template does not write behind its prompt, or longer than the policy.
     """
     policy = model.name if model else config.generator
     asked = [Prompt(row["prompt_id"], row["prompt"]) for row in prompts.iter_rows(named=True)]
     written = config.member()(asked, model, config.n, seed)
+    if model:
+        _try_texts(model, asked, written)
     rows = []
     for prompt, responses in zip(asked, written, strict=True):
         if not responses:
@@ -52,8 +58,6 @@ def generate_candidates(
                 f"Generator {config.generator!r} gave no response to the prompt "
                 f"{quoted(last_text(prompt.messages))}."
             )
-        if model:
-            _try_texts(model, prompt, responses)
         rows += [
             {
                 "prompt_id": prompt.prompt_id,
@@ -73,17 +77,27 @@ def generate_candidates(
     return pl.DataFrame(rows, schema=TABLES["candidates"].columns)
 
 
-def _try_texts(model: Path, prompt: Prompt, responses: Sequence[Response]) -> None:
+def _try_texts(
+    model: Path, prompts: Sequence[Prompt], written: Sequence[Sequence[Response]]
+) -> None:
     """Refuse texts that cannot be trained now, not when labels are bought.
 
-    Tried are the first to each prompt, as templates refuse all or none, and those that end in the
-    name of a control token; each one is looked at when it is scored.
+    Tried are the first to each prompt, as templates refuse all or none, those that end in the name
+    of a control token, and those that may be longer than the model; scoring looks at each one.
     """
-    names = tuple(control_tokens(load_tokenizer(model)))
-    for number, response in enumerate(responses):
-        if response.token_ids is None and (not number or response.text.rstrip().endswith(names)):
-            finished = response.finish_reason != "length"
-            tokenised(model, prompt.messages, response.text, finished=finished)
+    names, limit = tuple(control_tokens(load_tokenizer(model))), positions_in(model)
+    lengths = []
+    for prompt, responses in zip(prompts, written, strict=True):
+        given = [response for response in responses if response.token_ids is None]
+        said = sum(len(message["content"].encode()) for message in prompt.messages)
+        for number, response in enumerate(given):
+            may_be_longer = limit and said + len(response.text.encode()) + MARKS > limit
+            both: tuple[Tokens, Tokens] = ([], [])
+            if not number or may_be_longer or response.text.rstrip().endswith(names):
+                finished = response.finish_reason != "length"
+                both = tokenised(model, prompt.messages, response.text, finished=finished)
+            lengths.append(sum(map(len, both)))
+    refuse_longer(lengths, model, "prompts with their given response", "Leave those out.")
 
 
 def _tell_of_reasoning(given: Sequence[str]) -> None:

@@ -9,7 +9,14 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Response
-from prefopt_core.generation.encoding import answered, encode, end_tokens, model_for, said
+from prefopt_core.generation.encoding import (
+    answered,
+    encode,
+    end_tokens,
+    ids_without_text,
+    model_for,
+    said,
+)
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
@@ -77,7 +84,8 @@ def generate(
 
     folder = model_for("transformers", model)
     tokenizer, network = load_tokenizer(folder), load_model(folder, device)
-    sampling = Sampling(temperature, top_p, top_k, min_p)
+    never = ids_without_text(tokenizer, network.config.get_text_config().vocab_size)
+    sampling = Sampling(temperature, top_p, top_k, min_p, never)
     encoded = encode(tokenizer, prompts, max_new_tokens, positions_of(network.config))
     requests = [_PendingResponse(i, j, ids) for i, ids in enumerate(encoded) for j in range(n)]
     requests.sort(key=lambda r: (len(r.prompt_token_ids), r.prompt, r.sample))  # little padding

@@ -11,7 +11,8 @@ from prefopt_core.generation.encoding import (
     answered,
     encode,
     end_tokens,
-    generation_config_in,
+    generation_config_of,
+    ids_without_text,
     model_for,
     said,
 )
@@ -19,6 +20,7 @@ from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.registry import Spread
+from prefopt_core.models.fitness import config_in
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.models.vllm import engine_for
 from prefopt_core.models.vllm.settings import EngineSettings
@@ -69,6 +71,7 @@ def generate(
     tokenizer = load_tokenizer(folder)
     lift = "generation.params.max_model_len" if engine.max_model_len else ""
     encoded = encode(tokenizer, prompts, max_new_tokens, served.max_model_len, lift)
+    never = ids_without_text(tokenizer, config_in(folder).get_text_config().vocab_size)
     written = served.ask(
         "generate",
         {
@@ -83,7 +86,8 @@ def generate(
             "top_k": top_k,
             "min_p": min_p,
             "max_tokens": max_new_tokens,
-            "stop_token_ids": sorted(end_tokens(tokenizer, generation_config_in(folder))),
+            "logit_bias": dict.fromkeys(never, -100.0) or None,
+            "stop_token_ids": sorted(end_tokens(tokenizer, generation_config_of(folder))),
         },
     )
     responses = [

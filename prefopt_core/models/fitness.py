@@ -7,6 +7,7 @@ meant so. Both read config.json, the tokenizer and the headers of the safetensor
 import inspect
 import json
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ OTHER_TASKS = ("Classification", "MaskedLM", "QuestionAnswering", "ForPreTrainin
 
 ALWAYS_CAUSAL = ("gpt_neox", "gpt_neox_japanese", "trocr")
 """Families that have the setting `is_decoder` and do not look at it."""
+
+IDS = ("pad_token_id", "eos_token_id", "bos_token_id")
 
 SPARE = 1024
 """Embeddings without a token that may round a matrix to a size that is fast; more is doubtful."""
@@ -195,11 +198,11 @@ def check_ids(
             "`model.resize_token_embeddings(len(tokenizer))` and train the new tokens, or take the "
             "tokenizer that the model came with."
         )
-    for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
-        wrong = [i for i in _ids(config.get_text_config(), name) if i >= rows]
+    for (file, settings), name in product(_settings_in(source, config).items(), IDS):
+        wrong = [i for i in _ids(settings, name) if i >= rows]
         if wrong:
             raise ConfigError(
-                f"config.json of {source} has {name} {wrong[0]}, and the model {rows} embeddings. "
+                f"{file} of {source} has {name} {wrong[0]}, and the model {rows} embeddings. "
                 f"Set it to the tokenizer's ({getattr(tokenizer, name)}), or to null."
             )
 
@@ -209,10 +212,7 @@ def doubts_about(folder: Path) -> list[str]:
     config, tokenizer = config_in(folder), any_tokenizer(folder)
     text = config.get_text_config()
     doubts = []
-    configs: dict[str, Any] = {"config.json": text}
-    if generation := generation_config_in(folder):
-        configs["generation_config.json"] = generation
-    for file, settings in configs.items():
+    for file, settings in _settings_in(folder, config).items():
         for name in ("eos_token_id", "bos_token_id"):
             told, own = _ids(settings, name), getattr(tokenizer, name)
             if told and own is not None and own not in told:
@@ -249,6 +249,14 @@ def _untrained(tokenizer: "PreTrainedTokenizerBase", shapes: Shapes) -> Iterator
             f"The embedding of the end token {_named(tokenizer)(end)} is {like}: it was never "
             "trained, so responses may not end. Is this a base model with the template of another?"
         )
+
+
+def _settings_in(source: Path | str, config: "PretrainedConfig") -> dict[str, Any]:
+    """The files of a model that name control tokens, and what they set."""
+    files: dict[str, Any] = {"config.json": config.get_text_config()}
+    if generation := generation_config_in(Path(source)):
+        files["generation_config.json"] = generation
+    return files
 
 
 def _ids(settings: Any, name: str) -> list[int]:

@@ -46,9 +46,15 @@ def _control_tokens(tokenizer: "PreTrainedTokenizerBase", ends: tuple[str, ...])
 
 
 def masked(
-    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message]
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], meant: str = ""
 ) -> tuple[list[Any], Masks]:
-    """Messages without names of control tokens, and what stands for these."""
+    """Messages without names of control tokens, and what stands for these.
+
+    Args:
+        tokenizer: Of the model.
+        messages: A conversation.
+        meant: Names that the last message has as the tokens themselves: marks of its reasoning.
+    """
     pattern = _any_of(tuple(control_tokens(tokenizer)))
     text = "\0".join(_texts(list(messages)))
     found = sorted({match.group() for match in pattern.finditer(text)})
@@ -56,7 +62,11 @@ def masked(
         return list(messages), {}
     free = (chr(code) for code in _MASKS if chr(code) not in text)
     masks = dict(zip(found, free, strict=False))
-    changed = _changed(list(messages), lambda part: pattern.sub(lambda m: masks[m.group()], part))
+    spared = {name: name if name in meant else mask for name, mask in masks.items()}
+    changed = [
+        *_changed(list(messages[:-1]), lambda part: pattern.sub(lambda m: masks[m[0]], part)),
+        *_changed(list(messages[-1:]), lambda part: pattern.sub(lambda m: spared[m[0]], part)),
+    ]
     return changed, {mask: name for name, mask in masks.items()}
 
 

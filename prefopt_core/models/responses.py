@@ -38,7 +38,7 @@ def turn_token_ids(
             that the response does not stand whole behind the prompt.
     """
     answer = {"role": "assistant", "content": response}
-    (*asked, answer), masks = masked(tokenizer, [*prompt, answer])
+    (*asked, answer), masks = masked(tokenizer, [*prompt, answer], "".join(_begun(response) or ()))
     start = rendered(tokenizer, asked, add_generation_prompt=True)
     about = f"the response {quoted(response)} to the prompt {quoted(last_text(prompt))}"
     whole = behind_prompt(rendered(tokenizer, [*asked, answer]), start)
@@ -150,12 +150,16 @@ def without_reasoning(text: str, opened: tuple[str, str] | None = None) -> str |
     >>> without_reasoning("<think>Hm.</think> Yes."), without_reasoning("<think>Hm.")
     ('Yes.', None)
     """
-    begun = (pair for pair in REASONING if text.lstrip().startswith(pair[0]))
-    pair = opened or next(begun, None)
+    pair = opened or _begun(text)
     if pair is None:
         return text
     _, closed, answer = text.rpartition(pair[1])
     return answer.lstrip() if closed else None
+
+
+def _begun(text: str) -> tuple[str, str] | None:
+    """What opens and closes the reasoning that a text begins with, if it does."""
+    return next((pair for pair in REASONING if text.lstrip().startswith(pair[0])), None)
 
 
 def decoded(tokenizer: "PreTrainedTokenizerBase", ids: Tokens) -> str:

@@ -73,6 +73,43 @@ def test_the_templates_empty_block_is_trained(given):
     return given("Qwen3", "Open it.")
 
 
+@pytest.fixture
+def marked(tmp_path):
+    """A given response with reasoning, whose marks are special tokens, as it is trained."""
+
+    def marked(template):
+        tokenizer = FAMILIES["Qwen3"].tokenizer()
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+        tokenizer.chat_template = template(tokenizer.chat_template)
+        tokenizer.save_pretrained(tmp_path / "model")
+        text = "<think>\nHm.\n</think>\n\nOpen it."
+        _, ids = tokenised(tmp_path / "model", USER, text)
+        first = tokenizer.convert_ids_to_tokens(ids[0])
+        return f"{first} is one token; {tokenizer.decode(ids)!r}"
+
+    return marked
+
+
+@pytest.mark.case(
+    "Reasoning in a given response whose marks are special tokens",
+    reports="tried here",
+    before="right",
+    expected=r"<think> is one token; '<think>\nHm.\n</think>\n\nOpen it.<|im_end|>'",
+)
+def test_marks_of_reasoning_are_the_tokens_themselves(marked):
+    return marked(lambda template: template)
+
+
+@pytest.mark.case(
+    "The same, and the template leaves reasoning out",
+    reports="tried here",
+    before="trained with the reasoning that no conversation has",
+    expected="refused: … does not write all of the response … leave reasoning out.",
+)
+def test_reasoning_that_the_template_drops_is_refused(marked):
+    return marked(lambda template: template.replace("{% if loop.last %}", "{% if false %}"))
+
+
 @pytest.mark.case(
     "A template that leaves a part of the response out, in a model that does not think",
     reports="tried here",

@@ -3,12 +3,17 @@
 Models say in many ways how many tokens they read; more are refused before anything is computed.
 """
 
+import json
+
 import polars as pl
 import pytest
 from transformers import AutoConfig
 
 from prefopt_core.generation import GENERATORS
+from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.ids import Prompt
+from prefopt_core.inputs.prompts import of_texts
 from prefopt_core.models.loading import release_models
 from prefopt_core.models.positions import positions_of
 from prefopt_core.scoring.settings import ScoringConfig
@@ -60,6 +65,22 @@ def test_training_beyond_learned_positions(make_model, make_pairs, train):
 )
 def test_scoring(make_model):
     return sequence_logps(make_model(max_position_embeddings=16), LONG, ScoringConfig())
+
+
+@pytest.mark.case(
+    "Given responses beyond the positions of the policy",
+    reports="huggingface/trl#3042",
+    before="refused once their labels were bought, or never",
+    expected="refused: 1 of 2 prompts with their given response are longer than the 16 positions "
+    "of the model in start; the longest has 45 tokens. Leave those out.",
+)
+def test_given_responses(make_model, tmp_path):
+    file = tmp_path / "pool.jsonl"
+    row = {"prompt": "w4 w5 ", "responses": ["w6", " ".join(["w7"] * 42)]}
+    file.write_text(json.dumps(row))
+    config = GenerationConfig(generator="file", params={"path": str(file)})
+    model = make_model(max_position_embeddings=16)
+    return str(generate_candidates(of_texts(["w4 w5 "]), model, config, seed=0))
 
 
 @pytest.mark.case(

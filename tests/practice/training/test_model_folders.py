@@ -11,7 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from prefopt_core.generation import GENERATORS
+from prefopt_core.ground.ids import Prompt
 from prefopt_core.models.fitness import doubts_about
+from prefopt_core.models.loading import release_models
 from prefopt_core.models.start import import_model
 
 
@@ -64,6 +67,16 @@ def test_end_beyond_the_embeddings(make_model, load):
 
 
 @pytest.mark.case(
+    "An end id beyond the embeddings in generation_config.json",
+    reports="tried here",
+    before="taken in silence",
+    expected="refused: generation_config.json of start has eos_token_id 400, and the model 40 …",
+)
+def test_end_of_generation_beyond_the_embeddings(make_model, load):
+    return load(edit(make_model(), "generation_config.json", eos_token_id=[1, 400]))
+
+
+@pytest.mark.case(
     "Tokens added to the tokenizer, embeddings as they were",
     reports="huggingface/transformers#12763, OpenRLHF/OpenRLHF#87",
     before="taken; an IndexError once a text had such a token",
@@ -72,6 +85,22 @@ def test_end_beyond_the_embeddings(make_model, load):
 )
 def test_tokens_without_embeddings(make_model, load):
     return load(make_model(tokenizer={"words": 50}))
+
+
+@pytest.mark.case(
+    "Sampling from a model whose embeddings are padded to a round size",
+    reports="tried here",
+    before="16 of 64 embeddings are no token, and every third token of a response was one",
+    expected="… sampled, each a token",
+)
+def test_padding_of_embeddings_is_not_sampled(make_model):
+    model = make_model(vocab_size=64, initializer_range=0.02, max_position_embeddings=256)
+    prompt = Prompt("p", [{"role": "user", "content": "w4 w5"}])
+    answers = GENERATORS["transformers"]([prompt], model, 20, 0, max_new_tokens=10)[0]
+    release_models()
+    ids = [i for answer in answers for i in answer.token_ids]
+    others = sum(i >= 40 for i in ids)
+    return f"{len(ids)} sampled, {f'{others} no token' if others else 'each a token'}"
 
 
 @pytest.mark.case(
