@@ -6,12 +6,18 @@ from pathlib import Path
 from prefopt_core.annotation.identity import doubts_of_labels
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.experiments.flows import Experiment
+from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.settings import Config
-from prefopt_core.inputs.preferences import read_preferences
+from prefopt_core.inputs.preferences import doubts_of_pairs, read_preferences
 from prefopt_core.inputs.prompts import QUICK_BYTES
 from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.models.fitness import shapes_in
+from prefopt_core.models.positions import positions_in
+
+LOCAL = ("transformers", "vllm")
+"""Generators that run the policy; servers have limits of their own."""
 
 
 def check(experiment: Experiment, kept: LabelStore) -> list[str]:
@@ -33,13 +39,14 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
         try:
             doubts += [f"{where}: {doubt}" for doubt in section.check()]
             if isinstance(section, SeedConfig):
-                read_preferences(section)
+                doubts += [f"{where}: {d}" for d in doubts_of_pairs(read_preferences(section))]
             if isinstance(section, AnnotationConfig):
                 doubts += [f"{where}: {doubt}" for doubt in doubts_of_labels(section, kept)]
         except PrefoptError as error:
             problems.append(f"{where}: {error}")
     if not problems:
-        problems += _too_few_prompts(experiment)
+        problems += [*_too_few_prompts(experiment), *_too_long_responses(experiment)]
+        doubts += _missing_layers(experiment)
     if problems:
         raise ConfigError("\n".join(problems))
     return doubts
@@ -66,4 +73,44 @@ def _too_few_prompts(experiment: Experiment) -> Iterator[str]:
                 f"prompts: There are {there} prompts; the run wants {experiment.wanted_prompts}, "
                 f"{experiment.test_prompts} of them for evaluation. Bring more prompts, or lower "
                 "`prompts` of the rounds or of `evaluation`."
+            )
+
+
+def _policy_folder(experiment: Experiment) -> Path | None:
+    """Of a start policy that lies on this machine."""
+    policy = getattr(experiment, "policy", None)
+    if policy is None or policy.source != "pretrained":
+        return None
+    folder = Path(policy.params["path"])
+    return folder if folder.is_dir() else None
+
+
+def _too_long_responses(experiment: Experiment) -> Iterator[str]:
+    """That no response can be as long as is allowed, which otherwise shows at the first prompt."""
+    folder = _policy_folder(experiment)
+    limit = positions_in(folder) if folder else None
+    if limit is None:
+        return
+    for where, section in _sections(experiment):
+        if isinstance(section, GenerationConfig) and section.generator in LOCAL:
+            wanted = section.params["max_new_tokens"]
+            if wanted >= limit:
+                yield (
+                    f"{where}: params.max_new_tokens is {wanted}, and the model in {folder} has "
+                    f"{limit} positions for prompt and response. Lower it."
+                )
+
+
+def _missing_layers(experiment: Experiment) -> Iterator[str]:
+    """Names of LoRA's targets that no weight of the start policy has."""
+    training = getattr(experiment, "training", None)
+    lora, folder = training and training.lora, _policy_folder(experiment)
+    if not lora or not folder or isinstance(lora.target_modules, str):
+        return
+    layers = {f".{name.removesuffix('.weight')}" for name in shapes_in(folder)}
+    for name in lora.target_modules:
+        if not any(layer.endswith(f".{name}") for layer in layers):
+            yield (
+                f"training: no weight of {folder} is called {name!r}, which "
+                "`training.lora.target_modules` names; training refuses what it does not find."
             )

@@ -119,4 +119,4 @@ def _difference(
     if tokenizer.convert_ids_to_tokens(trained[-1]) not in ends:
         return "cut off"
     same = decoded(tokenizer, written) == decoded(tokenizer, trained)
-    return "the same text in other tokens" if same else "with other text, such as reasoning"
+    return "the same text in other tokens" if same else "with other text (reasoning, white space)"

@@ -13,6 +13,9 @@ from prefopt_core.ground.ids import Prompt, last_text, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.inputs.candidates import Given, read_candidates
 
+MISSING = {"nan", "NaN", "None", "null", "NULL", "<NA>", "N/A", "n/a", "NA", "#N/A"}
+"""How programs write a missing value as text."""
+
 
 @lru_cache(maxsize=1)  # each shard asks for the same file
 def _responses_in(
@@ -80,11 +83,18 @@ def generate(
 def check_generate(
     *, path: str, column: str | None, responses: Sequence[str] | None, empty: str
 ) -> Iterator[str]:
-    """Read the candidates before anything runs.
+    """Read the candidates before anything runs; yields what is doubtful.
 
     Raises:
         DataError: As for `generate`, but for prompts with less than two.
     """
     declared = tuple(responses) if responses else None
-    _responses_in(path, _changed(Path(path)), column, empty, declared)
-    yield from ()
+    given = _responses_in(path, _changed(Path(path)), column, empty, declared)
+    texts = [response.text.strip() for own in given.values() for response in own]
+    missing = [text for text in texts if text in MISSING]
+    if missing:
+        kinds = ", ".join(sorted(set(missing)))
+        yield (
+            f"{len(missing)} of {len(texts)} responses of {path} are {kinds}, as missing values "
+            "are written. Remove them if they are."
+        )

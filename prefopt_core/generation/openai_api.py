@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -128,6 +129,19 @@ def generate(
     if temperature != 0 and n > 1:
         _warn_if_alike(responses, base_url)
     return responses
+
+
+def check_generate(
+    *, base_url: str, extra_body: Mapping[str, Any] | None, api_key_env: str | None
+) -> Iterator[str]:
+    """Look at the address and whether the key is there, which only a purchase needs.
+
+    Raises:
+        ConfigError: The address, or a field of `extra_body`, cannot be used.
+    """
+    _check(base_url, extra_body)
+    if api_key_env and not os.environ.get(api_key_env, "").strip():
+        yield f"the variable {api_key_env} is not set: nothing can be bought from {base_url}."
 
 
 def _check(base_url: str, extra_body: Mapping[str, Any] | None) -> None:

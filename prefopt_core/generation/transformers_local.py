@@ -17,6 +17,7 @@ from prefopt_core.generation.encoding import (
     model_for,
     said,
 )
+from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
@@ -79,6 +80,7 @@ def generate(
     Raises:
         ConfigError: There is no policy, it cannot be loaded, or a prompt is too long for it.
         DataError: The chat template does not take a prompt's roles, or responses have no answer.
+        PrefoptError: The model's probabilities are no numbers.
     """
     from prefopt_core.generation.sampling import Sampling
 
@@ -137,6 +139,12 @@ def _sample(
             sampling,
             ends=sorted(eos),
             pad=tokenizer.pad_token_id,
+        )
+    if np.isnan(token_logps).any():
+        raise PrefoptError(
+            f"The model {tokenizer.name_or_path} gives probabilities that are no numbers: its "
+            "weights hold NaN, or its dtype overflows. Take another policy, or train it again with "
+            "a lower `training.learning_rate`."
         )
     responses = []
     for row, request in enumerate(batch):

@@ -1,6 +1,6 @@
 """Generator `vllm`: sample with an engine of `prefopt_core.models.vllm`, in its own process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.registry import Spread
 from prefopt_core.models.fitness import config_in
 from prefopt_core.models.tokens import load_tokenizer
-from prefopt_core.models.vllm import engine_for
+from prefopt_core.models.vllm import engine_for, no_interpreter
 from prefopt_core.models.vllm.settings import EngineSettings
 
 
@@ -95,6 +95,11 @@ def generate(
         for prompt, samples in zip(encoded, written, strict=True)
     ]
     return answered(tokenizer, prompts, responses, withheld)
+
+
+def check_generate(*, python: str | None) -> Iterator[str]:
+    """Look whether vLLM's interpreter is there, which only sampling needs."""
+    yield from no_interpreter(python)
 
 
 def _known(reason: str) -> Literal["stop", "length"]:

@@ -12,6 +12,7 @@ from prefopt_core.models.templates import (
     behind_prompt,
     first_added_token,
     rendered,
+    require_all_said,
     turn_of,
 )
 from prefopt_core.models.tokens import Tokens, encoded
@@ -40,6 +41,7 @@ def turn_token_ids(
     answer = {"role": "assistant", "content": response}
     (*asked, answer), masks = masked(tokenizer, [*prompt, answer], "".join(_begun(response) or ()))
     start = rendered(tokenizer, asked, add_generation_prompt=True)
+    require_all_said(tokenizer, asked, start)
     about = f"the response {quoted(response)} to the prompt {quoted(last_text(prompt))}"
     whole = behind_prompt(rendered(tokenizer, [*asked, answer]), start)
     opened = turn_of(tokenizer).reasoning

@@ -54,6 +54,30 @@ def rendered(
         ) from error
 
 
+def require_all_said(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], written: str
+) -> None:
+    """Refuse a conversation of which the template leaves out what a user or the system says.
+
+    Args:
+        tokenizer: Of the model.
+        messages: The conversation.
+        written: What the template made of it; white space may be another.
+
+    Raises:
+        DataError: A message is not there.
+    """
+    there = "".join(written.split())
+    for message in messages:
+        words = "".join(message["content"].split())
+        if message["role"] != "assistant" and words not in there:  # reasoning may be left out
+            raise DataError(
+                f"The chat template of {tokenizer.name_or_path} leaves out the "
+                f"{message['role']}'s message {quoted(message['content'])}. Put it into another "
+                "message, or set `policy.params.chat_template` to a template that has it."
+            )
+
+
 @dataclass(frozen=True)
 class Turn:
     """How a template writes an assistant's turn behind the prompt, found by writing some.

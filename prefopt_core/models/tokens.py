@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import Message, digest_of
 from prefopt_core.models.literal import Masks, masked, read
-from prefopt_core.models.templates import rendered, turn_of
+from prefopt_core.models.templates import rendered, require_all_said, turn_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -86,7 +86,7 @@ def prompt_token_ids(
     """Token ids of a prompt up to where the response begins, with one BOS if the model has one.
 
     Raises:
-        DataError: The chat template does not take the prompt's roles.
+        DataError: The chat template does not take the prompt's roles, or leaves a message out.
     """
     return _token_ids(tokenizer, messages, add_generation_prompt=True)
 
@@ -110,6 +110,7 @@ def _token_ids(
 ) -> list[int]:
     said, masks = masked(tokenizer, messages)
     text = rendered(tokenizer, said, add_generation_prompt=add_generation_prompt)
+    require_all_said(tokenizer, said, text)
     return encoded(tokenizer, text, masks)[0]
 
 

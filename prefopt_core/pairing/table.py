@@ -49,6 +49,11 @@ def pair_responses(
     pairs = pl.concat(parts)
     if pairs.is_empty():
         count = sum(table.height for table in (annotations, judgments) if table is not None)
+        if not count:
+            raise DataError(
+                "No pair can be made, as there are no annotations: are all responses to a prompt "
+                "the same text? Raise `generation.params.temperature` or `generation.n`."
+            )
         raise DataError(
             f"No pair can be made: all {count} annotations tie or were skipped, so nothing says "
             "which response is better. Look at the annotator (`prefopt show annotations`)."

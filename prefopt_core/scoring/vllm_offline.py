@@ -1,6 +1,6 @@
 """Score with vLLM's offline engine, in a process of its own; see `prefopt_core.models.vllm`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.registry import Spread
 from prefopt_core.models.tokens import Tokens
-from prefopt_core.models.vllm import engine_for
+from prefopt_core.models.vllm import engine_for, no_interpreter
 from prefopt_core.models.vllm.settings import EngineSettings
 
 
@@ -33,3 +33,8 @@ def score(
         )
     pairs = [(list(prompt), list(response)) for prompt, response in sequences]
     return np.array(served.ask("score", {"sequences": pairs}), dtype=np.float64)
+
+
+def check_score(*, python: str | None) -> Iterator[str]:
+    """Look whether vLLM's interpreter is there, which only scoring needs."""
+    yield from no_interpreter(python)

@@ -1,8 +1,8 @@
 """Settings of the section `training`: each with its default and where that comes from."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.ground.registry import Registry, SpeedOnly
 from prefopt_core.ground.settings import Backend, Config
@@ -90,6 +90,22 @@ class TrainingConfig(Backend):
         100, ge=1, description="Steps between checkpoints to resume from."
     )
     processes: int = Field(1, ge=1, description="GPUs to train on, by `accelerate launch`.")
+
+    @model_validator(mode="after")
+    def _batches_split(self) -> Self:
+        parts = self.micro * self.processes
+        if self.batch_size % parts:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be split over {self.processes} "
+                f"{'processes' if self.processes > 1 else 'process'} with "
+                f"micro_batch_size={self.micro}. Make it a multiple of {parts}."
+            )
+        return self
+
+    @property
+    def micro(self) -> int:
+        """Pairs of one forward pass: `micro_batch_size`, or what a process has of a batch."""
+        return min(self.micro_batch_size, max(1, self.batch_size // self.processes))
 
     def key_part(self) -> Any:
         """The cache key, without `lora.merge` if it is true.

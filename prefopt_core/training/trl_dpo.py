@@ -15,14 +15,12 @@ from typing import Any
 
 import polars as pl
 import torch
-from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
-from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import explained
 from prefopt_core.models.adapters import adapter_in, weights_of
 from prefopt_core.models.loading import (
@@ -112,8 +110,8 @@ def train(
         Metrics of every step and the flagged pairs.
 
     Raises:
-        ConfigError: The batch size cannot be split over the processes, LoRA cannot adapt what it
-            is to adapt, training diverged, or what was saved is not what was trained.
+        ConfigError: LoRA cannot adapt what it is to adapt, training diverged, or what was saved is
+            not what was trained.
         DataError: The pairs cannot be trained on, see `check_pairs`.
         StoreError: The disk is full; the last whole checkpoint stays.
     """
@@ -218,13 +216,7 @@ def _trainer(
 
 
 def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
-    processes, gpu = PartialState().num_processes, torch.cuda.is_available()
-    micro = min(config.micro_batch_size, max(1, config.batch_size // processes))
-    if config.batch_size % (micro * processes):
-        raise ConfigError(
-            f"training.batch_size={config.batch_size} cannot be split over {processes} processes "
-            f"with training.micro_batch_size={micro}. Make it a multiple of {micro * processes}."
-        )
+    gpu = torch.cuda.is_available()
     steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
     return DPOConfig(
         output_dir=str(work),
@@ -235,8 +227,8 @@ def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPO
         warmup_steps=0 if steps == 1 else config.learning_rate_warm_up,
         num_train_epochs=config.epochs,
         max_steps=config.steps or -1,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=config.batch_size // (micro * processes),
+        per_device_train_batch_size=config.micro,
+        gradient_accumulation_steps=config.batch_size // (config.micro * config.processes),
         optim=config.optimizer,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,

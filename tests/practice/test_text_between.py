@@ -164,7 +164,7 @@ def test_trl_gets_the_ids_that_were_trained_from_messages(tmp_path, trained_by_t
     "An export of a response that was cut off, and of one with reasoning",
     reports="tried here",
     before="not told",
-    expected="1 cut off, 1 with other text, such as reasoning",
+    expected="1 cut off, 1 with other text (reasoning, white space)",
 )
 def test_what_an_export_gives_otherwise_is_counted(tmp_path):
     tokenizer = FAMILIES["Qwen3"].tokenizer()

@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
@@ -222,6 +222,14 @@ class Engine:
         """End the processes; returns when they have ended and their memory is free."""
         for link in self._links:
             link.close()
+
+
+def no_interpreter(named: str | None) -> Iterator[str]:
+    """A sentence if the interpreter that is to run vLLM is not there."""
+    try:
+        _interpreter(named)
+    except ConfigError as error:
+        yield str(error)
 
 
 def _interpreter(named: str | None) -> str:

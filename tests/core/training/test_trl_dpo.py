@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -221,7 +222,7 @@ def test_long_pairs_stop_the_run_and_say_what_to_set(run, make_pairs):
 def test_no_pairs_and_uneven_batches_are_errors(run, make_pairs):
     with pytest.raises(DataError, match="no preference pairs"):
         run(make_pairs(2).clear())
-    with pytest.raises(ConfigError, match=r"batch_size=6 .*micro_batch_size=4.*multiple of 4"):
+    with pytest.raises(ValidationError, match=r"batch_size=6 .*micro_batch_size=4.*multiple of 4"):
         run(make_pairs(2), batch_size=6, micro_batch_size=4)
 
 

@@ -104,6 +104,24 @@ def test_padding_of_embeddings_is_not_sampled(make_model):
 
 
 @pytest.mark.case(
+    "A policy with a weight that is NaN",
+    reports="tried here",
+    before="sampled all the same; “No pair can be made: all 0 annotations tie or were skipped”",
+    expected="refused: The model start gives probabilities that are no numbers: …",
+)
+def test_weights_of_nan(make_model):
+    model = make_model()
+    weights = load_file(model / "model.safetensors")
+    weights["model.norm.weight"][0] = torch.nan
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    prompt = Prompt("p", [{"role": "user", "content": "w4 w5"}])
+    try:
+        return str(GENERATORS["transformers"]([prompt], model, 2, 0, max_new_tokens=4))
+    finally:
+        release_models()
+
+
+@pytest.mark.case(
     "Embeddings padded to a round size",
     reports="MoonshotAI/Kimina-Prover-Preview#6",
     before="taken",

@@ -1,0 +1,191 @@
+"""Before a run.
+
+What the files, the model and the machine that a config names make doubtful or impossible.
+"""
+
+import pytest
+
+from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.flows import CONFIGS
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.inputs.preferences import doubts_of_pairs, read_preferences
+from prefopt_core.inputs.settings import SeedConfig
+from prefopt_core.labels.store import LabelStore
+from prefopt_core.models.tokenised import tokenised
+from prefopt_core.models.tokens import load_tokenizer
+from tests.families import FAMILIES
+
+POOL = {"path": "pool.jsonl"}
+ROWS = [{"prompt": "Hi", "responses": ["Good.", "Bad."]}]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def doubts(write, tmp_path):
+    """What is doubtful about a run on a small pool, or why it cannot be."""
+
+    def doubts(rows=ROWS, **sections):
+        write("pool.jsonl", rows)
+        sections = {
+            "generation": {"generator": "file", "params": POOL},
+            "annotation": {"annotator": "simulated", "params": {"function": "helpdesk"}},
+            "budget": 6,
+        } | sections
+        experiment = CONFIGS["aepo"].model_validate(sections)
+        found = check(experiment, LabelStore(tmp_path / "labels"))
+        return " ".join(found).replace(f"{tmp_path}/", "") or "nothing"
+
+    return doubts
+
+
+@pytest.fixture
+def doubts_of(write):
+    """What is doubtful about a file of preferences."""
+
+    def doubts_of(*rows):
+        sides = ("prompt", "chosen", "rejected")
+        path = write("seed.jsonl", [dict(zip(sides, row, strict=True)) for row in rows])
+        return " ".join(doubts_of_pairs(read_preferences(SeedConfig(path=str(path))))) or "nothing"
+
+    return doubts_of
+
+
+@pytest.mark.case(
+    "Labelled pairs that contradict each other",
+    reports="tried here",
+    before="trained in silence",
+    expected="2 of 3 pairs contradict another one: …",
+)
+def test_contradictory_pairs(doubts_of):
+    return doubts_of(("Hi", "a", "b"), ("Hi", "b", "a"), ("Hi", "a", "c"))
+
+
+@pytest.mark.case(
+    "Labelled pairs whose responses repeat the prompt",
+    reports="tried here",
+    before="the prompt was trained as part of the responses, in silence",
+    expected="in all 2 pairs both responses begin with the prompt's text, …",
+)
+def test_pairs_that_repeat_the_prompt(doubts_of):
+    return doubts_of(("Hi. ", "Hi. Ho.", "Hi. No."), ("Why? ", "Why? So.", "Why? No."))
+
+
+@pytest.mark.case(
+    "One labelled pair that repeats its prompt, amid others",
+    reports="tried here",
+    before="right",
+    expected="nothing",
+)
+def test_one_pair_may_repeat_its_prompt(doubts_of):
+    return doubts_of(("Say Hi", "Say Hi!", "Say Hi?"), ("Why? ", "So.", "No."))
+
+
+@pytest.mark.case(
+    "A labelled pair that differs in white space only, and one that has the prompt as a response",
+    reports="tried here",
+    before="trained in silence",
+    expected="1 of 2 pairs differ in white space only. 1 of 2 pairs have the prompt's own text …",
+)
+def test_pairs_alike(doubts_of):
+    return doubts_of(("Hi", "a b", "a b "), ("Why?", "Why?", "So."))
+
+
+@pytest.mark.case(
+    "Responses that are missing values, written as text by pandas",
+    reports="tried here",
+    before="“nan” was judged and could be chosen, in silence",
+    expected="generation: 2 of 3 responses of pool.jsonl are None, nan, as missing values are …",
+)
+def test_missing_values_as_responses(doubts):
+    return doubts([{"prompt": "Hi", "responses": ["Good.", "nan", "None"]}])
+
+
+@pytest.mark.case(
+    "`max_new_tokens` beyond the positions of the policy",
+    reports="tried here",
+    before="planned; refused after the first round's labels were bought",
+    expected="refused: generation: params.max_new_tokens is 256, and the model in … has 256 …",
+)
+def test_too_many_new_tokens(doubts, tiny_model, write):
+    prompts = {"params": {"path": str(write("p.jsonl", [{"prompt": "Hi"}]))}}
+    sampled = {"generator": "transformers", "params": {"max_new_tokens": 256}}
+    policy = {"source": "pretrained", "params": {"path": str(tiny_model)}}
+    try:
+        return doubts(prompts=prompts, generation=sampled, policy=policy)
+    except ConfigError as error:
+        return f"refused: {error}".replace(str(tiny_model), "the folder")
+
+
+@pytest.mark.case(
+    "LoRA's target modules, named as another model's layers",
+    reports="tried here",
+    before="planned; refused when training began, its labels bought",
+    expected="… training: no weight of the folder is called 'c_attn', which …",
+)
+def test_layers_of_another_model(doubts, tiny_model):
+    policy = {"source": "pretrained", "params": {"path": str(tiny_model)}}
+    lora = {"r": 2, "target_modules": ["q_proj", "c_attn"]}
+    training = {"lora": lora, "batch_size": 4}
+    return "… " + doubts(policy=policy, training=training).replace(str(tiny_model), "the folder")
+
+
+@pytest.mark.case(
+    "A batch that micro-batches do not divide",
+    reports="tried here",
+    before="planned; refused when training began, its labels bought",
+    expected="refused: …batch_size=6 cannot be split over 1 process with micro_batch_size=4. …",
+)
+def test_uneven_batches(doubts, tiny_model):
+    policy = {"source": "pretrained", "params": {"path": str(tiny_model)}}
+    try:
+        return doubts(policy=policy, training={"batch_size": 6})
+    except ValueError as error:
+        return f"refused: {error}"
+
+
+@pytest.mark.case(
+    "A server's key whose variable is not set",
+    reports="tried here",
+    before="planned; refused when the first prompt was to be answered",
+    expected="generation: the variable NO_SUCH_KEY is not set: nothing can be bought from …",
+)
+def test_no_key(doubts, write):
+    prompts = {"params": {"path": str(write("p.jsonl", [{"prompt": "Hi"}]))}}
+    server = {"base_url": "http://127.0.0.1:9/v1", "model_name": "m", "api_key_env": "NO_SUCH_KEY"}
+    return doubts(prompts=prompts, generation={"generator": "openai", "params": server})
+
+
+@pytest.mark.case(
+    "vLLM's interpreter, misspelt",
+    reports="tried here",
+    before="planned; refused when the first prompt was to be answered",
+    expected="generation: There is no interpreter 'pyton' to run vLLM with. …",
+)
+def test_no_interpreter(doubts, write, tiny_model):
+    prompts = {"params": {"path": str(write("p.jsonl", [{"prompt": "Hi"}]))}}
+    engine = {"generator": "vllm", "params": {"python": "pyton", "max_new_tokens": 8}}
+    policy = {"source": "pretrained", "params": {"path": str(tiny_model)}}
+    return doubts(prompts=prompts, generation=engine, policy=policy)
+
+
+@pytest.mark.case(
+    "A chat template that leaves system messages out",
+    reports="tried here",
+    before="prompts that differ in the system message alone were the same to the model",
+    expected="refused: The chat template of model leaves out the system's message 'Be brief.'. …",
+)
+def test_system_messages_that_a_template_drops(tmp_path):
+    tokenizer = FAMILIES["ChatML"].tokenizer()
+    loop = "{% for m in messages %}"
+    assert loop in tokenizer.chat_template
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        loop, "{% for m in messages if m.role != 'system' %}"
+    )
+    tokenizer.save_pretrained(tmp_path / "model")
+    load_tokenizer.cache_clear()
+    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    return str(tokenised(tmp_path / "model", prompt, "Ho."))
