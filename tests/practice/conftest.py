@@ -109,7 +109,18 @@ def pytest_sessionfinish(session, exitstatus):
         for title, rows in session.config.stash[_written].items()
     ]
     by_hand = PAGE.read_text().partition(TABLE)[0]
-    PAGE.write_text(by_hand + TABLE + "".join(sections))
+    PAGE.write_text(by_hand + TABLE + _contents(session.config.stash[_written]) + "".join(sections))
+
+
+def _contents(written):
+    """A line for every section, with its cases and how many of them were right before."""
+    lines = []
+    for title, rows in written.items():
+        link = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        cells = [row.split(" | ") for row in rows]
+        right = sum(before in ("right", expected) for _, _, before, expected, _ in cells)
+        lines.append(f"* [{title}](#{link}): {len(rows)}, right before: {right}\n")
+    return f"\n{sum(map(len, written.values()))} cases.\n\n{''.join(lines)}"
 
 
 def _without_places(got, folder):

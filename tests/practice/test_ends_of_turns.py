@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from transformers import LlamaConfig
 
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
@@ -252,7 +253,9 @@ def test_given_responses_are_tried_when_they_are_read(tmp_path, write):
     path = write("c.jsonl", [{"prompt": "Hi", "responses": ["Close it.", "Open it.</s>"]}])
     prompts = from_file(0, path=str(write("p.jsonl", [{"prompt": "Hi"}])))
     config = GenerationConfig(generator="file", params={"path": str(path)})
-    table = generate_candidates(prompts, saved(tmp_path / "model", "Zephyr"), config, seed=0)
+    model = saved(tmp_path / "model", "Zephyr")
+    LlamaConfig().save_pretrained(model)
+    table = generate_candidates(prompts, model, config, seed=0)
     return ", ".join(table["response"])
 
 
