@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "practice.md"
 
 
+@pytest.mark.slow
 def test_the_page_has_a_row_for_every_case():
     listed = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     rows = [line for line in listed if not line.startswith("| situation |")]

@@ -13,6 +13,8 @@ from prefopt_core.ground.errors import StoreError
 from prefopt_core.training import trl_dpo
 from prefopt_core.training.settings import TrainingConfig
 
+pytestmark = pytest.mark.slow  # they train
+
 CONFIG = TrainingConfig(
     learning_rate=1e-2, batch_size=4, micro_batch_size=2, epochs=4.0, save_every=3
 )

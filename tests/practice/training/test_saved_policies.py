@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 from prefopt_core.training.settings import LoraConfig
 
+pytestmark = pytest.mark.slow  # they train
+
 GENTLE = {"learning_rate": 5e-7, "epochs": 30.0}
 
 

@@ -17,6 +17,8 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.settings import problems_of
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 
+pytestmark = pytest.mark.slow  # they train
+
 CHOSEN = "chosen_token_ids"
 
 
