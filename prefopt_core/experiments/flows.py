@@ -274,8 +274,7 @@ def heir_of(usual: Any, own: Any) -> Any:
     params, given = own.get("params") or {}, usual.get("params") or {}
     if name not in GENERATORS or not isinstance(params, dict) or not isinstance(given, dict):
         return own
-    known = GENERATORS.settings(name)
-    taken = {setting: value for setting, value in given.items() if setting in known}
+    taken = {key: value for key, value in given.items() if key in GENERATORS.settings(name)}
     return {"n": 1} | own | {"generator": name, "params": taken | params}
 
 

@@ -131,3 +131,18 @@ def test_every_token_that_the_author_lists_ends_a_response(write_with, model, tm
     before = [list(r.token_ids) for r in flat(written)]
     cut = [ids[: ids.index(comma) + 1] if comma in ids else ids for ids in before]
     assert [list(r.token_ids) for r in every] == cut
+
+
+def test_embeddings_that_are_no_token_are_not_sampled(write_with, model, tmp_path):
+    padded = tmp_path / "padded"
+    shutil.copytree(model, padded)
+    from transformers import AutoModelForCausalLM
+
+    policy = AutoModelForCausalLM.from_pretrained(model)
+    tokens = policy.config.vocab_size
+    policy.resize_token_embeddings(tokens + 64, mean_resizing=True)  # as likely as the others
+    policy.save_pretrained(padded)
+    responses = flat(write_with(folder=padded, temperature=2.0))
+    sampled = [token for response in responses for token in response.token_ids]
+    assert sampled
+    assert max(sampled) < tokens
