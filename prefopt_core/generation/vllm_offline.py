@@ -80,13 +80,13 @@ def generate(
             "seeds": [seed_for(str(seed), "generation", prompt.prompt_id) for prompt in prompts],
         },
         n=n,
+        never=never,
         sampling={
             "temperature": temperature,
             "top_p": top_p,
             "top_k": top_k,
             "min_p": min_p,
             "max_tokens": max_new_tokens,
-            "logit_bias": dict.fromkeys(never, -100.0) or None,
             "stop_token_ids": sorted(end_tokens(tokenizer, generation_config_of(folder))),
         },
     )

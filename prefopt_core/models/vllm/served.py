@@ -65,15 +65,18 @@ def generate(
     prompts: list[list[int]],
     seeds: list[int],
     n: int,
+    never: list[int],
     sampling: dict[str, Any],
 ) -> list[list[tuple[list[int], str, float]]]:
-    """Per prompt n × (token ids, finish reason, summed log-probability at temperature 1)."""
+    """Per prompt n × (token ids, finish reason, summed log-probability at temperature 1).
+
+    The ids `never` are not sampled.
+    """
     from vllm import SamplingParams
 
-    params = [
-        SamplingParams(n=n, seed=seed, logprobs=0, flat_logprobs=True, detokenize=False, **sampling)
-        for seed in seeds
-    ]
+    every: dict[str, Any] = {"logprobs": 0, "flat_logprobs": True, "detokenize": False}
+    every |= {"logit_bias": dict.fromkeys(never, -100.0) or None}
+    params = [SamplingParams(n=n, seed=seed, **every, **sampling) for seed in seeds]
     asked = [{"prompt_token_ids": ids} for ids in prompts]
     answers = llm.generate(asked, params, use_tqdm=bar, lora_request=lora_request(llm, adapter))
     return [
