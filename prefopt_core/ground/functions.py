@@ -222,6 +222,7 @@ class _OwnModules(MetaPathFinder):
 
 def _is_users(name: str, file: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.parts)  # such as what libraries generate
-    hidden |= name.startswith("__")  # __mp_main__ is __main__ again
+    # Code of the hub, which lies where HF_HOME says; and __mp_main__ is __main__ again.
+    hidden |= name.startswith(("transformers_modules", "datasets_modules", "__"))
     on_path = any(file.is_relative_to(folder) for folder in filter(None, sys.path))
     return on_path and not hidden and not is_ours(name) and not is_installed(file.resolve())

@@ -22,6 +22,8 @@ from prefopt_core.ground.files import file_digest
 
 _OURS = ("prefopt_core", "flows", "tasks")
 _ENDINGS = (".py", *EXTENSION_SUFFIXES)
+_BY_NAME = {"importlib.import_module", "import_module", "__import__"}
+"""Functions that import a module by its name."""
 _BY_PATH = {"spec_from_file_location", "run_path", "run_module", "SourceFileLoader"}
 """Functions that run a file by its path."""
 
@@ -123,7 +125,7 @@ def _located(name: str, folder: Path | None) -> Iterator[tuple[str, Path]]:
     first, *rest = name.split(".")
     file, places = _top(first, folder)
     for number, part in enumerate([first, *rest]):
-        if part == "*":  # it imports what the package's `__all__` names
+        if part == "*":  # what the package's `__all__` names, or what it finds while it runs
             yield from _all_in(places, ".".join([first, *rest][:number]))
             return
         if number:
@@ -159,9 +161,10 @@ def _top(name: str, folder: Path | None) -> tuple[Path | None, list[Path]]:
 
 
 def _all_in(folders: list[Path], package: str) -> Iterator[tuple[str, Path]]:
-    for file in sorted(file for folder in folders for file in folder.glob("*.py")):
-        if file.stem != "__init__":
-            yield f"{package}.{file.stem}", file
+    for folder in folders:
+        for file in sorted(folder.rglob("*.py")):
+            parts = file.relative_to(folder).with_suffix("").parts
+            yield ".".join([package, *parts]).removesuffix(".__init__"), file
 
 
 def _importable(name: str) -> tuple[Path | None, list[Path]]:
@@ -219,20 +222,22 @@ def _joined(*names: str) -> str:
 
 
 def _called(node: ast.Call, file: Path, package: str) -> list[str]:
-    """What `importlib.import_module("…")` imports.
+    """What `importlib.import_module("…")` imports; a package may import any of its own modules.
 
     Raises:
-        ConfigError: The name is not written out, or a file is run by its path.
+        ConfigError: The name is not written out, and the file is in no package; or a file is run
+            by its path.
     """
-    function = node.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if name in ("import_module", "__import__") and node.args:
+    name = ast.unparse(node.func)
+    if name in _BY_NAME and node.args:
         wanted = node.args[0]
         if isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
             text = wanted.value
             level = len(text) - len(text.lstrip("."))
             return [_absolute(text.lstrip("."), level, package)]
-    elif name not in _BY_PATH:
+        if package:
+            return [f"{package.partition('.')[0]}.*"]
+    elif name.rpartition(".")[2] not in _BY_PATH:
         return []
     raise ConfigError(
         f"{file}, line {node.lineno}: `{ast.unparse(node)[:60]}` imports what cannot be known by "

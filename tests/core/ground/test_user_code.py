@@ -137,6 +137,25 @@ def test_imports_that_cannot_be_read_are_refused(write, line):
         content_of(f"{path}:score")
 
 
+def test_what_only_looks_like_an_import_is_none(write):
+    path = write(
+        "judge.py", f"def ask(register, name):\n    register.import_module(name)\n{CALLED}"
+    )
+    assert files_of(str(path)) == {"": path}
+
+
+def test_code_of_the_hub_is_no_code_of_the_users(write, tmp_path):
+    """A model with code of its own is imported from where HF_HOME says, which is on the path."""
+    (tmp_path / "hub" / "transformers_modules").mkdir(parents=True)
+    write("hub/transformers_modules/__init__.py", "POINTS = 5\n")
+    late = "def score(prompt, response):\n    from transformers_modules import POINTS\n"
+    path = write(
+        "judge.py",
+        f"import sys\nsys.path.append({str(tmp_path / 'hub')!r})\n{late}    return POINTS\n",
+    )
+    assert load_function(f"{path}:score")("p", "r") == 5
+
+
 SHAPES = {
     "one too few": ("def score(response): return 1", "takes .response.; it is called with"),
     "keywords": (
