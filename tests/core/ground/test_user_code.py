@@ -206,6 +206,11 @@ def test_settings_are_named_as_they_were_typed():
         in_words_of({"selection.k": "--k", "n": "the number"}),
     ):
         raise ConfigError("Lower `selection.k` or raise `n`.")
+    with (
+        pytest.raises(ConfigError, match=r"^Set `--names 'a b' --names c`, or `--as` to one\.$"),
+        in_words_of({"names": "--names", "as": "--as"}),
+    ):
+        raise ConfigError("Set `names: [a b, c]` beside `path`, or `as`, beside `path`, to one.")
 
 
 def test_this_machine_is_spared_by_a_proxy_only_if_there_is_one(monkeypatch):
