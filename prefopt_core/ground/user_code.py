@@ -1,8 +1,9 @@
 """What a user's function consists of: its file, and what that imports from the user's own folders.
 
 Found by reading the source, not by running it: imports at the top, inside functions, relative
-ones, `importlib.import_module("…")`. Not followed: installed packages, Python's own modules,
-prefopt itself, and whatever the code opens as data or starts as a process.
+ones, `importlib.import_module("…")`; of a package that makes such names up, all its modules. Not
+followed: installed packages, Python's own modules, prefopt itself, and whatever the code opens as
+data or starts as a process.
 """
 
 import ast
@@ -162,7 +163,7 @@ def _top(name: str, folder: Path | None) -> tuple[Path | None, list[Path]]:
 
 def _all_in(folders: list[Path], package: str) -> Iterator[tuple[str, Path]]:
     for folder in folders:
-        for file in sorted(folder.rglob("*.py")):
+        for file in sorted(f for f in folder.rglob("*.py") if not is_installed(f)):
             parts = file.relative_to(folder).with_suffix("").parts
             yield ".".join([package, *parts]).removesuffix(".__init__"), file
 
