@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 from prefopt_core.ground.errors import ConfigError
@@ -47,14 +48,14 @@ def files_of(source: str) -> dict[str, Path]:
     else:
         folder = None
         found = dict(_located(source, folder))
-    waiting = list(found.items())
+    waiting, asked = list(found.items()), set[str]()
     while waiting:
-        name, file = waiting.pop()
-        for wanted in _imports(name, file):
-            for module, place in _located(wanted, folder):
-                if module not in found:
-                    found[module] = place
-                    waiting.append((module, place))
+        wanted = [name for name in _imports(*waiting.pop()) if name not in asked]
+        asked.update(wanted)
+        for module, place in chain.from_iterable(_located(name, folder) for name in wanted):
+            if module not in found:
+                found[module] = place
+                waiting.append((module, place))
     return found
 
 
