@@ -8,6 +8,7 @@ data or starts as a process.
 
 import ast
 import hashlib
+import json
 import site
 import sys
 import sysconfig
@@ -18,6 +19,8 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import file_digest
@@ -92,6 +95,27 @@ def is_installed(file: Path) -> bool:
 def is_ours(module: str) -> bool:
     """Whether a module is part of prefopt; stage versions say when its results change."""
     return module.partition(".")[0] in _OURS
+
+
+def is_editable(file: Path, but: Path) -> bool:
+    """Whether a file belongs to a package that pip installed in editable mode, and `but` does not.
+
+    Installed packages may import such a package, unseen by who reads a function's source.
+    """
+    return any(
+        file.is_relative_to(folder) and not but.is_relative_to(folder) for folder in _editable()
+    )
+
+
+@cache
+def _editable() -> list[Path]:
+    texts = [each.read_text("direct_url.json") for each in metadata.distributions()]
+    origins = [json.loads(text) for text in texts if text]
+    return [
+        Path(url2pathname(urlsplit(origin["url"]).path)).resolve()
+        for origin in origins
+        if origin.get("dir_info", {}).get("editable")
+    ]
 
 
 @cache
