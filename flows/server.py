@@ -30,7 +30,6 @@ def prefect_server() -> Iterator[str]:
     Raises:
         PrefoptError: No Prefect server answers at `$PREFECT_API_URL`, or none can be started.
     """
-    spare_loopback()
     if url := usual_server():
         yield url
         return
@@ -70,7 +69,6 @@ def own_server(port: int) -> Iterator[str]:
         PrefoptError: The port is taken, or the server does not start.
         StoreError: The store cannot be written.
     """
-    spare_loopback()
     if answers(f"http://127.0.0.1:{port}/api"):
         raise PrefoptError(
             f"Port {port} has a Prefect server already, perhaps on the runs of another store: "
@@ -134,7 +132,7 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def answers(url: str, patience_s: float = 2) -> bool:
     """Whether a Prefect server answers its health check at `url`, or asks for a key."""
-    spare_loopback()
+    spare_loopback()  # also for Prefect's own clients later on
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=patience_s) as response:
             return bool(response.read(64).strip() == b"true")

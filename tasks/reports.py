@@ -20,7 +20,7 @@ from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
-from tasks.stage import current_store, inside_flow_run, leaves_pages, planning
+from tasks.stage import current_store, doubts_before, inside_flow_run, leaves_pages, planning
 
 _EXAMPLES = 20
 
@@ -112,8 +112,11 @@ def write_report(
     return path
 
 
-def _doubts(config: Experiment) -> list[str]:
+def _doubts(config: Experiment) -> Sequence[str]:
     """What is doubtful about a config; a file that has gone since it was read is no matter now."""
+    known = doubts_before()
+    if known is not None:
+        return known
     try:
         return check(config, LabelStore.of(current_store()))
     except PrefoptError:

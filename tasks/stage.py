@@ -74,6 +74,7 @@ class Session:
         plan: If not None, stages are not run but appended here as `Planned`.
         pages: Whether runs write a report page to the store.
         store: Where results live; None: at `$PREFOPT_STORE`.
+        doubts: What was doubtful about the config before the run; None: nobody has looked.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -81,6 +82,7 @@ class Session:
     plan: list[Planned] | None = None
     pages: bool = True
     store: Store | None = None
+    doubts: tuple[str, ...] | None = None
 
     def opened(self) -> Store:
         """The store of this session."""
@@ -229,6 +231,11 @@ def planning() -> bool:
 def leaves_pages() -> bool:
     """Whether a run writes its report page: not while planning, nor within `part_of_more`."""
     return _session.get().pages and not planning()
+
+
+def doubts_before() -> tuple[str, ...] | None:
+    """What was doubtful about the config before the run; None: nobody has looked."""
+    return _session.get().doubts
 
 
 def part_of_more() -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ import os
 import pkgutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +14,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+import tasks
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.experiments.checks import check
-from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
@@ -27,7 +27,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.rounds import rounds_in_words
-from tasks.stage import current_store
+from tasks.stage import STAGES, Planned, Session, current_store, session
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
 Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
@@ -47,7 +47,8 @@ def run(
     again = _refresh(refresh)
     console = Console()
     progress = Console(quiet=True) if quiet else console
-    print_doubts(check(experiment, LabelStore.of(current_store())), console)
+    doubts = check(experiment, LabelStore.of(current_store()))
+    print_doubts(doubts, console)
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -56,7 +57,12 @@ def run(
         if url:
             progress.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
         # Importing a flow imports Prefect, which reads the server's URL once and for all.
-        result = _run_flow(flow_of(flow), experiment, again, progress, in_prefect=not no_server)
+        with (
+            ConsoleObserver(progress) as observer,
+            session(Session(again, observer, doubts=tuple(doubts))),
+        ):
+            function = flow_of(flow)
+            result = function.fn(experiment) if no_server else function(experiment)
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"
     print_parts(rounds_in_words(figures, result.kept), console, title)
@@ -71,25 +77,8 @@ def run(
         console.print(f"Prefect UI   {me} ui", highlight=False)
 
 
-def _run_flow(
-    function: Any,
-    experiment: Experiment,
-    refresh: frozenset[str],
-    console: Console,
-    *,
-    in_prefect: bool,
-) -> Any:
-    from tasks.stage import Session, session
-
-    call: Callable[..., Any] = function if in_prefect else function.fn
-    with ConsoleObserver(console) as observer, session(Session(refresh, observer)):
-        return call(experiment)
-
-
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
-    from tasks.stage import Planned, Session, session
-
     flow, experiment = load_run(config, changes_of(changes))
     doubts = check(experiment, LabelStore.of(current_store()))
     stages: list[Planned] = []
@@ -132,9 +121,6 @@ def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) 
 
 
 def _refresh(names: Iterable[str]) -> frozenset[str]:
-    import tasks
-    from tasks.stage import STAGES
-
     for module in pkgutil.iter_modules(tasks.__path__):
         importlib.import_module(f"tasks.{module.name}")
     for name in names:

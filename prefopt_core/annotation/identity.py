@@ -26,7 +26,8 @@ def identity(config: AnnotationConfig) -> AnnotatorIdentity:
     if config.name is not None:
         earlier.append(text)
         text = canonical_json({name: params, "name": config.name})
-    return AnnotatorIdentity(text, config.guidelines, config.name, tuple(earlier))
+    others = tuple(former for former in earlier if former != text)
+    return AnnotatorIdentity(text, config.guidelines, config.name, others)
 
 
 def _formerly(config: AnnotationConfig, params: dict[str, Any]) -> Iterator[dict[str, Any]]:

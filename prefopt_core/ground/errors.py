@@ -1,7 +1,12 @@
 """Errors a user can cause. Each message says what happened, what was expected, and what to do."""
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+
+import yaml
 
 
 class PrefoptError(Exception):
@@ -37,7 +42,8 @@ def in_words_of(names: Mapping[str, str]) -> Iterator[None]:
     """Name settings in errors as the user wrote them: on the command line, or in another section.
 
     Args:
-        names: What stands between backticks in a message → what is to stand there.
+        names: What stands between backticks in a message → what is to stand there; what begins
+            with -- is an option, and gets its value as one does.
 
     Raises:
         PrefoptError: The error that was raised, with other words.
@@ -45,8 +51,19 @@ def in_words_of(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except PrefoptError as error:
-        text = str(error)
+        text = re.sub(", beside `path`,?| beside `path`", "", str(error))
         for name, word in names.items():
             quoted = f"`{word}`" if " " not in word else word
-            text = text.replace(f"`{name}`", quoted).replace(f"`{name}:", f"`{word}:")
-        raise type(error)(text.replace(", beside `path`,", "")) from error
+            text = text.replace(f"`{name}`", quoted)
+            with_value = partial(_typed, word)
+            text = re.sub(f"`{re.escape(name)}: ([^`]*)`", with_value, text)
+        raise type(error)(text) from error
+
+
+def _typed(word: str, setting: re.Match[str]) -> str:
+    """A setting and its value, in YAML, by another word; an option takes each value by itself."""
+    if not word.startswith("--"):
+        return f"`{word}: {setting[1]}`"
+    value = yaml.safe_load(setting[1])
+    values = value if isinstance(value, list) else [value]
+    return f"`{' '.join(f'{word} {shlex.quote(str(v))}' for v in values)}`"

@@ -21,7 +21,13 @@ from typing import Any
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.ground.user_code import content_of, files_of, is_installed, is_ours
+from prefopt_core.ground.user_code import (
+    content_of,
+    files_of,
+    is_editable,
+    is_installed,
+    is_ours,
+)
 from prefopt_core.ground.user_errors import told
 
 _lock = threading.RLock()
@@ -207,12 +213,13 @@ class _OwnModules(MetaPathFinder):
 
     def _check(self, imported: set[str]) -> None:
         """Refuse a module of the user's that came from where reading the source did not lead."""
+        source = next(iter(self.files.values()), Path("the function"))
         known = {*self.files.values()}
         for name in sorted(imported - self._names()):
             file = Path(getattr(sys.modules[name], "__file__", None) or "/")
-            if file.suffix == ".py" and file.resolve() not in known and _is_users(name, file):
+            unread = file.suffix == ".py" and file.resolve() not in known
+            if unread and _is_users(name, file) and not is_editable(file.resolve(), source):
                 del sys.modules[name]
-                source = self.files.get("", next(iter(self.files.values()), "the function"))
                 raise ConfigError(
                     f"{source} imports {file}, which was found only by running it, so an edit of "
                     f"that would go unnoticed. Put {file.name} beside it and write "
@@ -222,6 +229,7 @@ class _OwnModules(MetaPathFinder):
 
 def _is_users(name: str, file: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.parts)  # such as what libraries generate
-    hidden |= name.startswith("__")  # __mp_main__ is __main__ again
+    # Code of the hub, which lies where HF_HOME says; and __mp_main__ is __main__ again.
+    hidden |= name.startswith(("transformers_modules", "datasets_modules", "__"))
     on_path = any(file.is_relative_to(folder) for folder in filter(None, sys.path))
     return on_path and not hidden and not is_ours(name) and not is_installed(file.resolve())

@@ -1,12 +1,14 @@
 """What a user's function consists of: its file, and what that imports from the user's own folders.
 
 Found by reading the source, not by running it: imports at the top, inside functions, relative
-ones, `importlib.import_module("…")`. Not followed: installed packages, Python's own modules,
-prefopt itself, and whatever the code opens as data or starts as a process.
+ones, `importlib.import_module("…")`; of a package that makes such names up, all its modules. Not
+followed: installed packages, Python's own modules, prefopt itself, and whatever the code opens as
+data or starts as a process.
 """
 
 import ast
 import hashlib
+import json
 import site
 import sys
 import sysconfig
@@ -15,13 +17,18 @@ from functools import cache, lru_cache
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import file_digest
 
 _OURS = ("prefopt_core", "flows", "tasks")
 _ENDINGS = (".py", *EXTENSION_SUFFIXES)
+_BY_NAME = {"importlib.import_module", "import_module", "__import__"}
+"""Functions that import a module by its name."""
 _BY_PATH = {"spec_from_file_location", "run_path", "run_module", "SourceFileLoader"}
 """Functions that run a file by its path."""
 
@@ -44,14 +51,14 @@ def files_of(source: str) -> dict[str, Path]:
     else:
         folder = None
         found = dict(_located(source, folder))
-    waiting = list(found.items())
+    waiting, asked = list(found.items()), set[str]()
     while waiting:
-        name, file = waiting.pop()
-        for wanted in _imports(name, file):
-            for module, place in _located(wanted, folder):
-                if module not in found:
-                    found[module] = place
-                    waiting.append((module, place))
+        wanted = [name for name in _imports(*waiting.pop()) if name not in asked]
+        asked.update(wanted)
+        for module, place in chain.from_iterable(_located(name, folder) for name in wanted):
+            if module not in found:
+                found[module] = place
+                waiting.append((module, place))
     return found
 
 
@@ -90,6 +97,27 @@ def is_ours(module: str) -> bool:
     return module.partition(".")[0] in _OURS
 
 
+def is_editable(file: Path, but: Path) -> bool:
+    """Whether a file belongs to a package that pip installed in editable mode, and `but` does not.
+
+    Installed packages may import such a package, unseen by who reads a function's source.
+    """
+    return any(
+        file.is_relative_to(folder) and not but.is_relative_to(folder) for folder in _editable()
+    )
+
+
+@cache
+def _editable() -> list[Path]:
+    texts = [each.read_text("direct_url.json") for each in metadata.distributions()]
+    origins = [json.loads(text) for text in texts if text]
+    return [
+        Path(url2pathname(urlsplit(origin["url"]).path)).resolve()
+        for origin in origins
+        if origin.get("dir_info", {}).get("editable")
+    ]
+
+
 @cache
 def _libraries() -> list[Path]:
     paths = sysconfig.get_paths()
@@ -123,7 +151,7 @@ def _located(name: str, folder: Path | None) -> Iterator[tuple[str, Path]]:
     first, *rest = name.split(".")
     file, places = _top(first, folder)
     for number, part in enumerate([first, *rest]):
-        if part == "*":  # it imports what the package's `__all__` names
+        if part == "*":  # what the package's `__all__` names, or what it finds while it runs
             yield from _all_in(places, ".".join([first, *rest][:number]))
             return
         if number:
@@ -159,9 +187,10 @@ def _top(name: str, folder: Path | None) -> tuple[Path | None, list[Path]]:
 
 
 def _all_in(folders: list[Path], package: str) -> Iterator[tuple[str, Path]]:
-    for file in sorted(file for folder in folders for file in folder.glob("*.py")):
-        if file.stem != "__init__":
-            yield f"{package}.{file.stem}", file
+    for folder in folders:
+        for file in sorted(f for f in folder.rglob("*.py") if not is_installed(f)):
+            parts = file.relative_to(folder).with_suffix("").parts
+            yield ".".join([package, *parts]).removesuffix(".__init__"), file
 
 
 def _importable(name: str) -> tuple[Path | None, list[Path]]:
@@ -219,20 +248,22 @@ def _joined(*names: str) -> str:
 
 
 def _called(node: ast.Call, file: Path, package: str) -> list[str]:
-    """What `importlib.import_module("…")` imports.
+    """What `importlib.import_module("…")` imports; a package may import any of its own modules.
 
     Raises:
-        ConfigError: The name is not written out, or a file is run by its path.
+        ConfigError: The name is not written out, and the file is in no package; or a file is run
+            by its path.
     """
-    function = node.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if name in ("import_module", "__import__") and node.args:
+    name = ast.unparse(node.func)
+    if name in _BY_NAME and node.args:
         wanted = node.args[0]
         if isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
             text = wanted.value
             level = len(text) - len(text.lstrip("."))
             return [_absolute(text.lstrip("."), level, package)]
-    elif name not in _BY_PATH:
+        if package:
+            return [f"{package.partition('.')[0]}.*"]
+    elif name.rpartition(".")[2] not in _BY_PATH:
         return []
     raise ConfigError(
         f"{file}, line {node.lineno}: `{ast.unparse(node)[:60]}` imports what cannot be known by "

@@ -23,7 +23,7 @@ from prefopt_core.inputs.responses import check_texts
 
 _SIGNS = re.compile(r"[^\w/. -]")
 
-QUICK_BYTES = 50_000_000
+QUICK_BYTES = 10_000_000
 """Size of a file that is read in about a second."""
 
 Repeats = Literal["error", "drop"]

@@ -122,8 +122,8 @@ def _doubt(rows: Sequence[Row], columns: list[str], families: list[list[str]]) -
         )
     return (
         f"{what}no columns of texts among {', '.join(map(repr, columns)) or 'none'} but the "
-        "prompt's. Write a column `response`, a row a response, or a list `responses`; or name "
-        f"those that hold them, `responses: […]` beside `path`. {known_as(rows[0].values)}"
+        "prompt's. Write a column 'response', a row a response, or 'responses', a list a row; or "
+        f"name those that hold them, `responses: […]` beside `path`. {known_as(rows[0].values)}"
     ).rstrip()
 
 

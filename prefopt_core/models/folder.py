@@ -15,8 +15,6 @@ _TOKENIZERS = (
 def check_model(path: str, setting: str) -> Iterator[str]:
     """See whether a model is there, as far as that can be seen; yields what is doubtful.
 
-    The one place for all that can be seen of a model's folder without loading it.
-
     Raises:
         ConfigError: There is no such folder and it cannot be a hub id, or the folder lacks files.
     """

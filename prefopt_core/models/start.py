@@ -57,7 +57,8 @@ def import_model(
             weights, it has no usable tokenizer, its parts do not fit each other, or
             `chat_template` is neither 'plain' nor a file.
     """
-    source = Path(path).resolve() if Path(path).is_dir() else _download(path, revision)
+    local = Path(path).is_dir()
+    source = Path(path).resolve() if local else _download(path, revision)
     _check_folder(source, path)
     for file in sorted(p for p in source.rglob("*") if p.is_file()):
         name = file.relative_to(source)
@@ -69,8 +70,9 @@ def import_model(
     # Check all of it now, not an hour later, under the path the user gave.
     check_model_folder(source)
     load_tokenizer(output if chat_template else source)
-    for doubt in doubts_about(source):
-        log.warning("%s: %s", path, doubt)
+    if not local:  # the doubts about a folder are told before a run
+        for doubt in doubts_about(source):
+            log.warning("%s: %s", path, doubt)
     load_tokenizer.cache_clear()  # the folder is about to move into the store
 
 
@@ -80,11 +82,13 @@ def check_import_model(*, path: str, chat_template: str | None) -> Iterator[str]
     Raises:
         ConfigError: As for `import_model`.
     """
+    source = Path(path)
+    if source.is_dir():
+        _check_folder(source, path)
     yield from check_model(path, "policy.params.path")
     if chat_template is not None:
         _template(chat_template)
-    if (source := Path(path)).is_dir():
-        _check_folder(source, path)
+    if source.is_dir():
         check_model_folder(source)
         if chat_template is None:
             load_tokenizer(source)

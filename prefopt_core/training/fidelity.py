@@ -61,14 +61,22 @@ def sample_of(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 @torch.no_grad()
-def pair_logps(model: Any, pairs: pl.DataFrame) -> Logps:
+def pair_logps(model: Any, pairs: pl.DataFrame, device: torch.device) -> Logps:
     """Log-probabilities of n pairs' responses, one sequence at a time, without dropout.
 
     Args:
         model: A causal language model; its weights become float32.
         pairs: With prompt_token_ids, chosen_token_ids and rejected_token_ids.
+        device: Where to compute; on the CPU what does not fit there, as a model trained in 16 bits.
     """
-    model.float().eval()
+    model.eval()
+    try:
+        return _pair_logps(model.to(device).float(), pairs)
+    except torch.OutOfMemoryError:
+        return _pair_logps(model.cpu().float(), pairs)
+
+
+def _pair_logps(model: Any, pairs: pl.DataFrame) -> Logps:
     with threads_for(model):
         return np.array(
             [
@@ -100,7 +108,7 @@ def saved_logps(folder: Path, start: Path, pairs: pl.DataFrame, device: Any, dty
     """
     own = (folder / ADAPTER).is_file()
     model = load_weights(AutoModelForCausalLM, weights_of(start) if own else folder, dtype=dtype)
-    return pair_logps((adapted(model, folder) if own else model).to(device), pairs)
+    return pair_logps(adapted(model, folder) if own else model, pairs, device)
 
 
 def refuse_diverged(trained: Logps) -> None:

@@ -150,7 +150,7 @@ def _learn(
     if first:
         policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         if not merges:
-            trained = _measured(policy, sample, dtype)
+            trained = _measured(policy, sample, device, dtype)
         with explained(output):
             _save(policy, start, work / ADAPTERS if merges else output, dtype)
     trainer.accelerator.wait_for_everyone()
@@ -162,8 +162,9 @@ def _learn(
     return log, trained
 
 
-def _measured(policy: Any, sample: pl.DataFrame, dtype: torch.dtype) -> Trained:
-    trained = Trained(pair_logps(policy, sample), policy.device, dtype)
+def _measured(policy: Any, sample: pl.DataFrame, device: Any, dtype: torch.dtype) -> Trained:
+    logps = pair_logps(policy, sample, device)
+    trained = Trained(logps, policy.device, dtype)  # it may not have fitted
     refuse_diverged(trained.logps)
     return trained
 
@@ -261,8 +262,8 @@ def _merge(
 ) -> Trained:
     """Merge adapters into weights that were loaded in float32, and save those."""
     weights = load_weights(AutoModelForCausalLM, weights_of(start), dtype=torch.float32)
-    policy = adapted(weights, adapters).to(device)
-    trained = _measured(policy, sample, dtype)
+    policy = adapted(weights, adapters)
+    trained = _measured(policy, sample, device, dtype)
     with explained(output):
         _save(merged(policy), start, output, dtype)
     return trained

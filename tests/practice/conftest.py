@@ -125,7 +125,9 @@ def _contents(written):
 
 def _without_places(got, folder):
     """No folder of this machine, and no digest of one, stands on the page."""
-    return got.replace(f"{folder}/", "").replace(str(folder), ".") if folder else got
+    for place in filter(None, (folder, PAGE.parents[1])):
+        got = got.replace(f"{place}/", "").replace(str(place), ".")
+    return got
 
 
 def _row(situation, *, reports, before, expected, got):

@@ -130,7 +130,8 @@ def test_several_files(prefopt, config):
 )
 def test_a_model_without_tokenizer(prefopt, config, tmp_path):
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("{}")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "model" / name).write_text("{}")
     return prefopt("plan", config(policy={"params": {"path": "model"}}))
 
 

@@ -119,6 +119,22 @@ def test_importlib_with_a_variable(ask):
 
 
 @pytest.mark.case(
+    "A package beside the judge finds its own modules while it runs",
+    reports="tried here",
+    before="1, then 1; the same key",
+    expected="1, then 2; another key",
+)
+def test_a_package_that_imports_by_name(ask):
+    files = {
+        "judge": "from rules.find import get\n\ndef score(p, r): return get('words').POINTS\n",
+        "rules__find": "from importlib import import_module\n"
+        "def get(name): return import_module(f'rules.deep.{name}')\n",
+        "rules__deep__words": "POINTS = 1\n",
+    }
+    return before_and_after(ask, files, {"rules__deep__words": "POINTS = 2\n"})
+
+
+@pytest.mark.case(
     "The judge puts a folder of the user's on `sys.path` and imports from there",
     reports="tried here",
     before="1, then 1; the same key",

@@ -24,6 +24,12 @@ _TEXTS = re.compile(
     rf"|<(!doctype )?html.{{0,400}}(5\d\d|{_NAMES}).{{0,1200}}({_SERVERS})",
     re.IGNORECASE | re.DOTALL,
 )
+_TROUBLE = re.compile(
+    r"overload|time[d -]*out|rate.?limit|too many|unavailable|upstream|internal|server|gateway"
+    r"|capacity|connection|quota",
+    re.IGNORECASE,
+)
+"""What is the matter with servers; to prompts for JSON `{"error": …}` may be the answer."""
 _FIELDS = {"error", "message", "code", "type", "status", "detail", "object", "param", "request_id"}
 
 
@@ -34,6 +40,8 @@ def is_failure(text: str | None, finish_reason: str) -> bool:
     (True, True)
     >>> is_failure("A 502 Bad Gateway means that the server behind a proxy fails.", "stop")
     False
+    >>> is_failure('{"error": "The text names no date."}', "stop")
+    False
     """
     return finish_reason in FAILED or (text is not None and _is_error(text.strip()))
 
@@ -42,5 +50,7 @@ def _is_error(text: str) -> bool:
     if text.startswith("{") and '"error"' in text:
         with suppress(ValueError):
             body = json.loads(text)
-            return bool(body.get("error")) and body.keys() <= _FIELDS
+            error = body.get("error")
+            of_server = isinstance(error, dict) or _TROUBLE.search(text)
+            return bool(error and of_server) and body.keys() <= _FIELDS
     return bool(_TEXTS.match(text))

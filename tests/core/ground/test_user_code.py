@@ -1,12 +1,14 @@
 """What a user's function consists of, read and not run; and how it is loaded from that."""
 
 import hashlib
+import json
 import os
 import sys
 import threading
 
 import pytest
 
+from prefopt_core.ground import user_code
 from prefopt_core.ground.errors import ConfigError, UserCodeError, in_words_of
 from prefopt_core.ground.functions import check_call, load_function
 from prefopt_core.ground.loopback import spare_loopback
@@ -137,6 +139,47 @@ def test_imports_that_cannot_be_read_are_refused(write, line):
         content_of(f"{path}:score")
 
 
+def test_what_only_looks_like_an_import_is_none(write):
+    path = write(
+        "judge.py", f"def ask(register, name):\n    register.import_module(name)\n{CALLED}"
+    )
+    assert files_of(str(path)) == {"": path}
+
+
+def test_code_of_the_hub_is_no_code_of_the_users(write, tmp_path):
+    """A model with code of its own is imported from where HF_HOME says, which is on the path."""
+    (tmp_path / "hub" / "transformers_modules").mkdir(parents=True)
+    write("hub/transformers_modules/__init__.py", "POINTS = 5\n")
+    late = "def score(prompt, response):\n    from transformers_modules import POINTS\n"
+    path = write(
+        "judge.py",
+        f"import sys\nsys.path.append({str(tmp_path / 'hub')!r})\n{late}    return POINTS\n",
+    )
+    assert load_function(f"{path}:score")("p", "r") == 5
+
+
+def test_what_installed_packages_import_is_no_code_of_the_judges(write, monkeypatch, tmp_path):
+    """Though it lies in a folder of somebody's, as of `pip install --editable`."""
+    for folder in ("libs/uses_it-1.0.dist-info", "libs/it-0.1.dist-info", "src"):
+        (tmp_path / folder).mkdir(parents=True)
+    write("libs/uses_it.py", "from it_in_the_making import POINTS\n")
+    write("src/it_in_the_making.py", "POINTS = 5\n")
+    for folder in ("libs", "src"):
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    judge = write("judge.py", "from uses_it import POINTS\n" + CALLED)
+    user_code._editable.cache_clear()
+    with pytest.raises(ConfigError, match="found only by running it"):
+        load_function(f"{judge}:score")
+    origin = {"url": (tmp_path / "src").as_uri(), "dir_info": {"editable": True}}
+    write("libs/it-0.1.dist-info/direct_url.json", json.dumps(origin))
+    user_code._editable.cache_clear()
+    for module in ("uses_it", "it_in_the_making"):
+        sys.modules.pop(module, None)
+    assert load_function(f"{judge}:score")("p", "r") == 5
+    assert files_of(str(judge)) == {"": judge}
+    user_code._editable.cache_clear()
+
+
 SHAPES = {
     "one too few": ("def score(response): return 1", "takes .response.; it is called with"),
     "keywords": (
@@ -187,6 +230,11 @@ def test_settings_are_named_as_they_were_typed():
         in_words_of({"selection.k": "--k", "n": "the number"}),
     ):
         raise ConfigError("Lower `selection.k` or raise `n`.")
+    with (
+        pytest.raises(ConfigError, match=r"^Set `--names 'a b' --names c`, or `--as` to one\.$"),
+        in_words_of({"names": "--names", "as": "--as"}),
+    ):
+        raise ConfigError("Set `names: [a b, c]` beside `path`, or `as`, beside `path`, to one.")
 
 
 def test_this_machine_is_spared_by_a_proxy_only_if_there_is_one(monkeypatch):

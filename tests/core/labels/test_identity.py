@@ -136,6 +136,14 @@ def test_labels_of_a_name_stay_when_the_judge_is_edited_and_that_is_said(judge_i
     assert known(store, judge_in("here", name="mary", guidelines="2")) == set()
 
 
+def test_a_function_without_a_content_of_its_own_keeps_its_labels(tmp_path):
+    config = AnnotationConfig(annotator="function", params={"function": "operator:eq"})
+    store = LabelStore(tmp_path)
+    buy(store, config, "first")
+    buy(store, config, "second")
+    assert known(store, config) == {"first", "second"}
+
+
 def test_labels_of_a_worlds_function_are_found_under_its_former_paths(tmp_path):
     store = LabelStore(tmp_path)
     former = '{"function":{"function":"prefopt_core.helpdesk.oracle:score"}}'

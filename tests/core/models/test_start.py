@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models.loading import load_model
-from prefopt_core.models.start import import_model
+from prefopt_core.models.start import check_import_model, import_model
 from prefopt_core.models.tokens import PLAIN_TEMPLATE, load_tokenizer
 
 
@@ -87,6 +87,12 @@ def test_folder_that_lacks_something_is_refused_by_the_users_name(folder, take, 
         (folder / name).unlink()
     with pytest.raises(ConfigError, match=message):
         take()
+
+
+def test_adapters_are_told_as_such_before_a_run(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="has an adapter"):
+        list(check_import_model(path=str(tmp_path), chat_template=None))
 
 
 def test_pickled_weights_are_not_read(folder, take):

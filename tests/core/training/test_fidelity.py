@@ -57,3 +57,23 @@ def test_damage_in_saving_is_noticed(start, tmp_path, make_pairs, monkeypatch, l
     config = TrainingConfig(learning_rate=1e-2, batch_size=4, lora=lora)
     with pytest.raises(ConfigError, match="is not the policy that was trained"):
         trl_dpo.train(make_pairs(8), start, tmp_path / "out", tmp_path / "work", config, seed=3)
+
+
+def test_what_does_not_fit_the_gpu_in_float32_is_measured_on_the_cpu(
+    start, tmp_path, make_pairs, monkeypatch
+):
+    """A model of 16 bits whose training fits may not fit twice as large; it is trained by then."""
+    calls = []
+
+    def full_at_first(*given, logps=fidelity._logps):
+        calls.append(given)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError
+        return logps(*given)
+
+    monkeypatch.setattr(fidelity, "_logps", full_at_first)
+    config = TrainingConfig(learning_rate=1e-2, batch_size=4)
+    log = trl_dpo.train(make_pairs(8), start, tmp_path / "out", tmp_path / "work", config, seed=3)
+    trained, saved = log.steps.select(fidelity.SAVED_METRICS).row(-1)
+    assert len(calls) == 1 + 3 * 2 * 8
+    assert trained == pytest.approx(saved)
