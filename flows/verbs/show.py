@@ -1,5 +1,6 @@
 """The verbs `show` (print a table) and `export` (write preferences for TRL, or a model)."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,9 @@ from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.last_run import latest_preferences
 from prefopt_core.store.maintenance import find
 from tasks.stage import current_store
+
+LOOKED_AT = 1000
+"""The most pairs whose texts are compared with the token ids that were trained."""
 
 
 def show(
@@ -84,11 +88,12 @@ def export(
     path = export_preferences(pairs, folder, format, as_text=text)
     print(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
     folders = [m.output for m in store.manifests() if isinstance(m.output, Folder)]
-    others = otherwise_written(pairs, [*map(store.folder_path, folders)], as_text=text)
+    looked_at = pairs.gather_every(math.ceil(pairs.height / LOOKED_AT))
+    others = otherwise_written(looked_at, [*map(store.folder_path, folders)], as_text=text)
     if others:
         reasons = "; ".join(f"{count} {why}" for why, count in others.most_common())
         print(
-            f"Of {2 * pairs.height} responses {others.total()} give other token ids than those "
+            f"Of {2 * looked_at.height} responses {others.total()} give other token ids than those "
             f"that were trained: {reasons}."
         )
 

@@ -9,8 +9,8 @@ from prefopt_core.experiments.flows import Experiment
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.settings import Config
+from prefopt_core.inputs.files import is_large
 from prefopt_core.inputs.preferences import doubts_of_pairs, read_preferences
-from prefopt_core.inputs.prompts import QUICK_BYTES
 from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.fitness import shapes_in
@@ -43,7 +43,8 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
             if isinstance(section, AnnotationConfig):
                 doubts += [f"{where}: {doubt}" for doubt in doubts_of_labels(section, kept)]
         except PrefoptError as error:
-            problems.append(f"{where}: {error}")
+            if not any(problem.endswith(str(error)) for problem in problems):  # of the same file
+                problems.append(f"{where}: {error}")
     if not problems:
         problems += [*_too_few_prompts(experiment), *_too_long_responses(experiment)]
         doubts += _missing_layers(experiment)
@@ -66,7 +67,7 @@ def _too_few_prompts(experiment: Experiment) -> Iterator[str]:
     stop = experiment.evaluation.stop if experiment.evaluation else "never"
     if experiment.prompts.source != "file" or stop != "never":  # it may end before
         return
-    if Path(experiment.prompts.params["path"]).stat().st_size <= QUICK_BYTES:
+    if not is_large(Path(experiment.prompts.params["path"])):
         there = experiment.prompts.member()(experiment.seed).height
         if there < experiment.wanted_prompts:
             yield (

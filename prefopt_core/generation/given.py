@@ -12,6 +12,7 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Prompt, last_text, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.inputs.candidates import Given, read_candidates
+from prefopt_core.inputs.files import is_large
 
 MISSING = {"nan", "NaN", "None", "null", "NULL", "<NA>", "N/A", "n/a", "NA", "#N/A"}
 """How programs write a missing value as text."""
@@ -83,12 +84,14 @@ def generate(
 def check_generate(
     *, path: str, column: str | None, responses: Sequence[str] | None, empty: str
 ) -> Iterator[str]:
-    """Read the candidates before anything runs; yields what is doubtful.
+    """Read the candidates before anything runs, unless the file is large; yields doubts.
 
     Raises:
         DataError: As for `generate`, but for prompts with less than two.
     """
     declared = tuple(responses) if responses else None
+    if is_large(Path(path)):
+        return
     given = _responses_in(path, _changed(Path(path)), column, empty, declared)
     texts = [response.text.strip() for own in given.values() for response in own]
     missing = [text for text in texts if text in MISSING]

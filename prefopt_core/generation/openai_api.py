@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -218,8 +219,16 @@ def _responses(
 
 
 def _closed_in(text: str) -> tuple[str, str] | None:
-    """The reasoning that a text ends without having begun it: the prompt did, on the server."""
-    return next((pair for pair in REASONING if pair[1] in text and pair[0] not in text), None)
+    """The reasoning that a text ends without having begun it: the prompt did, on the server.
+
+    The mark ends its line; amid one a response only speaks of it.
+    """
+    ended = (
+        pair
+        for pair in REASONING
+        if pair[0] not in text and re.search(rf"{re.escape(pair[1])}[ \t]*(\n|$)", text)
+    )
+    return next(ended, None)
 
 
 def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> None:

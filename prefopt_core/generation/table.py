@@ -13,7 +13,7 @@ from prefopt_core.ground.ids import Prompt, candidate_id_of, last_text, quoted
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.models.literal import control_tokens
 from prefopt_core.models.positions import positions_in, refuse_longer
-from prefopt_core.models.templates import REASONING
+from prefopt_core.models.templates import REASONING, TAGS
 from prefopt_core.models.tokenised import tokenised
 from prefopt_core.models.tokens import Tokens, load_tokenizer
 
@@ -101,7 +101,9 @@ def _try_texts(
 
 
 def _tell_of_reasoning(given: Sequence[str]) -> None:
-    begun = sum(text.lstrip().startswith(tuple(begin for begin, _ in REASONING)) for text in given)
+    begun = sum(
+        text.lstrip().startswith(tuple(begin for begin, _ in (*REASONING, *TAGS))) for text in given
+    )
     if begun:
         log.warning(
             "%d of %d responses of the file begin with reasoning, such as <think>. It is labelled "

@@ -19,6 +19,10 @@ _INVISIBLE = "\ufeff\u200b"
 csv.field_size_limit(sys.maxsize)  # a prompt may be a whole document
 
 
+QUICK_BYTES = 10_000_000
+"""Size of a file that is read in about a second."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of a user's file.
@@ -34,6 +38,11 @@ class Row:
     def cell(self, column: str) -> str:
         """File, row and column, for error messages."""
         return f"{self.where}: {column!r}"
+
+
+def is_large(path: Path) -> bool:
+    """Whether reading a file takes longer than one waits for a run to start."""
+    return path.is_file() and path.stat().st_size > QUICK_BYTES
 
 
 def read_rows(path: Path) -> list[Row]:

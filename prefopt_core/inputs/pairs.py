@@ -49,15 +49,25 @@ def pair_of(row: Row, column: str | None) -> Pair:
         )
     if has_prompt_column(row, column) or not before:
         prompt = prompt_of(row, column)
-        if before and before != prompt:
+        if before and not _agree(before, prompt):
             raise DataError(
                 f"{row.where}: the conversations begin with {quoted(last_text(before))}, which is "
                 f"not the prompt {quoted(last_text(prompt))} with what belongs to it. Make them "
                 "agree, or leave out one of the two."
             )
+        prompt = before or prompt
     else:
         prompt = complete_prompt(before, row)
     return Pair(prompt, last_text(chosen), last_text(rejected))
+
+
+def _agree(before: list[Message], prompt: list[Message]) -> bool:
+    """Whether conversations begin with the prompt, which may lack their system message."""
+    said, asked = (
+        [(m["role"], m["content"].strip()) for m in messages if m["content"].strip()]
+        for messages in (before, prompt)
+    )
+    return said == asked or (said[0][0] == "system" != asked[0][0] and said[1:] == asked)
 
 
 def is_implicit(row: Row, column: str | None) -> bool:

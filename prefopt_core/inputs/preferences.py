@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import candidate_id_of, last_text, prompt_id_of
+from prefopt_core.ground.ids import Message, candidate_id_of, last_text, prompt_id_of
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, columns_of, read_rows
 from prefopt_core.inputs.pairs import pair_of
@@ -28,20 +28,39 @@ def read_preferences(config: SeedConfig) -> pl.DataFrame:
     check_texts(file, [n for n in ("prompt", "chosen", "rejected") if n in columns_of(file)])
     rows = []
     seen: dict[tuple[str, ...], str] = {}
+    refused: list[str] = []
     for row in file:
-        _require_given(row)
-        prompt, *texts = pair_of(row, config.column)
-        prompt_id = prompt_id_of(prompt)
-        ids = [candidate_id_of(prompt_id, text) for text in texts]
-        if ids[0] == ids[1]:
-            raise DataError(f"{row.where}: chosen and rejected are the same text. Remove the row.")
-        pair = (prompt_id, *ids)
-        if pair in seen:
-            raise DataError(f"{row.where} repeats the pair of {seen[pair]}. Remove one of them.")
+        try:
+            prompt, texts, pair = _read(row, config)
+            if pair in seen:
+                raise DataError(
+                    f"{row.where} repeats the pair of {seen[pair]}. Remove one of them."
+                )
+        except DataError as error:
+            refused.append(str(error))
+            continue
         seen[pair] = row.where
         said = [[{"role": "assistant", "content": text}] for text in texts]
-        rows.append((prompt_id, prompt, *said, *ids, "file", "gold", 1.0, 1.0, 0))
+        rows.append((pair[0], prompt, *said, *pair[1:], "file", "gold", 1.0, 1.0, 0))
+    if refused:
+        others = f" {len(refused) - 1} of the {len(file)} rows are refused besides."
+        raise DataError(refused[0] + others * (len(refused) > 1))
     return pl.DataFrame(rows, schema=TABLES["preferences"].columns, orient="row")
+
+
+def _read(row: Row, config: SeedConfig) -> tuple[list[Message], list[str], tuple[str, str, str]]:
+    """Prompt, texts and ids of a pair.
+
+    Raises:
+        DataError: It is malformed, or a policy judged it.
+    """
+    _require_given(row)
+    prompt, *texts = pair_of(row, config.column)
+    prompt_id = prompt_id_of(prompt)
+    chosen, rejected = (candidate_id_of(prompt_id, text) for text in texts)
+    if chosen == rejected:
+        raise DataError(f"{row.where}: chosen and rejected are the same text. Remove the row.")
+    return prompt, texts, (prompt_id, chosen, rejected)
 
 
 def doubts_of_pairs(pairs: pl.DataFrame) -> Iterator[str]:

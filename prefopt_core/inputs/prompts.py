@@ -15,16 +15,13 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.inputs.files import Row, read_rows
+from prefopt_core.inputs.files import Row, is_large, read_rows
 from prefopt_core.inputs.messages import conversation
 from prefopt_core.inputs.pairs import implicit_prompt, is_implicit
 from prefopt_core.inputs.prompt_columns import prompt_column, prompt_of
 from prefopt_core.inputs.responses import check_texts
 
 _SIGNS = re.compile(r"[^\w/. -]")
-
-QUICK_BYTES = 10_000_000
-"""Size of a file that is read in about a second."""
 
 Repeats = Literal["error", "drop"]
 """What to do with a prompt of an earlier row; in a file with a response per row it is no repeat."""
@@ -70,7 +67,7 @@ def check_from_file(
         DataError: As for `from_file`.
     """
     file = Path(path)
-    if not file.is_file() or file.stat().st_size <= QUICK_BYTES:
+    if not is_large(file):
         from_file(0, path=path, column=column, stratum=stratum, repeats=repeats, limit=limit)
     yield from ()
 

@@ -103,7 +103,7 @@ def _check_architecture(folder: Path, config: "PretrainedConfig") -> None:
     if any(task in name for name in named for task in OTHER_TASKS):
         raise ConfigError(
             f"The model in {folder} is a {', '.join(named)}, which does not continue texts. Give a "
-            "causal language model; a classifier can be a reward model (`annotator: reward_model`)."
+            "causal language model; a classifier can be a reward model (`annotator: reward-model`)."
         )
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ConfigError(

@@ -11,6 +11,7 @@ from prefopt_core.models.templates import (
     REASONING,
     behind_prompt,
     first_added_token,
+    reasoning_of,
     rendered,
     require_all_said,
     turn_of,
@@ -19,6 +20,9 @@ from prefopt_core.models.tokens import Tokens, encoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+Pairs = Sequence[tuple[str, str]]
+"""What opens and what closes reasoning."""
 
 
 def turn_token_ids(
@@ -39,7 +43,8 @@ def turn_token_ids(
             that the response does not stand whole behind the prompt.
     """
     answer = {"role": "assistant", "content": response}
-    (*asked, answer), masks = masked(tokenizer, [*prompt, answer], "".join(_begun(response) or ()))
+    marks = _begun(response, reasoning_of(tokenizer)) or ()
+    (*asked, answer), masks = masked(tokenizer, [*prompt, answer], "".join(marks))
     start = rendered(tokenizer, asked, add_generation_prompt=True)
     require_all_said(tokenizer, asked, start)
     about = f"the response {quoted(response)} to the prompt {quoted(last_text(prompt))}"
@@ -121,7 +126,7 @@ def response_text(
     if turn.lead and text.startswith(turn.lead):
         text = text.removeprefix(turn.lead)
     else:
-        answer = without_reasoning(text, turn.reasoning)
+        answer = without_reasoning(text, turn.reasoning, reasoning_of(tokenizer))
         if answer is None:
             return None
         text = answer
@@ -138,30 +143,33 @@ def control_tokens_amid(
 
 def _hidden(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
     """The control tokens that no text shows: all but those that mark reasoning."""
-    marks = "".join(chain.from_iterable(REASONING))
+    marks = "".join(chain.from_iterable(reasoning_of(tokenizer)))
     return {name: i for name, i in control_tokens(tokenizer).items() if name not in marks}
 
 
-def without_reasoning(text: str, opened: tuple[str, str] | None = None) -> str | None:
+def without_reasoning(
+    text: str, opened: tuple[str, str] | None = None, pairs: Pairs = REASONING
+) -> str | None:
     """What stands behind the reasoning that a text begins with; None if it does not end.
 
     Args:
         text: A response. Without reasoning it stays as it is.
         opened: What opens and closes the reasoning, if the prompt has opened it.
+        pairs: What may open and close it, if it has not.
 
     >>> without_reasoning("<think>Hm.</think> Yes."), without_reasoning("<think>Hm.")
     ('Yes.', None)
     """
-    pair = opened or _begun(text)
+    pair = opened or _begun(text, pairs)
     if pair is None:
         return text
-    _, closed, answer = text.rpartition(pair[1])
+    _, closed, answer = text.partition(pair[1])
     return answer.lstrip() if closed else None
 
 
-def _begun(text: str) -> tuple[str, str] | None:
+def _begun(text: str, pairs: Pairs) -> tuple[str, str] | None:
     """What opens and closes the reasoning that a text begins with, if it does."""
-    return next((pair for pair in REASONING if text.lstrip().startswith(pair[0])), None)
+    return next((pair for pair in pairs if text.lstrip().startswith(pair[0])), None)
 
 
 def decoded(tokenizer: "PreTrainedTokenizerBase", ids: Tokens) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 REASONING = (
-    *((f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning")),
+    ("<think>", "</think>"),
     ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
@@ -21,6 +21,9 @@ REASONING = (
     ("<|channel>thought", "<channel|>"),
 )
 """What opens and what closes the reasoning that some models write before their answer."""
+
+TAGS = tuple((f"<{name}>", f"</{name}>") for name in ("thinking", "thought", "reasoning"))
+"""The same of fewer models; of others such a tag is the form of answer that a prompt asks for."""
 
 _ASKED, _ANSWERED, _NEXT = "Xq7asked", "Xq7answered", "Xq7next"
 
@@ -101,6 +104,17 @@ class Turn:
     reasoning: tuple[str, str] | None = None
 
 
+def reasoning_of(tokenizer: "PreTrainedTokenizerBase") -> tuple[tuple[str, str], ...]:
+    """The pairs of `REASONING`, and those of `TAGS` that the model knows."""
+    return _reasoning(tokenizer, str(tokenizer.chat_template))
+
+
+@lru_cache(maxsize=4)
+def _reasoning(tokenizer: "PreTrainedTokenizerBase", template: str) -> tuple[tuple[str, str], ...]:
+    known = (template, *tokenizer.get_added_vocab())
+    return (*REASONING, *(pair for pair in TAGS if any(pair[1] in text for text in known)))
+
+
 def turn_of(tokenizer: "PreTrainedTokenizerBase") -> Turn:
     """How the tokenizer's chat template writes an assistant's turn."""
     return _turn(tokenizer, str(tokenizer.chat_template))
@@ -129,7 +143,7 @@ def _turn(tokenizer: "PreTrainedTokenizerBase", template: str) -> Turn:
         trail=behind[: last.start()] if last else behind.rstrip(),
         ends=tuple(sorted(ends)),
         unopened=(lead or "").strip() if prompt == bare else "",
-        reasoning=next((pair for pair in REASONING if prompt.rstrip().endswith(pair[0])), None),
+        reasoning=next((p for p in (*REASONING, *TAGS) if prompt.rstrip().endswith(p[0])), None),
     )
 
 

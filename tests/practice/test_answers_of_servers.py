@@ -162,6 +162,16 @@ def test_reasoning_in_the_text(ask):
 
 
 @pytest.mark.case(
+    "Responses that speak of the marks of reasoning",
+    reports="tried here",
+    before="right",
+    expected="Write </think> to end it., <answer>4</answer>; asked 1 times",
+)
+def test_marks_amid_a_line_are_text(ask):
+    return ask(said("Write </think> to end it.", "<answer>4</answer>"))
+
+
+@pytest.mark.case(
     "Reasoning in a field of its own",
     reports="tried here",
     before="right",

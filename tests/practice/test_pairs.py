@@ -24,6 +24,7 @@ HH = {
     "rejected": "\n\nHuman: Hi\n\nAssistant: Ho\n\nHuman: Why?\n\nAssistant: No.",
 }
 HH_SAID = "user: Hi · assistant: Ho · user: Why? → So. > No."
+SYSTEM = {"role": "system", "content": "Be kind."}
 CALL = [user("Hi"), said("") | {"tool_calls": [{"name": "f"}]}]
 
 
@@ -182,6 +183,12 @@ def case(situation, row, before, expected, reports="tried here", **settings):
         case(
             "HelpSteer", {"prompt": "Hi", "response": "Good.", "helpfulness": 4},
             "refused: 'chosen' is 'None'…", "refused: …looks like HelpSteer. It has scores…",
+        ),
+        case(
+            "A system message in the conversations only, and a blank behind the prompt",
+            {"prompt": "Hi ", "chosen": [SYSTEM, *GOOD], "rejected": [SYSTEM, *BAD]},
+            "refused: 'chosen' is …; expected … one message of the assistant",
+            "system: Be kind. · user: Hi → Good. > Bad.",
         ),
         case(
             "HelpSteer3", {"context": GOOD[:1], "response1": "a", "response2": "b"},

@@ -73,6 +73,16 @@ def test_the_templates_empty_block_is_trained(given):
     return given("Qwen3", "Open it.")
 
 
+@pytest.mark.case(
+    "Sampled <reasoning> and <answer>, the form that a prompt asks for (GRPO's recipes)",
+    reports="tried here",
+    before="right",
+    expected="'<reasoning>Hm.</reasoning><answer>4</answer>', stop, …",
+)
+def test_tags_that_a_prompt_asks_for_are_text(sampled):
+    return sampled("ChatML", "<reasoning>Hm.</reasoning><answer>4</answer>", max_new_tokens=70)
+
+
 @pytest.fixture
 def marked(tmp_path):
     """A given response with reasoning, whose marks are special tokens, as it is trained."""

@@ -51,6 +51,7 @@ def _is_error(text: str) -> bool:
         with suppress(ValueError):
             body = json.loads(text)
             error = body.get("error")
-            of_server = isinstance(error, dict) or _TROUBLE.search(text)
+            named = isinstance(error, dict) or body.get("object") == "error"
+            of_server = named or _TROUBLE.search(text)
             return bool(error and of_server) and body.keys() <= _FIELDS
     return bool(_TEXTS.match(text))

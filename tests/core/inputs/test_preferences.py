@@ -89,3 +89,11 @@ def test_seed_file_counts_by_what_is_in_it(write, tmp_path):
     assert one == other
     write("one.jsonl", [PAIR | {"chosen": "better"}])
     assert SeedConfig(path=str(tmp_path / "one.jsonl")).key_part() != other
+
+
+def test_all_refused_rows_are_counted(write):
+    good = {"prompt": "Hi", "chosen": "a", "rejected": "b"}
+    path = write("seed.jsonl", [good | {"chosen": "b"}, good, good, good | {"rejected": ""}])
+    message = r"line 1: chosen and rejected are the same .* 2 of the 4 rows are refused besides"
+    with pytest.raises(DataError, match=message):
+        read_preferences(SeedConfig(path=str(path)))
