@@ -104,27 +104,42 @@ def pytest_pyfunc_call(pyfuncitem):
 def pytest_sessionfinish(session, exitstatus):
     if not session.config.getoption("--write-page", default=False) or exitstatus:
         return
+    written = session.config.stash[_written]
+    contents = [f"* [{title}](#{_anchor(title)}): {len(rows)}\n" for title, rows in written.items()]
     sections = [
         f"\n## {title}\n\n{HEADER}" + "".join(f"{row}\n" for row in rows)
-        for title, rows in session.config.stash[_written].items()
+        for title, rows in written.items()
     ]
     by_hand = PAGE.read_text().partition(TABLE)[0]
-    PAGE.write_text(by_hand + TABLE + "".join(sections))
+    PAGE.write_text("".join([by_hand, TABLE, "\n", *contents, *sections]))
 
 
 def _without_places(got, folder):
     """No folder of this machine, and no digest of one, stands on the page."""
+    got = got.replace(f"{Path(__file__).parent}/", "")
     return got.replace(f"{folder}/", "").replace(str(folder), ".") if folder else got
 
 
 def _row(situation, *, reports, before, expected, got):
-    cells = [situation, _linked(reports), before, expected, got]
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+    cells = [_cell(situation), _linked(reports), *map(_cell, (before, expected, got))]
+    return f"| {' | '.join(cells)} |"
 
 
 def _cell(text):
-    text = " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} …"
+    """A text that a browser shows as it is; between backticks nothing but | needs a mark."""
+    text = " ".join(text.split())
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST].rstrip()} …"
+        if text.count("`") % 2:
+            text += "`"  # of a code that was cut
+    parts = text.split("`")
+    for at in range(0, len(parts), 2):
+        parts[at] = re.sub(r"\\(?=[!-/:-@[-`{-~])", r"\\\\", parts[at]).replace("<", "&lt;")
+    return "`".join(parts).replace("|", "\\|")
+
+
+def _anchor(title):
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _linked(reports):
