@@ -179,9 +179,9 @@ def _mend(config: AnnotatorConfig) -> str:
         return "Mend the annotator and run the same command again."
     if config.name is None and "function_file" in config.content():
         return (
-            "Labels bought so far are kept, for this content of the function: to keep them for the "
-            "mended one, first run once more with `annotation.name=…`, a name of your choice, and "
-            "with that name from then on. Then mend it and run again."
+            "Labels bought so far are kept for the function as it is now, and its mended self is "
+            "another. To keep them: run once more with `annotation.name=NAME`, a name of your "
+            "choice, though it ends here again; then mend it, and run with that name from then on."
         )
     return "Labels bought so far are kept; mend the annotator and run the same command again."
 

@@ -8,6 +8,8 @@ from functools import partial
 
 import yaml
 
+import yaml
+
 
 class PrefoptError(Exception):
     """Base class: catch this to catch everything prefopt raises on purpose."""
@@ -65,5 +67,6 @@ def _typed(word: str, setting: re.Match[str]) -> str:
     if not word.startswith("--"):
         return f"`{word}: {setting[1]}`"
     value = yaml.safe_load(setting[1])
-    values = value if isinstance(value, list) else [value]
-    return f"`{' '.join(f'{word} {shlex.quote(str(v))}' for v in values)}`"
+    values = map(str, value if isinstance(value, list) else [value])
+    words = (v if re.fullmatch(r"[\w.…-]+", v) else shlex.quote(v) for v in values)
+    return f"`{' '.join(f'{word} {typed}' for typed in words)}`"

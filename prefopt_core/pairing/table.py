@@ -56,7 +56,7 @@ def pair_responses(
             )
         raise DataError(
             f"No pair can be made: all {count} annotations tie or were skipped, so nothing says "
-            "which response is better. Look at the annotator (`prefopt show annotations`)."
+            "which response is better. Look at the annotator (`prefopt show annotate`)."
         )
     return _with_texts(pairs, candidates, prompts, logps, round_number)
 

@@ -81,7 +81,7 @@ def _no_verdicts(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     if row and row["value"] > UNJUDGED * row["n"]:
         yield (
             f"{row['value']:.0f} of {row['n']} labels are without a verdict (None): they were paid "
-            "for and make no pair. Look at `annotation.annotator` (prefopt show annotations)."
+            "for and make no pair. Look at `annotation.annotator` (prefopt show annotate)."
         )
 
 

@@ -104,22 +104,22 @@ def pytest_pyfunc_call(pyfuncitem):
 def pytest_sessionfinish(session, exitstatus):
     if not session.config.getoption("--write-page", default=False) or exitstatus:
         return
+    written = session.config.stash[_written]
     sections = [
         f"\n## {title}\n\n{HEADER}" + "".join(f"{row}\n" for row in rows)
-        for title, rows in session.config.stash[_written].items()
+        for title, rows in written.items()
     ]
     by_hand = PAGE.read_text().partition(TABLE)[0]
-    PAGE.write_text(by_hand + TABLE + _contents(session.config.stash[_written]) + "".join(sections))
+    PAGE.write_text(by_hand + TABLE + _contents(written) + "".join(sections))
 
 
 def _contents(written):
     """A line for every section, with its cases and how many of them were right before."""
     lines = []
     for title, rows in written.items():
-        link = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
         cells = [row.split(" | ") for row in rows]
         right = sum(before in ("right", expected) for _, _, before, expected, _ in cells)
-        lines.append(f"* [{title}](#{link}): {len(rows)}, right before: {right}\n")
+        lines.append(f"* [{title}](#{_anchor(title)}): {len(rows)}, right before: {right}\n")
     return f"\n{sum(map(len, written.values()))} cases.\n\n{''.join(lines)}"
 
 
@@ -131,13 +131,25 @@ def _without_places(got, folder):
 
 
 def _row(situation, *, reports, before, expected, got):
-    cells = [situation, _linked(reports), before, expected, got]
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+    cells = [_cell(situation), _linked(reports), *map(_cell, (before, expected, got))]
+    return f"| {' | '.join(cells)} |"
 
 
 def _cell(text):
-    text = " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} …"
+    """A text that a browser shows as it is; between backticks nothing but | needs a mark."""
+    text = " ".join(text.split())
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST].rstrip()} …"
+        if text.count("`") % 2:
+            text += "`"  # of a code that was cut
+    parts = text.split("`")
+    for at in range(0, len(parts), 2):
+        parts[at] = re.sub(r"\\(?=[!-/:-@[-`{-~])", r"\\\\", parts[at]).replace("<", "&lt;")
+    return "`".join(parts).replace("|", "\\|")
+
+
+def _anchor(title):
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _linked(reports):

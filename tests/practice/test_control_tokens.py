@@ -37,7 +37,7 @@ CHATML = "<|im_start|> <|im_end|> <|im_start|> <|im_end|>"
 
 @pytest.mark.case(
     "A response that says `</s>`, by a SentencePiece-like tokenizer",
-    reports="renderers#116",
+    reports="PrimeIntellect-ai/renderers#116",
     before="<s> </s> </s> </s>: the word became the end of the response",
     expected="<s> </s> </s>",
 )
@@ -47,7 +47,7 @@ def test_the_end_token_amid_a_response(read):
 
 @pytest.mark.case(
     "A response that ends in `</s>`, as some files have it",
-    reports="renderers#116",
+    reports="PrimeIntellect-ai/renderers#116",
     before="<s> </s> </s> </s>: two ends",
     expected="refused: The text </s> stands at the end of the response 'Hello.</s>'… Remove it…",
 )

@@ -24,7 +24,6 @@ HH = {
     "rejected": "\n\nHuman: Hi\n\nAssistant: Ho\n\nHuman: Why?\n\nAssistant: No.",
 }
 HH_SAID = "user: Hi · assistant: Ho · user: Why? → So. > No."
-SYSTEM = {"role": "system", "content": "Be kind."}
 CALL = [user("Hi"), said("") | {"tool_calls": [{"name": "f"}]}]
 
 
@@ -65,7 +64,7 @@ def case(situation, row, before, expected, reports="tried here", **settings):
                 "chosen": [{"role": "system", "content": "Be good."}, *GOOD],
                 "rejected": [{"role": "system", "content": "Be good."}, *BAD],
             },
-            "refused", "refused: …not the prompt 'Hi' with what belongs to it…",
+            "refused", "system: Be good. · user: Hi → Good. > Bad.",
         ),
         case(
             "Conversations that part before the last message",
@@ -185,10 +184,9 @@ def case(situation, row, before, expected, reports="tried here", **settings):
             "refused: 'chosen' is 'None'…", "refused: …looks like HelpSteer. It has scores…",
         ),
         case(
-            "A system message in the conversations only, and a blank behind the prompt",
-            {"prompt": "Hi ", "chosen": [SYSTEM, *GOOD], "rejected": [SYSTEM, *BAD]},
-            "refused: 'chosen' is …; expected … one message of the assistant",
-            "system: Be kind. · user: Hi → Good. > Bad.",
+            "A blank behind the prompt, and none in the conversations",
+            {"prompt": "Hi ", "chosen": GOOD, "rejected": BAD},
+            "refused", "user: Hi → Good. > Bad.",
         ),
         case(
             "HelpSteer3", {"context": GOOD[:1], "response1": "a", "response2": "b"},

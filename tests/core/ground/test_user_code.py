@@ -237,6 +237,21 @@ def test_settings_are_named_as_they_were_typed():
         raise ConfigError("Set `names: [a b, c]` beside `path`, or `as`, beside `path`, to one.")
 
 
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ("Name them, beside `path`: `of: [gpt-4o, a b]`.", "Name them: `--of gpt-4o --of 'a b'`."),
+        ("Or `of: […]` beside `path`.", "Or `--of …`."),
+        ("Set `of: text` if so.", "Set `--of text` if so."),
+        ("Set `of`, beside `path`, to it.", "Set `--of` to it."),
+    ],
+)
+def test_lines_of_yaml_are_named_as_options(said, typed):
+    with pytest.raises(ConfigError) as raised, in_words_of({"of": "--of"}):
+        raise ConfigError(said)
+    assert str(raised.value) == typed
+
+
 def test_this_machine_is_spared_by_a_proxy_only_if_there_is_one(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
