@@ -10,8 +10,8 @@ from flows.console import ConsoleObserver
 from flows.prompts import POOL_SHARD, choose_from_pool
 from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.export.rows import require_ending, require_room_for, write_rows
-from prefopt_core.ground.errors import ConfigError, in_words_of
+from prefopt_core.export.rows import require_output, require_room_for, write_rows
+from prefopt_core.ground.errors import in_words_of
 from prefopt_core.inputs.settings import PromptsConfig, StratifiedConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import open_index
@@ -81,9 +81,7 @@ def pool(
         ConfigError: The output would replace the pool, or there are too few rows.
     """
     output = output or Path(f"{file.stem}.chosen.csv")
-    require_ending(output)
-    if output.resolve() == file.resolve():
-        raise ConfigError(f"--output {output} would replace the pool. Give it another name.")
+    require_output(output, file)
     config = PoolConfig(
         strategy=strategy,
         count=count,

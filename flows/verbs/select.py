@@ -11,7 +11,7 @@ from flows.console import ConsoleObserver
 from flows.steps import propose
 from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.export.rows import require_ending, selected_rows, write_rows
+from prefopt_core.export.rows import require_output, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import in_words_of
 from prefopt_core.ground.files import write_whole
@@ -68,7 +68,7 @@ def select(
 ) -> None:
     """Read candidates, embed them, select, write the selected rows and a report page."""
     output = output or Path(f"{file.stem}.selected.csv")
-    require_ending(output)
+    require_output(output, file)
     path, declared = str(file), list(responses) or None
     sections = _Sections(
         GenerationConfig(

@@ -58,6 +58,7 @@ def buy_labels(
     with kept.buying(annotator) as purchase:
         scores = {(p, ids[0]): score for (p, ids), score in purchase.known().items()}
         missing = {key: request for key, request in requests.items() if key not in scores}
+        number_known = len(scores)
         if len(requests) > labels:  # no assertion: `python -O` leaves those out
             raise PrefoptError(f"{len(requests)} labels were selected, {labels} may be bought.")
         bought: list[float | None] = []
@@ -65,7 +66,8 @@ def buy_labels(
             purchase.commit(key[0], [key[1]], score)
             scores[key] = score
             bought.append(score)
-            _stop_if_silent(bought, config.annotator)
+            if number_known == 0:
+                _stop_if_silent(bought, config.annotator)
             report_progress(len(requests) - len(missing) + len(bought), len(requests))
     return _table({key: scores[key] for key in requests}, config.annotator)
 

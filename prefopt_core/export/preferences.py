@@ -1,5 +1,6 @@
 """Export preference pairs in the columns of TRL, as Parquet or JSONL."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
@@ -41,8 +42,11 @@ def export_preferences(
         The file, with `COLUMNS`.
 
     Raises:
-        DataError: `as_text`, and a prompt has several messages.
+        DataError: `as_text`, and a prompt has several messages; or the folder has a `train` that
+            was not exported.
     """
+    for earlier in ("parquet", "jsonl"):
+        _require_ours(folder / f"train.{earlier}")
     rows = preferences.select(COLUMNS)
     if as_text:
         if preferences["prompt"].list.len().max() != 1:
@@ -62,6 +66,21 @@ def export_preferences(
     other = "jsonl" if form == "parquet" else "parquet"
     (folder / f"train.{other}").unlink(missing_ok=True)  # of two, `datasets` would read one
     return path
+
+
+def _require_ours(file: Path) -> None:
+    if not file.exists():
+        return
+    try:
+        if file.suffix == ".parquet":
+            columns = {*pl.scan_parquet(file, glob=False).collect_schema()}
+        else:
+            with file.open(encoding="utf-8") as lines:
+                columns = {*json.loads(next(lines, "{}"))}
+    except (OSError, ValueError, TypeError, pl.exceptions.PolarsError):
+        columns = set()
+    if not columns >= set(COLUMNS):
+        raise DataError(f"{file} is there already, and no export. Name another folder.")
 
 
 def otherwise_written(

@@ -18,12 +18,14 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 }
 
 
-def require_ending(output: Path) -> None:
-    """Refuse a file name with an unknown ending.
+def require_output(output: Path, file: Path) -> None:
+    """Refuse an output with an unknown ending, and one that would replace the input.
 
     Raises:
-        ConfigError: The ending is not .csv, .jsonl or .parquet.
+        ConfigError: The ending is not .csv, .jsonl or .parquet, or it is `file`.
     """
+    if output.resolve() == file.resolve():
+        raise ConfigError(f"--output {output} would replace what is read. Give it another name.")
     if output.suffix not in _WRITERS:
         raise ConfigError(f"--output {output} must end in {', '.join(_WRITERS)}.")
 

@@ -8,8 +8,6 @@ from functools import partial
 
 import yaml
 
-import yaml
-
 
 class PrefoptError(Exception):
     """Base class: catch this to catch everything prefopt raises on purpose."""

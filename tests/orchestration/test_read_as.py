@@ -101,3 +101,11 @@ def test_plan_refuses_pairs_that_are_none(prefopt, store, settings, config_file,
     )
     assert (code, output) == (2, "")
     assert said in error
+
+
+def test_what_is_read_is_not_written_over(prefopt, store, pool):
+    before = pool.read_bytes()
+    code, _, error = prefopt("select", pool, "--responses", "gpt", "--output", pool)
+    assert code == 2
+    assert "would replace what is read" in error
+    assert pool.read_bytes() == before

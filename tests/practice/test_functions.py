@@ -5,7 +5,7 @@ A judge, a similarity: which code is theirs, what they may return, and what is s
 
 import pytest
 
-from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
+from prefopt_core.annotation.settings import AnnotatorConfig
 from prefopt_core.annotation.table import judge
 from prefopt_core.selection.settings import SimilarityConfig
 
@@ -276,15 +276,3 @@ for _number, _situation in enumerate(GIVEN):
 )
 def test_a_coroutine(ask):
     return str(ask(judge="async def score(prompt, response): return 1\n"))
-
-
-@pytest.mark.case(
-    "A judge that forgets to return its score",
-    reports="tried here",
-    before="all 40 labels of the budget were bought, and no pair could be made",
-    expected="refused: Annotator 'function' gave no verdict (None) to the first 8 responses…",
-)
-def test_none_from_the_start(buy, write):
-    path = write("judge.py", "def score(prompt, response):\n    len(response)\n")
-    params = {"function": f"{path}:score"}
-    return str(buy(AnnotationConfig(annotator="function", params=params), 40))

@@ -101,3 +101,12 @@ def test_trl_trains_on_it_without_conversion(
     )
     assert trainer.train().training_loss == pytest.approx(torch.tensor(2.0).log().item(), abs=1e-3)
     assert not torch.equal(model.lm_head.weight, before)
+
+
+@pytest.mark.parametrize("content", ['{"prompt": "mine"}\n', "", "[1]\n", "not JSON\n"])
+def test_a_file_that_was_not_exported_is_left_alone(preferences, tmp_path, content):
+    mine = tmp_path / "train.jsonl"
+    mine.write_text(content)
+    with pytest.raises(DataError, match=r"train\.jsonl is there already"):
+        export_preferences(preferences, tmp_path, "parquet")
+    assert mine.read_text() == content

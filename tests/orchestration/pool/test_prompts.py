@@ -134,7 +134,7 @@ def test_a_bad_option_ends_in_one_line(refused, prompts, options, said):
 def test_a_bad_output_is_told_before_the_work(prefopt, store, prompts, tmp_path):
     file = prompts("jsonl")
     before = file.read_bytes()
-    for name, said in (("chosen.txt", "must end in"), (file.name, "would replace the pool")):
+    for name, said in (("chosen.txt", "must end in"), (file.name, "would replace what is read")):
         code, printed, error = prefopt("pool", file, "--count", 3, "--output", tmp_path / name)
         assert (code, printed) == (2, "")
         assert said in error
