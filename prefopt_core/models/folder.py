@@ -35,11 +35,16 @@ def check_model(path: str, setting: str) -> Iterator[str]:
 
 
 def _check_hub_id(path: str, setting: str) -> Iterator[str]:
-    owner, _, name = path.partition("/")
-    if path.startswith((".", "~", "/")) or "/" in name or not path or Path(path).exists():
+    from huggingface_hub import try_to_load_from_cache
+
+    a_path = path.startswith((".", "~", "/")) or path.endswith("/") or path.count("/") > 1
+    if a_path or not path or Path(path).exists():
         raise ConfigError(
             f"There is no folder {path!r}. Check `{setting}`: the path of a model folder, seen "
             f"from {os.getcwd()}, or a hub id such as owner/name."
         )
-    if name and Path(owner).is_dir():
-        yield f"there is no folder {path}, only {owner}: `{setting}` is taken for a hub id."
+    if not isinstance(try_to_load_from_cache(path, "config.json"), str):
+        yield (
+            f"there is no folder {path!r}, so `{setting}` is taken for a hub id, which will be "
+            "downloaded."
+        )

@@ -189,3 +189,13 @@ def test_system_messages_that_a_template_drops(tmp_path):
     load_tokenizer.cache_clear()
     prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     return str(tokenised(tmp_path / "model", prompt, "Ho."))
+
+
+@pytest.mark.case(
+    "A model folder, misspelt as what could be a hub id",
+    reports="tried here",
+    before="planned; refused when the policy was loaded",
+    expected="policy: there is no folder 'lama', so `policy.params.path` is taken for a hub id, …",
+)
+def test_a_misspelt_folder(doubts):
+    return doubts(policy={"source": "pretrained", "params": {"path": "lama"}})
