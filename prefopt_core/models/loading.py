@@ -84,7 +84,14 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
         model, found = kind.from_pretrained(
             source, output_loading_info=True, **{"dtype": "auto", **options}
         )
-    except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
+    except (
+        ImportError,  # quantised weights need packages of their own
+        OSError,
+        ValueError,
+        RuntimeError,
+        AssertionError,
+        SafetensorError,
+    ) as error:
         raise ConfigError(
             f"Cannot load {source} by {kind.__name__}: {error} It must be a folder or hub id of "
             "such a model, with config.json and weights that fit it."

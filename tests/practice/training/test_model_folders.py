@@ -239,3 +239,16 @@ def test_a_missing_part(make_model, load):
 )
 def test_a_config_of_another_model(make_model, load):
     return load(edit(make_model(), vocab_size=48))
+
+
+@pytest.mark.case(
+    "Weights that are quantised (GPTQ), and the package that reads them is not there",
+    reports="tried here",
+    before="ImportError, with a traceback",
+    expected="refused: Cannot load start by AutoModelForCausalLM: …",
+)
+def test_quantised_weights(make_model):
+    quantised = {"quant_method": "gptq", "bits": 4, "group_size": 32}
+    model = edit(make_model(), quantization_config=quantised)
+    prompt = Prompt("p", [{"role": "user", "content": "w4 w5"}])
+    return str(GENERATORS["transformers"]([prompt], model, 2, 0, max_new_tokens=4))
