@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 import torch
+from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
@@ -217,7 +218,8 @@ def _trainer(
 
 
 def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
-    gpu = torch.cuda.is_available()
+    # Asked first: what transformers would set up by itself does not join the processes on CPUs.
+    processes, gpu = PartialState().num_processes, torch.cuda.is_available()
     steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
     return DPOConfig(
         output_dir=str(work),
@@ -229,7 +231,7 @@ def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPO
         num_train_epochs=config.epochs,
         max_steps=config.steps or -1,
         per_device_train_batch_size=config.micro,
-        gradient_accumulation_steps=config.batch_size // (config.micro * config.processes),
+        gradient_accumulation_steps=config.batch_size // (config.micro * processes),
         optim=config.optimizer,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
