@@ -1,5 +1,7 @@
 """Input stages: prompts, their division into rounds, and a labelled seed."""
 
+from pathlib import Path
+
 import polars as pl
 
 from prefopt_core.ground.tables import in_shards
@@ -33,4 +35,4 @@ def draw_prompts(
 @stage("load_preferences", table="preferences", version=2)
 def load_preferences(config: SeedConfig) -> pl.DataFrame:
     """Read a labelled seed: existing preference pairs."""
-    return read_preferences(config)
+    return read_preferences(Path(config.path), config.column)

@@ -10,8 +10,6 @@ from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.files import is_large
-from prefopt_core.inputs.preferences import doubts_of_pairs, read_preferences
-from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.fitness import shapes_in
 from prefopt_core.models.positions import positions_in
@@ -38,8 +36,6 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
     for where, section in _sections(experiment):
         try:
             doubts += [f"{where}: {doubt}" for doubt in section.check()]
-            if isinstance(section, SeedConfig):
-                doubts += [f"{where}: {d}" for d in doubts_of_pairs(read_preferences(section))]
             if isinstance(section, AnnotationConfig):
                 doubts += [f"{where}: {doubt}" for doubt in doubts_of_labels(section, kept)]
         except PrefoptError as error:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -236,7 +237,8 @@ def labels_of(config: Experiment) -> int:
         case AepoConfig():
             return config.budget
         case SpaConfig():
-            return 2 * read_preferences(config.seed_preferences).height
+            seed = config.seed_preferences
+            return 2 * read_preferences(Path(seed.path), seed.column).height
     raise TypeError(f"{type(config).__name__} has no count of labels; add one here.")
 
 

@@ -9,13 +9,16 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message, candidate_id_of, last_text, prompt_id_of
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, columns_of, read_rows
-from prefopt_core.inputs.pairs import pair_of
+from prefopt_core.inputs.pairs import SIDES, pair_of
 from prefopt_core.inputs.responses import check_texts
-from prefopt_core.inputs.settings import SeedConfig
 
 
-def read_preferences(config: SeedConfig) -> pl.DataFrame:
+def read_preferences(path: Path, column: str | None = None) -> pl.DataFrame:
     """Read pairs; chosen and rejected are texts, messages, or conversations with the prompt.
+
+    Args:
+        path: .jsonl, .csv or .parquet.
+        column: The prompt's column; None: `prompt` or `instruction`.
 
     Returns:
         Table `preferences`, with round 0, confidence 1 and margin 1.
@@ -24,14 +27,15 @@ def read_preferences(config: SeedConfig) -> pl.DataFrame:
         DataError: The file cannot be read; a prompt, chosen or rejected is missing or malformed;
             a pair is repeated or of equal texts, or a policy judged it.
     """
-    file = read_rows(Path(config.path))
-    check_texts(file, [n for n in ("prompt", "chosen", "rejected") if n in columns_of(file)])
+    file = read_rows(path)
+    named = (column or "prompt", *SIDES)
+    check_texts(file, [name for name in named if name in columns_of(file)])
     rows = []
     seen: dict[tuple[str, ...], str] = {}
     refused: list[str] = []
     for row in file:
         try:
-            prompt, texts, pair = _read(row, config)
+            prompt, texts, pair = _read(row, column)
             if pair in seen:
                 raise DataError(
                     f"{row.where} repeats the pair of {seen[pair]}. Remove one of them."
@@ -48,14 +52,14 @@ def read_preferences(config: SeedConfig) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TABLES["preferences"].columns, orient="row")
 
 
-def _read(row: Row, config: SeedConfig) -> tuple[list[Message], list[str], tuple[str, str, str]]:
+def _read(row: Row, column: str | None) -> tuple[list[Message], list[str], tuple[str, str, str]]:
     """Prompt, texts and ids of a pair.
 
     Raises:
         DataError: It is malformed, or a policy judged it.
     """
     _require_given(row)
-    prompt, *texts = pair_of(row, config.column)
+    prompt, *texts = pair_of(row, column)
     prompt_id = prompt_id_of(prompt)
     chosen, rejected = (candidate_id_of(prompt_id, text) for text in texts)
     if chosen == rejected:

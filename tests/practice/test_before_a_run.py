@@ -9,7 +9,6 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.inputs.preferences import doubts_of_pairs, read_preferences
-from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.tokenised import tokenised
 from prefopt_core.models.tokens import load_tokenizer
@@ -49,7 +48,7 @@ def doubts_of(write):
     def doubts_of(*rows):
         sides = ("prompt", "chosen", "rejected")
         path = write("seed.jsonl", [dict(zip(sides, row, strict=True)) for row in rows])
-        return " ".join(doubts_of_pairs(read_preferences(SeedConfig(path=str(path))))) or "nothing"
+        return " ".join(doubts_of_pairs(read_preferences(path))) or "nothing"
 
     return doubts_of
 

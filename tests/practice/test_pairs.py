@@ -7,7 +7,6 @@ import pytest
 
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.inputs.settings import SeedConfig
 
 
 def user(text):
@@ -199,8 +198,8 @@ def case(situation, row, before, expected, reports="tried here", **settings):
     ],
 )  # fmt: skip
 def test_pairs(write, row, settings):
-    path = str(write("seed.jsonl", [row]))
-    (pair,) = read_preferences(SeedConfig(path=path, **settings)).iter_rows(named=True)
+    path = write("seed.jsonl", [row])
+    (pair,) = read_preferences(path, **settings).iter_rows(named=True)
     prompt, chosen, rejected = (
         " · ".join(f"{m['role']}: {m['content']}" for m in pair[side])
         for side in ("prompt", "chosen", "rejected")

@@ -11,7 +11,6 @@ import pytest
 from prefopt_core.inputs.candidates import read_candidates
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.inputs.settings import SeedConfig
 
 TURNS = [{"role": "system", "content": 'Don\'t "lie".'}, {"role": "user", "content": "Hi,\nyou"}]
 SAID = 'system: Don\'t "lie". · user: Hi,\nyou'
@@ -179,6 +178,6 @@ def test_pairs(tmp_path):
     ask = {"role": "user", "content": "Hi"}
     good, bad = ([ask, {"role": "assistant", "content": text}] for text in ("Good.", "Bad."))
     file = written(tmp_path, "s.csv", prompt="Hi", chosen=repr(good), rejected=repr(bad))
-    (row,) = read_preferences(SeedConfig(path=str(file))).iter_rows(named=True)
+    (row,) = read_preferences(file).iter_rows(named=True)
     said = [row[side][-1]["content"] for side in ("prompt", "chosen", "rejected")]
     return f"user: {said[0]} → {said[1]} > {said[2]}"

@@ -10,7 +10,6 @@ import torch
 from prefopt_core.export.preferences import COLUMNS, export_preferences
 from prefopt_core.ground.errors import DataError
 from prefopt_core.inputs.preferences import read_preferences
-from prefopt_core.inputs.settings import SeedConfig
 
 ROWS = [
     {"prompt": "How do I reset it?", "chosen": "Press the button.", "rejected": "NA"},
@@ -21,7 +20,7 @@ ROWS = [
 
 @pytest.fixture
 def preferences(write):
-    return read_preferences(SeedConfig(path=str(write("seed.jsonl", ROWS))))
+    return read_preferences(write("seed.jsonl", ROWS))
 
 
 def said(role, text):
@@ -69,7 +68,7 @@ def test_later_export_replaces_the_earlier_one_of_any_form(preferences, tmp_path
 def test_what_is_exported_can_be_read_back_as_a_seed(preferences, tmp_path):
     for form in ("parquet", "jsonl"):
         path = export_preferences(preferences, tmp_path / form, form)
-        assert read_preferences(SeedConfig(path=str(path))).equals(preferences)
+        assert read_preferences(path).equals(preferences)
 
 
 def test_conversation_of_several_messages_is_no_text(preferences, tmp_path):

@@ -16,7 +16,7 @@ def said(text, role="assistant"):
 
 
 def read(path, **settings):
-    return check_table("preferences", read_preferences(SeedConfig(path=str(path), **settings)))
+    return check_table("preferences", read_preferences(path, **settings))
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_all_refused_rows_are_counted(write):
     path = write("seed.jsonl", [good | {"chosen": "b"}, good, good, good | {"rejected": ""}])
     message = r"line 1: chosen and rejected are the same .* 2 of the 4 rows are refused besides"
     with pytest.raises(DataError, match=message):
-        read_preferences(SeedConfig(path=str(path)))
+        read_preferences(path)

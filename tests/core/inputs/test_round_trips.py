@@ -20,7 +20,6 @@ from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.candidates import read_candidates
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.asked import Asked
 
 ODD = [
@@ -59,7 +58,7 @@ def test_exported_preferences_render_to_the_same_tokens(
     table = pl.DataFrame([row], schema=TABLES["preferences"].columns, orient="row")
     with TemporaryDirectory() as folder:
         path = export_preferences(table, Path(folder), form)
-        (read,) = read_preferences(SeedConfig(path=str(path))).iter_rows(named=True)
+        (read,) = read_preferences(path).iter_rows(named=True)
     for side, text in {"chosen": chosen, "rejected": rejected}.items():
         before = rendered(tiny_tokenizer, prompt, text)
         assert rendered(tiny_tokenizer, read["prompt"], read[side][0]["content"]) == before
@@ -75,7 +74,7 @@ def test_pairs_exported_as_texts_read_back_the_same_or_are_refused(prompt, chose
         row = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
         path.write_text(json.dumps(row))
         try:
-            (read,) = read_preferences(SeedConfig(path=str(path))).iter_rows(named=True)
+            (read,) = read_preferences(path).iter_rows(named=True)
         except DataError:
             return
     said = {side: read[side][-1]["content"] for side in ("prompt", "chosen", "rejected")}
@@ -158,7 +157,7 @@ def read_prompts(path):
 
 
 def pairs(path):
-    return read_preferences(SeedConfig(path=str(path))).rows()
+    return read_preferences(path).rows()
 
 
 PAIRS = {"prompt": ["Hi", "Why?"], "chosen": ["Ho", "So"], "rejected": ["Hm", "No"]}

@@ -10,7 +10,6 @@ from prefopt_core.generation.table import generate_candidates
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.prompts import from_file
-from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.asked import Asked
 from prefopt_core.models.tokenised import tokenised, with_token_ids
 from prefopt_core.models.tokens import template_digest
@@ -138,7 +137,7 @@ def test_gold_pairs_get_reference_logps_and_self_labelled_ones_are_left_out(
     tiny_model, write, tiny_tokenizer
 ):
     rows = [{"prompt": p, "chosen": "Press it.", "rejected": "No."} for p in ("How?", "Why me?")]
-    pairs = read_preferences(SeedConfig(path=str(write("s.jsonl", rows))))
+    pairs = read_preferences(write("s.jsonl", rows))
     own = pairs.head(1).with_columns(source=pl.lit("self"))
     table = score_preferences([pairs, own], tiny_model, CONFIG)
     assert check_table("preferences", table).height == 2
@@ -151,6 +150,6 @@ def test_gold_pairs_get_reference_logps_and_self_labelled_ones_are_left_out(
 
 def test_pairs_that_were_sampled_keep_their_tokens(tiny_model, write):
     path = write("s.jsonl", [{"prompt": "How?", "chosen": "Press it.", "rejected": "No."}])
-    tokenised_once = with_token_ids(read_preferences(SeedConfig(path=str(path))), tiny_model)
+    tokenised_once = with_token_ids(read_preferences(path), tiny_model)
     cut = tokenised_once.with_columns(rejected_token_ids=pl.col("rejected_token_ids").list.head(1))
     assert with_token_ids(cut, tiny_model).equals(cut)

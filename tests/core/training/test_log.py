@@ -7,7 +7,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from prefopt_core.inputs.preferences import read_preferences
-from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.scoring.table import score_preferences
 from prefopt_core.training.log import FLAGGED, STEPS, read_log, write_log
@@ -46,7 +45,7 @@ def test_pairs_of_all_tables_are_flagged_by_their_own_ids(tiny_model, tmp_path, 
             {"prompt": f"{name} {i}?", "chosen": f"{name}: yes, {i}.", "rejected": f"No {name}!"}
             for i in range(count)
         ]
-        pairs = read_preferences(SeedConfig(path=str(write(f"{name}.jsonl", rows))))
+        pairs = read_preferences(write(f"{name}.jsonl", rows))
         scored = score_preferences([pairs], tiny_model, ScoringConfig())
         return scored.with_columns(source=pl.lit(source))
 
