@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,9 @@ def is_large(path: Path) -> bool:
 def read_rows(path: Path) -> list[Row]:
     """Read a file by its ending: .jsonl, .csv or .parquet.
 
+    What is not large is read once in a process, unless it changes: a config is looked at, said, and
+    then run. The rows are not to be changed.
+
     Raises:
         DataError: There is no such file, or it is of another kind, or cannot be read, or has no
             rows, or its columns' names are no names.
@@ -56,6 +61,17 @@ def read_rows(path: Path) -> list[Row]:
         raise DataError(f"{path} is a folder. {advice_on_folder(path)}.")
     if not path.is_file():
         raise DataError(f"There is no file {path}. Give the path of a .jsonl, .csv or .parquet.")
+    if is_large(path):
+        return _read(path)
+    return _read_once(path, sha256(path.read_bytes()).digest())
+
+
+@lru_cache(maxsize=4)
+def _read_once(path: Path, content: bytes) -> list[Row]:
+    return _read(path)
+
+
+def _read(path: Path) -> list[Row]:
     readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
     if (ending := path.suffix.lower()) not in readers:
         raise DataError(
@@ -67,9 +83,9 @@ def read_rows(path: Path) -> list[Row]:
         raise DataError(f"{path} has no rows.")
     for name in columns_of(rows):
         if name != name.strip().strip(_INVISIBLE):
+            below = ", and those after commas in the rows below" if ending == ".csv" else ""
             raise DataError(
-                f"{path}: the name of the column {name!r} has blanks around it. Remove them, and "
-                "those after commas in the rows below."
+                f"{path}: the name of the column {name!r} has blanks around it. Remove them{below}."
             )
     return rows
 

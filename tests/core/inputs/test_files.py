@@ -136,3 +136,11 @@ def test_prompt_column_is_prompt_or_instruction_or_the_one_that_is_named(write):
     assert prompt_column(row, None) == "instruction"
     assert prompt_column(row, "question") == "question"
     assert prompt_of(row, "question") == [{"role": "user", "content": "q"}]
+
+
+def test_an_edit_is_read_though_the_file_was_read_before(write):
+    path = write("a.jsonl", [{"prompt": "one"}])
+    first = read_rows(path)
+    assert read_rows(path) is first
+    write("a.jsonl", [{"prompt": "two"}])
+    assert [row.values["prompt"] for row in read_rows(path)] == ["two"]
