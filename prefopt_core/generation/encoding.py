@@ -12,11 +12,13 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import Prompt, last_text, quoted
 from prefopt_core.ground.spending import Spending, spend
 from prefopt_core.models.fitness import config_in, generation_config_in
-from prefopt_core.models.responses import control_tokens_amid, response_text
+from prefopt_core.models.responses import control_tokens_amid, response_text, text_end
 from prefopt_core.models.templates import turn_of
 from prefopt_core.models.tokens import Tokens, prompt_token_ids, template_digest
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
@@ -103,8 +105,9 @@ def end_tokens(tokenizer: "PreTrainedTokenizerBase", generation_config: Any) -> 
             tokenizer,
             "its chat template ends turns with "
             f"{f'the text {text!r}, which is no token' if text else 'no token'}: responses end "
-            f"where the model writes {tokenizer.eos_token}, or go on with the next speaker's turn. "
-            "Look at some (`prefopt show generate`).",
+            f"{'behind that text, or ' if text else ''}where the model writes "
+            f"{tokenizer.eos_token}, else go on with the next speaker's turn. Look at some "
+            "(`prefopt show generate`).",
         )
     return ends | set(of_turns)
 
@@ -122,18 +125,35 @@ def said(
     prompt: Tokens,
     response: Tokens,
     finish_reason: Literal["stop", "length"],
-    logps: float,
+    logps: "npt.NDArray[np.float64] | float",
 ) -> Response | None:
-    """A sampled response; None if it is cut off within its reasoning, before an answer."""
-    text = response_text(tokenizer, prompt, response, finished=finish_reason == "stop")
+    """A sampled response; None if it is cut off within its reasoning, before an answer.
+
+    Args:
+        tokenizer: Of the model that wrote it.
+        prompt: Token ids of its prompt.
+        response: Its own, up to a token that ends responses, if there is one.
+        finish_reason: Whether there is.
+        logps: Of each token at temperature 1, or their sum; of a sum there is no part to take.
+    """
+    end = text_end(tokenizer, prompt, response)
+    ids = response if end is None else response[:end]
+    text = response_text(
+        tokenizer,
+        prompt,
+        ids,
+        finished=finish_reason == "stop" and end is None,
+        spelt=end is not None,
+    )
     if text is None:
         return None
+    total = logps if isinstance(logps, float) else float(logps[: len(ids)].sum())
     return Response(
         text=text,
-        finish_reason=finish_reason,
+        finish_reason=finish_reason if end is None else "stop",
         prompt_token_ids=prompt,
-        token_ids=response,
-        logps=logps,
+        token_ids=ids,
+        logps=None if end is not None and isinstance(logps, float) else total,
         template=template_digest(tokenizer),
     )
 

@@ -156,7 +156,7 @@ def _sample(
                 request.prompt_token_ids,
                 ids,
                 "length" if end is None else "stop",
-                float(token_logps[row, : len(ids)].sum()),
+                token_logps[row],
             )
         )
     return responses

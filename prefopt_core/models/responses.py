@@ -1,5 +1,6 @@
 """Responses behind their prompts: texts to token ids as the template writes them, and back."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -103,8 +104,30 @@ def _behind(
     )
 
 
+def text_end(tokenizer: "PreTrainedTokenizerBase", prompt: Tokens, response: Tokens) -> int | None:
+    """How many tokens a response has up to a plain text by which the template ends turns.
+
+    None: the template ends them by a token, or by nothing, or the text is not there.
+    """
+    turn = turn_of(tokenizer)
+    mark = "" if turn.ends else turn.trail.strip()
+    if not mark or mark not in _continuation(tokenizer, prompt, response):
+        return None
+    counts = range(1, len(response) + 1)
+    return counts[
+        bisect_left(
+            counts, True, key=lambda n: mark in _continuation(tokenizer, prompt, response[:n])
+        )
+    ]
+
+
 def response_text(
-    tokenizer: "PreTrainedTokenizerBase", prompt: Tokens, response: Tokens, *, finished: bool
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: Tokens,
+    response: Tokens,
+    *,
+    finished: bool,
+    spelt: bool = False,
 ) -> str | None:
     """The text of sampled token ids: the message that the template would write so.
 
@@ -116,6 +139,7 @@ def response_text(
         prompt: Token ids of its prompt.
         response: Its own.
         finished: Whether the last of them is a token that ends responses.
+        spelt: Whether the last of them spell the text by which the template ends turns.
 
     Returns:
         The text; None if the response is cut off within its reasoning, before an answer.
@@ -130,6 +154,9 @@ def response_text(
         if answer is None:
             return None
         text = answer
+    if spelt:
+        before, mark, _ = turn.trail.partition(turn.trail.strip())
+        return text.rpartition(mark)[0].removesuffix(before)
     return text.removesuffix(turn.trail) if finished else text
 
 

@@ -236,11 +236,26 @@ def test_no_warning_where_the_end_is_listed(sampled, caplog):
     "ChatML with a tokenizer that has no <|im_end|>: the end of a turn is plain text",
     reports="huggingface/transformers#31362, in part",
     before=r"'Hello.<|im_end|>\nAnd?', without a word",
-    expected=r"'Hello.<|im_end|>\nAnd?', stop, …; … ends turns with the text '<|im_end|>', …",
+    expected=r"'Hello.', stop, …; … ends turns with the text '<|im_end|>', …",
 )
 def test_an_end_that_is_no_token_is_told(sampled, caplog):
     got = sampled("OLMo, Tulu", "Hello.<|im_end|>\nAnd?", template=FAMILIES["ChatML"].template)
     return f"{got}; {caplog.messages[-1]}"
+
+
+@pytest.mark.case(
+    "A turn that ends in a line of text, and a model that goes on behind it",
+    reports="tried here",
+    before=r"'Hello.\nSTOP\nAnd?', stop, …",
+    expected="'Hello.', stop, P",
+)
+def test_a_text_that_ends_turns_ends_a_response(sampled):
+    template = (
+        "{% for m in messages %}{{ m.role + ': ' + m.content }}"
+        "{% if m.role == 'assistant' %}{{ '\\nSTOP' }}{% endif %}{{ '\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+    )
+    return sampled("OLMo, Tulu", "Hello.\nSTOP\nAnd?", template=template)
 
 
 @pytest.mark.case(
