@@ -139,9 +139,10 @@ def _cell(text):
     """A text that a browser shows as it is; between backticks nothing but | needs a mark."""
     text = " ".join(text.split())
     if len(text) > LONGEST:
-        text = f"{text[:LONGEST].rstrip()} …"
+        text = text[:LONGEST]
         if text.count("`") % 2:
-            text += "`"  # of a code that was cut
+            text = text[: text.rindex("`")]  # half a code is none
+        text = text.rstrip(" (") + " …"
     parts = text.split("`")
     for at in range(0, len(parts), 2):
         parts[at] = re.sub(r"\\(?=[!-/:-@[-`{-~])", r"\\\\", parts[at]).replace("<", "&lt;")
