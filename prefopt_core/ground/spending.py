@@ -8,6 +8,15 @@ from dataclasses import dataclass, fields
 _spending: ContextVar["Spending | None"] = ContextVar("spending", default=None)
 
 
+@dataclass(frozen=True)
+class Usage:
+    """Tokens and cost of one request; None where the server or the config does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+
+
 @dataclass
 class Spending:
     """What the requests made within a block of code took and cost, summed.

@@ -87,6 +87,25 @@ TABLES: dict[str, Contract] = {
         optional={"gain": pl.Float64()},  # what its label adds, if labels are allocated by that
         nullable=frozenset({"representativeness", "redundancy", "gap"}),
     ),
+    # what one annotator says to one question (see labels/questions.py): a prompt with one response
+    # to score, two to compare or k to rank
+    "verdicts": Contract(
+        ("question_id", "annotator", "by"),
+        {
+            "question_id": pl.String(),  # digest of prompt_id and responses
+            "prompt_id": pl.String(),
+            "responses": pl.List(pl.String()),  # candidate ids, in the order shown
+            "annotator": pl.String(),
+            "by": pl.String(),  # the person or model; "" where there is only one
+            "state": pl.String(),  # given, tie, both_bad, skipped, invalid
+            "scores": pl.List(pl.Float64()),  # one a response, higher is better
+            "preference": pl.Float64(),  # P(first better than second), of two responses
+            "why": pl.String(),  # a reason, or the answer that is no verdict
+            "cost": pl.Float64(),
+            "seconds": pl.Float64(),  # that a person took
+        },
+        nullable=frozenset({"scores", "preference", "cost", "seconds"}),
+    ),
     # one verdict; higher is better. state: scored or skipped (the annotator gave no verdict)
     "annotations": Contract(
         ("prompt_id", "candidate_id", "annotator"),

@@ -6,8 +6,9 @@ import pytest
 
 from prefopt_core.generation.openai_api import generate
 from prefopt_core.ground.ids import Prompt
+from prefopt_core.ground.spending import Usage
 from prefopt_core.models.server import endpoint
-from prefopt_core.models.server.kept import ResponseStore, Usage
+from prefopt_core.models.server.kept import ResponseStore
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 ONE = [Prompt("p", [{"role": "user", "content": "Hi"}])]

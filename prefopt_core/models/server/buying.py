@@ -10,7 +10,7 @@ from prefopt_core.ground.errors import ConfigError, ServerError
 from prefopt_core.ground.ids import Prompt, last_text, quoted
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.spending import Spending, spend
+from prefopt_core.ground.spending import Spending, Usage, spend
 from prefopt_core.models.server.endpoint import (
     Answer,
     Endpoint,
@@ -19,7 +19,7 @@ from prefopt_core.models.server.endpoint import (
     Stopped,
     TransientError,
 )
-from prefopt_core.models.server.kept import ResponsePurchase, ResponseStore, ServedResponse, Usage
+from prefopt_core.models.server.kept import ResponsePurchase, ResponseStore, ServedResponse
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.stage import stage_store
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefopt_core.ground.spending import Usage
 from prefopt_core.models.server.failures import is_failure
 from prefopt_core.store.artifacts import canonical_json, sha256_of
 from prefopt_core.store.ledger import ledger
@@ -33,15 +34,6 @@ CREATE TABLE IF NOT EXISTS requests (
 
 ServedResponse = tuple[str | None, str]
 """One choice of a completion: (text, or None if there is none; the server's finish reason)."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens and cost of one request; None where the server or the config does not say."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cost: float | None = None
 
 
 @dataclass(frozen=True)
