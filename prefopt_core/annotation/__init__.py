@@ -34,6 +34,7 @@ ANNOTATORS: Registry[Annotator] = Registry(
     "annotator",
     {
         "function": "prefopt_core.annotation.function:annotate",
+        "llm-judge": "prefopt_core.annotation.llm_judge:annotate",
         "policy": "prefopt_core.annotation.policy:annotate",
         "replay": "prefopt_core.annotation.replay:annotate",
         "reward-model": "prefopt_core.annotation.reward_model:annotate",

@@ -12,6 +12,13 @@ from prefopt_core.models.server.kept import LikelyTokens
 T = TypeVar("T")
 
 
+def _or_unknown(value: Any, read: Callable[[Any], T]) -> T | None:
+    # What was paid for is kept even if it has another form than OpenAI's.
+    with suppress(ValidationError):
+        return read(value)
+    return None
+
+
 class _Part(BaseModel):
     text: str = ""
 
@@ -19,6 +26,8 @@ class _Part(BaseModel):
 class _Message(BaseModel):
     content: str | list[_Part] | None = None
     refusal: str | None = None  # what a model says in the place of a content
+
+    _other_refusal = field_validator("refusal", mode="wrap")(_or_unknown)
 
 
 class _Likely(BaseModel):
@@ -32,13 +41,6 @@ class _Token(_Likely):
 
 class _Logprobs(BaseModel):
     content: list[_Token]
-
-
-def _or_unknown(value: Any, read: Callable[[Any], T]) -> T | None:
-    # What was paid for is kept even if it has another form than OpenAI's.
-    with suppress(ValidationError):
-        return read(value)
-    return None
 
 
 class _Choice(BaseModel):

@@ -77,13 +77,13 @@ class Endpoint:
         MissingExtraError: `openai` or `tenacity` is not installed.
     """
 
-    def __init__(self, server: ServerSettings) -> None:
+    def __init__(self, server: ServerSettings, stopped: asyncio.Event | None = None) -> None:
         self._openai = import_extra("openai", "openai")
         self._tenacity = import_extra("tenacity", "openai")
         self._key = _key(server)
         self._server = server
         self._told = False
-        self.stopped = asyncio.Event()
+        self.stopped = stopped or asyncio.Event()
 
     async def __aenter__(self) -> "Endpoint":
         spare_loopback()
