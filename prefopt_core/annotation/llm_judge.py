@@ -30,7 +30,7 @@ from prefopt_core.models.server.answers import text_of
 from prefopt_core.models.server.asking import ask_each
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.kept import ServedResponse
-from prefopt_core.models.server.prices import Prices
+from prefopt_core.models.server.prices import Prices, missing_price
 from prefopt_core.models.server.till import Order, SentPrompt
 
 _WORDING = Wording(
@@ -138,13 +138,16 @@ def annotate(
 def check_annotate(
     *,
     base_url: str,
+    model_name: str,
     extra_body: Mapping[str, Any] | None,
     api_key_env: str | None,
     ask: str,
     template: str,
     guidelines: str | None,
+    price_prompt: float | None,
+    price_completion: float | None,
 ) -> Iterator[str]:
-    """Look at the address, whether the key is there, and what the template makes of a question.
+    """Look at the address, the key, the price, and what the template makes of a question.
 
     Raises:
         ConfigError: The address, a field of `extra_body`, the template or the guidelines cannot be
@@ -155,6 +158,7 @@ def check_annotate(
     shown = [Shown(text, text) for text in ("Yes.", "No.")][: judge.wanted]
     judge.asked(Question("", [{"role": "user", "content": "Is it?"}], tuple(shown)))
     yield from missing_key(base_url, api_key_env)
+    yield from missing_price(Prices(price_prompt, price_completion, base_url, model_name))
 
 
 @dataclass(frozen=True)

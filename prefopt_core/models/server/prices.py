@@ -1,17 +1,16 @@
 """What requests cost: at the prices of the config, else at those of an offline table."""
 
 import json
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
 from typing import Any
+from urllib.parse import urlsplit
 
 from prefopt_core.ground.extras import import_extra
+from prefopt_core.ground.loopback import HERE
 from prefopt_core.ground.spending import Usage
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,13 @@ class Prices:
             return self.prompt or 0.0, self.completion or 0.0
         return _in_table(self.base_url, self.model_name)
 
+    @property
+    def tables(self) -> frozenset[str]:
+        """The table that these prices are of, with its version; none if the config gives them."""
+        if self.known is None or self.prompt is not None or self.completion is not None:
+            return frozenset()
+        return frozenset({f"genai-prices {metadata.version('genai-prices')}"})
+
     def cost(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
         """What so many tokens cost; None if the tokens or the prices are not known."""
         if self.known is None or prompt_tokens is None or completion_tokens is None:
@@ -65,6 +71,17 @@ class Prices:
         return self.cost(size, completion_tokens) or 0.0
 
 
+def missing_price(prices: Prices) -> Iterator[str]:
+    """The doubt that a budget in money does not see what a hosted model costs."""
+    host = urlsplit(prices.base_url).hostname
+    if prices.known is None and host not in HERE:
+        yield (
+            f"the price of {prices.model_name} at {prices.base_url} is not known, so its cost is "
+            "not counted, nor held to a budget in money. Set `params.price_prompt` and "
+            "`params.price_completion`."
+        )
+
+
 @cache
 def _in_table(base_url: str, model_name: str) -> tuple[float, float] | None:
     """Prices of a million (prompt, completion) tokens in US dollars, as `genai-prices` has them."""
@@ -77,17 +94,4 @@ def _in_table(base_url: str, model_name: str) -> tuple[float, float] | None:
         )
     except LookupError:
         return None
-    prices = float(million.input_price) * 1e3, float(million.output_price) * 1e3
-    log.info(
-        "%s at %s: $%.4g and $%.4g a million prompt and completion tokens, by genai-prices %s.",
-        model_name,
-        base_url,
-        *prices,
-        price_table(),
-    )
-    return prices
-
-
-def price_table() -> str:
-    """Version of the table of prices."""
-    return metadata.version("genai-prices")
+    return float(million.input_price) * 1e3, float(million.output_price) * 1e3

@@ -7,7 +7,8 @@ from typing import Any
 
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.spending import Spending, Usage, spend
+from prefopt_core.ground.spending import Spending, Usage, reserving, spend
+from prefopt_core.models.server.completion import Answer
 from prefopt_core.models.server.endpoint import Endpoint
 from prefopt_core.models.server.kept import ResponsePurchase, ServedResponse
 from prefopt_core.models.server.prices import Prices
@@ -92,12 +93,23 @@ class Till:
         """Buy samples of a prompt: at most `count`, at least one.
 
         Raises:
+            OverBudgetError: The run's budget cannot pay the most that the request can cost.
             TransientError: See `Endpoint.ask`.
             RequestRefusedError: See `Endpoint.ask`.
             Stopped: See `Endpoint.ask`.
         """
         request = self._order.request(sent, first, count)
-        answer = await self._endpoint.ask(request, self._order.extra_body)
+        most = self._prices.most(sent.content, count * self._order.most_tokens)
+        with reserving(most) as paid:
+            answer = await self._endpoint.ask(request, self._order.extra_body)
+            choices, usage = self._kept(answer, sent, first, count)
+            paid(most if usage.cost is None else usage.cost)
+        return choices, usage
+
+    def _kept(
+        self, answer: Answer, sent: SentPrompt, first: int, count: int
+    ) -> tuple[list[ServedResponse], Usage]:
+        """Write an answer to the disk, and count it."""
         in_order = sorted(answer.choices, key=lambda choice: choice.index or 0)[:count]
         choices = [ServedResponse(choice.said, choice.reason, choice.likely) for choice in in_order]
         took = answer.usage
@@ -109,6 +121,7 @@ class Till:
                 prompt_tokens=usage.prompt_tokens or 0,
                 completion_tokens=usage.completion_tokens or 0,
                 cost=usage.cost or 0.0,
+                priced_by=self._prices.tables if usage.cost else frozenset(),
                 uncounted=usage.prompt_tokens is None or usage.completion_tokens is None,
             )
         )

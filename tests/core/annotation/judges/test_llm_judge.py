@@ -3,13 +3,15 @@
 import json
 import math
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.ground.errors import ConfigError, ServerError
-from prefopt_core.ground.spending import Usage, adding_up
+from prefopt_core.ground.errors import ConfigError, OverBudgetError, ServerError
+from prefopt_core.ground.spending import Spending, Usage, adding_up, paying_from, spend
+from prefopt_core.models.server.prices import Prices
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
@@ -200,6 +202,48 @@ def test_no_questions_ask_nobody(judge, loopback):
     assert (judge([]), loopback.asked) == ([], [])
 
 
+def test_no_request_goes_out_that_the_budget_cannot_pay(judging, loopback, says, better, write):
+    said = better("A")
+    says(said)
+    asked = []
+
+    class Purse:
+        """Has the money for one request at a time, and no more than two."""
+
+        held, paid = 0.0, []
+
+        @contextmanager
+        def reserving(self, most):
+            if len(self.paid) == 2:
+                raise OverBudgetError("nothing is left")
+            self.held = most
+            yield self.paid.append
+
+    purse = Purse()
+    with paying_from(purse), pytest.raises(OverBudgetError):
+        asked.extend(judging(concurrency=1, price_prompt=1.0, price_completion=2.0))
+    assert (len(asked), len(loopback.asked)) == (2, 2)
+    assert purse.paid == [pytest.approx(20e-6)] * 2
+    prompt = json.dumps(loopback.asked[0]["messages"])
+    assert purse.held >= (len(prompt) + 2 * 512) / 1e6
+
+
+def test_prices_are_those_of_the_table_for_hosted_models_alone():
+    hosted = Prices(None, None, "https://api.openai.com/v1", "gpt-4.1")
+    assert hosted.cost(1000, 500) == pytest.approx(0.006)
+    assert {table.split()[0] for table in hosted.tables} == {"genai-prices"}
+    here = Prices(None, None, "http://127.0.0.1:8000/v1", "gpt-4.1")
+    assert (here.cost(1000, 500), here.tables) == (None, frozenset())
+    own = Prices(1.0, None, "https://api.openai.com/v1", "gpt-4.1")
+    assert (own.cost(1000, 500), own.tables) == (0.001, frozenset())
+
+
+def test_where_a_cost_is_shown_the_table_is_named():
+    with adding_up() as spent:
+        spend(Spending(responses=1, cost=0.5, priced_by=frozenset({"genai-prices 0.2.3"})))
+    assert str(spent).endswith("0.5 US dollars by genai-prices 0.2.3")
+
+
 # --- trouble ----------------------------------------------------------------------------------
 
 TROUBLE = {
@@ -306,6 +350,11 @@ def test_a_check_finds_nothing_wrong_with_a_good_judge():
 
 def test_a_missing_key_is_a_doubt():
     assert "NO_SUCH_KEY is not set" in check(api_key_env="NO_SUCH_KEY")[0]
+
+
+def test_a_hosted_judge_of_unknown_price_is_a_doubt():
+    assert "price of j at https://h/v1 is not known" in check(base_url="https://h/v1")[0]
+    assert check(base_url="https://h/v1", price_prompt=0.5) == []
 
 
 WRONG = {
