@@ -64,11 +64,10 @@ def ask_each(
         replies: dict[str, Reply] = {}
         with closing(arriving):
             for each in sent:
-                new = each.digest not in replies
                 while each.digest not in replies:
                     replies.update([next(arriving)])
-                answer, usage = replies[each.digest]
-                yield answer, usage if new else _NOTHING
+                yield replies[each.digest]
+                replies[each.digest] = replies[each.digest][0], _NOTHING  # if it comes again
 
 
 _NOTHING = Usage(0, 0, 0.0)
