@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prefopt_core.annotation.judge_template import Header
+from prefopt_core.annotation.judge_template import Header, Mark
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.models.server.answers import FINISH_REASONS, text_of
 from prefopt_core.models.server.kept import LikelyTokens, ServedResponse
+
+_GRADED: tuple[Mark, ...] = ("first", "second", "tie")
 
 
 def verdict_in(answer: ServedResponse, header: Header) -> Verdict | None:
@@ -53,9 +55,8 @@ def _bare(text: str) -> str:
 
 def _preference(shares: Mapping[str, float], header: Header) -> Verdict | None:
     """P(first) among the marks; half of a tie's probability is either's."""
-    first, second, tie = (
-        shares.get(header.marks.get(mark, ""), 0.0) for mark in ("first", "second", "tie")
-    )
+    probability = {mark: shares.get(text, 0.0) for mark, text in header.marks.items()}
+    first, second, tie = (probability.get(mark, 0.0) for mark in _GRADED)
     total = first + second + tie
     return Verdict.preferred((first + tie / 2) / total) if total else None
 

@@ -2,23 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from prefopt_core.annotation.judge_reading import verdict_in
-from prefopt_core.annotation.judge_template import (
-    JudgeTemplate,
-    TemplateName,
-    load_template,
-)
-from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.ids import Prompt
+from prefopt_core.annotation.judge import Conversation, Judge, checked, fitting, text_in
+from prefopt_core.annotation.judge_template import TemplateName
 from prefopt_core.ground.registry import InputPath, SpeedOnly
-from prefopt_core.ground.spending import Usage
-from prefopt_core.labels.questions import Question, Shown, Verdict
+from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.models.server.address import (
     OURS,
     KeyVariable,
@@ -26,12 +18,10 @@ from prefopt_core.models.server.address import (
     check_address,
     missing_key,
 )
-from prefopt_core.models.server.answers import text_of
 from prefopt_core.models.server.asking import ask_each
 from prefopt_core.models.server.endpoint import ServerSettings
-from prefopt_core.models.server.kept import ServedResponse
 from prefopt_core.models.server.prices import Prices, missing_price
-from prefopt_core.models.server.till import Order, SentPrompt
+from prefopt_core.models.server.till import Order
 
 _WORDING = Wording(
     "params",
@@ -111,7 +101,7 @@ def annotate(
         MissingExtraError: The extra `openai` is not installed.
     """
     check_address(_WORDING.where, base_url, extra_body, _OURS)
-    judge = Judge(_fitting(template, ask), _text_in(guidelines), attempts)
+    judge = Judge(fitting(template, ask), text_in(guidelines), attempts)
     settings = {"temperature": temperature, length_field: max_new_tokens}
     if judge.template.header.read == "token" and top_logprobs:
         settings |= {"logprobs": True, "top_logprobs": top_logprobs}
@@ -154,104 +144,6 @@ def check_annotate(
             used.
     """
     check_address(_WORDING.where, base_url, extra_body, _OURS)
-    judge = Judge(_fitting(template, ask), _text_in(guidelines), 1)
-    shown = [Shown(text, text) for text in ("Yes.", "No.")][: judge.wanted]
-    judge.asked(Question("", [{"role": "user", "content": "Is it?"}], tuple(shown)))
+    checked(Judge(fitting(template, ask), text_in(guidelines), 1))
     yield from missing_key(base_url, api_key_env)
     yield from missing_price(Prices(price_prompt, price_completion, base_url, model_name))
-
-
-@dataclass(frozen=True)
-class Conversation(SentPrompt):
-    """What is said to the judge so far, the `attempt`th time counted from 1."""
-
-    attempt: int = 1
-
-
-@dataclass(frozen=True)
-class Judge:
-    """What a judge is told and how it is understood, wherever it runs.
-
-    Attributes:
-        template: What it is shown.
-        guidelines: The text of the guidelines, or "".
-        attempts: The most times it is asked for a verdict.
-    """
-
-    template: JudgeTemplate
-    guidelines: str
-    attempts: int
-
-    @property
-    def wanted(self) -> int:
-        """How many responses the judge is shown."""
-        return 2 if self.template.header.ask == "compare" else 1
-
-    def asked(self, question: Question) -> "Conversation | Verdict":
-        """What is said to the judge; or an invalid verdict, if its prompt could be misread.
-
-        Raises:
-            ConfigError: The template asks for another number of responses, or cannot be filled in.
-        """
-        if len(question.responses) != self.wanted:
-            raise ConfigError(
-                f"The template {self.template.name!r} shows {self.wanted} responses, and the "
-                f"question has {len(question.responses)}. Set `params.ask` and `params.template`."
-            )
-        if line := self.template.broken_by(question, self.guidelines):
-            return Verdict(
-                "invalid",
-                why=f"Not asked: one of the texts has a line that begins with {line!r}, as one "
-                f"of the template {self.template.name!r} does. Let the template set texts "
-                "between lines that begin with `fence`.",
-                usage=Usage(0, 0, 0.0),
-            )
-        messages = self.template.conversation(question, self.guidelines)
-        return Conversation(Prompt(question.question_id, question.prompt), {"messages": messages})
-
-    def further(self, sent: SentPrompt, answer: ServedResponse) -> Conversation | None:
-        """What is said to the judge after an answer without a verdict, if it is asked again."""
-        attempt = getattr(sent, "attempt", 1)
-        if attempt == self.attempts or verdict_in(answer, self.template.header) is not None:
-            return None
-        messages, again = list(sent.content["messages"]), self.template.again()
-        said = answer.text and answer.text.strip()
-        if said:
-            messages += [
-                {"role": "assistant", "content": said},
-                {"role": "user", "content": again},
-            ]
-        else:  # some servers refuse two messages of a user in a row
-            last = messages.pop()
-            messages.append(last | {"content": f"{last['content']}\n\n{again}"})
-        return Conversation(sent.prompt, {"messages": messages}, attempt + 1)
-
-    def verdict(self, answer: ServedResponse, usage: Usage) -> Verdict:
-        """The verdict of the last answer, and what all took."""
-        verdict = verdict_in(answer, self.template.header)
-        if verdict is None:
-            reason = "" if answer.finish_reason == "stop" else f"({answer.finish_reason}) "
-            return Verdict("invalid", why=f"{reason}{answer.text or ''}".strip(), usage=usage)
-        why = "" if self.template.header.read == "token" else text_of(answer) or ""
-        return replace(verdict, why=why.strip(), usage=usage)
-
-
-def _fitting(name: str, ask: str) -> JudgeTemplate:
-    template = load_template(name)
-    if template.header.ask != ask:
-        raise ConfigError(
-            f"The template {name!r} is to {template.header.ask}, and `params.ask` is {ask!r}. Set "
-            f"`params.ask` to {template.header.ask!r}, or another `params.template`."
-        )
-    return template
-
-
-def _text_in(guidelines: str | None) -> str:
-    if guidelines is None:
-        return ""
-    try:
-        return Path(guidelines).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"`params.guidelines` names {guidelines}, which is no text file: {error}."
-        ) from None
