@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Artifact | Folder)
 
+
 class Observer(Protocol):
     """Receives the start, the progress callbacks and the outcome of every stage."""
 
@@ -50,14 +51,12 @@ class Planned:
         state: "hit" or "miss".
         reason: Why it would run.
         labels: How many labels it would buy, at most.
-        price: Of one label.
     """
 
     stage: str
     state: str
     reason: str
     labels: int = 0
-    price: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -148,8 +147,7 @@ class StageTask(Generic[R]):
             labels = arguments["labels"] if self.spec.labels else 0
         else:
             labels = self.spec.labels_wanted(current_store(), arguments)
-        price = getattr(arguments.get("config"), "price", 0.0)
-        plan.append(Planned(self.spec.name, "miss", found, labels, price))
+        plan.append(Planned(self.spec.name, "miss", found, labels))
         return plan[-1]
 
 
