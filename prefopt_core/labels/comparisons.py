@@ -1,0 +1,105 @@
+"""What is said of two responses of a prompt, whatever was asked and in which order it was shown."""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+import polars as pl
+
+SAID = ("first", "second", "tie", "both_bad")
+"""What an annotator says of a pair; a skipped or invalid verdict says nothing."""
+_SPEAKING = ("given", "tie", "both_bad")
+_SAME = 1e-9
+"""A probability as near to ½ as this is a tie: two orders that contradict each other cancel."""
+
+_Pair = tuple[str, str, float | None]
+
+
+def rater() -> pl.Expr:
+    """Who gave a verdict: the annotator, and of several people or models which one."""
+    several = pl.concat_str("annotator", "by", separator=": ")
+    return pl.when(pl.col("by") == "").then("annotator").otherwise(several).alias("rater")
+
+
+def comparisons(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """What each rater says of each pair of responses.
+
+    Rankings and scores, also of responses that were scored one by one, say something of every two.
+    A rater's verdicts on the same pair are one: the mean of their probabilities, so that two orders
+    which contradict each other are a tie.
+
+    Args:
+        verdicts: Table `verdicts`, of one annotator or of several.
+
+    Returns:
+        One row a rater and pair, sorted by prompt_id, first, second, rater. `first` and `second`
+        are the pair's candidate ids, first < second; `said` is one of `SAID`, `probability`
+        P(first better than second), null where both are bad.
+    """
+    named = verdicts.filter(pl.col("state").is_in(_SPEAKING)).with_columns(rater())
+    rows = [
+        (row["prompt_id"], *pair, row["rater"])
+        for row in named.iter_rows(named=True)
+        for pair in _pairs_of(row)
+    ]
+    scores = scored(verdicts)
+    for (prompt_id, who), own in scores.group_by("prompt_id", "rater", maintain_order=True):
+        given = own.select("candidate_id", "score").rows()
+        rows += [
+            (prompt_id, *_in_order(a, b, _better(x, y)), who)
+            for (a, x), (b, y) in combinations(given, 2)
+        ]
+    names, key = ["prompt_id", "first", "second"], ["prompt_id", "first", "second", "rater"]
+    schema = dict.fromkeys(names, pl.String) | {"probability": pl.Float64(), "rater": pl.String()}
+    said = pl.DataFrame(rows, schema=schema, orient="row").group_by(key).mean().sort(key)
+    side = pl.col("probability") - 0.5
+    return said.with_columns(
+        said=pl.when(side.is_null())
+        .then(pl.lit("both_bad"))
+        .when(side > _SAME)
+        .then(pl.lit("first"))
+        .when(side < -_SAME)
+        .then(pl.lit("second"))
+        .otherwise(pl.lit("tie"))
+    )
+
+
+def scored(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """The scores of responses that were shown alone: prompt_id, candidate_id, rater, score.
+
+    Scores of a comparison or a ranking are left out: they say which is better, not how good.
+    """
+    alone = verdicts.filter(pl.col("scores").is_not_null() & (pl.col("responses").list.len() == 1))
+    return alone.select(
+        "prompt_id",
+        pl.col("responses").list.first().alias("candidate_id"),
+        rater(),
+        pl.col("scores").list.first().alias("score"),
+    )
+
+
+def _pairs_of(verdict: Mapping[str, Any]) -> Iterator[_Pair]:
+    """Every two responses of a question, and P(first better than second)."""
+    ids, scores = verdict["responses"], verdict["scores"]
+    for i, j in combinations(range(len(ids)), 2):
+        if verdict["state"] == "both_bad":
+            probability = None
+        elif verdict["state"] == "tie":
+            probability = 0.5
+        elif scores is not None:
+            probability = _better(scores[i], scores[j])
+        else:
+            probability = verdict["preference"]
+        if ids[i] != ids[j]:
+            yield _in_order(ids[i], ids[j], probability)
+
+
+def _better(score: float, other: float) -> float:
+    return 0.5 if score == other else float(score > other)
+
+
+def _in_order(one: str, other: str, probability: float | None) -> _Pair:
+    """The pair with the smaller id first."""
+    if one < other:
+        return one, other, probability
+    return other, one, None if probability is None else 1 - probability
