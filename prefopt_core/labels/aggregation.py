@@ -81,11 +81,14 @@ def dawid_skene(
     Returns:
         The fit when no posterior changes by more than 1e-8, or after 1000 steps.
     """
-    said = (labels[:, :, None] == np.arange(classes)).astype(np.float64)  # (N, R, C)
-    posterior = votes(labels, classes)
+    # Items of which the same is said have the same posterior: few kinds stand for many items.
+    kinds, kind, often = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    said = (kinds[:, :, None] == np.arange(classes)).astype(np.float64)  # (kinds, R, C)
+    posterior = votes(kinds, classes)
     posterior /= posterior.sum(axis=1, keepdims=True)
     for _ in range(_ITERATIONS):
-        shares, confusion = posterior.mean(axis=0), np.einsum("nj,nrl->rjl", posterior, said)
+        shares = often @ posterior / len(labels)
+        confusion = np.einsum("n,nj,nrl->rjl", often, posterior, said, optimize=True)
         if turned is not None:
             shares = (shares + shares[turned]) / 2
             confusion = confusion + confusion[:, turned][:, :, turned]
@@ -98,7 +101,7 @@ def dawid_skene(
         posterior /= posterior.sum(axis=1, keepdims=True)
         if np.abs(posterior - before).max(initial=0.0) < _CONVERGED:
             break
-    return Errors(posterior, shares, confusion)
+    return Errors(posterior[kind], shares, confusion)
 
 
 def pair_errors(labels: npt.NDArray[np.intp]) -> Errors:

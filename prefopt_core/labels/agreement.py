@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from prefopt_core.arrays import FloatArray
 from prefopt_core.labels.comparisons import SAID
@@ -148,7 +147,7 @@ def krippendorffs_alpha(rated: Rated, level: Level = "nominal") -> Estimate:
     known = np.isfinite(rated.ratings)
     x = np.where(known, rated.ratings, 0.0)
     if level == "ordinal":
-        x[known] = rankdata(rated.ratings[known])
+        x[known] = pl.Series(rated.ratings[known]).rank().to_numpy()
     if known.any():
         x[known] -= x[known].mean()  # α does not change, and squares lose no digits
     parts, m = _within(np.where(known, x, np.nan), lambda a, b: (a - b) ** 2)

@@ -42,16 +42,10 @@ def comparisons(verdicts: pl.DataFrame) -> pl.DataFrame:
         for row in named.iter_rows(named=True)
         for pair in _pairs_of(row)
     ]
-    scores = scored(verdicts)
-    for (prompt_id, who), own in scores.group_by("prompt_id", "rater", maintain_order=True):
-        given = own.select("candidate_id", "score").rows()
-        rows += [
-            (prompt_id, *_in_order(a, b, _better(x, y)), who)
-            for (a, x), (b, y) in combinations(given, 2)
-        ]
     names, key = ["prompt_id", "first", "second"], ["prompt_id", "first", "second", "rater"]
     schema = dict.fromkeys(names, pl.String) | {"probability": pl.Float64(), "rater": pl.String()}
-    said = pl.DataFrame(rows, schema=schema, orient="row").group_by(key).mean().sort(key)
+    shown = pl.DataFrame(rows, schema=schema, orient="row")
+    said = pl.concat([shown, _of_scores(scored(verdicts))]).group_by(key).mean().sort(key)
     side = pl.col("probability") - 0.5
     return said.with_columns(
         said=pl.when(side.is_null())
@@ -75,6 +69,23 @@ def scored(verdicts: pl.DataFrame) -> pl.DataFrame:
         pl.col("responses").list.first().alias("candidate_id"),
         rater(),
         pl.col("scores").list.first().alias("score"),
+    )
+
+
+def _of_scores(scores: pl.DataFrame) -> pl.DataFrame:
+    """Every two responses to a prompt that one rater scored alone."""
+    mine, other = pl.col("score"), pl.col("score_other")
+    better, as_good = (sign.cast(pl.Float64) for sign in (mine > other, mine == other))
+    return (
+        scores.join(scores, ["prompt_id", "rater"], suffix="_other")
+        .filter(pl.col("candidate_id") < pl.col("candidate_id_other"))
+        .select(
+            "prompt_id",
+            first="candidate_id",
+            second="candidate_id_other",
+            probability=better + as_good / 2,
+            rater="rater",
+        )
     )
 
 

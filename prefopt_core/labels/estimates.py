@@ -102,13 +102,15 @@ def over_prompts(
     _, group = np.unique(prompts, return_inverse=True)
     sums = np.zeros((int(group.max()) + 1, parts.shape[1]))
     np.add.at(sums, group, parts)
-    rng, count, figures = rng_for(seed, "agreement"), len(sums), []
+    count = len(sums)
+    kinds, often = np.unique(sums, axis=0, return_counts=True)  # few where prompts have few items
+    rng, figures = rng_for(seed, "agreement"), []
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(of(sums.sum(axis=0)))
-        step = max(1, _DRAWN_AT_ONCE // count)
+        step = max(1, _DRAWN_AT_ONCE // len(kinds))
         for start in range(0, _RESAMPLES, step):
             size = min(step, _RESAMPLES - start)
-            figures.append(of(rng.multinomial(count, np.full(count, 1 / count), size) @ sums))
+            figures.append(of(rng.multinomial(count, often / count, size) @ kinds))
     drawn = np.concatenate(figures)
     known = drawn[np.isfinite(drawn)]
     low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (nan, nan)
@@ -122,10 +124,10 @@ def median(values: FloatArray, prompts: npt.NDArray[np.generic]) -> Estimate:
         values: (N,).
         prompts: (N,) what prompt each is of; here only counted.
     """
-    from scipy.stats import quantile_test  # type: ignore[import-untyped]
-
     if not len(values):
         return NOTHING
+    from scipy.stats import quantile_test  # type: ignore[import-untyped]
+
     middle = float(np.median(values))
     interval = quantile_test(values, q=middle, p=0.5).confidence_interval(0.95)
     return Estimate(

@@ -9,7 +9,8 @@ from prefopt_core.ground.tables import TABLES, check_table, empty
 def verdicts(*rows):
     """Rows of (prompt, responses in the order shown, who says it, what).
 
-    What: a preference, a list of scores, or the name of a state. Who: "annotator" or "annotator/by".
+    What: a preference, a list of scores, or the name of a state. Who: the annotator, or with a
+    slash and a name one of several.
     """
     made = []
     for prompt, shown, who, what, *seconds in rows:

@@ -1,11 +1,12 @@
-"""Habits of judges and people that are planted, found, and said in words; fair ones that are not."""
+"""Planted habits of judges and people are found and said in words; fair ones are not."""
 
 import numpy as np
 import pytest
 
+from prefopt_core.ground.tables import check_table
 from prefopt_core.labels.agreement import pairs_rated
 from prefopt_core.labels.comparisons import comparisons
-from prefopt_core.labels.honesty import doubts, honesty
+from prefopt_core.labels.honesty import doubts, honesty, metrics_of
 from tests.core.labels.said import candidates, verdicts
 
 N = 40
@@ -33,8 +34,8 @@ def in_both_orders(judge):
 def test_a_judge_who_always_takes_the_first_flips_every_pair():
     own, said = of(in_both_orders(lambda n, shown: 1.0))
     assert (own.flips.value, own.flips.n, own.first.value, own.first.n) == (1, N, 1, 2 * N)
-    assert any("100 % [91, 100]" in text and "order is turned" in text for text in said)
-    assert any("shown first" in text and "orders: both" in text for text in said)
+    assert any("order is turned: llm 100 % [91, 100]" in text for text in said)
+    assert any("shown first is preferred too often" in text for text in said)
     assert own.longer.n == 0  # contradicting orders prefer nothing
 
 
@@ -56,7 +57,7 @@ def test_whoever_prefers_the_longer_response_is_told():
     assert own.longer.value == own.clearly_longer.value == pytest.approx(7 / 8)
     assert own.longer.n == N  # both orders of a pair are one preference
     (text,) = said
-    assert "longer in 88 % [" in text
+    assert "the longer is preferred: llm 88 % [" in text
     assert "`training.loss: simpo`" in text
 
 
@@ -96,7 +97,7 @@ def test_states_are_shares_of_all_verdicts_and_invalid_ones_are_told():
         0.3,
     ]
     (text,) = said
-    assert "no verdict that was asked for" in text
+    assert "Answers are no verdicts: llm 30 % [" in text
     assert "`why`" in text
 
 
@@ -125,6 +126,15 @@ def test_fair_judges_are_seldom_warned_of():
     assert warned <= 6  # an interval of 95 % leaves out what is true in 2 of 40
 
 
+def test_what_is_doubtful_of_several_is_said_once():
+    rows = [(f"p{n}", shown, who, 0.0) for n in range(N) for shown in ("ab", "ba") for who in "xy"]
+    table = verdicts(*rows)
+    said = doubts(honesty(table, texts()), pairs_rated(comparisons(table)))
+    assert len(said) == 2
+    assert "x 100 % [91, 100], y 100 % [91, 100]" in said[0]
+    assert "too seldom (50 % is fair): x 0 % [0, 9], y 0 % [0, 9]" in said[1]
+
+
 def test_annotators_who_agree_by_chance_are_told_together():
     rng = np.random.default_rng(1)
     rows = [
@@ -135,3 +145,24 @@ def test_annotators_who_agree_by_chance_are_told_together():
     table = verdicts(*rows)
     said = doubts([], pairs_rated(comparisons(table)))
     assert ["agree too little" in text for text in said] == [True]
+
+
+def test_figures_of_all_raters_together_are_rows_of_metrics():
+    rows = in_both_orders(lambda n, shown: 1.0)
+    rows += [(f"p{n}", "ab", "people/ann", 1.0) for n in range(N)]
+    found = check_table("metrics", metrics_of(verdicts(*rows), texts(), 3))
+    values = {row["metric"]: row["value"] for row in found.iter_rows(named=True)}
+    assert set(found["round"]) == {3}
+    assert (values["order_flips"], values["first_shown_preferred"]) == (1, 1)
+    assert values["longer_preferred"] == 1  # ann's; the judge's own contradict each other
+    assert values["label_agreement"] < 0
+
+
+def test_two_raters_who_saw_a_pair_in_one_order_each_flip_nothing():
+    rows = [(f"p{n}", *how) for n in range(N) for how in (("ab", "x", 1.0), ("ba", "y", 1.0))]
+    metrics = metrics_of(verdicts(*rows), texts(), 1)
+    assert "order_flips" not in metrics["metric"]
+
+
+def test_of_no_verdicts_there_are_no_metrics():
+    assert check_table("metrics", metrics_of(verdicts(), texts(), 1)).is_empty()
