@@ -1,10 +1,9 @@
 """AEPO: label few responses, chosen to be representative and diverse (arXiv:2405.13541)."""
 
-from prefect import flow
-
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
+from flows.waiting import run
 from prefopt_core.experiments.flows import AepoConfig
 from tasks.annotation import annotate_responses
 from tasks.inputs import load_prompts
@@ -14,7 +13,7 @@ from tasks.scoring import score_responses
 from tasks.training import train_policy
 
 
-@flow(name="aepo")
+@run("aepo")
 def aepo(config: AepoConfig) -> Result:
     """Build a preference data set from N responses per prompt, paying for k labels each."""
     seed = config.seed
@@ -26,12 +25,12 @@ def aepo(config: AepoConfig) -> Result:
     divided = config.evaluation or config.pool
     fresh = prompts.draw(0, None, "training") if divided else every  # x ∈ D
     asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
-    labels = annotate_responses(asked, config.annotation, config.budget, seed)
+    labels = annotate_responses(asked, config.annotation, config.budget, seed, config.allowance)
     logps = None
     if policy and config.training:
         logps = score_responses(asked, policy, config.scoring)  # log π_ref
     pairs = pair_responses(
-        annotations=labels,
+        labels=labels,
         candidates=asked.candidates,
         prompts=asked.prompts,
         logps=logps,
@@ -41,5 +40,5 @@ def aepo(config: AepoConfig) -> Result:
     )
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
-    board.measure(policy, pairs, annotations=labels, proposal=asked)
+    board.measure(policy, pairs, labels=labels, proposal=asked)
     return board.result()

@@ -1,10 +1,9 @@
 """AEPO and SPA in one loop: AEPO selects responses to label, the policy judges the others."""
 
-from prefect import flow
-
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose, self_judge
+from flows.waiting import run
 from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.store.artifacts import Artifact
 from tasks.annotation import annotate_responses
@@ -15,7 +14,7 @@ from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
 
 
-@flow(name="align")
+@run("align")
 def align(config: AlignConfig) -> Result:
     """In rounds: sample, select, buy a few labels, judge the rest, train."""
     seed, scoring = config.seed, config.scoring
@@ -31,12 +30,19 @@ def align(config: AlignConfig) -> Result:
         fresh = prompts.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
         asked = propose(fresh, policy, config, seed)  # k of N ~ π_{t-1}
         logps = score_responses(asked, policy, scoring)  # log π_{t-1}
+        judgments = self_judge(asked, logps, policies, config)
         labels = None
         if turn.labels:
-            labels = annotate_responses(asked, config.annotation, turn.labels, seed)
-        judgments = self_judge(asked, logps, policies, config)
+            labels = annotate_responses(
+                asked,
+                config.annotation,
+                turn.labels,
+                seed,
+                config.allowance,
+                judgments if config.annotation.first == "least_sure" else None,
+            )
         pairs = pair_responses(
-            annotations=labels,
+            labels=labels,
             judgments=judgments,
             candidates=asked.candidates,
             prompts=asked.prompts,
@@ -52,5 +58,5 @@ def align(config: AlignConfig) -> Result:
         policies.append(train_policy([pairs, *replayed], policy, training, seed))
         labelled += [pairs] if labels else []
         judged = asked if judgments else None
-        board.measure(policies[-1], pairs, annotations=labels, judged=judged, proposal=asked)
+        board.measure(policies[-1], pairs, labels=labels, judged=judged, proposal=asked)
     return board.result()

@@ -55,7 +55,7 @@ class Scoreboard:
         policy: Folder | None,
         preferences: Artifact | None = None,
         *,
-        annotations: Artifact | None = None,
+        labels: Artifact | None = None,
         judged: Asked[Artifact] | None = None,
         proposal: Proposal[Artifact] | None = None,
     ) -> None:
@@ -64,7 +64,7 @@ class Scoreboard:
         Args:
             policy: The policy after the round.
             preferences: Table `preferences` it was trained on.
-            annotations: Table `annotations` of the labels bought for them.
+            labels: Table `verdicts` of the labels bought for them.
             judged: The responses that the policy judged itself.
             proposal: The responses selected for labels, for the report.
         """
@@ -79,7 +79,7 @@ class Scoreboard:
                 start_grades=start_grades,
                 previous_grades=previous_grades,
                 preferences=preferences,
-                annotations=annotations,
+                labels=labels,
                 policy=policy if preferences else None,
             )
         )

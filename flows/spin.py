@@ -1,10 +1,9 @@
 """SPIN: train on labels once, then on labelled against own responses (arXiv:2401.01335)."""
 
-from prefect import flow
-
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
+from flows.waiting import run
 from prefopt_core.experiments.flows import SpinConfig
 from tasks.annotation import annotate_responses
 from tasks.generation import generate_candidates
@@ -15,7 +14,7 @@ from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
 
 
-@flow(name="spin")
+@run("spin")
 def spin(config: SpinConfig) -> Result:
     """Buy labels for as many prompts as the budget pays; then self-play in rounds."""
     seed, scoring = config.seed, config.scoring
@@ -24,9 +23,9 @@ def spin(config: SpinConfig) -> Result:
     board = Scoreboard("spin", config, prompts.held_out)
     board.measure(policy)
     asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
-    labels = annotate_responses(asked, config.annotation, config.budget, seed)
+    labels = annotate_responses(asked, config.annotation, config.budget, seed, config.allowance)
     gold = pair_responses(
-        annotations=labels,
+        labels=labels,
         candidates=asked.candidates,
         prompts=asked.prompts,
         logps=score_responses(asked, policy, scoring),
@@ -35,7 +34,7 @@ def spin(config: SpinConfig) -> Result:
         seed=seed,
     )
     policy = train_policy([gold], policy, config.training.for_round(1), seed)
-    board.measure(policy, gold, annotations=labels, proposal=asked)
+    board.measure(policy, gold, labels=labels, proposal=asked)
     for number in range(2, config.iterations + 2):
         if board.stops():
             break
