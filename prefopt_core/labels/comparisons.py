@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from prefopt_core.labels.evidence import probability_in
+
 SAID = ("first", "second", "tie", "both_bad")
 """What an annotator says of a pair; a skipped or invalid verdict says nothing."""
 _SPEAKING = ("given", "tie", "both_bad")
@@ -91,22 +93,10 @@ def _of_scores(scores: pl.DataFrame) -> pl.DataFrame:
 
 def _pairs_of(verdict: Mapping[str, Any]) -> Iterator[_Pair]:
     """Every two responses of a question, and P(first better than second)."""
-    ids, scores = verdict["responses"], verdict["scores"]
+    ids, bad = verdict["responses"], verdict["state"] == "both_bad"
     for i, j in combinations(range(len(ids)), 2):
-        if verdict["state"] == "both_bad":
-            probability = None
-        elif verdict["state"] == "tie":
-            probability = 0.5
-        elif scores is not None:
-            probability = _better(scores[i], scores[j])
-        else:
-            probability = verdict["preference"]
         if ids[i] != ids[j]:
-            yield _in_order(ids[i], ids[j], probability)
-
-
-def _better(score: float, other: float) -> float:
-    return 0.5 if score == other else float(score > other)
+            yield _in_order(ids[i], ids[j], None if bad else probability_in(verdict, i, j))
 
 
 def _in_order(one: str, other: str, probability: float | None) -> _Pair:

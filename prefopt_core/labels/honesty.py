@@ -184,8 +184,8 @@ _RULES = (
         lambda own: own.flips,
         lambda rate: rate.low > FLIPS,
         "Pairs get another verdict when their order is turned: {who}. They count as ties and make "
-        "no pair to train on. Sharpen `annotation.guidelines` or the judge's template, or take "
-        "another judge; never ask this one in one order only.",
+        "no pair to train on. Say more clearly in its template what decides, or take another "
+        "judge; never ask this one in one order only.",
     ),
     _Rule(
         lambda own: own.first,
@@ -205,14 +205,16 @@ _RULES = (
         lambda own: own.clearly_longer,
         lambda rate: rate.low > 0.5,
         "Of two responses, one longer by a quarter or more, the longer is preferred: {who}. If "
-        "longer is not better here, say so in `annotation.guidelines`, and watch the words per "
-        "response: `training.loss: simpo` holds them down.",
+        "longer is not better here, tell the annotator (and change `annotation.guidelines`, so "
+        "that old labels do not count), and watch the words per response: `training.loss: simpo` "
+        "holds them down.",
     ),
     _Rule(
         lambda own: own.clearly_longer,
         lambda rate: rate.high < 0.5,
-        "Of two responses, one longer by a quarter or more, the shorter is preferred; for the "
-        "longer are {who}. If shorter is not better here, say so in `annotation.guidelines`.",
+        "Of two responses, one longer by a quarter or more, the longer is seldom preferred: {who}. "
+        "If shorter is not better here, tell the annotator (and change `annotation.guidelines`, so "
+        "that old labels do not count).",
     ),
     _Rule(
         lambda own: own.undecided,
@@ -223,7 +225,7 @@ _RULES = (
     _Rule(
         lambda own: own.states["skipped"],
         lambda rate: rate.low > UNJUDGED,
-        "Questions are skipped: {who}. Ask why, then mend `annotation.guidelines` or the prompts.",
+        "Questions are skipped: {who}. Ask why, then mend prompts, or what annotators are told.",
     ),
     _Rule(
         lambda own: own.states["invalid"],
@@ -256,7 +258,8 @@ def doubts(figures: list[Honesty], rated: Rated) -> list[str]:
         said.append(
             f"Annotators agree too little to rely on one label a pair: α is {alpha.value:.2f} "
             f"[{alpha.low:.2f}, {alpha.high:.2f}], and Krippendorff asks for {TENTATIVE} at least. "
-            "Say in `annotation.guidelines` what decides, and look who differs from all others."
+            "Tell them what decides (and change `annotation.guidelines`, so that old labels do not "
+            "count), and look who differs from all others."
         )
     return said
 

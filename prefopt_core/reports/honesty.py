@@ -145,7 +145,7 @@ def _agreement(pairs: Rated, responses: Rated, groups: list[Between]) -> Iterato
     if not any(several):
         yield Text(
             "No pair and no response was labelled by two annotators, so nothing tells how far they "
-            "would agree. Let two of them label some of the same."
+            "would agree. People share some pairs by the settings people and overlap."
         )
         return
     rows: list[list[Cell]] = []
@@ -164,7 +164,7 @@ def _agreement(pairs: Rated, responses: Rated, groups: list[Between]) -> Iterato
         "from α = 0.8 on, and tentative from 0.667. A pair has four answers: the one, the other, "
         "tie, both bad. Intervals: bootstrap over prompts."
     )
-    if 2 < len(pairs.raters) <= _LISTED:
+    if several[0] and len(pairs.raters) <= _LISTED:
         yield _every_two(between(pairs))
     elif _LISTED < len(pairs.raters) <= _MATRIX:
         yield from _matrix(pairs.raters, between(pairs))
