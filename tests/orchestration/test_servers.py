@@ -1,5 +1,7 @@
 """Responses from a server, through whole runs; vLLM's own is in tests/engine/test_server.py."""
 
+import json
+import re
 import threading
 
 import polars as pl
@@ -151,3 +153,42 @@ def test_a_run_killed_amid_its_judge_buys_nothing_twice(
     asked = len(loopback.asked)
     assert prefopt("run", config_file(judged), "--no-server")[0] == 0
     assert len(loopback.asked) == asked + 3  # of eight: five were answered
+
+
+@pytest.mark.slow
+def test_a_judge_on_a_server_labels_judges_and_grades(run, settings, loopback, better_first, store):
+    asked = {"base_url": loopback.url, "model_name": "j"}
+    grades = {"annotator": "llm-judge", "params": asked | {"ask": "score", "template": "rubric"}}
+    judged = {"annotator": "llm-judge", "params": asked}
+    settings |= {
+        "annotation": judged,
+        "judge": judged,
+        "evaluation": settings["evaluation"] | grades,
+        "rounds": [{"prompts": 3, "labels": 3}, {"prompts": 6, "labels": 1}],
+        "budget": 4,
+    }
+    result = run(settings)
+    metrics = store.read(result.metrics[-1])
+    assert "win_rate" in set(metrics["metric"])
+    judged = pl.concat(store.read(made.output) for made in store.manifests("judge"))
+    assert set(judged["state"]) <= {"given", "tie"}
+    assert judged["annotator"].unique().to_list() == ["llm-judge"]
+    count = len(loopback.asked)
+    assert run(settings).metrics == result.metrics
+    assert len(loopback.asked) == count
+
+
+@pytest.fixture
+def better_first(loopback):
+    """A judge that likes short responses, and answers both templates."""
+
+    def behave(request, time):
+        text = request["messages"][-1]["content"]
+        shown = re.findall(r"^=+ response.*\n((?s:.*?))\n=+ end$", text, re.MULTILINE)
+        first, last = len(shown[0]), len(shown[-1])
+        mark = "A" if first < last else "B" if last < first else "tie"
+        said = {"better": mark} if len(shown) == 2 else {"score": max(1, 10 - first // 9)}
+        texts = [json.dumps(said)]
+        return 200, loopback.answer(request, texts=texts)
+
+    loopback.behave = behave
