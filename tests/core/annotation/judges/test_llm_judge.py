@@ -9,6 +9,7 @@ import pytest
 
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.evaluation.settings import EvaluationConfig
 from prefopt_core.ground.errors import ConfigError, OverBudgetError, ServerError
 from prefopt_core.ground.spending import Spending, Usage, adding_up, paying_from, spend
 from prefopt_core.models.server.prices import Prices
@@ -370,6 +371,14 @@ WRONG = {
 def test_what_cannot_be_used_is_told_before_a_run(params, words):
     with pytest.raises(ConfigError, match=words):
         check(**params)
+
+
+def test_an_evaluation_by_a_judge_that_compares_is_refused():
+    params = {"base_url": "http://127.0.0.1:1/v1", "model_name": "j"}
+    with pytest.raises(ValueError, match=r"Set `evaluation\.params\.ask` to 'score'"):
+        EvaluationConfig(annotator="llm-judge", params=params)
+    scores = params | {"ask": "score", "template": "rubric"}
+    assert EvaluationConfig(annotator="llm-judge", params=scores).asking.ask == "score"
 
 
 def test_a_ranking_is_refused():
