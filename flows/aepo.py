@@ -28,6 +28,7 @@ def aepo(config: AepoConfig) -> Result:
     labels = annotate_responses(
         asked, config.annotation, config.budget, seed, allowance=config.allowance
     )
+    board.labelled(labels, asked.candidates)
     logps = None
     if policy and config.training:
         logps = score_responses(asked, policy, config.scoring)  # log π_ref

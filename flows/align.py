@@ -41,6 +41,7 @@ def align(config: AlignConfig) -> Result:
                 allowance=config.allowance,
                 judgments=judgments if config.annotation.first == "least_sure" else None,
             )
+            board.labelled(labels, asked.candidates)
         pairs = pair_responses(
             labels=labels,
             judgments=judgments,

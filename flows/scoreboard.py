@@ -10,7 +10,7 @@ from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.annotation import grade_responses
 from tasks.evaluation import best_round, evaluate_round, should_stop
 from tasks.generation import generate_candidates
-from tasks.reports import report_round, write_report
+from tasks.reports import report_labels, report_round, write_report
 from tasks.scoring import score_responses
 
 _HELD_OUT = {
@@ -49,6 +49,12 @@ class Scoreboard:
         self.metrics: list[Artifact] = []
         self.grades: list[Artifact] = []
         self.proposal: Proposal[Artifact] | None = None
+        self.labels: list[tuple[Artifact, Artifact]] = []
+
+    def labelled(self, labels: Artifact, candidates: Artifact) -> None:
+        """Report labels (table `verdicts`), before anything is trained on them."""
+        self.labels.append((labels, candidates))
+        report_labels(labels, candidates, f"{self.flow}: labels {len(self.labels)}")
 
     def measure(
         self,
@@ -134,6 +140,7 @@ class Scoreboard:
             self.learned,
             kept=kept,
             proposal=self.proposal,
+            labelled=self.labels,
         )
         policy, pairs = self.policies[kept], self.learned[-1]
         return Result(pairs, policy, tuple(self.metrics), report, kept)

@@ -26,6 +26,7 @@ def spin(config: SpinConfig) -> Result:
     labels = annotate_responses(
         asked, config.annotation, config.budget, seed, allowance=config.allowance
     )
+    board.labelled(labels, asked.candidates)
     gold = pair_responses(
         labels=labels,
         candidates=asked.candidates,
