@@ -34,6 +34,7 @@ def spin(config: SpinConfig) -> Result:
         round_number=1,
         seed=seed,
     )
+    board.lint(gold)
     policy = train_policy([gold], policy, config.training.for_round(1), seed)
     board.measure(policy, gold, annotations=labels, proposal=asked)
     for number in range(2, config.iterations + 2):
@@ -42,6 +43,7 @@ def spin(config: SpinConfig) -> Result:
         own = generate_candidates(asked.prompts, policy, config.answers, seed)  # y' ~ π_{t-1}
         rescored = score_preferences([gold], policy, scoring)  # log π_{t-1} of the labelled y
         pairs = pair_against_own(rescored, own, number)
+        board.lint(pairs)
         policy = train_policy([pairs], policy, config.training.for_round(number - 1), seed)  # π_t
         board.measure(policy, pairs)
     return board.result()

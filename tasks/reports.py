@@ -87,11 +87,12 @@ def write_report(
     *,
     kept: int,
     proposal: Proposal[Artifact] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Path | None:
     """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
-    `proposal` is the last round's selection.
+    `proposal` is the last round's selection, `warnings` are of what its pairs are like.
     """
     if not leaves_pages():
         return None
@@ -103,7 +104,7 @@ def write_report(
         f"prefopt {flow}, seed {config.seed}",
         read_proposal(proposal) if proposal else None,
         kept,
-        _doubts(config),
+        [*_doubts(config), *warnings],
     )
     path = current_store().put_page(
         f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)

@@ -13,6 +13,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
 from prefopt_core.labels.budget import check_budget
+from prefopt_core.lint.settings import LintConfig
 from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pool.settings import PoolConfig
@@ -46,6 +47,7 @@ class Experiment(Config):
     evaluation: EvaluationConfig | None = Field(
         None, description="Without it nothing says whether the policy became better."
     )
+    lint: LintConfig = Field(default_factory=LintConfig)
     seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
 
     @model_validator(mode="before")
