@@ -9,7 +9,7 @@ from rich.console import Console
 from flows.console import print_parts
 from flows.verbs.options import Output
 from prefopt_core.export.rows import require_output, write_rows
-from prefopt_core.ground.errors import StoreError, in_words_of
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.inputs.prompts import from_file
 from prefopt_core.lint import Known
 from prefopt_core.lint.reading import Read, of_tables, read_pairs
@@ -21,8 +21,6 @@ from prefopt_core.store.last_run import latest_preferences
 from prefopt_core.store.maintenance import find
 from tasks.stage import current_store
 
-_FLAGS = {"refuse": "--refuse", "off": "--off"}
-"""Settings in messages → what is typed here."""
 Names = Annotated[tuple[str, ...], Parameter(metavar="NAME")]
 
 
@@ -55,8 +53,7 @@ def lint(
     """
     if output:
         require_output(output, Path(pairs or "."))
-    with in_words_of(_FLAGS):
-        config = LintConfig(off=off, refuse=(*REFUSED, *refuse))
+    config = LintConfig(off=off, refuse=(*REFUSED, *refuse))
     read = _read(pairs, column)
     held_out = from_file(0, path=str(against), repeats="drop") if against else None
     known = Known(held_out, read.verdicts, malformed=read.malformed)

@@ -58,7 +58,7 @@ def _amid(pairs: pl.DataFrame) -> Iterator[Finding]:
     responses = responses_of(pairs)
     text, length = pl.col("text"), pl.col("text").str.len_chars()
     longest = responses.select(length.max()).item() or 0
-    at_limit = (length == longest) & pl.lit(longest >= _CHARACTERS)
+    at_limit = (length == longest) & pl.lit(longest >= _CHARACTERS) & text.is_first_distinct()
     found = {
         "end amid a sentence": text.str.contains(_AMID),
         "end within a block of code": text.str.count_matches(_FENCE) % 2 == 1,

@@ -9,11 +9,12 @@ from prefopt_core.lint.findings import ENOUGH, Finding, Known, percent, share
 BIASED = 0.65
 """Share of comparisons in which the first (or the second) shown is better, above which to warn."""
 _REFUSAL = (
-    r"(?i)\bas an ai\b|\bas an? (?:large |artificial )?(?:language|intelligence) model\b"
-    r"|^\W*(?:i['’]?m|i am) (?:very |so )?sorry,? (?:but )?(?:i |as )"
-    r"|\bi (?:cannot|can['’]?t|am unable to|['’]m unable to|won['’]?t) "
+    r"\bas an ai\b|\bas an? (?:large |artificial )?(?:language|intelligence) model\b"
+    r"|^(?:i m|i am) (?:very |so )?sorry (?:but )?(?:i |as )"
+    r"|\bi (?:cannot|can t|am unable to|m unable to|won t) "
     r"(?:assist|help|fulfil|comply|provide (?:that|this))"
 )
+"""In texts without case and punctuation."""
 
 
 def always_first(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:
@@ -49,7 +50,9 @@ def _choices(verdicts: pl.DataFrame) -> pl.DataFrame:
 
 def refusal_chosen(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:
     """Where one of two responses refuses or says that it is an AI, that one is mostly chosen."""
-    refuses = {side: pl.col(side).str.contains(_REFUSAL) for side in ("chosen", "rejected")}
+    refuses = {
+        side: pl.col(f"{side}_bare").str.contains(_REFUSAL) for side in ("chosen", "rejected")
+    }
     one = pairs.filter(refuses["chosen"] != refuses["rejected"])
     rows = one.filter(refuses["chosen"])["row"].to_list()
     if one.height >= ENOUGH and share(len(rows), one.height)[0] > 0.5:

@@ -32,8 +32,8 @@ def leaked_prompt(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:
     yield from of_rows(
         pairs,
         pl.col("row").is_in(others.filter(pl.Series(copies))["row"].to_list()),
-        f"have a prompt that is nearly one of the test: but for case, white space or punctuation, "
-        f"or {_SHARED:.0%} of its runs of {_WORDS} words",
+        "have a prompt that is nearly one of the test: but for case, white space or punctuation, "
+        f"or by {100 * _SHARED:.0f} % of its runs of {_WORDS} words",
         advice,
     )
 

@@ -9,11 +9,16 @@ from prefopt_core.lint.findings import ENOUGH, Finding, Known, of_rows, percent,
 BIASED = 0.65
 """Share of pairs in which the longer (or the shorter) response is chosen, above which to warn."""
 _SIDES = ("chosen", "rejected")
-_SHORTER = (
+_ADVICE = (
     "A policy learns length from them. If that is not meant, leave some of them out, so that "
-    "chosen and rejected are of about one length."
+    "chosen and rejected are of about one length"
 )
-_LONGER = f"{_SHORTER} `training.loss: simpo` divides by length."
+_SHORTER = f"{_ADVICE}."
+_LONGER = f"{_ADVICE}; or train with `training.loss: simpo`, which divides by length."
+_OWN = (
+    "The policy will become longer by what it says of itself. If that is not meant: "
+    "`judge.params.length_penalty`, or `training.loss: simpo`."
+)
 _TIMES = 10
 _CHARACTERS = 4000
 """A response is extreme that is longer than this, and than `_TIMES` the median."""
@@ -24,11 +29,12 @@ def length_bias(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:
     chosen, rejected = (pl.col(side).str.len_chars().cast(pl.Int64) for side in _SIDES)
     counted = (
         pairs.filter(chosen != rejected)
-        .group_by("annotator", maintain_order=True)
+        .group_by("annotator", "source", maintain_order=True)
         .agg(pl.len().alias("of"), (chosen > rejected).sum().alias("longer"))
     )
-    for annotator, of, longer in counted.iter_rows():
-        sides = (("longer", longer, _LONGER), ("shorter", of - longer, _SHORTER))
+    for annotator, source, of, longer in counted.iter_rows():
+        more = _OWN if source == "self" else _LONGER
+        sides = (("longer", longer, more), ("shorter", of - longer, _SHORTER))
         for word, count, advice in sides if of >= ENOUGH else ():
             if share(count, of)[0] > BIASED:
                 said = (

@@ -9,7 +9,7 @@ from prefopt_core.lint.findings import Finding, Known, of_rows
 
 _SIDES = ("whole", "chosen", "rejected")
 _MARKS = (
-    r"<\|[\w ]{1,40}\|>|<｜[^｜\n]{1,40}｜>"  # ChatML, Llama 3, Phi; DeepSeek
+    r"<\|\w(?:[\w ]{0,38}\w)?\|>|<｜[^｜\n]{1,40}｜>"  # ChatML, Llama 3, Phi; DeepSeek
     r"|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>"  # Llama 2, Mistral; Gemma
     r"|<(?:bos|eos|pad|unk)>|\A\s*<s>|</s>\s*\z"  # <s> amid a text is HTML
     r"|(?m:^### (?:Instruction|Input|Response|Human|Assistant):)"  # Alpaca, Vicuna

@@ -66,8 +66,9 @@ def read_pairs(path: Path, column: str | None = None) -> Read:
         prompt_id = prompt_id_of(prompt)
         ids = [candidate_id_of(prompt_id, text) for text in texts]
         said = [[{"role": "assistant", "content": text}] for text in texts]
-        by = [str(row.values.get(name) or path.name) for name in ("annotator", "source")]
-        rows.append((number, prompt_id, prompt, *said, *ids, *by))
+        annotator = str(row.values.get("annotator") or path.name)
+        source = "self" if row.values.get("source") == "self" else "gold"  # as `export` writes it
+        rows.append((number, prompt_id, prompt, *said, *ids, annotator, source))
     if not rows:
         raise DataError(f"{path}: none of its {len(file)} rows is a pair. {malformed[0][1]}")
     columns = TABLES["preferences"].columns
