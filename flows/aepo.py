@@ -26,12 +26,12 @@ def aepo(config: AepoConfig) -> Result:
     divided = config.evaluation or config.pool
     fresh = prompts.draw(0, None, "training") if divided else every  # x ∈ D
     asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
-    labels = annotate_responses(asked, config.annotation, config.budget, seed)
+    labels = annotate_responses(asked, config.annotation, config.budget, seed, config.allowance)
     logps = None
     if policy and config.training:
         logps = score_responses(asked, policy, config.scoring)  # log π_ref
     pairs = pair_responses(
-        annotations=labels,
+        labels=labels,
         candidates=asked.candidates,
         prompts=asked.prompts,
         logps=logps,
@@ -42,5 +42,5 @@ def aepo(config: AepoConfig) -> Result:
     board.lint(pairs)
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
-    board.measure(policy, pairs, annotations=labels, proposal=asked)
+    board.measure(policy, pairs, labels=labels, proposal=asked)
     return board.result()

@@ -33,10 +33,12 @@ def align(config: AlignConfig) -> Result:
         logps = score_responses(asked, policy, scoring)  # log π_{t-1}
         labels = None
         if turn.labels:
-            labels = annotate_responses(asked, config.annotation, turn.labels, seed)
+            labels = annotate_responses(
+                asked, config.annotation, turn.labels, seed, config.allowance
+            )
         judgments = self_judge(asked, logps, policies, config)
         pairs = pair_responses(
-            annotations=labels,
+            labels=labels,
             judgments=judgments,
             candidates=asked.candidates,
             prompts=asked.prompts,
@@ -53,5 +55,5 @@ def align(config: AlignConfig) -> Result:
         policies.append(train_policy([pairs, *replayed], policy, training, seed))
         labelled += [pairs] if labels else []
         judged = asked if judgments else None
-        board.measure(policies[-1], pairs, annotations=labels, judged=judged, proposal=asked)
+        board.measure(policies[-1], pairs, labels=labels, judged=judged, proposal=asked)
     return board.result()

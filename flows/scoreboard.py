@@ -74,7 +74,7 @@ class Scoreboard:
         policy: Folder | None,
         preferences: Artifact | None = None,
         *,
-        annotations: Artifact | None = None,
+        labels: Artifact | None = None,
         judged: Asked[Artifact] | None = None,
         proposal: Proposal[Artifact] | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class Scoreboard:
         Args:
             policy: The policy after the round.
             preferences: Table `preferences` it was trained on.
-            annotations: Table `annotations` of the labels bought for them.
+            labels: Table `verdicts` of the labels bought for them.
             judged: The responses that the policy judged itself.
             proposal: The responses selected for labels, for the report.
         """
@@ -98,7 +98,7 @@ class Scoreboard:
                 start_grades=start_grades,
                 previous_grades=previous_grades,
                 preferences=preferences,
-                annotations=annotations,
+                labels=labels,
                 policy=policy if preferences else None,
             )
         )

@@ -24,9 +24,9 @@ def spin(config: SpinConfig) -> Result:
     board = Scoreboard("spin", config, prompts.held_out)
     board.measure(policy)
     asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
-    labels = annotate_responses(asked, config.annotation, config.budget, seed)
+    labels = annotate_responses(asked, config.annotation, config.budget, seed, config.allowance)
     gold = pair_responses(
-        annotations=labels,
+        labels=labels,
         candidates=asked.candidates,
         prompts=asked.prompts,
         logps=score_responses(asked, policy, scoring),
@@ -36,7 +36,7 @@ def spin(config: SpinConfig) -> Result:
     )
     board.lint(gold)
     policy = train_policy([gold], policy, config.training.for_round(1), seed)
-    board.measure(policy, gold, annotations=labels, proposal=asked)
+    board.measure(policy, gold, labels=labels, proposal=asked)
     for number in range(2, config.iterations + 2):
         if board.stops():
             break

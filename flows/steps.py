@@ -65,7 +65,7 @@ def self_judge(
         config: Its section `judge` names the reference model, or another judge.
 
     Returns:
-        Table `annotations`; None while the policy is still its own reference model, so that all
+        Table `verdicts`; None while the policy is still its own reference model, so that all
         log-probability ratios are 0.
     """
     judge = config.judge

@@ -4,24 +4,30 @@ import polars as pl
 
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
 from prefopt_core.annotation.table import buy_labels, distinct_responses, judge, labels_to_buy
+from prefopt_core.ground.registry import SpeedOnly
+from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 from tasks.stage import stage
 
 
-@stage("annotate", table="annotations", version=1, labels=labels_to_buy)
+@stage("annotate", table="verdicts", version=2, labels=labels_to_buy)
 def annotate_responses(
     asked: Asked[pl.DataFrame],
     config: AnnotationConfig,
     labels: int,
     seed: int,
+    allowance: SpeedOnly[Allowance],
     label_store: LabelStore,
 ) -> pl.DataFrame:
-    """Buy at most `labels` labels for the selected responses; those in `label_store` are reused."""
-    return buy_labels(asked, config, labels, label_store, seed=seed)
+    """Buy at most `labels` labels for the selected responses; those in `label_store` are reused.
+
+    `allowance` is the budget of the whole run.
+    """
+    return buy_labels(asked, config, labels, label_store, allowance, seed=seed)
 
 
-@stage("judge", table="annotations", version=1, by_shard=True)
+@stage("judge", table="verdicts", version=2, by_shard=True)
 def judge_responses(
     asked: Asked[pl.DataFrame],
     policy_logps: pl.DataFrame,
@@ -35,7 +41,7 @@ def judge_responses(
     return judge(asked, config, policy_logps, reference_logps)
 
 
-@stage("grade", table="annotations", version=1, by_shard=True)
+@stage("grade", table="verdicts", version=2, by_shard=True)
 def grade_responses(
     responses: pl.DataFrame,
     candidates: pl.DataFrame,

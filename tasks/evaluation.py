@@ -13,7 +13,7 @@ from prefopt_core.training.log import read_log
 from tasks.stage import current_store, planning, stage
 
 
-@stage("evaluate", table="metrics", version=4)
+@stage("evaluate", table="metrics", version=5)
 def evaluate_round(
     *,
     round_number: int,
@@ -23,7 +23,7 @@ def evaluate_round(
     start_grades: pl.DataFrame | None = None,
     previous_grades: pl.DataFrame | None = None,
     preferences: pl.DataFrame | None = None,
-    annotations: pl.DataFrame | None = None,
+    labels: pl.DataFrame | None = None,
     truth: pl.DataFrame | None = None,
     start_logps: pl.DataFrame | None = None,
     policy: Path | None = None,
@@ -39,7 +39,7 @@ def evaluate_round(
         start_grades=start_grades,
         previous_grades=previous_grades,
         preferences=preferences,
-        annotations=annotations,
+        labels=labels,
         truth=truth,
         start_logps=start_logps,
         steps=steps,

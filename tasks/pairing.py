@@ -1,4 +1,4 @@
-"""Pairing stages: annotations to preference pairs."""
+"""Pairing stages: verdicts to preference pairs."""
 
 import polars as pl
 
@@ -7,10 +7,10 @@ from prefopt_core.pairing.settings import PairingConfig
 from tasks.stage import stage
 
 
-@stage("pair", table="preferences", version=1)
+@stage("pair", table="preferences", version=2)
 def pair_responses(
     *,
-    annotations: pl.DataFrame | None = None,
+    labels: pl.DataFrame | None = None,
     judgments: pl.DataFrame | None = None,
     candidates: pl.DataFrame,
     prompts: pl.DataFrame,
@@ -19,13 +19,13 @@ def pair_responses(
     round_number: int,
     seed: int,
 ) -> pl.DataFrame:
-    """Pair by paid labels (`annotations`) where there are any, elsewhere by `judgments`.
+    """Pair by paid labels (`labels`) where there are any, elsewhere by `judgments`.
 
-    `judgments` is a table `annotations` by the policy itself, `logps` the table `logps` of
+    `judgments` is a table `verdicts` by the policy itself, `logps` the table `logps` of
     `candidates` under the reference model.
     """
     return table.pair_responses(
-        annotations=annotations,
+        labels=labels,
         judgments=judgments,
         candidates=candidates,
         prompts=prompts,

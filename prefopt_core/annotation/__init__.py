@@ -1,39 +1,23 @@
-"""Annotators: who gives a response its score. One file each; one line in `ANNOTATORS`."""
+"""Annotators: who answers questions about responses. One file each; one line in `ANNOTATORS`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
-from prefopt_core.ground.ids import Message
 from prefopt_core.ground.registry import Registry
+from prefopt_core.labels.questions import Verdict
 
+Annotator = Callable[..., Iterator[Verdict | None]]
+"""`(questions, *, **params) -> a verdict per question`, in order, yielded as soon as it is known.
 
-@dataclass(frozen=True)
-class Request:
-    """One response to score.
-
-    Attributes:
-        prompt: The prompt's messages.
-        response: The text to score.
-        policy_logps: Summed log-probability of the response under the policy; None if not computed.
-        reference_logps: The same under the judge's reference model.
-    """
-
-    prompt: Sequence[Message]
-    response: str
-    policy_logps: float | None = None
-    reference_logps: float | None = None
-
-
-Annotator = Callable[..., Iterator[float | None]]
-"""`(requests, *, **params) -> a score per request`, in order, yielded as soon as it is known.
-
-Higher is better; None means that the annotator gave no score.
+None: it comes later, from people; the question is left for them. What is asked depends on two
+settings that an annotator may have (see `annotation.asking`): `ask`, without which responses are
+scored one by one, and `orders`.
 """
 
 ANNOTATORS: Registry[Annotator] = Registry(
     "annotator",
     {
         "function": "prefopt_core.annotation.function:annotate",
+        "people": "prefopt_core.annotation.people:annotate",
         "policy": "prefopt_core.annotation.policy:annotate",
         "replay": "prefopt_core.annotation.replay:annotate",
         "reward-model": "prefopt_core.annotation.reward_model:annotate",
@@ -57,4 +41,4 @@ FORMER_NAMES = {
 }
 """Gold function → paths in this package by which earlier versions kept its labels."""
 
-__all__ = ["ANNOTATORS", "FORMER_NAMES", "GOLD_FUNCTIONS", "Annotator", "Request"]
+__all__ = ["ANNOTATORS", "FORMER_NAMES", "GOLD_FUNCTIONS", "Annotator"]

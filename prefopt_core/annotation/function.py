@@ -3,27 +3,35 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from prefopt_core.annotation import GOLD_FUNCTIONS, Request
+from prefopt_core.annotation import GOLD_FUNCTIONS
+from prefopt_core.annotation.verdicts import by_scores
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.functions import check_call, load_function
 from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.labels.questions import Question, Verdict
 
 
-def annotate(requests: Sequence[Request], *, function: str) -> Iterator[float | None]:
+def annotate(questions: Sequence[Question], *, function: str) -> Iterator[Verdict]:
     """Call `file.py:name`, `module:name` or a world's function with (prompt, response).
 
     Args:
-        requests: The responses to score.
+        questions: The responses to score.
         function: `file.py:name`, `module:name`, or a name from `prefopt list functions`. Called
             with the prompt's text (of several messages: their list) and the response; it returns a
             finite number, higher is better, or None for no verdict.
     """
+    yield from by_scores(questions, scores(questions, function))
+
+
+def scores(questions: Sequence[Question], function: str) -> Iterator[Any]:
+    """What the function returns for each response of each question, unchecked."""
     score = _found(function)
-    for request in requests:
-        prompt: Any = request.prompt
-        if len(request.prompt) == 1:  # the usual case: a plain text
-            prompt = request.prompt[0]["content"]
-        yield score(prompt, request.response)
+    for question in questions:
+        prompt: Any = question.prompt
+        if len(question.prompt) == 1:  # the usual case: a plain text
+            prompt = question.prompt[0]["content"]
+        for shown in question.responses:
+            yield score(prompt, shown.text)
 
 
 def check_annotate(*, function: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prefopt_core.annotation import FORMER_NAMES
+from prefopt_core.annotation.asking import ASKING
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.store.artifacts import canonical_json
@@ -15,7 +16,7 @@ from prefopt_core.store.artifacts import canonical_json
 def identity(config: AnnotationConfig) -> AnnotatorIdentity:
     """The annotator as the label store knows it: by its name, or its settings and their content."""
     part = config.content()
-    params = part["params"]
+    params = {name: v for name, v in part["params"].items() if name not in ASKING}
     package, _, _ = config.registry.package(config.annotator).partition(" ")
     # Another package may have an annotator of the same name; a new version is the same annotator.
     name = f"{package}:{config.annotator}" if package else config.annotator

@@ -7,30 +7,31 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from prefopt_core.annotation import Request
 from prefopt_core.annotation.doubts import Recorded, doubts_of_scores
+from prefopt_core.annotation.verdicts import by_scores
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.inputs.files import Row, read_rows
 from prefopt_core.inputs.prompt_columns import prompt_of
 from prefopt_core.inputs.responses import response_text
+from prefopt_core.labels.questions import Question, Verdict
 
 
 def annotate(
-    requests: Sequence[Request],
+    questions: Sequence[Question],
     *,
     path: InputPath,
     score: str = "score",
     column: str | None = None,
     missing: Literal["error", "skip"] = "error",
-) -> Iterator[float | None]:
+) -> Iterator[Verdict]:
     """Look scores up in a file with columns prompt, response and `score`.
 
     The same response recorded several times gets its mean score.
 
     Args:
-        requests: The responses to score.
+        questions: The responses to score.
         path: The .jsonl, .csv or .parquet with the scores.
         score: The column with the score, a finite number; higher is better.
         column: The prompt's column; null: `prompt`, else `instruction`.
@@ -42,16 +43,21 @@ def annotate(
             response has no score or one that is not a finite number.
     """
     recorded = _read(Path(path), score, column, missing)
-    for request in requests:
-        prompt_id = prompt_id_of(request.prompt)
-        found = recorded.get(candidate_id_of(prompt_id, request.response))
-        if found is None and missing == "error":
-            raise DataError(
-                f"{path} has no {score!r} for the response {quoted(request.response)} to the "
-                f"prompt {quoted(last_text(request.prompt))}. Add it, or set "
-                "`annotation.params.missing: skip`."
-            )
-        yield fmean(each.score for each in found) if found else None
+
+    def looked_up() -> Iterator[float | None]:
+        for question in questions:
+            prompt_id = prompt_id_of(question.prompt)
+            for shown in question.responses:
+                found = recorded.get(candidate_id_of(prompt_id, shown.text))
+                if found is None and missing == "error":
+                    raise DataError(
+                        f"{path} has no {score!r} for the response {quoted(shown.text)} to the "
+                        f"prompt {quoted(last_text(question.prompt))}. Add it, or set "
+                        "`annotation.params.missing: skip`."
+                    )
+                yield fmean(each.score for each in found) if found else None
+
+    yield from by_scores(questions, looked_up())
 
 
 def check_annotate(*, path: str, score: str, column: str | None, missing: str) -> Iterator[str]:

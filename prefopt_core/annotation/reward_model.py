@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from prefopt_core.annotation import Request
+from prefopt_core.annotation.verdicts import by_scores
 from prefopt_core.ground.errors import ConfigError, DataError
-from prefopt_core.ground.ids import last_text, quoted
+from prefopt_core.ground.ids import Message, last_text, quoted
 from prefopt_core.ground.registry import InputPath, SpeedOnly
+from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.models.fitness import check_ids
 from prefopt_core.models.folder import check_model
 from prefopt_core.models.loading import load_once, load_weights
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
 
 
 def annotate(
-    requests: Sequence[Request],
+    questions: Sequence[Question],
     *,
     model: InputPath,
     batch_size: SpeedOnly[PositiveInt] = 8,
     max_length: PositiveInt = 2048,
     label: NonNegativeInt = 0,
     device: SpeedOnly[str] = "auto",
-) -> Iterator[float | None]:
+) -> Iterator[Verdict]:
     """Score with a sequence classifier from a folder or hub id; `label` is the logit that counts.
 
     Conversations go through the model's chat template if it has one, else as the text pair
     (prompt, response), which is how OASST's reward models were trained.
 
     Args:
-        requests: The responses to score.
+        questions: The responses to score.
         model: Folder or hub id of a sequence classifier.
         batch_size: Conversations per forward pass; 1 whatever is set if the padding token is the
             end-of-sequence token.
@@ -68,12 +69,19 @@ def annotate(
     network.config.pad_token_id = None if alone else tokenizer.pad_token_id
     if alone:
         batch_size = 1
-    for start in range(0, len(requests), batch_size):
-        batch = [_features(tokenizer, r, max_length) for r in requests[start : start + batch_size]]
-        with torch.inference_mode():
-            inputs = tokenizer.pad(batch, return_tensors="pt").to(network.device)
-            scores = network(**inputs).logits[:, label].float()
-        yield from scores.tolist()
+    texts = [
+        (question.prompt, shown.text) for question in questions for shown in question.responses
+    ]
+
+    def scores() -> Iterator[float]:
+        for start in range(0, len(texts), batch_size):
+            some = texts[start : start + batch_size]
+            batch = [_features(tokenizer, *each, max_length) for each in some]
+            with torch.inference_mode():
+                inputs = tokenizer.pad(batch, return_tensors="pt").to(network.device)
+                yield from network(**inputs).logits[:, label].float().tolist()
+
+    yield from by_scores(questions, scores())
 
 
 def check_annotate(*, model: str) -> Iterator[str]:
@@ -85,18 +93,20 @@ def check_annotate(*, model: str) -> Iterator[str]:
     yield from check_model(model, "params.model")
 
 
-def _features(tokenizer: "PreTrainedTokenizerBase", request: Request, max_length: int) -> Any:
+def _features(
+    tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[Message], text: str, max_length: int
+) -> Any:
     if tokenizer.chat_template:
-        response = {"role": "assistant", "content": request.response}
-        ids = conversation_token_ids(tokenizer, [*request.prompt, response])
+        response = Message(role="assistant", content=text)
+        ids = conversation_token_ids(tokenizer, [*prompt, response])
         features: Any = {"input_ids": ids}
     else:
-        prompt = "\n\n".join(message["content"] for message in request.prompt)
-        features = tokenizer(prompt, request.response)
+        before = "\n\n".join(message["content"] for message in prompt)
+        features = tokenizer(before, text)
     if len(features["input_ids"]) > max_length:
         raise DataError(
             f"A conversation has {len(features['input_ids'])} tokens and the reward model is to "
-            f"read {max_length}: {quoted(last_text(request.prompt))}. Raise `max_length` of the "
+            f"read {max_length}: {quoted(last_text(prompt))}. Raise `max_length` of the "
             "annotator if the model can read more, or lower `generation.params.max_new_tokens`."
         )
     return features

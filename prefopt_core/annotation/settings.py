@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from prefopt_core.annotation import ANNOTATORS
+from prefopt_core.annotation.asking import ASKING, Asking
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend
@@ -17,6 +18,11 @@ class AnnotatorConfig(Backend):
     choice: ClassVar[str] = "annotator"
 
     annotator: str = Field(description="A name from `prefopt list annotators`.")
+
+    @property
+    def asking(self) -> Asking:
+        """How responses become questions to this annotator."""
+        return Asking.of(self.params)
 
 
 class JudgeConfig(AnnotatorConfig):
@@ -59,7 +65,7 @@ class OutsideAnnotatorConfig(AnnotatorConfig):
 
 
 class AnnotationConfig(OutsideAnnotatorConfig):
-    """Who is paid for labels. One label is one response scored."""
+    """Who is paid for labels. One label is one verdict: on a response, a pair or a ranking."""
 
     name: str | None = Field(
         None,
@@ -72,7 +78,17 @@ class AnnotationConfig(OutsideAnnotatorConfig):
         description="Version of what the annotator was told. Labels are kept for good; change it "
         "when old ones should not count any more.",
     )
-    price: float = Field(0.0, ge=0, description="Of one label, for `prefopt plan`; any currency.")
+    price: float = Field(
+        0.0,
+        ge=0,
+        description="Of one label, in any currency; `max_cost` counts it. What a server is paid "
+        "counts by itself.",
+    )
+    account: str | None = Field(
+        None,
+        description="Whose budget: all runs of one account together buy at most `budget` labels "
+        "and spend at most `max_cost`. Left out: runs of the same settings.",
+    )
 
     @field_validator("guidelines", mode="before")
     @classmethod
@@ -83,9 +99,10 @@ class AnnotationConfig(OutsideAnnotatorConfig):
         """The cache key, without the price; of an annotator with a name, that alone."""
         if self.name is not None:
             named = {"annotator": self.annotator, "name": self.name}
-            return named | {"guidelines": self.guidelines}
+            asked = {name: self.params[name] for name in ASKING if name in self.params}
+            return named | {"guidelines": self.guidelines} | ({"params": asked} if asked else {})
         part = self.content()
-        del part["name"], part["price"]
+        del part["name"], part["price"], part["account"]
         return part
 
     def content(self) -> Any:

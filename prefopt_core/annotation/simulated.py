@@ -1,57 +1,66 @@
 """A simulated human: the scores of a gold function, with flips, noise and position bias."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeFloat
 
-from prefopt_core.annotation import Request
-from prefopt_core.annotation.function import annotate as judge
-from prefopt_core.annotation.function import check_annotate
-from prefopt_core.annotation.verdicts import number_in
+from prefopt_core.annotation.asking import Form
+from prefopt_core.annotation.function import check_annotate, scores
+from prefopt_core.annotation.verdicts import by_scores, number_in
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.randomness import rng_for
+from prefopt_core.labels.questions import Question, Verdict
 
 
 def annotate(
-    requests: Sequence[Request],
+    questions: Sequence[Question],
     *,
     function: str,
+    ask: Form = "score",
     error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0,
     noise: NonNegativeFloat = 0.0,
     position_bias: float = 0.0,
     seed: int = 0,
-) -> Iterator[float | None]:
+) -> Iterator[Verdict]:
     """Score by `function` with human errors; the same response gets the same score again.
 
     Args:
-        requests: The responses to score; those to one prompt are shown together.
+        questions: What the human is asked.
         function: The gold function, as for the annotator `function`.
+        ask: "score": each response of a prompt, shown together; "compare": two at a time; "rank":
+            all selected ones.
         error_rate: Share of prompts whose responses are ranked the wrong way round: of two, so
             many pairs are flipped.
         noise: Scale s of an error on every score, such that of two responses the better one wins
             with probability σ(difference / s): a Bradley-Terry human.
         position_bias: Added to the score of whichever response is shown first; the order in which
-            a prompt's responses are shown is drawn.
+            they are shown is drawn.
         seed: Root of the draws; another seed is another human.
     """
-    prompts = [prompt_id_of(request.prompt) for request in requests]
-    responses = [
-        candidate_id_of(prompt, request.response)
-        for prompt, request in zip(prompts, requests, strict=True)
-    ]
-    first = _shown_first(prompts, responses, seed)
-    gold = judge(requests, function=function)
-    for prompt, response, score in zip(prompts, responses, gold, strict=True):
-        try:
-            score = number_in(score)
-        except ValueError:  # None, or what is told when it arrives
-            yield score
-            continue
-        error = rng_for(seed, "noise of a human", response).gumbel() * noise
-        seen = score + error + position_bias * (response in first)
-        wrong = rng_for(seed, "errors of a human", prompt).random() < error_rate
-        yield -seen if wrong else seen
+    prompts = [prompt_id_of(q.prompt) for q in questions for _ in q.responses]
+    texts = [shown.text for question in questions for shown in question.responses]
+    responses = [candidate_id_of(p, text) for p, text in zip(prompts, texts, strict=True)]
+    if ask == "score":
+        drawn = _shown_first(prompts, responses, seed)
+        first = [response in drawn for response in responses]
+    else:
+        first = [number == 0 for question in questions for number in range(len(question.responses))]
+
+    def seen() -> Iterator[Any]:
+        gold = scores(questions, function)
+        for prompt, response, leads, score in zip(prompts, responses, first, gold, strict=True):
+            try:
+                score = number_in(score)
+            except ValueError:  # None, or what is told when it arrives
+                yield score
+                continue
+            error = rng_for(seed, "noise of a human", response).gumbel() * noise
+            felt = score + error + position_bias * leads
+            wrong = rng_for(seed, "errors of a human", prompt).random() < error_rate
+            yield -felt if wrong else felt
+
+    yield from by_scores(questions, seen())
 
 
 __all__ = ["annotate", "check_annotate"]

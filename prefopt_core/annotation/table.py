@@ -1,27 +1,29 @@
-"""Annotation, table in, table out: buy labels within a budget, or score with a free annotator."""
+"""Annotation, table in, table out: buy labels within a budget, or ask a free annotator."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 import polars as pl
 
-from prefopt_core.annotation import Request
+from prefopt_core.annotation.answers import answers, stop_if_silent
+from prefopt_core.annotation.asking import Ask
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
-from prefopt_core.annotation.verdicts import number_in
-from prefopt_core.ground.errors import DataError, PrefoptError, UserCodeError
-from prefopt_core.ground.ids import last_text, quoted
+from prefopt_core.ground.errors import (
+    AwaitingLabelsError,
+    ConfigError,
+    PrefoptError,
+)
+from prefopt_core.ground.ids import digest_of
 from prefopt_core.ground.progress import report_progress
+from prefopt_core.ground.spending import paying_from
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
-from prefopt_core.labels.store import LabelStore
-
-Scores = dict[tuple[str, str], float | None]
-"""(prompt_id, candidate_id) → score, or None where the annotator gave none."""
-_SILENT = 8
-"""So many labels without a verdict at the beginning of a purchase end it."""
+from prefopt_core.labels.purchase import Purchase, buying
+from prefopt_core.labels.questions import Compared, Question, Shown
+from prefopt_core.labels.store import Label, Labels, LabelStore
 
 
 def buy_labels(
@@ -29,47 +31,53 @@ def buy_labels(
     config: AnnotationConfig,
     labels: int,
     kept: LabelStore,
+    allowance: Allowance | None = None,
     *,
     seed: int,
 ) -> pl.DataFrame:
     """Have whole prompts annotated, in an order drawn from `seed`, while `labels` last.
 
-    One label is one response scored. Labels that were bought before cost nothing but count towards
-    `labels`, so a repeated run uses the same ones as the first.
+    Labels that were bought before cost nothing but count towards `labels`, so a repeated run uses
+    the same ones as the first.
 
     Args:
         asked: Tables `prompts`, `candidates` and `selections`; the selections are labelled.
-        config: The annotator who is paid.
-        labels: The budget: at most so many.
+        config: The annotator who is paid, and how it is asked.
+        labels: The budget of this purchase: at most so many.
         kept: The label store, with every label bought so far; a new one is committed on arrival.
+        allowance: The budget of the whole run; None: nothing limits it.
         seed: Root of the order of prompts.
 
     Returns:
-        Table `annotations`, a row for each label.
+        Table `verdicts`, a row for each label; two where both orders are shown.
 
     Raises:
+        AwaitingLabelsError: People have not answered all questions; these are left for them.
         ConfigError: The labels cannot pay for one prompt.
-        DataError: The annotator gave something that is not a finite number, or no verdict at all.
+        DataError: The annotator gave something that is no verdict, or nothing else than skips.
+        OverBudgetError: The run's budget has too little left.
         UserCodeError: The annotator raised.
     """
-    affordable = within_budget(asked.selections, labels, seed=seed)
-    requests = _requests(replace(asked, selections=affordable))
-    annotator = identity(config)
-    with kept.buying(annotator) as purchase:
-        scores = {(p, ids[0]): score for (p, ids), score in purchase.known().items()}
-        missing = {key: request for key, request in requests.items() if key not in scores}
-        number_known = len(scores)
-        if len(requests) > labels:  # no assertion: `python -O` leaves those out
-            raise PrefoptError(f"{len(requests)} labels were selected, {labels} may be bought.")
-        bought: list[float | None] = []
-        for key, score in _scored(missing, config):
-            purchase.commit(key[0], [key[1]], score)
-            scores[key] = score
-            bought.append(score)
-            if number_known == 0:
-                _stop_if_silent(bought, config.annotator)
-            report_progress(len(requests) - len(missing) + len(bought), len(requests))
-    return _table({key: scores[key] for key in requests}, config.annotator)
+    affordable = within_budget(asked.selections, labels, config.asking.labels_of, seed=seed)
+    asks = list(config.asking.asks(affordable))
+    if (wanted := sum(ask.people for ask in asks)) > labels:  # `python -O` leaves assertions out
+        raise PrefoptError(f"{wanted} labels were selected, {labels} may be bought.")
+    with buying(kept, identity(config), allowance, price=config.price) as purchase:
+        known = purchase.known()
+        purchase.hold(_to_hold(asks, known, purchase.published()))
+        questions = _questions(asked, asks, known)
+        later = _buy(questions, config, purchase, len(asks), silent=not known)
+        people = {ask.compared: ask.people for ask in asks}
+        purchase.publish((question, people[question.compared]) for question in later)
+        known = purchase.known()
+    if later:
+        left = sum(ask.labels_missing(known) for ask in asks)
+        raise AwaitingLabelsError(
+            f"awaiting {left} labels from people, who give them in a browser: `prefopt annotate`. "
+            "When they have, the same command goes on from here.",
+            left,
+        )
+    return _table([label for ask in asks for label in ask.answers(known)], config.annotator)
 
 
 def labels_to_buy(
@@ -89,10 +97,9 @@ def labels_to_buy(
         kept: As for `buy_labels`.
         seed: As for `buy_labels`.
     """
-    affordable = within_budget(selections, labels, seed=seed)
+    affordable = within_budget(selections, labels, config.asking.labels_of, seed=seed)
     known = kept.known(identity(config))
-    keys = affordable.select("prompt_id", "candidate_id").iter_rows()
-    return sum((prompt_id, (candidate_id,)) not in known for prompt_id, candidate_id in keys)
+    return sum(ask.labels_missing(known) for ask in config.asking.asks(affordable))
 
 
 def judge(
@@ -101,27 +108,35 @@ def judge(
     policy_logps: pl.DataFrame | None = None,
     reference_logps: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Score selected responses with an annotator that costs nothing: a model or a function.
+    """Ask an annotator whose verdicts are no labels: a model or a function.
 
     Args:
-        asked: Tables `prompts`, `candidates` and `selections`; the selections are scored.
+        asked: Tables `prompts`, `candidates` and `selections`; the selections are judged.
         config: The annotator.
         policy_logps: Table `logps` under the policy, for the annotator `policy`.
         reference_logps: Table `logps` under its reference model.
 
     Returns:
-        Table `annotations`, a row for each selected response.
+        Table `verdicts`, a row for each question.
 
     Raises:
-        DataError: The annotator gave something that is not a finite number.
+        ConfigError: The annotator is people, who answer later.
+        DataError: The annotator gave something that is no verdict.
         UserCodeError: The annotator raised.
     """
-    requests = _requests(asked, policy_logps, reference_logps)
-    scores = {}
-    for key, score in _scored(requests, config):
-        scores[key] = score
-        report_progress(len(scores), len(requests))
-    return _table(scores, config.annotator)
+    questions = _questions(
+        asked, config.asking.asks(asked.selections), {}, policy_logps, reference_logps
+    )
+    labels = []
+    for question, verdict in answers(questions, config):
+        if verdict is None:
+            raise ConfigError(
+                f"Annotator {config.annotator!r} answers later, and only `annotation` can wait. "
+                "Name another one here."
+            )
+        labels.append(Label(*question.key, verdict))
+        report_progress(len(labels), len(questions))
+    return _table(labels, config.annotator)
 
 
 def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
@@ -129,99 +144,91 @@ def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
     return responses.select("prompt_id", "candidate_id").unique(maintain_order=True)
 
 
-def _requests(
+def _to_hold(asks: Iterable[Ask], known: Labels, published: Mapping[Compared, int]) -> int:
+    """Labels to hold in the budget; questions that were left for people hold theirs already."""
+    return sum(
+        max(0, ask.people - published[ask.compared])
+        if ask.compared in published
+        else ask.labels_missing(known)
+        for ask in asks
+    )
+
+
+def _questions(
     asked: Asked[pl.DataFrame],
+    asks: Iterable[Ask],
+    known: Labels,
     policy_logps: pl.DataFrame | None = None,
     reference_logps: pl.DataFrame | None = None,
-) -> dict[tuple[str, str], Request]:
-    texts = asked.candidates.unique("candidate_id", keep="first").select("candidate_id", "response")
-    rows = asked.selections.join(texts, "candidate_id", maintain_order="left")
-    rows = rows.join(asked.prompts, "prompt_id", maintain_order="left")
+) -> list[Question]:
+    """What is asked and not yet answered, with its texts."""
+    shown = _shown(asked.candidates, policy_logps, reference_logps)
+    prompts = dict(asked.prompts.select("prompt_id", "prompt").iter_rows())
+    return [
+        Question(ask.prompt_id, prompts[ask.prompt_id], tuple(shown[one] for one in order))
+        for ask in asks
+        for order in ask.orders_missing(known)
+    ]
+
+
+def _shown(
+    candidates: pl.DataFrame,
+    policy_logps: pl.DataFrame | None,
+    reference_logps: pl.DataFrame | None,
+) -> dict[str, Shown]:
+    rows = candidates.unique("candidate_id", keep="first").select("candidate_id", "response")
     for name, logps in (("policy_logps", policy_logps), ("reference_logps", reference_logps)):
         if logps is not None:
-            rows = rows.join(
-                logps.rename({"logps": name}), "candidate_id", how="left", maintain_order="left"
-            )
-    return {
-        (row["prompt_id"], row["candidate_id"]): Request(
-            prompt=row["prompt"],
-            response=row["response"],
-            policy_logps=row.get("policy_logps"),
-            reference_logps=row.get("reference_logps"),
-        )
-        for row in rows.iter_rows(named=True)
-    }
+            rows = rows.join(logps.rename({"logps": name}), "candidate_id", how="left")
+    return {row[0]: Shown(*row) for row in rows.iter_rows()}
 
 
-def _scored(
-    requests: dict[tuple[str, str], Request], config: AnnotatorConfig
-) -> Iterator[tuple[tuple[str, str], float | None]]:
-    if not requests:
-        return
-    asked: Sequence[Request] = list(requests.values())
-    scores = iter(config.member()(asked))
-    for number, (key, request) in enumerate(requests.items()):
-        try:
-            score = next(scores)
-        except UserCodeError as error:
-            raise UserCodeError(
-                f"{error}, asked {_about(request)}. {_mend(config)}"
-            ) from error.__cause__
-        except StopIteration:
-            raise DataError(
-                f"Annotator {config.annotator!r} gave {number} scores for {len(asked)} responses; "
-                f"expected one each, in order. {_mend(config)}"
-            ) from None
-        yield key, _checked(score, request, config)
+def _buy(
+    questions: Sequence[Question],
+    config: AnnotationConfig,
+    purchase: Purchase,
+    total: int,
+    *,
+    silent: bool,
+) -> list[Question]:
+    """Have the questions answered; returns those that people will answer.
 
-
-def _mend(config: AnnotatorConfig) -> str:
-    """What to do after an error, and what becomes of the labels that were bought before it."""
-    if not isinstance(config, AnnotationConfig):
-        return "Mend the annotator and run the same command again."
-    if config.name is None and "function_file" in config.content():
-        return (
-            "Labels bought so far are kept for the function as it is now, and its mended self is "
-            "another. To keep them: run once more with `annotation.name=NAME`, a name of your "
-            "choice, though it ends here again; then mend it, and run with that name from then on."
-        )
-    return "Labels bought so far are kept; mend the annotator and run the same command again."
-
-
-def _about(request: Request) -> str:
-    prompt = quoted(last_text(request.prompt))
-    return f"for the response {quoted(request.response)} to the prompt {prompt}"
-
-
-def _checked(score: Any, request: Request, config: AnnotatorConfig) -> float | None:
-    if score is None:
-        return None
-    try:
-        return number_in(score)
-    except ValueError as problem:
-        raise DataError(
-            f"Annotator {config.annotator!r} gave {problem}. That was {_about(request)}; expected "
-            f"a finite number, or None for no verdict. {_mend(config)}"
-        ) from None
-
-
-def _stop_if_silent(verdicts: Sequence[float | None], annotator: str) -> None:
-    """End a purchase that brings nothing, before the budget is spent on it.
-
-    Raises:
-        DataError: The first `_SILENT` verdicts are all None.
+    Args:
+        questions: What is asked.
+        config: The annotator.
+        purchase: Takes the verdicts.
+        total: Labels in all, with those that were known.
+        silent: Whether to stop where the annotator gives no verdict at all.
     """
-    if len(verdicts) == _SILENT and not any(score is not None for score in verdicts):
-        raise DataError(
-            f"Annotator {annotator!r} gave no verdict (None) to the first {_SILENT} responses it "
-            "was asked about. Does it `return` its score, and does it know these texts? These "
-            "labels are kept; mend it, or run the same command again if that is right."
-        )
+    later, states = [], []
+    with nullcontext() if purchase.account is None else paying_from(purchase.account):
+        for question, verdict in answers(questions, config):
+            if verdict is None:
+                later.append(question)
+                continue
+            purchase.commit(question, verdict)
+            states.append(verdict.state)
+            if silent:
+                stop_if_silent(states, config.annotator)
+            report_progress(max(0, total - len(questions)) + len(states), total)
+    return later
 
 
-def _table(scores: Scores, annotator: str) -> pl.DataFrame:
+def _table(labels: Iterable[Label], annotator: str) -> pl.DataFrame:
     rows = [
-        (prompt_id, candidate_id, annotator, score, "skipped" if score is None else "scored")
-        for (prompt_id, candidate_id), score in scores.items()
+        (
+            digest_of(label.prompt_id, *label.responses),
+            label.prompt_id,
+            list(label.responses),
+            annotator,
+            label.verdict.by,
+            label.verdict.state,
+            label.verdict.scores and list(label.verdict.scores),
+            label.verdict.preference,
+            label.verdict.why,
+            label.verdict.usage.cost,
+            label.verdict.seconds,
+        )
+        for label in labels
     ]
-    return pl.DataFrame(rows, schema=TABLES["annotations"].columns, orient="row")
+    return pl.DataFrame(rows, schema=TABLES["verdicts"].columns, orient="row")

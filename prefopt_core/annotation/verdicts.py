@@ -1,41 +1,79 @@
-"""What an annotator may give: a finite number, or None; of all else, what is to be mended."""
+"""What an annotator may give as a score: a finite number, or None; else what is to be mended."""
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
+
+from prefopt_core.labels.questions import Question, Verdict
+
+
+class UnusableAnswerError(ValueError):
+    """What an annotator gave is no verdict; the message says what it is and what to return."""
+
+
+def by_scores(questions: Sequence[Question], scores: Iterable[Any]) -> Iterator[Verdict]:
+    """Verdicts of an annotator that scores every response by itself, also to compare and to rank.
+
+    Args:
+        questions: What is asked.
+        scores: One for each response of each question, in order, as `number_in` takes it; None for
+            no verdict.
+
+    Raises:
+        UnusableAnswerError: A score is no finite number.
+    """
+    each = iter(scores)
+    for question in questions:
+        own = list(islice(each, len(question.responses)))
+        if len(own) < len(question.responses):
+            return
+        yield _by_scores(own)
+
+
+def _by_scores(scores: Sequence[Any]) -> Verdict:
+    numbers = [None if score is None else number_in(score) for score in scores]
+    given = [number for number in numbers if number is not None]
+    if len(given) < len(numbers):
+        return Verdict("skipped")
+    if len(given) > 1 and len(set(given)) == 1:
+        return Verdict("tie")
+    return Verdict.scored(*given)
 
 
 def number_in(score: Any) -> float:
     """The number that a score is, of whatever kind: NumPy's, PyTorch's, a Decimal, a Fraction.
 
     Raises:
-        ValueError: It is no finite number; the message says what it is and what to return.
+        UnusableAnswerError: It is no finite number; the message says what it is and what to return.
 
     >>> number_in(4), number_in("4")
     Traceback (most recent call last):
-    ValueError: '4', which is a text: return float('4')
+    prefopt_core.annotation.verdicts.UnusableAnswerError: '4', which is a text: return float('4')
     """
     if score is None:
-        raise ValueError("None")
+        raise UnusableAnswerError("None")
     if _is_truth(score):
-        raise ValueError(f"{score!r}, which is no score: return 1.0 and 0.0 if that is meant")
+        raise UnusableAnswerError(
+            f"{score!r}, which is no score: return 1.0 and 0.0 if that is meant"
+        )
     if isinstance(score, str | bytes):
-        raise ValueError(f"{score!r:.60}, which is a text: return {_as_number(score)}")
+        raise UnusableAnswerError(f"{score!r:.60}, which is a text: return {_as_number(score)}")
     if inspect.iscoroutine(score):
         score.close()
-        raise ValueError(
+        raise UnusableAnswerError(
             "a coroutine, as the function is `async def`: let a plain function call it by "
             "`asyncio.run(…)`"
         )
     if inspect.isgenerator(score):
-        raise ValueError("a generator, as of a function with `yield`: `return` one number")
+        raise UnusableAnswerError("a generator, as of a function with `yield`: `return` one number")
     try:
         number = float(score)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{score!r:.60}, which is {_kind(score)}") from None
+        raise UnusableAnswerError(f"{score!r:.60}, which is {_kind(score)}") from None
     if not math.isfinite(number):
-        raise ValueError(f"{score!r}: return None where there is no verdict")
+        raise UnusableAnswerError(f"{score!r}: return None where there is no verdict")
     return number
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.ground.ids import last_content
+from prefopt_core.labels.evidence import evidence_in, scores_in
 
 Values = npt.NDArray[np.float64]
 Samples = Iterator[tuple[str, Values]]
@@ -23,6 +24,12 @@ SURE = (50, 60, 70, 80, 90)
 
 _SIDES = ("chosen", "rejected")
 _WORD = r"\S+"
+_NO_PAIR = {
+    "skipped": "skipped_labels",
+    "invalid": "invalid_labels",
+    "both_bad": "both_bad_labels",
+}
+"""State of a verdict that makes no pair → the metric that counts it."""
 _LATE = 0.25
 """The share of a training's steps, at its end, over which its log is averaged."""
 
@@ -57,23 +64,25 @@ def distinct_bigrams(responses: pl.DataFrame) -> float:
     return len(set(pairs)) / max(1, len(pairs))
 
 
-def labels_bought(annotations: pl.DataFrame | None) -> Iterator[tuple[str, float, int]]:
+def labels_bought(labels: pl.DataFrame | None) -> Iterator[tuple[str, float, int]]:
     """(metric, value, of how many) of the labels, and of those that make no pair, if there are any.
 
     Args:
-        annotations: Table `annotations` of the labels bought; None if there are none.
+        labels: Table `verdicts` of the labels bought; None if there are none.
     """
-    labels = 0 if annotations is None else annotations.height
-    yield "labels", labels, labels
-    if annotations is None:
+    if labels is None:
+        yield "labels", 0, 0
         return
-    skipped = annotations["score"].null_count()
-    if skipped:
-        yield "skipped_labels", skipped, annotations.height
-    scored = annotations.drop_nulls("score").group_by("prompt_id")
-    prompts = scored.agg(n=pl.len(), kinds=pl.col("score").n_unique()).filter(pl.col("n") > 1)
-    if tied := int((prompts["kinds"] == 1).sum()):
-        yield "tied_prompts", tied, prompts.height
+    # Both orders of two responses are one label.
+    bought = labels.select("prompt_id", pl.col("responses").list.sort(), "annotator", "by")
+    count = bought.unique().height
+    yield "labels", count, count
+    for state, metric in _NO_PAIR.items():
+        if found := int((labels["state"] == state).sum()):
+            yield metric, found, labels.height
+    decided = [len(set(found.scores)) > 1 for found in evidence_in(labels) if len(found.scores) > 1]
+    if tied := decided.count(False):
+        yield "tied_prompts", tied, len(decided)
 
 
 def pairs_learned(preferences: pl.DataFrame) -> Samples:
@@ -93,12 +102,12 @@ def with_truth(pairs: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         pairs: Table `preferences`, or some of its columns with the ids.
-        truth: Table `annotations` of gold scores.
+        truth: Table `verdicts` of gold scores.
 
     Returns:
         `pairs` with gold_chosen, gold_rejected and right: whether gold prefers the chosen one.
     """
-    scores = truth.select("prompt_id", "candidate_id", "score")
+    scores = scores_in(truth)
     for side in _SIDES:
         pairs = pairs.join(
             scores.rename({"candidate_id": f"{side}_id", "score": f"gold_{side}"}),
@@ -114,7 +123,7 @@ def own_labels(preferences: pl.DataFrame, truth: pl.DataFrame) -> Samples:
 
     Args:
         preferences: Table `preferences`.
-        truth: Table `annotations` of gold scores.
+        truth: Table `verdicts` of gold scores.
     """
     own = with_truth(preferences.filter(pl.col("source") == "self"), truth)
     yield "self_label_agreement", _floats(own["right"])
@@ -133,7 +142,7 @@ def calibration_error(preferences: pl.DataFrame, truth: pl.DataFrame) -> tuple[f
 
     Args:
         preferences: Table `preferences`.
-        truth: Table `annotations` of gold scores.
+        truth: Table `verdicts` of gold scores.
 
     Returns:
         The error and the number of pairs of unequal gold scores; None if there are none.
@@ -152,7 +161,7 @@ def flagged_wrong(preferences: pl.DataFrame, flagged: pl.DataFrame, truth: pl.Da
     Args:
         preferences: Table `preferences` of the round.
         flagged: Columns prompt_id, chosen_id, rejected_id and times, see `training.log`.
-        truth: Table `annotations` of gold scores.
+        truth: Table `verdicts` of gold scores.
 
     Returns:
         (flags,) of 0 and 1; pairs of equal gold scores are left out.

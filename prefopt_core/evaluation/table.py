@@ -21,6 +21,7 @@ from prefopt_core.evaluation.diagnostics import (
 from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.labels.evidence import scores_in
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ class RoundTables:
 
     Attributes:
         responses: The policy's responses to the held-out prompts (`candidates`).
-        grades: Gold scores of these (`annotations`).
-        start_grades: Gold scores of the start policy's responses to these prompts (`annotations`).
+        grades: Gold scores of these (`verdicts`).
+        start_grades: Gold scores of the start policy's responses to these prompts (`verdicts`).
         previous_grades: The same of the policy of the round before.
         preferences: The pairs of this round (`preferences`).
-        annotations: The labels bought in this round (`annotations`).
-        truth: Gold scores of the responses that the policy judged (`annotations`).
+        labels: The labels bought in this round (`verdicts`).
+        truth: Gold scores of the responses that the policy judged (`verdicts`).
         start_logps: Log-probabilities of `responses` under the start policy (`logps`).
         steps: The log of the training that made the policy, by step (see `training.log`).
         flagged: The pairs that this training flagged, by their ids, and how often (likewise).
@@ -45,7 +46,7 @@ class RoundTables:
     start_grades: pl.DataFrame | None = None
     previous_grades: pl.DataFrame | None = None
     preferences: pl.DataFrame | None = None
-    annotations: pl.DataFrame | None = None
+    labels: pl.DataFrame | None = None
     truth: pl.DataFrame | None = None
     start_logps: pl.DataFrame | None = None
     steps: pl.DataFrame | None = None
@@ -96,7 +97,7 @@ def _samples(tables: RoundTables) -> Samples:
 
 def _numbers(tables: RoundTables) -> Iterator[tuple[str, float, int]]:
     """(metric, value, number of units) of the metrics that have no interval."""
-    yield from labels_bought(tables.annotations)
+    yield from labels_bought(tables.labels)
     if tables.responses is not None:
         yield "distinct_2", distinct_bigrams(tables.responses), tables.responses.height
     if tables.preferences is not None:
@@ -114,8 +115,7 @@ def _numbers(tables: RoundTables) -> Iterator[tuple[str, float, int]]:
 
 def _per_prompt(grades: pl.DataFrame) -> pl.DataFrame:
     """Mean gold score of each prompt that has one, in the order of their ids."""
-    scored = grades.drop_nulls("score")
-    return scored.group_by("prompt_id").agg(pl.col("score").mean()).sort("prompt_id")
+    return scores_in(grades).group_by("prompt_id").agg(pl.col("score").mean()).sort("prompt_id")
 
 
 def _wins(own: pl.DataFrame, other: pl.DataFrame) -> Values:

@@ -12,6 +12,7 @@ from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
+from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.budget import check_budget
 from prefopt_core.lint.settings import LintConfig
 from prefopt_core.models.settings import PolicyConfig
@@ -19,6 +20,7 @@ from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.selection.settings import SelectionConfig
+from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.training.settings import TrainingConfig
 
 
@@ -115,20 +117,58 @@ class Iterated(Experiment):
         return sum(r.prompts for r in self.rounds[: round_number - 1])
 
 
-class AlignConfig(Iterated):
+class Paid(Experiment):
+    """Settings of flows that buy labels."""
+
+    selection: SelectionConfig = Field(default_factory=SelectionConfig)
+    annotation: AnnotationConfig
+    budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
+    max_cost: float | None = Field(
+        None,
+        ge=0,
+        description="Money this run may spend on labels, in the currency of the prices; never "
+        "exceeded. Left out: no limit.",
+    )
+
+    @property
+    def fewest_labels(self) -> int:
+        """Labels that one prompt takes at least."""
+        asking = self.annotation.asking
+        return self.selection.fewest if asking.ask == "score" else asking.labels(self.selection.k)
+
+    @property
+    def allowance(self) -> Allowance:
+        """The budget of the run: that of its account, or of all runs of the same settings.
+
+        Budget and price are not among these settings: a raised budget goes on with what is left.
+        """
+        prices = {"budget": True, "max_cost": True, "annotation": {"price", "account"}}
+        settings = self.model_dump(mode="json", exclude=prices)
+        account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
+        return Allowance(account, self.budget, self.max_cost)
+
+    @model_validator(mode="after")
+    def _gains_are_of_scores(self) -> "Paid":
+        if self.annotation.asking.ask != "score" and self.selection.allocation != "fixed":
+            raise ConfigError(
+                f"`selection.allocation: {self.selection.allocation}` is worth labels of one "
+                f"response each; `annotation.params.ask` is {self.annotation.asking.ask!r}. Set "
+                "the former to 'fixed' or the latter to 'score'."
+            )
+        return self
+
+
+class AlignConfig(Iterated, Paid):
     """The joined loop: AEPO chooses what is labelled, SPA labels the rest."""
 
     embedding: EmbeddingConfig | None = Field(
         default_factory=EmbeddingConfig, description="null if nothing compares by embeddings."
     )
-    selection: SelectionConfig = Field(default_factory=SelectionConfig)
-    annotation: AnnotationConfig
-    budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "AlignConfig":
         if any(r.labels for r in self.rounds):
-            check_budget(self.budget, self.selection.fewest)
+            check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
         self._check_labels([r.labels for r in self.rounds])
         return self
@@ -145,14 +185,14 @@ class AlignConfig(Iterated):
                 "has learned nothing yet. Buy labels there, or set `judge.reference: none`."
             )
         for number, count in enumerate(labels):
-            if 0 < count < (fewest := self.selection.fewest):
+            if 0 < count < (fewest := self.fewest_labels):
                 raise ConfigError(
                     f"rounds.{number}.labels is {count}: it cannot pay for the {fewest} labels of "
                     f"one prompt. Set it to 0 or to at least {fewest}."
                 )
 
 
-class AepoConfig(Experiment):
+class AepoConfig(Paid):
     """One round of Annotation-Efficient Preference Optimization."""
 
     policy: PolicyConfig | None = Field(
@@ -161,9 +201,6 @@ class AepoConfig(Experiment):
     embedding: EmbeddingConfig | None = Field(
         default_factory=EmbeddingConfig, description="null if nothing compares by embeddings."
     )
-    selection: SelectionConfig = Field(default_factory=SelectionConfig)
-    annotation: AnnotationConfig
-    budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
     training: TrainingConfig | None = Field(None, description="Left out: only the data set.")
 
     @model_validator(mode="before")
@@ -184,7 +221,7 @@ class AepoConfig(Experiment):
 
     @model_validator(mode="after")
     def _consistent(self) -> "AepoConfig":
-        check_budget(self.budget, self.selection.fewest)
+        check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
@@ -245,7 +282,7 @@ class SpinConfig(AepoConfig):
     @property
     def labelled_prompts(self) -> int:
         """Prompts that the budget pays."""
-        return self.budget // self.selection.fewest
+        return self.budget // self.fewest_labels
 
     @property
     def wanted_prompts(self) -> int:

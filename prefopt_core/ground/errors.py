@@ -33,6 +33,22 @@ class ServerError(PrefoptError):
     """A model server does not answer, or its answers are not valid completions."""
 
 
+class OverBudgetError(PrefoptError):
+    """What is to be bought does not fit into what is left of a budget; nothing was bought."""
+
+
+class AwaitingLabelsError(PrefoptError):
+    """A run needs labels that people have not given yet; nothing is wrong.
+
+    Attributes:
+        left: How many.
+    """
+
+    def __init__(self, words: str, left: int) -> None:
+        super().__init__(words)
+        self.left = left
+
+
 class UserCodeError(PrefoptError):
     """A function of the user's, or of another package, raised; the message has its last line."""
 

@@ -1,11 +1,16 @@
-"""Spending of a stage on model servers: responses bought, tokens, cost, summed for display."""
+"""Spending of a stage on model servers: summed for display, and held to a budget."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 _spending: ContextVar["Spending | None"] = ContextVar("spending", default=None)
+_purse: ContextVar["Purse | None"] = ContextVar("purse", default=None)
+
+Paid = Callable[[float], None]
+"""Is told what a request cost."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,39 @@ def adding_up() -> Iterator[Spending]:
         yield total
     finally:
         _spending.reset(token)
+
+
+class Purse(Protocol):
+    """A budget of money that requests are paid from."""
+
+    def reserving(self, most: float) -> AbstractContextManager[Paid]:
+        """Hold `most` while the block runs; see `reserving`."""
+
+
+@contextmanager
+def reserving(most: float) -> Iterator[Paid]:
+    """Hold `most` of the budget while a request is out; without a budget nothing is held.
+
+    Yields a function to call with what the request cost, at most `most`; what is not called for is
+    free again after the block. If the process is killed within it, all of `most` counts as spent,
+    since the request may have been answered.
+
+    Raises:
+        OverBudgetError: `most` does not fit into what is left; raised before the block.
+    """
+    purse = _purse.get()
+    if purse is None:
+        yield lambda cost: None
+        return
+    with purse.reserving(most) as paid:
+        yield paid
+
+
+@contextmanager
+def paying_from(purse: Purse) -> Iterator[None]:
+    """Requests within the block are paid from `purse`."""
+    token = _purse.set(purse)
+    try:
+        yield
+    finally:
+        _purse.reset(token)

@@ -106,18 +106,6 @@ TABLES: dict[str, Contract] = {
         },
         nullable=frozenset({"scores", "preference", "cost", "seconds"}),
     ),
-    # one verdict; higher is better. state: scored or skipped (the annotator gave no verdict)
-    "annotations": Contract(
-        ("prompt_id", "candidate_id", "annotator"),
-        {
-            "prompt_id": pl.String(),
-            "candidate_id": pl.String(),
-            "annotator": pl.String(),
-            "score": pl.Float64(),
-            "state": pl.String(),
-        },
-        nullable=frozenset({"score"}),
-    ),
     # summed log-probability of a response under one model
     "logps": Contract(("candidate_id",), {"candidate_id": pl.String(), "logps": pl.Float64()}),
     # one preference pair; prompt, chosen, rejected are TRL's columns

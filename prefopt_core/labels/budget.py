@@ -13,7 +13,7 @@ concave majorant (Sinha and Zoltners, "The multiple-choice knapsack problem", 19
 Notation: P prompts, K_p the most labels prompt p can take and K the largest of these, B the budget.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,9 @@ import polars as pl
 from prefopt_core.arrays import FloatArray, IndexArray
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.randomness import rng_for
+
+LabelsOf = Callable[[str, int], int]
+"""(prompt_id, k) → labels that k responses to the prompt take."""
 
 TIE = 1e-12  # totals that differ by less, relative to the largest, are equal
 
@@ -121,7 +124,13 @@ def _improved(worth: FloatArray, labels: IndexArray, budget: int) -> IndexArray:
                 labels[who[move]] += steps[move]
 
 
-def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.DataFrame:
+def within_budget(
+    selections: pl.DataFrame,
+    labels: int,
+    labels_of: LabelsOf = lambda prompt_id, k: k,
+    *,
+    seed: int,
+) -> pl.DataFrame:
     """The responses to label: whole prompts, in the order drawn from `seed`, or by their gain.
 
     With a column `gain`, `allocate` says how many labels each prompt gets; they go to its first
@@ -130,10 +139,12 @@ def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.Dat
     Args:
         selections: Table `selections`.
         labels: The budget.
+        labels_of: (prompt_id, k) → labels that k responses to the prompt take; one each, unless
+            they are compared or several annotators are asked. A `gain` is of one each.
         seed: Root of the order of the prompts, where there is no `gain`.
 
     Returns:
-        At most `labels` rows of `selections`.
+        Rows of `selections` that take at most `labels` labels.
 
     Raises:
         ConfigError: The budget cannot pay for one prompt (by `gain`: one pair), or no label has a
@@ -147,14 +158,15 @@ def within_budget(selections: pl.DataFrame, labels: int, *, seed: int) -> pl.Dat
     draws = {key: rng_for(seed, "annotation", str(key[0])).random() for key in groups}
     bought, left = [], labels
     for key in sorted(groups, key=lambda key: (draws[key], key)):
-        if groups[key].height > left:
+        wanted = labels_of(str(key[0]), groups[key].height)
+        if wanted > left:
             break
-        left -= groups[key].height
+        left -= wanted
         bought.append(groups[key].sort("rank"))
     if not bought:
         raise ConfigError(
-            f"{labels} labels cannot pay for one prompt: {groups[key].height} of its responses "
-            "are selected and each costs one. Raise the budget or lower `selection.k`."
+            f"{labels} labels cannot pay for one prompt, of which {groups[key].height} responses "
+            f"are selected: that takes {wanted}. Raise the budget or lower `selection.k`."
         )
     return pl.concat(bought)
 

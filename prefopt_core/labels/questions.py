@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args
 from prefopt_core.ground.ids import Message, digest_of
 from prefopt_core.ground.spending import Usage
 
+Compared = tuple[str, tuple[str, ...]]
+"""(prompt_id, candidate ids in alphabetical order): a question, in whatever order it is shown."""
+
 State = Literal["given", "tie", "both_bad", "skipped", "invalid"]
 """given: scores or a preference; tie: as good as each other; both_bad: none is acceptable; skipped:
 the annotator passed; invalid: it answered, and not what was asked."""
@@ -53,6 +56,11 @@ class Question:
     def key(self) -> tuple[str, tuple[str, ...]]:
         """(prompt_id, candidate ids in the order shown): the question in the label store."""
         return self.prompt_id, tuple(shown.candidate_id for shown in self.responses)
+
+    @property
+    def compared(self) -> Compared:
+        """(prompt_id, candidate ids in alphabetical order): the question whatever the order."""
+        return compared(*self.key)
 
     @property
     def question_id(self) -> str:
@@ -142,6 +150,12 @@ class Verdict:
         first, second = self.scores
         return 1.0 if first > second else 0.0 if first < second else 0.5
 
+    def fits(self, question: Question) -> bool:
+        """Whether it answers the question: a score a response, a preference between two."""
+        size = len(question.responses)
+        scores_fit = self.scores is None or len(self.scores) == size
+        return scores_fit and (self.preference is None or size == 2)
+
     def content(self) -> dict[str, Any]:
         """What is said, as it is kept: {}, {"scores": […]} or {"preference": …}."""
         if self.scores is not None:
@@ -155,3 +169,12 @@ def verdict_of(state: State, content: Mapping[str, Any], **more: Any) -> Verdict
     return Verdict(
         state, None if scores is None else tuple(scores), content.get("preference"), **more
     )
+
+
+def compared(prompt_id: str, responses: Sequence[str]) -> Compared:
+    """The question about these responses, whatever their order.
+
+    >>> compared("p", ("b", "a"))
+    ('p', ('a', 'b'))
+    """
+    return prompt_id, tuple(sorted(responses))

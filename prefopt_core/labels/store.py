@@ -1,34 +1,25 @@
-"""The label store: every label is on disk as soon as it arrives, and none is bought twice.
+"""The label store: every verdict is on disk as soon as it arrives, and none is bought twice.
 
-A label is one verdict of one annotator under one version of the guidelines: a score of one
-response, or a comparison of several. It belongs to no run: all runs that ask for the same verdict
-share it.
+A label is one verdict of one annotator, under one version of the guidelines, on one question. It
+belongs to no run: all runs that ask the same question share it. A question and the same with its
+responses in another order are asked about as one, and both orders are kept.
 """
 
 import json
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefopt_core.ground.spending import Usage
+from prefopt_core.labels.questions import Compared, Verdict, compared, verdict_of
+from prefopt_core.labels.schema import SCHEMA, upgrade
 from prefopt_core.store.artifacts import canonical_json, sha256_of
 from prefopt_core.store.ledger import ledger
 from prefopt_core.store.locks import locked
 from prefopt_core.store.store import Store
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS labels (
-    annotator TEXT NOT NULL,   -- name and settings, canonical JSON
-    guidelines TEXT NOT NULL,  -- version of what the annotator was told
-    prompt_id TEXT NOT NULL,
-    responses TEXT NOT NULL,   -- canonical JSON list of candidate ids, in the order shown
-    score REAL,                -- NULL: the annotator gave no verdict
-    bought_at REAL NOT NULL,   -- seconds since 1970
-    PRIMARY KEY (annotator, guidelines, prompt_id, responses)
-) WITHOUT ROWID
-"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +39,25 @@ class AnnotatorIdentity:
     earlier: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Label:
+    """A verdict as it is kept.
+
+    Attributes:
+        prompt_id: Id of the prompt.
+        responses: Candidate ids, in the order shown.
+        verdict: What the annotator said.
+    """
+
+    prompt_id: str
+    responses: tuple[str, ...]
+    verdict: Verdict
+
+
+Labels = dict[Compared, list[Label]]
+"""All labels of an annotator, those on the same responses together, oldest first."""
+
+
 class LabelStore:
     """The bought labels of one store (`labels.sqlite`), in SQLite with a write-ahead log."""
 
@@ -60,12 +70,17 @@ class LabelStore:
         self.root = root
         self.path = root / "labels.sqlite"
 
-    def _connection(self) -> AbstractContextManager[sqlite3.Connection]:
-        return ledger(self.path, _SCHEMA, "labels")
+    def connected(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection to the file, which is created, or brought to today's schema, if need be.
+
+        Raises:
+            StoreError: The SQLite file cannot be written, or is damaged.
+        """
+        return ledger(self.path, SCHEMA, "labels", upgrade)
 
     @contextmanager
-    def buying(self, annotator: AnnotatorIdentity) -> Iterator["Purchase"]:
-        """Lock the labels of one annotator for buying; another process waits, then finds them.
+    def locked(self, annotator: AnnotatorIdentity) -> Iterator[sqlite3.Connection]:
+        """Lock the labels of one annotator; another process waits, then finds what was bought.
 
         Without the lock two runs could pay for the same verdict at the same time.
 
@@ -74,23 +89,19 @@ class LabelStore:
         """
         who = sha256_of([annotator.called or annotator.name, annotator.guidelines])
         lock = self.root / "locks" / f"labels-{who[:32]}"
-        with locked(lock, f"labels of {annotator.name}"), self._connection() as connection:
-            purchase = Purchase(connection, annotator)
-            purchase.claim()
-            yield purchase
+        with locked(lock, f"labels of {annotator.name}"), self.connected() as connection:
+            yield connection
 
-    def known(
-        self, annotator: AnnotatorIdentity
-    ) -> dict[tuple[str, tuple[str, ...]], float | None]:
-        """(prompt_id, candidate ids) → score of every label bought from `annotator`.
+    def known(self, annotator: AnnotatorIdentity) -> Labels:
+        """Every label bought from `annotator`.
 
         Raises:
             StoreError: The SQLite file cannot be read.
         """
         if not self.path.exists():
             return {}
-        with self._connection() as connection:
-            return Purchase(connection, annotator).known()
+        with self.connected() as connection:
+            return labels_of(connection, annotator)
 
     def sources(self, annotator: AnnotatorIdentity) -> list[tuple[str, int, float]]:
         """(text, number, newest) of the texts by which labels that count as this annotator's lie.
@@ -102,10 +113,10 @@ class LabelStore:
         """
         if not self.path.exists():
             return []
-        with self._connection() as connection:
-            texts = Purchase(connection, annotator).texts()
+        with self.connected() as connection:
+            texts = texts_of(connection, annotator)
             rows = connection.execute(
-                "SELECT annotator, COUNT(*), MAX(bought_at) FROM labels WHERE guidelines = ? "
+                "SELECT annotator, COUNT(*), MAX(bought_at) FROM verdicts WHERE guidelines = ? "
                 "GROUP BY 1",
                 (annotator.guidelines,),
             )
@@ -119,83 +130,47 @@ class LabelStore:
         """
         if not self.path.exists():
             return []
-        with self._connection() as connection:
+        with self.connected() as connection:
             return connection.execute(
-                "SELECT annotator, guidelines, COUNT(*) FROM labels GROUP BY 1, 2 ORDER BY 1, 2"
+                "SELECT annotator, guidelines, COUNT(*) FROM verdicts GROUP BY 1, 2 ORDER BY 1, 2"
             ).fetchall()
 
 
-class Purchase:
-    """Labels of one annotator, open for buying."""
-
-    def __init__(self, connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> None:
-        self._connection = connection
-        self._annotator = annotator
-
-    def texts(self) -> list[str]:
-        """All texts by which this annotator's labels may lie; its own last.
-
-        Those of its name if it has one; else those of the same content, whoever was named for it.
-        """
-        own = self._annotator
-        every = self._connection.execute("SELECT DISTINCT annotator FROM labels").fetchall()
-        parts = {text: unnamed(text) for (text,) in every}
-        if own.called is None:
-            others = [text for text, (_, content) in parts.items() if content == own.name]
-        else:
-            others = [text for text, (name, _) in parts.items() if name == own.called]
-        return [t for t in dict.fromkeys([*own.earlier, *others]) if t != own.name] + [own.name]
-
-    def claim(self) -> None:
-        """Keep labels that lie under an earlier text of this annotator under its own from now on.
-
-        An edit later on then makes another annotator: the earlier text does not say what it was.
-        A label that it has under both texts stays, under a text that nobody has.
-        """
-        own = self._annotator
-        for text in own.earlier:
-            for name in (own.name, f"{text} before {own.name}"):
-                self._connection.execute(
-                    "UPDATE OR IGNORE labels SET annotator = ? "
-                    "WHERE annotator = ? AND guidelines = ?",
-                    (name, text, own.guidelines),
-                )
-
-    def known(self) -> dict[tuple[str, tuple[str, ...]], float | None]:
-        """(prompt_id, candidate ids) → score; None: the annotator gave no verdict."""
-        found: dict[tuple[str, tuple[str, ...]], float | None] = {}
-        for text in self.texts():
-            rows: Iterable[tuple[str, str, float | None]] = self._connection.execute(
-                "SELECT prompt_id, responses, score FROM labels "
-                "WHERE annotator = ? AND guidelines = ?",
-                (text, self._annotator.guidelines),
-            )
-            found |= {(prompt, _ids(responses)): score for prompt, responses, score in rows}
-        return found
-
-    def commit(self, prompt_id: str, responses: Sequence[str], score: float | None) -> None:
-        """Write a label; it is on disk when this returns.
-
-        Args:
-            prompt_id: The prompt.
-            responses: Candidate ids, in the order shown to the annotator.
-            score: The verdict; None if the annotator gave none.
-        """
-        self._connection.execute(
-            "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                self._annotator.name,
-                self._annotator.guidelines,
-                prompt_id,
-                canonical_json(list(responses)),
-                score,
-                time.time(),
-            ),
+def labels_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> Labels:
+    """All labels that count as this annotator's; of one that lies under two texts, its own."""
+    found: dict[tuple[str, str, str], Label] = {}
+    for text in texts_of(connection, annotator):
+        rows = connection.execute(
+            "SELECT prompt_id, responses, said_by, state, said, why, prompt_tokens, "
+            "completion_tokens, cost, seconds FROM verdicts "
+            "WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
+            (text, annotator.guidelines),
         )
+        for prompt, responses, by, state, said, why, *used, seconds in rows:
+            verdict = verdict_of(
+                state, json.loads(said), by=by, why=why, usage=Usage(*used), seconds=seconds
+            )
+            label = Label(prompt, tuple(json.loads(responses)), verdict)
+            found[prompt, responses, by] = label
+    together: Labels = defaultdict(list)
+    for label in found.values():
+        together[compared(label.prompt_id, label.responses)].append(label)
+    return dict(together)
 
 
-def _ids(responses: str) -> tuple[str, ...]:
-    return tuple(json.loads(responses))
+def texts_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> list[str]:
+    """All texts by which this annotator's labels may lie; its own last.
+
+    Those of its name if it has one; else those of the same content, whoever was named for it.
+    """
+    every = connection.execute("SELECT DISTINCT annotator FROM verdicts").fetchall()
+    parts = {text: unnamed(text) for (text,) in every}
+    if annotator.called is None:
+        others = [text for text, (_, content) in parts.items() if content == annotator.name]
+    else:
+        others = [text for text, (name, _) in parts.items() if name == annotator.called]
+    own = annotator.name
+    return [t for t in dict.fromkeys([*annotator.earlier, *others]) if t != own] + [own]
 
 
 def unnamed(text: str) -> tuple[str | None, str]:

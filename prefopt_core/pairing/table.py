@@ -1,17 +1,20 @@
 """Pairing, table in, table out: scores to preference pairs in TRL's columns."""
 
+from math import isnan
+
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.implicit_reward import preference_probability
+from prefopt_core.labels.evidence import Evidence, evidence_in
 from prefopt_core.pairing.settings import PairingConfig
 
 
 def pair_responses(
     *,
-    annotations: pl.DataFrame | None = None,
+    labels: pl.DataFrame | None = None,
     judgments: pl.DataFrame | None = None,
     candidates: pl.DataFrame,
     prompts: pl.DataFrame,
@@ -26,8 +29,8 @@ def pair_responses(
         candidates: Table `candidates`, with token ids if the responses were generated here.
         prompts: Table `prompts`.
         config: Which rule, and its settings.
-        annotations: Table `annotations` of paid labels; their pairs are of source `gold`.
-        judgments: Table `annotations` of the judge; its pairs are of source `self`, of which the
+        labels: Table `verdicts` of paid labels; their pairs are of source `gold`.
+        judgments: Table `verdicts` of the judge; its pairs are of source `self`, of which the
             share `config.keep` with the highest confidence is kept.
         logps: Table `logps` under the policy to be trained, which is also the reference model.
         round_number: Counted from 1; 0 for pairs that were brought along.
@@ -37,50 +40,57 @@ def pair_responses(
         Table `preferences`, without log-probabilities where `logps` is None.
 
     Raises:
-        DataError: All scores tie or were skipped, so no pair can be made.
+        DataError: All verdicts are ties, skipped or invalid, so no pair can be made.
     """
     parts = []
-    if annotations is not None:
-        parts.append(_pairs(annotations, "gold", config, seed))
+    if labels is not None:
+        parts.append(_pairs(labels, "gold", config, seed))
     if judgments is not None:
-        paid = set() if annotations is None else set(annotations["prompt_id"])
+        paid = set() if labels is None else set(labels["prompt_id"])
         free = judgments.filter(~pl.col("prompt_id").is_in(paid))
         parts.append(_most_confident(_pairs(free, "self", config, seed), config.keep))
     pairs = pl.concat(parts)
     if pairs.is_empty():
-        count = sum(table.height for table in (annotations, judgments) if table is not None)
+        count = sum(table.height for table in (labels, judgments) if table is not None)
         if not count:
             raise DataError(
-                "No pair can be made, as there are no annotations: are all responses to a prompt "
+                "No pair can be made, as there are no verdicts: are all responses to a prompt "
                 "the same text? Raise `generation.params.temperature` or `generation.n`."
             )
         raise DataError(
-            f"No pair can be made: all {count} annotations tie or were skipped, so nothing says "
-            "which response is better. Look at the annotator (`prefopt show annotate`)."
+            f"No pair can be made: all {count} verdicts are ties, skipped or invalid, so nothing "
+            "says which response is better. Look at the annotator (`prefopt show annotate`)."
         )
     return _with_texts(pairs, candidates, prompts, logps, round_number)
 
 
-def _pairs(
-    annotations: pl.DataFrame, source: str, config: PairingConfig, seed: int
-) -> pl.DataFrame:
+def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int) -> pl.DataFrame:
     rule, rows = config.member(), []
-    scored = annotations.filter(pl.col("state") == "scored")
-    for group in scored.partition_by("prompt_id", maintain_order=True):
-        prompt_id, ids = group["prompt_id"][0], group["candidate_id"].to_list()
-        scores = group["score"].to_list()
+    annotators = dict(verdicts.select("prompt_id", "annotator").iter_rows())
+    for found in evidence_in(verdicts):
+        prompt_id, ids, scores = found.prompt_id, found.responses, found.scores
         rng = rng_for(seed, "pairing", prompt_id)
         for chosen, rejected in rule(scores, rng):
             margin = scores[chosen] - scores[rejected]
-            # A paid label counts as certain. The judge's score is an implicit reward, so σ(margin)
-            # is its P(chosen ≻ rejected).
-            sure = 1.0 if source == "gold" else float(preference_probability(margin, 0.0))
-            rows.append(
-                (prompt_id, ids[chosen], ids[rejected], group["annotator"][0], source, sure, margin)
-            )
+            sure = _confidence(found, chosen, rejected, source)
+            annotator = annotators[prompt_id]
+            rows.append((prompt_id, ids[chosen], ids[rejected], annotator, source, sure, margin))
     columns = TABLES["preferences"].columns
     names = ("prompt_id", "chosen_id", "rejected_id", "annotator", "source", "confidence", "margin")
     return pl.DataFrame(rows, schema={name: columns[name] for name in names}, orient="row")
+
+
+def _confidence(found: Evidence, chosen: int, rejected: int, source: str) -> float:
+    """P(chosen better than rejected).
+
+    Of responses that were compared, what the verdicts say, or, where these two were not, what
+    follows by their scores. Of paid scores 1; a judge's score is an implicit reward, so σ(margin).
+    """
+    margin = found.scores[chosen] - found.scores[rejected]
+    if found.probabilities is not None:
+        direct = float(found.probabilities[chosen, rejected])
+        return (1 + margin) / 2 if isnan(direct) else direct
+    return 1.0 if source == "gold" else float(preference_probability(margin, 0.0))
 
 
 def _most_confident(pairs: pl.DataFrame, keep: float) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """SQLite files for labels and responses that were paid for: on disk as soon as they arrive."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -10,13 +10,19 @@ from prefopt_core.ground.files import explained
 
 
 @contextmanager
-def ledger(path: Path, schema: str, entries: str) -> Iterator[sqlite3.Connection]:
+def ledger(
+    path: Path,
+    schema: str,
+    entries: str,
+    upgrade: Callable[[sqlite3.Connection], None] = lambda connection: None,
+) -> Iterator[sqlite3.Connection]:
     """Open an SQLite file with a write-ahead log; every statement is a transaction of its own.
 
     Args:
         path: The SQLite file; created if absent, with its folder.
-        schema: The CREATE TABLE IF NOT EXISTS statement.
+        schema: The CREATE TABLE IF NOT EXISTS statements.
         entries: Plural noun for the rows in error messages, such as "labels".
+        upgrade: Called with the connection: brings a file of an earlier version up to date.
 
     Raises:
         StoreError: The file cannot be written, or is damaged.
@@ -28,7 +34,8 @@ def ledger(path: Path, schema: str, entries: str) -> Iterator[sqlite3.Connection
             connection.isolation_level = None
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(schema)
+            connection.executescript(schema)
+            upgrade(connection)
             yield connection
     except sqlite3.DatabaseError as error:
         raise StoreError(

@@ -60,3 +60,20 @@ def _wait_for(descriptor: int, kind: int, purpose: str) -> None:
             log.warning("%s: another process is at it; waiting for it to finish", purpose)
             told = True
         time.sleep(0.1)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock on `path`."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        return True
+    finally:
+        os.close(descriptor)
+    return False

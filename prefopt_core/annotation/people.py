@@ -1,0 +1,28 @@
+"""People: each question is left for them, and the run goes on when they have answered."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from prefopt_core.annotation.asking import Form
+from prefopt_core.labels.questions import Question, Verdict
+
+
+def annotate(
+    questions: Sequence[Question],
+    *,
+    ask: Form = "compare",
+    people: PositiveInt = 1,
+    overlap: Annotated[float, Field(ge=0, le=1)] = 0.0,
+) -> Iterator[Verdict | None]:
+    """Leave the questions for people, who answer them in a browser: `prefopt annotate`.
+
+    Args:
+        questions: What they are asked.
+        ask: "compare" two responses at a time, "rank" all selected ones, or "score" each.
+        people: How many answer what is asked about prompts of the overlap; each answer is a label.
+        overlap: Share of the prompts about which several people are asked, so that their agreement
+            can be measured.
+    """
+    yield from (None for _ in questions)

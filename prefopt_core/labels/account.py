@@ -1,0 +1,197 @@
+"""Accounts: what a budget has left, on disk, so that it holds across rounds, restarts, processes.
+
+An account has spent something, and holds something for purchases under way. What is to be bought is
+held first; a hold that would exceed the budget is refused before anybody is asked. A label and its
+payment are one transaction. Questions that wait for people hold their labels, too.
+
+If a process is killed, the labels that it held are free again: each that arrived is on disk. Money
+that it held for requests counts as spent, since they may have been answered.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from prefopt_core.ground.errors import OverBudgetError
+from prefopt_core.ground.spending import Paid
+from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.locks import is_held, locked
+
+_OPEN = """
+SELECT SUM(MAX(0, wanted - (
+    SELECT COUNT(DISTINCT said_by) FROM verdicts v
+    WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
+        = (q.annotator, q.guidelines, q.prompt_id, q.compared)
+))) FROM questions q WHERE account = ?
+"""
+"""Labels that questions to people hold."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may be spent from an account.
+
+    Attributes:
+        account: Its name: runs of one account share what it has.
+        labels: The most labels.
+        cost: The most money, in the currency of the prices; None: no limit.
+    """
+
+    account: str
+    labels: int
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Labels and money of an account that are spent, and held for what is under way."""
+
+    labels: int
+    cost: float
+    held_labels: int
+    held_cost: float
+
+
+class Account:
+    """An account, open for spending by this process."""
+
+    def __init__(self, kept: LabelStore, allowance: Allowance, holder: str) -> None:
+        self._kept, self.allowance, self._holder = kept, allowance, holder
+
+    def balance(self) -> Balance:
+        """What is spent and held, by all processes.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        with self._kept.connected() as connection:
+            return balance_of(connection, self.allowance.account)
+
+    def hold(self, labels: int = 0, cost: float = 0.0) -> str:
+        """Hold labels and money for a purchase; returns the hold's id.
+
+        Raises:
+            OverBudgetError: They do not fit into what is left.
+            StoreError: The SQLite file cannot be written.
+        """
+        with self._kept.connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._check(balance_of(connection, self.allowance.account), labels, cost)
+                hold = uuid.uuid4().hex
+                connection.execute(
+                    "INSERT INTO holds VALUES (?, ?, ?, ?, ?)",
+                    (hold, self.allowance.account, self._holder, labels, cost),
+                )
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        return hold
+
+    def settle(self, hold: str, cost: float = 0.0) -> None:
+        """End a hold: `cost` is spent, what else it held is free again.
+
+        Raises:
+            StoreError: The SQLite file cannot be written.
+        """
+        with self._kept.connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("DELETE FROM holds WHERE hold = ?", (hold,))
+            spend(connection, self.allowance.account, 0, cost)
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def reserving(self, most: float) -> Iterator[Paid]:
+        """Hold money while a request is out; see `ground.spending.reserving`."""
+        hold, costs = self.hold(cost=most), [0.0]
+        try:
+            yield costs.append
+        finally:
+            self.settle(hold, sum(costs))
+
+    def _check(self, balance: Balance, labels: int, cost: float) -> None:
+        most = self.allowance
+        left = most.labels - balance.labels - balance.held_labels
+        if labels > left:
+            raise OverBudgetError(
+                f"{_counted(labels, 'label')} are to be bought and {max(0, left)} of {most.labels} "
+                f"are left: {balance.labels} are bought, {balance.held_labels} under way"
+                f"{self._named()}. Raise `budget`, or lower `labels` of the rounds."
+            )
+        if most.cost is None:
+            return
+        money = most.cost - balance.cost - balance.held_cost
+        if cost > money + 1e-9 * most.cost:  # sums of prices round
+            raise OverBudgetError(
+                f"{cost:,.4g} may be spent next, and {max(0.0, money):,.4g} of {most.cost:,.4g} "
+                f"is left: {balance.cost:,.4g} is spent, {balance.held_cost:,.4g} under way"
+                f"{self._named()}. Raise `max_cost`. Labels bought so far are kept."
+            )
+
+    def _named(self) -> str:
+        name = self.allowance.account
+        return "" if name.startswith("run ") else f" from the account {name!r}"
+
+
+@contextmanager
+def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
+    """Open an account for spending within the block.
+
+    Holds of processes that are gone end: see the module's docstring.
+
+    Raises:
+        StoreError: The SQLite file cannot be written.
+    """
+    holder = f"holder-{uuid.uuid4().hex}"
+    lock = kept.root / "locks" / holder
+    with locked(lock, "holds of a budget"):
+        account = Account(kept, allowance, holder)
+        _end_holds_of_the_dead(kept, allowance.account)
+        try:
+            yield account
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:
+    with kept.connected() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        rows = connection.execute(
+            "SELECT holder, SUM(cost) FROM holds WHERE account = ? GROUP BY 1", (account,)
+        ).fetchall()
+        for holder, cost in rows:
+            lock = kept.root / "locks" / holder
+            if not is_held(lock):
+                connection.execute("DELETE FROM holds WHERE holder = ?", (holder,))
+                spend(connection, account, 0, cost)
+                lock.unlink(missing_ok=True)
+        connection.execute("COMMIT")
+
+
+def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
+    """The balance of an account, within the transaction of `connection`."""
+    row = connection.execute(
+        "SELECT labels, cost FROM accounts WHERE account = ?", (account,)
+    ).fetchone()
+    labels, cost = row or (0, 0.0)
+    held_labels, held_cost = connection.execute(
+        "SELECT TOTAL(labels), TOTAL(cost) FROM holds WHERE account = ?", (account,)
+    ).fetchone()
+    (waiting,) = connection.execute(_OPEN, (account,)).fetchone()
+    return Balance(labels, cost, int(held_labels) + (waiting or 0), held_cost)
+
+
+def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float) -> None:
+    """Count labels and money as spent, within the transaction of `connection`."""
+    connection.execute(
+        "INSERT INTO accounts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "labels = labels + excluded.labels, cost = cost + excluded.cost",
+        (account, labels, cost),
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

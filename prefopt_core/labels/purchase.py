@@ -1,0 +1,209 @@
+"""Buying labels of one annotator: a verdict and its payment are on disk when `commit` returns."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from prefopt_core.labels.account import Account, Allowance, opened, spend
+from prefopt_core.labels.questions import Compared, Question, Verdict
+from prefopt_core.labels.store import AnnotatorIdentity, Labels, LabelStore, labels_of
+from prefopt_core.store.artifacts import canonical_json
+
+
+class Purchase:
+    """Labels of one annotator, open for buying.
+
+    Attributes:
+        account: What they are paid from; None: nothing is counted.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        annotator: AnnotatorIdentity,
+        account: Account | None,
+        price: float,
+    ) -> None:
+        self._connection, self._annotator = connection, annotator
+        self.account, self._price = account, price
+        self._hold: str | None = None
+
+    def claim(self) -> None:
+        """Keep labels that lie under an earlier text of this annotator under its own from now on.
+
+        An edit later on then makes another annotator: the earlier text does not say what it was.
+        A label that it has under both texts stays, under a text that nobody has.
+        """
+        own = self._annotator
+        for text in own.earlier:
+            for name in (own.name, f"{text} before {own.name}"):
+                self._connection.execute(
+                    "UPDATE OR IGNORE verdicts SET annotator = ? "
+                    "WHERE annotator = ? AND guidelines = ?",
+                    (name, text, own.guidelines),
+                )
+
+    def known(self) -> Labels:
+        """The annotator's labels so far."""
+        return labels_of(self._connection, self._annotator)
+
+    def hold(self, labels: int) -> None:
+        """Hold what so many labels cost, before anybody is asked.
+
+        Raises:
+            OverBudgetError: The account has not so much left.
+        """
+        if self.account and labels:
+            self._hold = self.account.hold(labels, labels * self._price)
+
+    def release(self) -> None:
+        """Give back what is held and was not spent."""
+        if self.account and self._hold:
+            self.account.settle(self._hold)
+
+    def commit(self, question: Question, verdict: Verdict) -> None:
+        """Write a verdict, and pay for it; both are on disk when this returns.
+
+        Another order of responses that this annotator has judged is no further label.
+        """
+        with self._transaction() as connection:
+            new = self._is_new(question, verdict.by)
+            write_verdict(connection, self._annotator, question, verdict, self._account_name)
+            write_texts(connection, [question])
+            if self.account and new:
+                spend(connection, self._account_name, 1, self._price)
+                connection.execute(
+                    "UPDATE holds SET labels = labels - 1, cost = cost - ? WHERE hold = ?",
+                    (self._price, self._hold),
+                )
+
+    def publish(self, questions: Iterable[tuple[Question, int]]) -> None:
+        """Leave questions for people, with how many people each is for.
+
+        Those that are open already stay as they are. Labels that were held for them are held by
+        the questions now.
+        """
+        own = self._annotator
+        with self._transaction() as connection:
+            for position, (question, wanted) in enumerate(questions):
+                connection.execute(
+                    "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT DO UPDATE SET wanted = excluded.wanted",
+                    (
+                        own.name,
+                        own.guidelines,
+                        *_place(question),
+                        wanted,
+                        position,
+                        self._account_name,
+                        self._price,
+                        time.time(),
+                    ),
+                )
+                write_texts(connection, [question])
+            connection.execute("DELETE FROM holds WHERE hold = ?", (self._hold,))
+
+    def published(self) -> dict[Compared, int]:
+        """The questions left for people, and how many people each is for."""
+        rows = self._connection.execute(
+            "SELECT prompt_id, compared, wanted FROM questions "
+            "WHERE annotator = ? AND guidelines = ?",
+            (self._annotator.name, self._annotator.guidelines),
+        )
+        return {(prompt, tuple(json.loads(ids))): wanted for prompt, ids, wanted in rows}
+
+    @property
+    def _account_name(self) -> str:
+        return self.account.allowance.account if self.account else ""
+
+    def _is_new(self, question: Question, by: str) -> bool:
+        own, (prompt, _, together) = self._annotator, _place(question)
+        found = self._connection.execute(
+            "SELECT 1 FROM verdicts WHERE annotator = ? AND guidelines = ? AND prompt_id = ? "
+            "AND compared = ? AND said_by = ?",
+            (own.name, own.guidelines, prompt, together, by),
+        )
+        return found.fetchone() is None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def buying(
+    kept: LabelStore,
+    annotator: AnnotatorIdentity,
+    allowance: Allowance | None = None,
+    *,
+    price: float = 0.0,
+) -> Iterator[Purchase]:
+    """Open an annotator's labels for buying; another process waits, then finds what was bought.
+
+    Args:
+        kept: The label store.
+        annotator: Whose labels.
+        allowance: The account they are paid from; None: nothing is counted.
+        price: Of one label.
+
+    Raises:
+        StoreError: The SQLite file cannot be written, or is damaged.
+    """
+    with ExitStack() as stack:
+        connection = stack.enter_context(kept.locked(annotator))
+        account = stack.enter_context(opened(kept, allowance)) if allowance else None
+        purchase = Purchase(connection, annotator, account, price)
+        stack.callback(purchase.release)
+        purchase.claim()
+        yield purchase
+
+
+def write_verdict(
+    connection: sqlite3.Connection,
+    annotator: AnnotatorIdentity,
+    question: Question,
+    verdict: Verdict,
+    account: str,
+) -> None:
+    """Insert a verdict, within the transaction of `connection`."""
+    used = verdict.usage
+    connection.execute(
+        "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            annotator.name,
+            annotator.guidelines,
+            *_place(question),
+            verdict.by,
+            verdict.state,
+            json.dumps(verdict.content()),
+            verdict.why,
+            used.prompt_tokens,
+            used.completion_tokens,
+            used.cost,
+            verdict.seconds,
+            account,
+            time.time(),
+        ),
+    )
+
+
+def write_texts(connection: sqlite3.Connection, questions: Iterable[Question]) -> None:
+    """Insert prompts and responses, so that labels can be shown and exported without their run."""
+    for question in questions:
+        texts = [(question.prompt_id, json.dumps(list(question.prompt), ensure_ascii=False))]
+        texts += [(shown.candidate_id, shown.text) for shown in question.responses]
+        connection.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", texts)
+
+
+def _place(question: Question) -> tuple[str, str, str]:
+    """(prompt_id, responses as shown, responses in alphabetical order), the latter as JSON."""
+    prompt, responses = question.key
+    return prompt, canonical_json(list(responses)), canonical_json(list(question.compared[1]))

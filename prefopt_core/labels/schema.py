@@ -1,0 +1,107 @@
+"""Tables of `labels.sqlite`: verdicts, texts, questions that are open, budgets; earlier versions.
+
+Before schema 2 there was one table `labels`, of scores. Its rows are verdicts now; a view of that
+name is left, so that an earlier prefopt finds its labels and cannot buy them again: it cannot
+write into a view, and says so.
+"""
+
+import json
+import sqlite3
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS verdicts (
+    annotator TEXT NOT NULL,   -- name and settings, canonical JSON
+    guidelines TEXT NOT NULL,  -- version of what the annotator was told
+    prompt_id TEXT NOT NULL,
+    responses TEXT NOT NULL,   -- canonical JSON list of candidate ids, in the order shown
+    compared TEXT NOT NULL,    -- the same list in alphabetical order
+    said_by TEXT NOT NULL,     -- the person or model; '' where there is only one
+    state TEXT NOT NULL,       -- of labels/questions.py
+    said TEXT NOT NULL,        -- JSON: scores, a preference, or {}
+    why TEXT NOT NULL,
+    prompt_tokens INTEGER,     -- as a server counts them; NULL: it did not say
+    completion_tokens INTEGER,
+    cost REAL,                 -- NULL: not known
+    seconds REAL,              -- that a person took; NULL: not measured
+    account TEXT NOT NULL,     -- the budget it was paid from; '' in labels of schema 1
+    bought_at REAL NOT NULL,   -- seconds since 1970
+    PRIMARY KEY (annotator, guidelines, prompt_id, responses, said_by)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS texts (
+    id TEXT PRIMARY KEY,       -- prompt_id or candidate_id
+    text TEXT NOT NULL         -- JSON list of messages, or the response
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS questions (
+    annotator TEXT NOT NULL,   -- who is to answer, as in verdicts
+    guidelines TEXT NOT NULL,
+    prompt_id TEXT NOT NULL,
+    responses TEXT NOT NULL,   -- canonical JSON list of candidate ids, in the order drawn
+    compared TEXT NOT NULL,    -- the same list in alphabetical order
+    wanted INTEGER NOT NULL,   -- by so many people
+    position INTEGER NOT NULL, -- asked in this order
+    account TEXT NOT NULL,     -- the budget that its labels will be paid from
+    price REAL NOT NULL,       -- of one of them
+    asked_at REAL NOT NULL,    -- seconds since 1970
+    PRIMARY KEY (annotator, guidelines, prompt_id, compared)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accounts (
+    account TEXT PRIMARY KEY,
+    labels INTEGER NOT NULL,   -- spent
+    cost REAL NOT NULL         -- spent, or presumed so: see labels/account.py
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holds (
+    hold TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    holder TEXT NOT NULL,      -- the lock file that its process holds
+    labels INTEGER NOT NULL,   -- not yet spent
+    cost REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+_VIEW = """
+CREATE VIEW labels AS
+SELECT annotator, guidelines, prompt_id, responses, json_extract(said, '$.scores[0]') AS score,
+       bought_at
+FROM verdicts WHERE said_by = ''
+"""
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Move labels of schema 1 into `verdicts`, in one transaction; does nothing to later ones."""
+    if _is_view(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not _is_view(connection):  # no other process was first
+            _move(connection)
+            connection.execute(_VIEW)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _is_view(connection: sqlite3.Connection) -> bool:
+    kinds = "SELECT type FROM sqlite_master WHERE name = 'labels'"
+    return connection.execute(kinds).fetchone() == ("view",)
+
+
+def _move(connection: sqlite3.Connection) -> None:
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'labels'").fetchone() is None:
+        return
+    rows = connection.execute(
+        "SELECT annotator, guidelines, prompt_id, responses, score, bought_at FROM labels"
+    ).fetchall()
+    connection.executemany(
+        "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, '', ?, ?, '', NULL, NULL, NULL, NULL, '', ?)",
+        (
+            # One response each: in alphabetical order they are what they were.
+            (*key, key[-1], *(("skipped", "{}") if score is None else _given(score)), bought_at)
+            for *key, score, bought_at in rows
+        ),
+    )
+    connection.execute("DROP TABLE labels")
+
+
+def _given(score: float) -> tuple[str, str]:
+    return "given", json.dumps({"scores": [score]})
