@@ -140,9 +140,11 @@ class Paid(Experiment):
     def allowance(self) -> Allowance:
         """The budget of the run: that of its account, or of all runs of the same settings.
 
-        Budget and price are not among these settings: a raised budget goes on with what is left.
+        Budget and price are not among these settings, nor what is refused of the pairs: a raised
+        budget goes on with what is left.
         """
-        prices = {"budget": True, "max_cost": True, "annotation": {"price", "account"}}
+        prices: dict[str, Any] = {"budget": True, "max_cost": True, "lint": True}
+        prices["annotation"] = {"price", "account"}
         settings = self.model_dump(mode="json", exclude=prices)
         account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
         return Allowance(account, self.budget, self.max_cost)
