@@ -40,7 +40,7 @@ def lint(
     refuse: Annotated[
         Names, Parameter(help="exit with 1 on it, too; see `prefopt list lints`")
     ] = (),
-    off: Annotated[Names, Parameter(help="do not look for it")] = (),
+    skip: Annotated[Names, Parameter(help="do not look for it")] = (),
     column: Annotated[
         str | None, Parameter(help="the column with prompts", show_default="prompt or instruction")
     ] = None,
@@ -53,7 +53,7 @@ def lint(
     """
     if output:
         require_output(output, Path(pairs or "."))
-    config = LintConfig(off=off, refuse=(*REFUSED, *refuse))
+    config = LintConfig(skip=skip, refuse=(*REFUSED, *refuse))
     read = _read(pairs, column)
     held_out = from_file(0, path=str(against), repeats="drop") if against else None
     known = Known(held_out, read.verdicts, malformed=read.malformed)

@@ -14,6 +14,7 @@ _AMID = (
     r"|(?i:\s(?:a|an|the|and|or|but|of|to|in|with|for|from|by|is|are|was|were|that|which|as|my|your"
     r"|their|its|our|because|if|when|such|into|be|has|have)\s*\z)"
 )
+_BREAKS_OFF = f"{_AMID}|[，、：]\\s*\\z"
 _FENCE = r"(?m)^[ \t]*```"
 _FEWEST = 5
 _CHARACTERS = 200
@@ -59,8 +60,9 @@ def _amid(pairs: pl.DataFrame) -> Iterator[Finding]:
     text, length = pl.col("text"), pl.col("text").str.len_chars()
     longest = responses.select(length.max()).item() or 0
     at_limit = (length == longest) & pl.lit(longest >= _CHARACTERS) & text.is_first_distinct()
+    asked_for = pl.col("asked").str.contains(_BREAKS_OFF)  # to translate or go on with half of it
     found = {
-        "end amid a sentence": text.str.contains(_AMID),
+        "end amid a sentence": text.str.contains(_AMID) & ~asked_for,
         "end within a block of code": text.str.count_matches(_FENCE) % 2 == 1,
         f"have {longest:,} characters, as many as the longest": at_limit,
     }

@@ -16,12 +16,12 @@ REFUSED = ("empty", "identical", "malformed")
 class LintConfig(Config):
     """What is looked for in preference pairs before they are trained on; see `prefopt lint`."""
 
-    off: tuple[str, ...] = Field(
+    skip: tuple[str, ...] = Field(
         (), description="Names from `prefopt list lints` that are not looked for."
     )
     refuse: tuple[str, ...] = Field(REFUSED, description="Those that end the run; all others warn.")
 
-    @field_validator("off", "refuse")
+    @field_validator("skip", "refuse")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
@@ -32,11 +32,11 @@ class LintConfig(Config):
     @property
     def names(self) -> list[str]:
         """Those that are looked for."""
-        return [name for name in LINTS if name not in self.off]
+        return [name for name in LINTS if name not in self.skip]
 
     def refuses(self, lint: str) -> bool:
         """Whether what a lint finds ends the run."""
-        return lint in self.refuse and lint not in self.off
+        return lint in self.refuse and lint not in self.skip
 
     def key_part(self) -> Any:
         """What enters the cache key: the lints, with their packages; not which of them refuse."""

@@ -51,13 +51,14 @@ def responses_of(pairs: pl.DataFrame, *columns: str) -> pl.DataFrame:
         columns: Others of their columns to take along, named without `chosen_` or `rejected_`.
 
     Returns:
-        Columns row (of the first pair that has it), side, text, `columns`.
+        Columns row (of the first pair that has it), side, prompt_id, asked, text, `columns`.
     """
     sides = [
         pairs.select(
             "row",
             pl.lit(side).alias("side"),
             "prompt_id",
+            "asked",
             pl.col(side).alias("text"),
             *(pl.col(f"{side}_{name}").alias(name) for name in columns),
         )

@@ -28,7 +28,7 @@ def test_the_exit_status_says_whether_something_is_refused(prefopt, write):
         ([GOOD, CUT], [], 0),
         ([GOOD, CUT], ["--refuse", "truncated"], 1),
         ([GOOD, SAME], [], 1),
-        ([GOOD, SAME], ["--off", "identical"], 0),
+        ([GOOD, SAME], ["--skip", "identical"], 0),
         ([GOOD | {"chosen": ""}, GOOD], [], 1),
     ):
         code, _, error = prefopt("lint", write("pairs.jsonl", rows), *options)
@@ -88,7 +88,7 @@ def test_a_run_ends_at_what_it_is_to_refuse_and_goes_on_without(aepo):
     assert code == 2
     assert "prefopt: 8 of 8 responses end amid a sentence" in error
     assert "`lint.refuse` has 'truncated'" in error
-    code, output, _ = aepo(off=["truncated"])
+    code, output, _ = aepo(skip=["truncated"])
     assert code == 0
     assert "amid a sentence" not in output
     assert "● annotate" in output  # its labels are there

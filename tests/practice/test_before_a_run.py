@@ -8,11 +8,7 @@ import pytest
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.lint import Known
-from prefopt_core.lint.settings import LintConfig
-from prefopt_core.lint.table import lint_pairs, warnings_of
 from prefopt_core.models.tokenised import tokenised
 from prefopt_core.models.tokens import load_tokenizer
 from tests.families import FAMILIES
@@ -45,14 +41,21 @@ def doubts(write, tmp_path):
 
 
 @pytest.fixture
-def doubts_of(write):
-    """What is doubtful about a file of preferences."""
+def doubts_of(write, tmp_path):
+    """What is doubtful about a run with a labelled seed of such rows."""
 
     def doubts_of(*rows):
         sides = ("prompt", "chosen", "rejected")
         path = write("seed.jsonl", [dict(zip(sides, row, strict=True)) for row in rows])
-        findings = lint_pairs(read_preferences(path), LintConfig(), Known())
-        return " ".join(warnings_of(findings, LintConfig())) or "nothing"
+        sections = {
+            "policy": {"source": "helpdesk"},
+            "prompts": {"source": "helpdesk", "params": {"count": 9}},
+            "rounds": [{"prompts": 1}],
+            "seed_preferences": {"path": str(path)},
+        }
+        experiment = CONFIGS["spa"].model_validate(sections)
+        found = check(experiment, LabelStore(tmp_path / "labels"))
+        return " ".join(found).replace("seed_preferences: ", "") or "nothing"
 
     return doubts_of
 

@@ -58,6 +58,10 @@ NONE = {
     "another number": {"chosen": "It is -5.", "rejected": "It is 5."},
     "a decimal point": {"chosen": "It is 2.5.", "rejected": "It is 25."},
     "one word of few": {"chosen": "It is red.", "rejected": "It is blue."},
+    "half a sentence that was asked for": {
+        "prompt": "Übersetze: So is it,",
+        "chosen": "So ist es,",
+    },
     "closed fence": {"chosen": "So:\n```\nprint(1)\n```\nDone."},
     "struck out": {"chosen": "It is <s>red</s> blue."},
     "piped": {"chosen": "Write a <| b |> c."},

@@ -40,8 +40,8 @@ def test_what_is_refused_ends_the_run_with_the_setting_that_did(bad):
         warnings_of(findings, config)
 
 
-def test_what_is_off_is_not_looked_for_even_if_it_is_refused(bad):
-    config = LintConfig(off=["truncated", "contradiction"], refuse=["truncated"])
+def test_what_is_skipped_is_not_looked_for_even_if_it_is_refused(bad):
+    config = LintConfig(skip=["truncated", "contradiction"], refuse=["truncated"])
     findings = lint_pairs(read_preferences(bad), config, Known())
     assert findings.is_empty()
     assert warnings_of(findings, config) == []
@@ -65,4 +65,4 @@ def test_an_unknown_lint_is_refused_by_name():
 def test_what_is_refused_is_not_part_of_the_key_but_what_is_looked_for_is():
     key = LintConfig().key_part()
     assert list(key) == list(LINTS)
-    assert LintConfig(refuse=["cycle"]).key_part() == key != LintConfig(off=["cycle"]).key_part()
+    assert LintConfig(refuse=["cycle"]).key_part() == key != LintConfig(skip=["cycle"]).key_part()
