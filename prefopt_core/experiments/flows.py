@@ -143,9 +143,8 @@ class Paid(Experiment):
         Budget and price are not among these settings, nor what is refused of the pairs: a raised
         budget goes on with what is left.
         """
-        prices: dict[str, Any] = {"budget": True, "max_cost": True, "lint": True}
-        prices["annotation"] = {"price", "account"}
-        settings = self.model_dump(mode="json", exclude=prices)
+        settings = self.model_dump(mode="json", exclude={"budget", "max_cost", "lint"})
+        del settings["annotation"]["price"]
         account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
         return Allowance(account, self.budget, self.max_cost)
 
@@ -227,6 +226,11 @@ class AepoConfig(Paid):
         check_k(self.generation, self.selection)
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
+        if self.annotation.first != "drawn":
+            raise ConfigError(
+                "`annotation.first: least_sure` needs a judge, which this flow does not have. Use "
+                "`align`."
+            )
         if self.evaluation and not self.training:
             raise ConfigError("`evaluation` compares a trained policy: set `training` too.")
         return self
