@@ -3,9 +3,12 @@
 import polars as pl
 import pytest
 
-from prefopt_core.ground.tables import TABLES
+from prefopt_core.ground.tables import TABLES, empty
+from prefopt_core.inputs.prompts import of_texts
 from prefopt_core.lint.endings import truncated
 from prefopt_core.lint.findings import Known
+from prefopt_core.lint.settings import LintConfig
+from prefopt_core.lint.table import lint_pairs
 from prefopt_core.lint.texts import texts_of
 
 
@@ -142,3 +145,9 @@ def test_sampled_responses_are_cut_off_at_the_limit_without_the_token_that_ends_
     assert (finding.count, finding.of, finding.rows) == (30, 60, tuple(range(15)))
     few = sampled(lengths, [*range(10, 13)] + [2] * 57)
     assert list(truncated(texts_of(few), Known())) == []
+
+
+def test_a_table_of_verdicts_is_looked_at_without_pairs():
+    known = Known(held_out=of_texts(["Hi"]), verdicts=verdicts(40, 0), control=["<s>"])
+    findings = lint_pairs(empty("preferences"), LintConfig(), known)
+    assert findings["lint"].to_list() == ["always_first"]
