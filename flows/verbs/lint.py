@@ -62,7 +62,7 @@ def lint(
     if findings.height:
         print_parts([table_of_findings(findings, config, read.places)], console)
     refused = sum(config.refuses(name) for name in findings["lint"])
-    print(in_one_line(findings, read.pairs.height, refused))
+    print(in_one_line(findings, read.looked_at, refused))
     if output:
         rows = rows_of(findings, read.pairs, read.places)
         write_rows(rows, output)

@@ -34,6 +34,13 @@ class Read:
     malformed: Sequence[tuple[int, str]] = ()
     verdicts: pl.DataFrame | None = None
 
+    @property
+    def looked_at(self) -> str:
+        """How much there is, in words."""
+        if self.verdicts is not None:
+            return f"{self.verdicts.height:,} verdicts"
+        return f"{self.pairs.height:,} pairs"
+
 
 def of_tables(
     preferences: pl.DataFrame | None = None, verdicts: pl.DataFrame | None = None

@@ -29,13 +29,13 @@ def table_of_findings(
     return Table(["lint", "share", "found, and what to do"], [cells for _, cells in ordered])
 
 
-def in_one_line(findings: pl.DataFrame, pairs: int, refused: int) -> str:
-    """How many pairs there are, and how many findings.
+def in_one_line(findings: pl.DataFrame, looked_at: str, refused: int) -> str:
+    """What was looked at, and how many findings there are.
 
     >>> from prefopt_core.ground.tables import empty
-    >>> in_one_line(empty("findings"), 1000, 0)
+    >>> in_one_line(empty("findings"), "1,000 pairs", 0)
     '1,000 pairs, 0 findings'
     """
     plural = "" if findings.height == 1 else "s"
-    said = f"{pairs:,} pairs, {findings.height} finding{plural}"
+    said = f"{looked_at}, {findings.height} finding{plural}"
     return f"{said}, {refused} of them refused" if refused else said

@@ -81,6 +81,7 @@ def test_a_run_warns_of_its_pairs_each_time_and_on_its_page(aepo, store, prefopt
         code, output, _ = prefopt("lint", *words)
         assert code == 0
         assert "4 pairs, 1 finding" in output
+    assert "8 verdicts, 0 findings" in prefopt("lint", "annotate")[1]
 
 
 def test_a_run_ends_at_what_it_is_to_refuse_and_goes_on_without(aepo):
