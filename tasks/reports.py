@@ -1,6 +1,5 @@
 """Pages of runs and comparisons: made again also when everything else came from the store."""
 
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,9 +23,14 @@ from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
-from tasks.stage import current_store, doubts_before, inside_flow_run, leaves_pages, planning
-
-log = logging.getLogger(__name__)
+from tasks.stage import (
+    current_store,
+    doubts_before,
+    inside_flow_run,
+    leaves_pages,
+    notice,
+    planning,
+)
 
 _EXAMPLES = 20
 
@@ -70,7 +74,7 @@ def report_labels(labels: Artifact, candidates: Artifact, title: str) -> None:
     parts = honesty_parts(current_store().read(labels), current_store().read(candidates))
     for part in parts:
         if isinstance(part, Notice):
-            log.warning("%s", part.text)
+            notice(part.text)
     if inside_flow_run():
         from prefect.artifacts import create_markdown_artifact
 
@@ -112,12 +116,13 @@ def write_report(
     kept: int,
     proposal: Proposal[Artifact] | None = None,
     labelled: Sequence[tuple[Artifact, Artifact]] = (),
+    warnings: Sequence[str] = (),
 ) -> Path | None:
     """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
     `proposal` is the last round's selection, `labelled` are the labels of every round (`verdicts`)
-    with the responses that they are about (`candidates`).
+    with the responses that they are about (`candidates`), `warnings` are of what pairs are like.
     """
     if not leaves_pages():
         return None
@@ -129,7 +134,7 @@ def write_report(
         f"prefopt {flow}, seed {config.seed}",
         read_proposal(proposal) if proposal else None,
         kept,
-        _doubts(config),
+        [*_doubts(config), *warnings],
         _trust(labelled),
     )
     path = current_store().put_page(
