@@ -48,20 +48,21 @@ def annotator(write, tmp_path):
 def verdicts(tables, config):
     prompts, candidates, selections = tables
     table = judge(Asked(selections, candidates, prompts), config)
-    return check_table("annotations", table)
+    return check_table("verdicts", table)
 
 
 def test_every_selected_response_gets_its_verdict(tables, annotator):
     table = verdicts(tables, annotator("len(response)"))
-    assert table.drop("annotator", "state", "score").equals(tables[2].drop("rank"))
-    assert table["score"].to_list() == [2.0, 3.0] * 4
-    assert set(table["state"]) == {"scored"}
+    asked = table.select("prompt_id", candidate_id=pl.col("responses").list.first())
+    assert asked.equals(tables[2].drop("rank"))
+    assert table["scores"].to_list() == [[2.0], [3.0]] * 4
+    assert (set(table["state"]), set(table["annotator"])) == ({"given"}, {"function"})
 
 
 def test_no_verdict_is_a_row_that_was_skipped(tables, annotator):
     table = verdicts(tables, annotator("None if response == 'bb' else 1"))
-    assert table["score"].to_list() == [None, 1.0] * 4
-    assert table["state"].to_list() == ["skipped", "scored"] * 4
+    assert table["scores"].to_list() == [None, [1.0]] * 4
+    assert table["state"].to_list() == ["skipped", "given"] * 4
 
 
 @pytest.mark.parametrize("score", ["float('nan')", "float('-inf')", "'good'", "[1]", "{}"])
@@ -111,5 +112,5 @@ def test_other_prompts_do_not_change_who_is_bought_first(tables):
 
 
 def test_budget_below_one_prompt_is_told(tables):
-    with pytest.raises(ConfigError, match=r"1 labels cannot pay .*: 2 of its.*selection\.k"):
+    with pytest.raises(ConfigError, match=r"1 labels cannot pay .*2 responses .*takes 2.*selection\.k"):
         within_budget(tables[2], 1, seed=0)

@@ -14,6 +14,7 @@ from prefopt_core.evaluation.diagnostics import (
     flagged_wrong,
     own_labels,
 )
+from tests.verdicts import scores_table
 
 SAMPLED = {"a": ("one two", -2.0), "b": ("three", -5.0), "c": ("  four\nfive six ", None)}
 
@@ -35,12 +36,9 @@ def pair(prompt, chosen="yes", rejected="no", source="self", confidence=0.75):
 
 def truth(**scores):
     """prompt → gold scores of its responses 0, 1, …"""
-    rows = [
-        {"prompt_id": prompt, "candidate_id": f"{prompt}{i}", "score": score}
-        for prompt, own in scores.items()
-        for i, score in enumerate(own)
-    ]
-    return pl.DataFrame(rows, schema_overrides={"score": pl.Float64})
+    return scores_table(
+        {prompt: {f"{prompt}{i}": s for i, s in enumerate(own)} for prompt, own in scores.items()}
+    )
 
 
 def judged(*verdicts):

@@ -10,6 +10,7 @@ from prefopt_core.ground.ids import candidate_id_of
 from prefopt_core.ground.tables import TABLES, check_table
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
+from tests.verdicts import scores_table
 
 MESSAGES = {p: [{"role": "user", "content": f"prompt {p}"}] for p in "abcdef"}
 PROMPTS = pl.DataFrame(
@@ -41,23 +42,18 @@ LOGPS = CANDIDATES.select("candidate_id", logps=pl.col("sample").cast(pl.Float64
 
 def verdicts(annotator="judge", **scores):
     """prompt → scores of its responses; None is a verdict that was not given."""
-    rows = [
-        (
-            p,
-            candidate_id_of(p, text),
-            annotator,
-            score,
-            "scored" if score is not None else "skipped",
-        )
-        for p, own in scores.items()
-        for text, score in zip(TEXTS, own, strict=True)
-    ]
-    return pl.DataFrame(rows, schema=TABLES["annotations"].columns, orient="row")
+    return scores_table(
+        {
+            p: {candidate_id_of(p, text): s for text, s in zip(TEXTS, own, strict=True)}
+            for p, own in scores.items()
+        },
+        annotator,
+    )
 
 
-def pair(annotations=None, judgments=None, logps=LOGPS, candidates=CANDIDATES, seed=0, **config):
+def pair(labels=None, judgments=None, logps=LOGPS, candidates=CANDIDATES, seed=0, **config):
     table = pair_responses(
-        annotations=annotations, judgments=judgments, candidates=candidates, prompts=PROMPTS,
+        labels=labels, judgments=judgments, candidates=candidates, prompts=PROMPTS,
         logps=logps, config=PairingConfig(**config), round_number=2, seed=seed,
     )  # fmt: skip
     return check_table("preferences", table)
@@ -103,7 +99,7 @@ def test_ties_and_skipped_verdicts_make_no_pair():
 
 
 def test_nothing_but_ties_says_what_to_look_at():
-    with pytest.raises(DataError, match=r"all 6 annotations tie or were skipped.*prefopt show"):
+    with pytest.raises(DataError, match=r"all 6 verdicts are ties, skipped or invalid.*prefopt show"):
         pair(verdicts(a=[1.0, 1.0, 1.0]), verdicts(b=[None, 2.0, 2.0]))
 
 
