@@ -1,10 +1,9 @@
 """AEPO: label few responses, chosen to be representative and diverse (arXiv:2405.13541)."""
 
-from prefect import flow
-
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
+from flows.waiting import run
 from prefopt_core.experiments.flows import AepoConfig
 from tasks.annotation import annotate_responses
 from tasks.inputs import load_prompts
@@ -14,7 +13,7 @@ from tasks.scoring import score_responses
 from tasks.training import train_policy
 
 
-@flow(name="aepo")
+@run("aepo")
 def aepo(config: AepoConfig) -> Result:
     """Build a preference data set from N responses per prompt, paying for k labels each."""
     seed = config.seed

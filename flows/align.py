@@ -1,10 +1,9 @@
 """AEPO and SPA in one loop: AEPO selects responses to label, the policy judges the others."""
 
-from prefect import flow
-
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose, self_judge
+from flows.waiting import run
 from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.store.artifacts import Artifact
 from tasks.annotation import annotate_responses
@@ -15,7 +14,7 @@ from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
 
 
-@flow(name="align")
+@run("align")
 def align(config: AlignConfig) -> Result:
     """In rounds: sample, select, buy a few labels, judge the rest, train."""
     seed, scoring = config.seed, config.scoring

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
-from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 
 VERBS = {
     "run": ("flows.verbs.run:run", "run a config; what the store holds is not computed again"),
@@ -39,6 +39,9 @@ CACHE = {
 """The verbs that follow `prefopt cache`, in the same form."""
 
 
+AWAITING = 75
+"""Exit status of a run that waits for people: `EX_TEMPFAIL` of sysexits.h, try again later."""
+
 _TRACEBACK = "--traceback"
 """Option of every verb: show where in the code an error came from."""
 
@@ -57,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _reader_is_gone():
             raise
         return 1
+    except AwaitingLabelsError as awaited:  # nothing is wrong
+        print(f"prefopt: {awaited}")
+        return AWAITING
     except KeyboardInterrupt:
         print("\nprefopt: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130

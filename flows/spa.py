@@ -1,10 +1,9 @@
 """SPA: spread a few labels over many self-generated pairs (arXiv:2406.04412)."""
 
-from prefect import flow
-
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose, self_judge
+from flows.waiting import run
 from prefopt_core.experiments.flows import SpaConfig
 from tasks.inputs import load_preferences, load_prompts
 from tasks.models import load_policy
@@ -13,7 +12,7 @@ from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
 
 
-@flow(name="spa")
+@run("spa")
 def spa(config: SpaConfig) -> Result:
     """Train on a labelled seed, then in rounds on what the policy itself prefers."""
     seed, scoring = config.seed, config.scoring

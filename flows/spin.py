@@ -1,10 +1,9 @@
 """SPIN: train on labels once, then on labelled against own responses (arXiv:2401.01335)."""
 
-from prefect import flow
-
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
+from flows.waiting import run
 from prefopt_core.experiments.flows import SpinConfig
 from tasks.annotation import annotate_responses
 from tasks.generation import generate_candidates
@@ -15,7 +14,7 @@ from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
 
 
-@flow(name="spin")
+@run("spin")
 def spin(config: SpinConfig) -> Result:
     """Buy labels for as many prompts as the budget pays; then self-play in rounds."""
     seed, scoring = config.seed, config.scoring

@@ -56,25 +56,32 @@ def _watch_for_zombies() -> None:
     from prefect.events.schemas.automations import EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
+    # A suspended run waits for people, without a process: see flows/waiting.py.
+    ends = ("Completed", "Failed", "Cancelled", "Crashed", "Suspended")
+    ended = {f"prefect.flow-run.{state}" for state in ends}
+    beat = "prefect.flow-run.heartbeat"
+    wanted = Automation(
+        name=ZOMBIES,
+        trigger=EventTrigger(
+            after={beat},
+            expect={beat, *ended},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=_SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED, message="No heartbeat for 90 s: the process is gone."
+            )
+        ],
+    )
     try:
-        _ = Automation.read(name=ZOMBIES)
+        there = Automation.read(name=ZOMBIES)
     except ValueError:  # there is none of that name
-        ended = {f"prefect.flow-run.{s}" for s in ("Completed", "Failed", "Cancelled", "Crashed")}
-        beat = "prefect.flow-run.heartbeat"
-        Automation(
-            name=ZOMBIES,
-            trigger=EventTrigger(
-                after={beat},
-                expect={beat, *ended},
-                match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-                for_each={"prefect.resource.id"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=_SILENCE,
-            ),
-            actions=[
-                ChangeFlowRunState(
-                    state=StateType.CRASHED, message="No heartbeat for 90 s: the process is gone."
-                )
-            ],
-        ).create()
+        wanted.create()
+        return
+    if getattr(there.trigger, "expect", None) != wanted.trigger.expect:  # of an earlier version
+        there.delete()
+        wanted.create()

@@ -57,12 +57,14 @@ def run(
         if url:
             progress.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
         # Importing a flow imports Prefect, which reads the server's URL once and for all.
+        from flows.waiting import result_of
+
         with (
             ConsoleObserver(progress) as observer,
             session(Session(again, observer, doubts=tuple(doubts))),
         ):
             function = flow_of(flow)
-            result = function.fn(experiment) if no_server else function(experiment)
+            result = function.fn(experiment) if no_server else result_of(function, experiment)
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"
     print_parts(rounds_in_words(figures, result.kept), console, title)

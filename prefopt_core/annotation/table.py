@@ -76,6 +76,7 @@ def buy_labels(
             f"awaiting {left} labels from people, who give them in a browser: `prefopt annotate`. "
             "When they have, the same command goes on from here.",
             left,
+            wanted - left,
         )
     return _table([label for ask in asks for label in ask.answers(known)], config.annotator)
 

@@ -140,8 +140,8 @@ class Paid(Experiment):
 
         Budget and price are not among these settings: a raised budget goes on with what is left.
         """
-        prices = {"budget": True, "max_cost": True, "annotation": {"price", "account"}}
-        settings = self.model_dump(mode="json", exclude=prices)
+        settings = self.model_dump(mode="json", exclude={"budget", "max_cost"})
+        del settings["annotation"]["price"]
         account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
         return Allowance(account, self.budget, self.max_cost)
 

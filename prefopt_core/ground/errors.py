@@ -42,11 +42,12 @@ class AwaitingLabelsError(PrefoptError):
 
     Attributes:
         left: How many.
+        done: How many of those that it asked for are given.
     """
 
-    def __init__(self, words: str, left: int) -> None:
+    def __init__(self, words: str, left: int = 0, done: int = 0) -> None:
         super().__init__(words)
-        self.left = left
+        self.left, self.done = left, done
 
 
 class UserCodeError(PrefoptError):
