@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from prefopt_core.ground.errors import OverBudgetError
 from prefopt_core.ground.spending import Paid
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.ledger import transaction
 from prefopt_core.store.locks import is_held, locked
 
 _OPEN = """
@@ -76,19 +77,13 @@ class Account:
             OverBudgetError: They do not fit into what is left.
             StoreError: The SQLite file cannot be written.
         """
-        with self._kept.connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._check(balance_of(connection, self.allowance.account), labels, cost)
-                hold = uuid.uuid4().hex
-                connection.execute(
-                    "INSERT INTO holds VALUES (?, ?, ?, ?, ?)",
-                    (hold, self.allowance.account, self._holder, labels, cost),
-                )
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
+        hold = uuid.uuid4().hex
+        with self._kept.connected() as connection, transaction(connection):
+            self._check(balance_of(connection, self.allowance.account), labels, cost)
+            connection.execute(
+                "INSERT INTO holds VALUES (?, ?, ?, ?, ?)",
+                (hold, self.allowance.account, self._holder, labels, cost),
+            )
         return hold
 
     def settle(self, hold: str, cost: float = 0.0) -> None:
@@ -97,11 +92,9 @@ class Account:
         Raises:
             StoreError: The SQLite file cannot be written.
         """
-        with self._kept.connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._kept.connected() as connection, transaction(connection):
             connection.execute("DELETE FROM holds WHERE hold = ?", (hold,))
             spend(connection, self.allowance.account, 0, cost)
-            connection.execute("COMMIT")
 
     @contextmanager
     def reserving(self, most: float) -> Iterator[Paid]:
@@ -157,8 +150,7 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
 
 
 def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:
-    with kept.connected() as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with kept.connected() as connection, transaction(connection):
         rows = connection.execute(
             "SELECT holder, SUM(cost) FROM holds WHERE account = ? GROUP BY 1", (account,)
         ).fetchall()
@@ -168,7 +160,6 @@ def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:
                 connection.execute("DELETE FROM holds WHERE holder = ?", (holder,))
                 spend(connection, account, 0, cost)
                 lock.unlink(missing_ok=True)
-        connection.execute("COMMIT")
 
 
 def balance_of(connection: sqlite3.Connection, account: str) -> Balance:

@@ -10,6 +10,7 @@ from prefopt_core.labels.account import Account, Allowance, opened, spend
 from prefopt_core.labels.questions import Compared, Question, Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, Labels, LabelStore, labels_of
 from prefopt_core.store.artifacts import canonical_json
+from prefopt_core.store.ledger import transaction
 
 
 class Purchase:
@@ -68,7 +69,7 @@ class Purchase:
 
         Another order of responses that this annotator has judged is no further label.
         """
-        with self._transaction() as connection:
+        with transaction(self._connection) as connection:
             new = self._is_new(question, verdict.by)
             write_verdict(connection, self._annotator, question, verdict, self._account_name)
             write_texts(connection, [question])
@@ -86,7 +87,7 @@ class Purchase:
         the questions now.
         """
         own = self._annotator
-        with self._transaction() as connection:
+        with transaction(self._connection) as connection:
             for position, (question, wanted) in enumerate(questions):
                 connection.execute(
                     "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -126,16 +127,6 @@ class Purchase:
             (own.name, own.guidelines, prompt, together, by),
         )
         return found.fetchone() is None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
 
 
 @contextmanager

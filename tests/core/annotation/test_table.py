@@ -112,5 +112,7 @@ def test_other_prompts_do_not_change_who_is_bought_first(tables):
 
 
 def test_budget_below_one_prompt_is_told(tables):
-    with pytest.raises(ConfigError, match=r"1 labels cannot pay .*2 responses .*takes 2.*selection\.k"):
+    with pytest.raises(
+        ConfigError, match=r"1 labels cannot pay .*2 responses .*takes 2.*selection\.k"
+    ):
         within_budget(tables[2], 1, seed=0)

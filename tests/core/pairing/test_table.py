@@ -99,7 +99,9 @@ def test_ties_and_skipped_verdicts_make_no_pair():
 
 
 def test_nothing_but_ties_says_what_to_look_at():
-    with pytest.raises(DataError, match=r"all 6 verdicts are ties, skipped or invalid.*prefopt show"):
+    with pytest.raises(
+        DataError, match=r"all 6 verdicts are ties, skipped or invalid.*prefopt show"
+    ):
         pair(verdicts(a=[1.0, 1.0, 1.0]), verdicts(b=[None, 2.0, 2.0]))
 
 
