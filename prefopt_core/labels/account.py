@@ -4,8 +4,8 @@ An account has spent something, and holds something for purchases under way. Wha
 held first; a hold that would exceed the budget is refused before anybody is asked. A label and its
 payment are one transaction. Questions that wait for people hold their labels, too.
 
-If a process is killed, the labels that it held are free again: each that arrived is on disk. Money
-that it held for requests counts as spent, since they may have been answered.
+If a process is killed, the labels that it held are free again, with their price: each that arrived
+is on disk. Money that it held for requests counts as spent, since they may have been answered.
 """
 
 import sqlite3
@@ -152,7 +152,9 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
 def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:
     with kept.connected() as connection, transaction(connection):
         rows = connection.execute(
-            "SELECT holder, SUM(cost) FROM holds WHERE account = ? GROUP BY 1", (account,)
+            "SELECT holder, SUM(IIF(labels = 0, cost, 0.0)) FROM holds WHERE account = ? "
+            "GROUP BY 1",
+            (account,),
         ).fetchall()
         for holder, cost in rows:
             lock = kept.root / "locks" / holder

@@ -262,7 +262,8 @@ def test_rows_that_are_skipped(doubts):
     "An annotator of another package that gives one score for all responses",
     reports="huggingface/trl#6533",
     before="a ValueError: zip() argument 2 is shorter than argument 1",
-    expected="refused: Annotator 'batch' gave 1 verdicts on 3 questions; expected one each, in ord…",
+    expected="refused: Annotator 'batch' gave 1 verdicts on 3 questions; expected one each, "
+    "in ord…",
 )
 def test_one_score_for_all(asked, monkeypatch):
     def one_for_all(questions):
