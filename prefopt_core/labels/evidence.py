@@ -68,6 +68,16 @@ def evidence_in(verdicts: pl.DataFrame) -> Iterator[Evidence]:
             yield Evidence(prompt_id, own["candidate_id"].to_list(), own["score"].to_list())
 
 
+def sureness(verdicts: pl.DataFrame) -> dict[str, float]:
+    """prompt_id → how far the best response lies above the worst: 0 if nothing tells them apart.
+
+    Args:
+        verdicts: Table `verdicts`.
+    """
+    found = evidence_in(verdicts)
+    return {each.prompt_id: max(each.scores) - min(each.scores) for each in found}
+
+
 def _of_comparisons(prompt_id: str, rows: Sequence[dict[str, Any]]) -> Evidence:
     responses = sorted({response for row in rows for response in row["responses"]})
     place = {response: at for at, response in enumerate(responses)}
