@@ -110,7 +110,7 @@ class Account:
         left = most.labels - balance.labels - balance.held_labels
         if labels > left:
             raise OverBudgetError(
-                f"{_counted(labels, 'label')} are to be bought and {max(0, left)} of {most.labels} "
+                f"{_labels_are(labels)} to be bought and {max(0, left)} of {most.labels} "
                 f"are left: {balance.labels} are bought, {balance.held_labels} under way"
                 f"{self._named()}. Raise `budget`, or lower `labels` of the rounds."
             )
@@ -186,5 +186,5 @@ def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float
     )
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _labels_are(number: int) -> str:
+    return f"{number} label is" if number == 1 else f"{number} labels are"

@@ -59,7 +59,8 @@ def pair_responses(
             )
         raise DataError(
             f"No pair can be made: all {count} verdicts are ties, skipped or invalid, or "
-            "contradict each other, so nothing says which response is better. Look at the annotator (`prefopt show annotate`)."
+            "contradict each other, so nothing says which response is better. Look at the "
+            "annotator (`prefopt show annotate`)."
         )
     return _with_texts(pairs, candidates, prompts, logps, round_number)
 

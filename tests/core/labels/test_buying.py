@@ -14,6 +14,7 @@ from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import buy_labels, labels_to_buy
 from prefopt_core.ground.errors import ConfigError, DataError, UserCodeError
 from prefopt_core.ground.tables import check_table
+from prefopt_core.labels.account import balance_of
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import LabelStore
@@ -40,6 +41,7 @@ from pathlib import Path
 import polars as pl
 from prefopt_core.annotation.table import buy_labels
 from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 
@@ -47,7 +49,8 @@ root, annotator, tables, labels = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 read = [pl.read_parquet(tables / name) for name in ("selections", "candidates", "prompts")]
 config = AnnotationConfig(annotator="function", params={"function": f"{annotator}:score"})
 print("ready", flush=True)
-bought = buy_labels(Asked(*read), config, labels, LabelStore(root), seed=0)
+allowance = Allowance("team", labels)  # not one label more than is wanted
+bought = buy_labels(Asked(*read), config, labels, LabelStore(root), allowance, seed=0)
 print(sorted(bought.select("responses", "scores").rows()))
 """
 
@@ -92,6 +95,13 @@ class Market:
     def asked(self):
         asked = self.folder / "asked"
         return asked.read_text().splitlines() if asked.exists() else []
+
+    @property
+    def spent(self):
+        with self.labels.connected() as connection:
+            balance = balance_of(connection, "team")
+        assert balance.held_labels == 0
+        return balance.labels
 
     @property
     def known(self):
@@ -258,6 +268,7 @@ def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run_
     assert kills > 0
     assert 40 <= len(market.asked) <= 40 + kills
     assert len(set(market.asked)) == len(market.known) == 40
+    assert market.spent == 40
     assert printed == str(sorted(market.buy(40).select("responses", "scores").rows()))
 
 
@@ -266,4 +277,5 @@ def test_two_processes_that_want_the_same_labels_buy_each_once(market, start):
     processes = [start(BUY, *arguments) for _ in range(2)]
     printed = [process.communicate(timeout=60)[0] for process in processes]
     assert printed[0] == printed[1]
+    assert market.spent == 40
     assert sorted(market.asked) == sorted(market.selections["candidate_id"])

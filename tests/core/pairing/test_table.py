@@ -203,7 +203,7 @@ def test_of_both_orders_and_of_several_people_the_mean_counts():
 
 def test_who_always_picks_the_side_says_nothing():
     sided = compared((("x", "yy"), Verdict.preferred(0.9)), (("yy", "x"), Verdict.preferred(0.9)))
-    with pytest.raises(DataError, match="all 2 verdicts are ties, .* contradict each other"):
+    with pytest.raises(DataError, match=r"all 2 verdicts are ties, .* contradict each other"):
         pair(sided)
 
 
