@@ -1,11 +1,13 @@
 """An LLM judge within a purchase: both orders one label, held to the budget, never paid twice."""
 
+import threading
+
 import polars as pl
 import pytest
 
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.table import buy_labels, judge
-from prefopt_core.ground.errors import OverBudgetError
+from prefopt_core.ground.errors import DataError, OverBudgetError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
@@ -99,3 +101,18 @@ def test_what_a_judge_answered_for_a_grade_is_not_bought_as_a_label(
     columns = ["question_id", "preference"]
     assert bought.select(columns).sort(columns).equals(graded.select(columns).sort(columns))
     assert judge(tables, AnnotatorConfig(**settings))["cost"].sum() == 0
+
+
+def test_a_purchase_that_ended_holds_nothing_while_its_error_is_looked_at(
+    buy, loopback, fair, responses, settings
+):
+    good = loopback.behave
+    loopback.behave = lambda request, time: (200, loopback.answer(request, texts=["Hm."]))
+    with pytest.raises(DataError, match="no verdict to the first 8") as caught:
+        buy(attempts=1)
+    loopback.behave = good
+    again = threading.Thread(target=buy, kwargs={"attempts": 1}, daemon=True)
+    again.start()  # the frames of the error are still there
+    again.join(30)
+    assert not again.is_alive()
+    assert caught.value
