@@ -44,7 +44,8 @@ def _token_verdict(text: str, tokens: list[LikelyTokens], header: Header) -> Ver
         return said
     shares: dict[str, float] = {}
     for token, logp in places[-1].items():  # the last: reasoning may stand before the verdict
-        shares[_bare(token)] = shares.get(_bare(token), 0.0) + math.exp(logp)
+        share = 0.0 if math.isnan(logp) else math.exp(min(logp, 0.0))
+        shares[_bare(token)] = shares.get(_bare(token), 0.0) + share
     return (_mean_score if header.ask == "score" else _preference)(shares, header) or said
 
 

@@ -72,6 +72,10 @@ class Stopped(Exception):  # noqa: N818, nothing is wrong here
 class Endpoint:
     """An open connection to one server; an async context manager.
 
+    Args:
+        server: Who is asked.
+        stopped: Once it is set, nobody waits for a retry; None: an event of its own.
+
     Raises:
         ConfigError: The environment variable for the key is named and not set.
         MissingExtraError: `openai` or `tenacity` is not installed.

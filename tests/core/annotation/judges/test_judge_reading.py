@@ -74,6 +74,12 @@ def test_likely_tokens_that_are_no_marks_do_not_count():
     assert read("A", header, likely=likely) == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize("logp", [math.nan, 1e9, -math.inf, 3.0])
+def test_a_log_probability_that_is_none_does_not_end_a_run(logp):
+    found = read("A", TOKEN, likely=[("A", {"A": logp, "B": -1.0})])
+    assert 0 <= found <= 1
+
+
 def test_the_verdicts_token_is_the_last_one_that_says_it():
     likely = [("A", {"A": 0.0}), ("!", {"!": 0.0}), ("A", {"A": math.log(0.7), "B": math.log(0.3)})]
     assert read("<think>A!</think>A", TOKEN, likely=likely) == pytest.approx(0.7)
