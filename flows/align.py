@@ -38,8 +38,8 @@ def align(config: AlignConfig) -> Result:
                 config.annotation,
                 turn.labels,
                 seed,
-                config.allowance,
-                judgments if config.annotation.first == "least_sure" else None,
+                allowance=config.allowance,
+                judgments=judgments if config.annotation.first == "least_sure" else None,
             )
         pairs = pair_responses(
             labels=labels,
