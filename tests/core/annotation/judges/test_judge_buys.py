@@ -57,7 +57,7 @@ def buy(tables, settings, responses):
     def buy(labels=PROMPTS, allowance=None, **params):
         config = AnnotationConfig(**settings | {"params": settings["params"] | params})
         kept = LabelStore(responses.root)
-        return buy_labels(tables, config, labels, kept, allowance, seed=0)
+        return buy_labels(tables, config, labels, kept, seed=0, allowance=allowance)
 
     return buy
 
