@@ -1,15 +1,18 @@
 """One request, paid for: reserved before, on disk and counted as soon as it is answered."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from prefopt_core.ground.errors import OverBudgetError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.spending import Spending, Usage, reserving, spend
+from prefopt_core.ground.spending import Paid, Spending, Usage, reserving, spend
 from prefopt_core.models.server.completion import Answer
-from prefopt_core.models.server.endpoint import Endpoint
+from prefopt_core.models.server.endpoint import Endpoint, Stopped
 from prefopt_core.models.server.kept import ResponsePurchase, ServedResponse
 from prefopt_core.models.server.prices import Prices
 from prefopt_core.store.artifacts import sha256_of
@@ -86,6 +89,8 @@ class Till:
     ) -> None:
         self._order, self._prices = order, prices
         self._purchase, self._endpoint = purchase, endpoint
+        self._out = 0  # requests
+        self._returned = asyncio.Event()
 
     async def buy(
         self, sent: SentPrompt, first: int = 0, count: int = 1
@@ -100,11 +105,41 @@ class Till:
         """
         request = self._order.request(sent, first, count)
         most = self._prices.most(sent.content, count * self._order.most_tokens)
-        with reserving(most) as paid:
+        async with self._reserved(most) as paid:
             answer = await self._endpoint.ask(request, self._order.extra_body)
             choices, usage = self._kept(answer, sent, first, count)
             paid(most if usage.cost is None else usage.cost)
         return choices, usage
+
+    @asynccontextmanager
+    async def _reserved(self, most: float) -> AsyncIterator[Paid]:
+        """Hold `most` in the budget; while too little is left, wait for what others give back.
+
+        Far less than the most is what a request costs, so near its end a budget has money held that
+        comes free again.
+        """
+        with ExitStack() as held:
+            while (paid := self._hold(held, most)) is None:
+                self._returned.clear()
+                await self._returned.wait()
+                if self._endpoint.stopped.is_set():
+                    raise Stopped
+            self._out += 1
+            held.callback(self._give_back)
+            yield paid
+
+    def _hold(self, held: ExitStack, most: float) -> Paid | None:
+        """Hold `most`; None if it does not fit while requests are out."""
+        try:
+            return held.enter_context(reserving(most))
+        except OverBudgetError:
+            if not self._out:
+                raise
+            return None
+
+    def _give_back(self) -> None:
+        self._out -= 1
+        self._returned.set()
 
     def _kept(
         self, answer: Answer, sent: SentPrompt, first: int, count: int

@@ -229,6 +229,34 @@ def test_no_request_goes_out_that_the_budget_cannot_pay(judging, loopback, says,
     assert purse.held >= (len(prompt) + 2 * 512) / 1e6
 
 
+def test_money_that_others_hold_and_do_not_need_is_waited_for(judge, loopback, better, pairs):
+    class Purse:
+        """Has the money for the most of one request and a half."""
+
+        left, refused = 0.003, 0
+
+        @contextmanager
+        def reserving(self, most):
+            if most > self.left:
+                Purse.refused += 1
+                raise OverBudgetError("too little is left")
+            self.left -= most
+            costs = []
+            yield costs.append
+            self.left += most - sum(costs)
+
+    def behave(request, time):
+        threading.Event().wait(0.05)
+        return 200, loopback.answer(request, texts=[better("A")])
+
+    loopback.behave = behave
+    with paying_from(Purse()):
+        verdicts = judge(concurrency=3, price_prompt=1.0, price_completion=2.0)
+    assert [verdict.preference for verdict in verdicts] == [1.0] * 3
+    assert Purse.refused >= 2
+    assert loopback.busiest == 1
+
+
 def test_prices_are_those_of_the_table_for_hosted_models_alone():
     hosted = Prices(None, None, "https://api.openai.com/v1", "gpt-4.1")
     assert hosted.cost(1000, 500) == pytest.approx(0.006)
