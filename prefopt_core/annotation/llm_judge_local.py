@@ -49,7 +49,7 @@ def annotate(
 
     Args:
         questions: One response to score each, or two to compare.
-        model: Folder or hub id of a causal language model with a chat template.
+        model: Folder of a causal language model with a chat template.
         ask: "compare" two responses, or "score" one.
         orders: How often a pair is asked about: in "one" order, or in "both", which shows and
             evens out a judge's liking for the first or the second place.
