@@ -54,7 +54,7 @@ def test_function_of_two_responses_says_how_probable_it_is_that_the_first_is_bet
     said = annotate([question(*pair) for pair in pairs], function=f"{path}:longer", ask="compare")
     states = [Verdict.preferred(0.9), Verdict.preferred(0.0), Verdict("tie"), Verdict("skipped")]
     assert list(said) == states
-    with pytest.raises(UnusableAnswerError, match="2.0, which is no probability that the first"):
+    with pytest.raises(UnusableAnswerError, match=r"2\.0, which is no probability that the first"):
         list(annotate([question("p", "a", "b")], function=f"{path}:wins", ask="compare"))
 
 
