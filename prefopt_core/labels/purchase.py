@@ -85,7 +85,7 @@ class Purchase:
         Those that are open already stay as they are. Labels that were held for them are held by
         the questions now.
         """
-        own = self._annotator
+        own, now = self._annotator, time.time()  # one time: what was asked together
         with self._transaction() as connection:
             for position, (question, wanted) in enumerate(questions):
                 connection.execute(
@@ -99,7 +99,7 @@ class Purchase:
                         position,
                         self._account_name,
                         self._price,
-                        time.time(),
+                        now,
                     ),
                 )
                 write_texts(connection, [question])

@@ -1,0 +1,168 @@
+"""The desk at which people answer: which question is next, their verdicts, taking one back."""
+
+import json
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefopt_core.labels.account import spend
+from prefopt_core.labels.batch import Batch, Progress, given_in, progress_of, questions_in
+from prefopt_core.labels.purchase import write_verdict
+from prefopt_core.labels.questions import Compared, Question, Shown, Verdict
+from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.artifacts import canonical_json
+
+AWAY_S = 900.0
+"""A question that somebody has on the screen is kept from others for so long, in seconds."""
+
+
+class Desk:
+    """One batch, open for people; several may answer at once, in several processes.
+
+    Attributes:
+        batch: What is asked.
+    """
+
+    def __init__(self, kept: LabelStore, batch: Batch) -> None:
+        self.batch = batch
+        self._kept = kept
+        self._opened_at = time.time()
+        self._lock = threading.Lock()
+        # Person → when, and which questions are on the screen. Saves two people from answering the
+        # same one; what is on disk decides.
+        self._screens: dict[str, tuple[float, frozenset[Compared]]] = {}
+
+    def ahead(self, person: str, count: int = 1) -> list[Question]:
+        """The next questions for a person, each in the order in which that person sees it.
+
+        Questions that others have on their screens are left to them for `AWAY_S`.
+
+        Args:
+            person: Who asks.
+            count: How many at most.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        with self._kept.connected() as connection:
+            rows = questions_in(connection, self.batch, person)
+            with self._lock:
+                elsewhere = self._elsewhere(person)
+                free = [
+                    row for row in rows if not row.answered and row.left > elsewhere[row.compared]
+                ][:count]
+                shown = frozenset(row.compared for row in free)
+                self._screens[person] = (time.monotonic(), shown)
+            return [_question(connection, row.prompt_id, row.shown_to(person)) for row in free]
+
+    def record(self, prompt_id: str, responses: tuple[str, ...], verdict: Verdict) -> int | None:
+        """Write a person's verdict and pay for it; both are on disk when this returns.
+
+        Args:
+            prompt_id: The prompt of the question.
+            responses: Candidate ids, in the order in which `verdict.by` saw them.
+            verdict: What the person said.
+
+        Returns:
+            The labels of the batch that are still open; None if nothing was written, as the
+            question is not open for this person, or was not shown in this order.
+
+        Raises:
+            StoreError: The SQLite file cannot be written.
+            ValueError: The verdict does not fit the question.
+        """
+        question = Question(prompt_id, (), tuple(Shown(one, "") for one in responses))
+        if not verdict.fits(question):
+            raise ValueError(f"a verdict that does not fit {len(responses)} responses")
+        with self._transaction() as connection:
+            rows = questions_in(connection, self.batch, verdict.by)
+            asked = {row.compared: row for row in rows}.get(question.compared)
+            if asked is None or asked.answered or not asked.left:
+                return None
+            if asked.shown_to(verdict.by) != responses:
+                return None
+            account = self.batch.account
+            write_verdict(connection, self.batch.identity, question, verdict, account)
+            self._spend(connection, 1, asked.price)
+        return sum(row.left for row in rows) - 1
+
+    def undo(self, person: str) -> bool:
+        """Take back the person's last verdict since this desk was opened, and its payment.
+
+        Not once all that was asked with it is answered: a run may have gone on with it by then.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            StoreError: The SQLite file cannot be written.
+        """
+        with self._transaction() as connection:
+            given = [row for row in given_in(connection, self.batch) if row["said_by"] == person]
+            if not given or given[-1]["bought_at"] < self._opened_at:
+                return False
+            last = given[-1]
+            together = (
+                row
+                for row in questions_in(connection, self.batch)
+                if row.asked_at == last["asked_at"]
+            )
+            if not any(row.left for row in together):
+                return False
+            connection.execute(
+                "DELETE FROM verdicts WHERE annotator = :annotator AND guidelines = :guidelines "
+                "AND prompt_id = :prompt_id AND responses = :responses AND said_by = :said_by",
+                last | {"guidelines": self.batch.guidelines},
+            )
+            self._spend(connection, -1, -last["price"])
+        return True
+
+    def progress(self) -> Progress:
+        """How far the batch is.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        with self._kept.connected() as connection:
+            return progress_of(connection, self.batch)
+
+    def _elsewhere(self, person: str) -> Counter[Compared]:
+        """How many others have each question on their screens."""
+        now = time.monotonic()
+        return Counter(
+            place
+            for other, (since, places) in self._screens.items()
+            if other != person and now - since < AWAY_S
+            for place in places
+        )
+
+    def _spend(self, connection: sqlite3.Connection, labels: int, cost: float) -> None:
+        if self.batch.account:
+            spend(connection, self.batch.account, labels, cost)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._kept.connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+
+def _question(
+    connection: sqlite3.Connection, prompt_id: str, responses: tuple[str, ...]
+) -> Question:
+    texts = dict(
+        connection.execute(
+            "SELECT id, text FROM texts WHERE id IN (SELECT value FROM json_each(?))",
+            (canonical_json([prompt_id, *responses]),),
+        ).fetchall()
+    )
+    shown = tuple(Shown(one, texts[one]) for one in responses)
+    return Question(prompt_id, json.loads(texts[prompt_id]), shown)
