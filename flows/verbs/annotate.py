@@ -145,7 +145,7 @@ def _chosen(found: list[tuple[Batch, Progress]], word: str | None) -> Batch:
     named = [
         batch
         for number, (batch, _) in enumerate(found, 1)
-        if word is None or word == str(number) or word in words[number - 1]
+        if word is None or (word == str(number) if word.isdecimal() else word in words[number - 1])
     ]
     if len(named) == 1:
         return named[0]

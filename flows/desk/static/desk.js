@@ -5,6 +5,7 @@
 const READ_MS = 350;  // a second press of a key within this is no answer to the next question
 const RETRY_MS = 1500;
 const LOOK_MS = 5000;
+const TOLD_MS = 2500;
 
 const $ = (selector) => document.querySelector(selector);
 const store = {  // what this browser remembers of the page's looks; it may not be allowed to
@@ -66,6 +67,8 @@ function show(answer, words = "") {
   joins = false;
   showRanks();
   window.scrollTo(0, 0);
+  const prompt = $(".turn + .turn")?.closest(".prompt");
+  if (prompt) prompt.scrollTop = prompt.scrollHeight;  // what is asked comes last
   shownAt = since = performance.now();
   looked = 0;
   document.body.dataset.shown = card ? card.id : "done";
@@ -83,13 +86,17 @@ function showProgress({ given, wanted, left, mine, seconds }) {
   if (mine !== given) parts.push(`${mine} by you`);
   if (seconds !== null) {
     parts.push(`${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s each`);
-    if (left) parts.push(`about ${Math.max(1, Math.round((left * seconds) / 60))} min to go`);
+    if (left) parts.push(`≈ ${Math.max(1, Math.round((left * seconds) / 60))} min`);
   }
   const items = parts.map((part) => Object.assign(document.createElement("span"), { textContent: part }));
   $("#progress").replaceChildren(...items);
 }
 
+let hiding = 0;
+
 function tell(words, bad = false) {
+  clearTimeout(hiding);
+  if (!bad) hiding = setTimeout(() => tell("", true), TOLD_MS);
   $("#notice").textContent = words;
   $("#notice").hidden = !words;
   $("#notice").classList.toggle("bad", bad);
