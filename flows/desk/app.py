@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 
 from flows.desk.guard import COOKIE, HEADERS, Guard
 from flows.desk.pages import card, form_of, page, rendered
+from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.labels.batch import Pace
 from prefopt_core.labels.desk import Desk
 from prefopt_core.labels.questions import Question, State, Verdict
@@ -107,6 +108,10 @@ def create_app(
         app.add_api_route(f"/{answer.__name__}", answer, methods=["POST"])
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
 
+    @app.exception_handler(PrefoptError)
+    def unkept(request: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"Not kept. {error}", 503)
+
     @app.middleware("http")
     async def guarded(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
@@ -165,10 +170,10 @@ class _Pages:
             return PlainTextResponse(f"No verdict: {error}.", 422)
         if not verdict.by:
             return PlainTextResponse(_NOBODY, 409)
-        left = self.desk.record(said.prompt_id, said.responses, verdict)
-        if left == 0:
+        became = self.desk.record(said.prompt_id, said.responses, verdict)
+        if became == "last":
             later.add_task(self.on_done)
-        return self._answer(request, said, recorded=left is not None)
+        return self._answer(request, said, recorded=became != "refused")
 
     def undo(self, request: Request, held: Held) -> Response:
         """Take the person's last verdict back; then what is next."""
@@ -178,8 +183,8 @@ class _Pages:
         """The questions ahead and the progress; without the pages that the browser has."""
         if not (by := _name_in(request)):
             return PlainTextResponse(_NOBODY, 409)
-        cards = [_card(question, held.held) for question in self.desk.ahead(by, _AHEAD)]
-        progress = self.desk.progress()
+        questions, progress = self.desk.look(by, _AHEAD)
+        cards = [_card(question, held.held) for question in questions]
         own = next((one for one in progress.people if one.by == by), Pace(by, 0, None))
         shown = {
             "given": progress.given,

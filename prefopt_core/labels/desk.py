@@ -7,16 +7,22 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import Literal
 
 from prefopt_core.labels.account import spend
-from prefopt_core.labels.batch import Batch, Progress, given_in, progress_of, questions_in
+from prefopt_core.labels.batch import Batch, Progress, given_in, is_open, progress_of, questions_in
 from prefopt_core.labels.purchase import write_verdict
-from prefopt_core.labels.questions import Compared, Question, Shown, Verdict
+from prefopt_core.labels.questions import Question, Shown, Verdict
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
 
 AWAY_S = 900.0
 """A question that somebody has on the screen is kept from others for so long, in seconds."""
+
+Recorded = Literal["kept", "last", "refused"]
+"""last: kept, and the batch is complete; refused: nothing was written, as the question is not open
+for this person, or was not shown in this order."""
 
 
 class Desk:
@@ -33,9 +39,13 @@ class Desk:
         self._lock = threading.Lock()
         # Person → when, and which questions are on the screen. Saves two people from answering the
         # same one; what is on disk decides.
-        self._screens: dict[str, tuple[float, frozenset[Compared]]] = {}
+        self._screens: dict[str, tuple[float, frozenset[tuple[str, str]]]] = {}
 
     def ahead(self, person: str, count: int = 1) -> list[Question]:
+        """The next questions for a person, see `look`."""
+        return self.look(person, count)[0]
+
+    def look(self, person: str, count: int) -> tuple[list[Question], Progress]:
         """The next questions for a person, each in the order in which that person sees it.
 
         Questions that others have on their screens are left to them for `AWAY_S`.
@@ -44,21 +54,26 @@ class Desk:
             person: Who asks.
             count: How many at most.
 
+        Returns:
+            The questions, none if nothing is left for this person now; and how far the batch is.
+
         Raises:
             StoreError: The SQLite file cannot be read.
         """
         with self._kept.connected() as connection:
             rows = questions_in(connection, self.batch, person)
+            progress = progress_of(rows, given_in(connection, self.batch))
             with self._lock:
                 elsewhere = self._elsewhere(person)
-                free = [
-                    row for row in rows if not row.answered and row.left > elsewhere[row.compared]
-                ][:count]
-                shown = frozenset(row.compared for row in free)
-                self._screens[person] = (time.monotonic(), shown)
-            return [_question(connection, row.prompt_id, row.shown_to(person)) for row in free]
+                free = (r for r in rows if not r.answered and r.left > elsewhere[r.place])
+                shown = list(islice(free, count))
+                self._screens[person] = (time.monotonic(), frozenset(row.place for row in shown))
+            questions = [
+                _question(connection, row.prompt_id, row.shown_to(person)) for row in shown
+            ]
+        return questions, progress
 
-    def record(self, prompt_id: str, responses: tuple[str, ...], verdict: Verdict) -> int | None:
+    def record(self, prompt_id: str, responses: tuple[str, ...], verdict: Verdict) -> Recorded:
         """Write a person's verdict and pay for it; both are on disk when this returns.
 
         Args:
@@ -67,8 +82,7 @@ class Desk:
             verdict: What the person said.
 
         Returns:
-            The labels of the batch that are still open; None if nothing was written, as the
-            question is not open for this person, or was not shown in this order.
+            What became of it.
 
         Raises:
             StoreError: The SQLite file cannot be written.
@@ -78,16 +92,19 @@ class Desk:
         if not verdict.fits(question):
             raise ValueError(f"a verdict that does not fit {len(responses)} responses")
         with self._transaction() as connection:
-            rows = questions_in(connection, self.batch, verdict.by)
+            rows = questions_in(connection, self.batch, verdict.by, prompt_id)
             asked = {row.compared: row for row in rows}.get(question.compared)
             if asked is None or asked.answered or not asked.left:
-                return None
+                return "refused"
             if asked.shown_to(verdict.by) != responses:
-                return None
+                return "refused"
             account = self.batch.account
             write_verdict(connection, self.batch.identity, question, verdict, account)
             self._spend(connection, 1, asked.price)
-        return sum(row.left for row in rows) - 1
+            more = is_open(connection, self.batch)
+        with self._lock:
+            self._screens.pop(verdict.by, None)
+        return "kept" if more else "last"
 
     def undo(self, person: str) -> bool:
         """Take back the person's last verdict since this desk was opened, and its payment.
@@ -101,23 +118,18 @@ class Desk:
             StoreError: The SQLite file cannot be written.
         """
         with self._transaction() as connection:
-            given = [row for row in given_in(connection, self.batch) if row["said_by"] == person]
-            if not given or given[-1]["bought_at"] < self._opened_at:
+            given = [one for one in given_in(connection, self.batch) if one.said_by == person]
+            if not given or given[-1].bought_at < self._opened_at:
                 return False
             last = given[-1]
-            together = (
-                row
-                for row in questions_in(connection, self.batch)
-                if row.asked_at == last["asked_at"]
-            )
-            if not any(row.left for row in together):
+            if not is_open(connection, self.batch, last.asked_at):
                 return False
             connection.execute(
                 "DELETE FROM verdicts WHERE annotator = :annotator AND guidelines = :guidelines "
                 "AND prompt_id = :prompt_id AND responses = :responses AND said_by = :said_by",
-                last | {"guidelines": self.batch.guidelines},
+                last._asdict() | {"guidelines": self.batch.guidelines},
             )
-            self._spend(connection, -1, -last["price"])
+            self._spend(connection, -1, -last.price)
         return True
 
     def progress(self) -> Progress:
@@ -127,9 +139,11 @@ class Desk:
             StoreError: The SQLite file cannot be read.
         """
         with self._kept.connected() as connection:
-            return progress_of(connection, self.batch)
+            return progress_of(
+                questions_in(connection, self.batch), given_in(connection, self.batch)
+            )
 
-    def _elsewhere(self, person: str) -> Counter[Compared]:
+    def _elsewhere(self, person: str) -> Counter[tuple[str, str]]:
         """How many others have each question on their screens."""
         now = time.monotonic()
         return Counter(

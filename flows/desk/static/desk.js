@@ -227,6 +227,7 @@ function startNaming() {
     event.preventDefault();
     enter($("#by").value);
   });
+  $("#name button").disabled = false;
   for (const one of document.querySelectorAll(".known")) one.addEventListener("click", () => enter(one.dataset.name));
 }
 
