@@ -89,6 +89,7 @@ def create_app(
     guidelines: str,
     *,
     scale: int = 5,
+    after: str = "",
     token: str | None = None,
     on_done: Callable[[], None] = lambda: None,
 ) -> FastAPI:
@@ -98,11 +99,12 @@ def create_app(
         desk: What is asked, and where verdicts go.
         guidelines: What the annotators are told, Markdown.
         scale: A single response is scored 1 to this, at most 10.
+        after: What happens once all is answered.
         token: A secret without which nothing is answered; None: none is asked for.
         on_done: Called when the last label of the batch is on disk.
     """
     app, guard = FastAPI(docs_url=None, redoc_url=None, openapi_url=None), Guard(token)
-    pages = _Pages(desk, guidelines, scale, on_done)
+    pages = _Pages(desk, guidelines, scale, after, on_done)
     app.add_api_route("/", pages.shell, methods=["GET"])
     for answer in (pages.name, pages.leave, pages.question, pages.verdict, pages.undo):
         app.add_api_route(f"/{answer.__name__}", answer, methods=["POST"])
@@ -133,6 +135,7 @@ class _Pages:
     desk: Desk
     guidelines: str
     scale: int
+    after: str
     on_done: Callable[[], None]
 
     def shell(self, request: Request) -> Response:
@@ -193,7 +196,7 @@ class _Pages:
             "mine": own.labels,
             "seconds": own.seconds,
         }
-        done = None if cards else page("done", progress=progress, by=by)
+        done = None if cards else page("done", progress=progress, by=by, after=self.after)
         return JSONResponse({"cards": cards, "progress": shown, "done": done} | more)
 
 

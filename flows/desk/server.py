@@ -25,6 +25,7 @@ class Page:
         guidelines: What people are told, Markdown.
         scale: A single response is scored 1 to this, at most 10.
         browser: Whether to open it in a browser.
+        after: What the page says happens once all is answered.
     """
 
     host: str
@@ -32,6 +33,10 @@ class Page:
     guidelines: str
     scale: int = 5
     browser: bool = False
+    after: str = (
+        "a deployed run goes on by itself, one from a terminal with the command that started it. "
+        "If it asks for more, the questions appear here."
+    )
 
     def __post_init__(self) -> None:
         if not 2 <= self.scale <= 10:
@@ -56,7 +61,14 @@ def serve(desk: Desk, page: Page, told: Callable[[str], None], on_done: Callable
         def done() -> None:
             server.should_exit = on_done()
 
-        app = create_app(desk, page.guidelines, scale=page.scale, token=token, on_done=done)
+        app = create_app(
+            desk,
+            page.guidelines,
+            scale=page.scale,
+            after=page.after,
+            token=token,
+            on_done=done,
+        )
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -1,5 +1,6 @@
 """The verb `annotate`: people label in a browser what a run, or a file, asks."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,6 +107,9 @@ def _label_file(file: Path, ask: Form, output: Path | None, kept: LabelStore, pa
         verdicts = labels_of_people(asked, ask, account, kept)
     except AwaitingLabelsError:
         ours = [found for found in open_batches(kept) if found[0].account == account]
+        if not ours:  # a run has left the same questions
+            raise
+        page = replace(page, after=f"the pairs are written to {output}; the page has ended.")
         if not _serve(kept, _chosen(ours, None), page, stop=True):
             return
         verdicts = labels_of_people(asked, ask, account, kept)

@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 
+from flows.cli import AWAITING
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.store import LabelStore
 from tests.people import leave, question_on
@@ -133,6 +134,22 @@ def test_after_the_last_label_the_page_stays_for_the_next_round(start, store):
         assert process.poll() is None
     leave(kept, [question_on(2)])
     assert len(send("/question", {})["cards"]) == 1
+
+
+@pytest.mark.slow
+def test_a_run_leaves_questions_and_goes_on_with_the_labels(
+    start, given_candidates, config_file, store, prefopt
+):
+    config = config_file(given_candidates | {"annotation": {"annotator": "people"}})
+    status, output, _ = prefopt("run", config, "--no-server")
+    assert (status, "awaiting 4 labels" in output) == (AWAITING, True)
+    _, _, send = start()
+    for _ in range(4):
+        assert say(send, send("/question", {})["cards"][0])["recorded"]
+    status, output, errors = prefopt("run", config, "--no-server")
+    assert (status, errors) == (0, "")
+    assert "preferences" in output
+    assert LabelStore.of(store).counts() == [('{"people":{}}', "1", 4)]
 
 
 @pytest.mark.slow

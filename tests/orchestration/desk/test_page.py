@@ -225,14 +225,15 @@ def test_undo_shows_the_question_again(kept, app, person):
 
 def test_the_last_label_is_told_once_and_the_page_says_what_is_next(opened, person):
     told = []
-    ada = person(opened([question_on(1), question_on(2)], on_done=lambda: told.append(1)), "Ada")
+    options = {"on_done": lambda: told.append(1), "after": "the run goes <on>."}
+    ada = person(opened([question_on(1), question_on(2)], **options), "Ada")
     assert ada.say(ada.question()["cards"][0]).json()["done"] is None
     assert told == []
     last = ada.question()["cards"][0]
     answer = ada.say(last).json()
     ada.say(last)
     assert "All done" in answer["done"]
-    assert "prefopt run" in answer["done"]
+    assert "the run goes &lt;on&gt;." in answer["done"]
     assert told == [1]
 
 
