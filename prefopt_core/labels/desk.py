@@ -118,7 +118,11 @@ class Desk:
             StoreError: The SQLite file cannot be written.
         """
         with self._transaction() as connection:
-            given = [one for one in given_in(connection, self.batch) if one.said_by == person]
+            given = [
+                one
+                for one in given_in(connection, self.batch)
+                if (one.said_by, one.annotator) == (person, self.batch.annotator)
+            ]
             if not given or given[-1].bought_at < self._opened_at:
                 return False
             last = given[-1]

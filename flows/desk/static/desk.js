@@ -239,7 +239,7 @@ async function startLabelling() {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-key]");
     if (!button) return;
-    button.blur();
+    if (event.detail) button.blur();  // by mouse: keys go to the page again
     press(button.dataset.key);
   });
   document.addEventListener("visibilitychange", () => {

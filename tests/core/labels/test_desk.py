@@ -163,6 +163,7 @@ def test_labels_that_lie_under_a_name_of_the_same_people_are_not_asked_again(kep
     desk = Desk(kept, unnamed)
     assert [q.prompt_id for q in desk.ahead("Ben", 2)] == [question_on(2).prompt_id]
     assert question.prompt_id == question_on(1).prompt_id
+    assert not desk.undo("Ada")  # it was paid from another batch
 
 
 def test_many_people_at_once_give_each_label_once(kept):

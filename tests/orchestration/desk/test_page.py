@@ -35,16 +35,23 @@ def verdicts(kept):
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_nothing_in_a_text_becomes_more_than_plain_markup(opened, person, payload):
-    texts = [{"role": "system", "content": payload}, {"role": "user", "content": payload}]
-    app = opened([question_on(1, payload, f"other {payload}", prompt=texts)])
-    html = person(app, "Ada").question()["cards"][0]["html"]
-    ours = opened([question_on(2, "a", "b", prompt=[{**turn, "content": "c"} for turn in texts])])
-    usual = person(ours, "Ben").question()["cards"][0]["html"]
-    shown = {(name.lower(), said.strip()) for _, name, said in _TAG.findall(html)}
+    questions = [
+        question_on(
+            number,
+            text,
+            f"other {text}",
+            prompt=[{"role": "system", "content": text}, {"role": "user", "content": text}],
+        )
+        for number, text in enumerate([payload, "harmless"])
+    ]
+    theirs, usual = (
+        {(name.lower(), more.strip()) for _, name, more in _TAG.findall(card["html"])}
+        for card in person(opened(questions), "Ada").question()["cards"]
+    )
     plain = {"p", "br", "em", "pre", "code", "table", "thead", "tbody", "tr", "th", "td", "hr"}
-    new = shown - {(name.lower(), said.strip()) for _, name, said in _TAG.findall(usual)}
-    assert {name for name, said in new} <= plain
-    assert {said for name, said in new} <= {"", "/"}
+    assert {name for name, _ in theirs - usual} <= plain
+    assert {more for _, more in theirs - usual} <= {"", "/"}
+    assert ("p", "") in usual
 
 
 def test_a_name_and_a_guideline_are_escaped_too(kept, opened, person):
@@ -189,7 +196,7 @@ def test_a_single_response_is_scored_on_the_scale_and_cannot_tie(kept, opened, p
     for wrong in ({"score": 0}, {"score": 4}, {"state": "tie"}, {"state": "both_bad"}):
         assert ada.say(card, **wrong).status_code == 422
     assert ada.say(card, score=3).json()["recorded"]
-    assert ada.get("/").text.count('class="main" tabindex="-1"><kbd>3') == 1
+    assert ada.get("/").text.count('class="main"><kbd>3') == 1
 
 
 def test_a_verdict_sent_twice_is_kept_once(kept, app, person):
