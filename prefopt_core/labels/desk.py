@@ -5,8 +5,6 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import Literal
 
@@ -16,6 +14,7 @@ from prefopt_core.labels.purchase import write_verdict
 from prefopt_core.labels.questions import Question, Shown, Verdict
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
+from prefopt_core.store.ledger import transaction
 
 AWAY_S = 900.0
 """A question that somebody has on the screen is kept from others for so long, in seconds."""
@@ -91,7 +90,7 @@ class Desk:
         question = Question(prompt_id, (), tuple(Shown(one, "") for one in responses))
         if not verdict.fits(question):
             raise ValueError(f"a verdict that does not fit {len(responses)} responses")
-        with self._transaction() as connection:
+        with self._kept.connected() as connection, transaction(connection):
             rows = questions_in(connection, self.batch, verdict.by, prompt_id)
             asked = {row.compared: row for row in rows}.get(question.compared)
             if asked is None or asked.answered or not asked.left:
@@ -117,7 +116,7 @@ class Desk:
         Raises:
             StoreError: The SQLite file cannot be written.
         """
-        with self._transaction() as connection:
+        with self._kept.connected() as connection, transaction(connection):
             given = [
                 one
                 for one in given_in(connection, self.batch)
@@ -160,17 +159,6 @@ class Desk:
     def _spend(self, connection: sqlite3.Connection, labels: int, cost: float) -> None:
         if self.batch.account:
             spend(connection, self.batch.account, labels, cost)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._kept.connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
 
 
 def _question(
