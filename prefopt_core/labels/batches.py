@@ -1,0 +1,158 @@
+"""Batches: what the label store holds of each annotator, by whom, and who paid."""
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import digest_of
+from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.labels.store import LabelStore
+
+_TELLING = ("model", "function", "path")
+"""Settings that say most about who an annotator is."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Labels of a batch that one person gave, or that one account paid for.
+
+    Attributes:
+        who: The person, or the account.
+        labels: How many.
+        first: When the first was bought, in seconds since 1970.
+        last: When the last was.
+    """
+
+    who: str
+    labels: int
+    first: float
+    last: float
+
+
+@dataclass
+class Batch:
+    """All labels of one annotator under one version of its guidelines.
+
+    Attributes:
+        annotator: Its text in the label store.
+        guidelines: The version.
+        states: State of verdicts → how many there are.
+        cost: That is known of: what servers were paid, and the price of people's labels.
+        people: Who gave them.
+        accounts: Who paid for them.
+        awaited: Labels that open questions still wait for.
+    """
+
+    annotator: str
+    guidelines: str
+    states: dict[str, int] = field(default_factory=dict)
+    cost: float = 0.0
+    people: list[Share] = field(default_factory=list)
+    accounts: list[Share] = field(default_factory=list)
+    awaited: int = 0
+
+    @property
+    def id(self) -> str:
+        """A short name for it."""
+        return batch_id(self.annotator, self.guidelines)
+
+    @property
+    def labels(self) -> int:
+        """How many labels there are; the two orders of a pair count as two."""
+        return sum(self.states.values())
+
+
+def batch_id(annotator: str, guidelines: str) -> str:
+    """Eight digits for an annotator and a version of guidelines."""
+    return digest_of(annotator, guidelines)[:8]
+
+
+def in_words(annotator: str) -> str:
+    """An annotator as one reads it: its kind, what tells it from others, and its user's name for it.
+
+    >>> in_words('{"name":"Mary","reward-model":{"label":0,"model":"some/model"}}')
+    "reward-model some/model 'Mary'"
+    """
+    kind, params, name = _parts(annotator)
+    telling = [str(params[key])[:40] for key in _TELLING if params.get(key)][:1]
+    return " ".join([kind, *telling, *([repr(name)] if name else [])])
+
+
+def _parts(annotator: str) -> tuple[str, dict[str, Any], str | None]:
+    try:
+        parts = dict(json.loads(annotator))
+        name = parts.pop("name", None)
+        ((kind, params),) = parts.items()
+        return kind, dict(params), name
+    except (ValueError, TypeError):
+        return annotator, {}, None
+
+
+def batches(kept: LabelStore, whose: str | None = None) -> list[Batch]:
+    """All batches, or those that are meant.
+
+    Args:
+        kept: The label store.
+        whose: The start of a batch's id, or an annotator, or the name that a user gave it; None:
+            everybody's.
+
+    Raises:
+        DataError: There are none of that name.
+        StoreError: The SQLite file cannot be read.
+    """
+    found = []
+    if kept.path.exists():
+        with kept.connected() as connection:
+            found = _batches(connection)
+    if whose is None:
+        return found
+    meant = [batch for batch in found if whose in _names(batch) or batch.id.startswith(whose)]
+    if not meant:
+        names = {name for batch in found for name in (batch.id, *_names(batch))}
+        raise DataError(f"There are no labels of {whose!r}.{did_you_mean(whose, names)}")
+    return meant
+
+
+def _names(batch: Batch) -> set[str]:
+    kind, _, name = _parts(batch.annotator)
+    return {kind, name} if name else {kind}
+
+
+def _batches(connection: sqlite3.Connection) -> list[Batch]:
+    found: dict[tuple[str, str], Batch] = {}
+
+    def batch(annotator: str, guidelines: str) -> Batch:
+        return found.setdefault((annotator, guidelines), Batch(annotator, guidelines))
+
+    for *key, state, number, cost in connection.execute(_STATES):
+        batch(*key).states[state] = number
+        batch(*key).cost += cost
+    for *key, awaited in connection.execute(_AWAITED):
+        batch(*key).awaited = awaited
+    for column, name in (("said_by", "people"), ("account", "accounts")):
+        for *key, who, number, first, last in connection.execute(_SHARES.format(column=column)):
+            getattr(batch(*key), name).append(Share(who, number, first, last))
+    return [found[key] for key in sorted(found)]
+
+
+# A question has one price, whatever the order in which it was shown.
+_STATES = """
+SELECT v.annotator, v.guidelines, v.state, COUNT(*), TOTAL(v.cost) + TOTAL(q.price)
+FROM verdicts v LEFT JOIN questions q
+    ON (q.annotator, q.guidelines, q.prompt_id, q.compared)
+     = (v.annotator, v.guidelines, v.prompt_id, v.compared)
+GROUP BY 1, 2, 3 ORDER BY 4 DESC
+"""
+_AWAITED = """
+SELECT annotator, guidelines, SUM(MAX(0, wanted - (
+    SELECT COUNT(DISTINCT said_by) FROM verdicts v
+    WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
+        = (q.annotator, q.guidelines, q.prompt_id, q.compared)
+))) FROM questions q GROUP BY 1, 2
+"""
+_SHARES = """
+SELECT annotator, guidelines, {column}, COUNT(*), MIN(bought_at), MAX(bought_at)
+FROM verdicts GROUP BY 1, 2, 3 ORDER BY 5
+"""
