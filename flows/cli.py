@@ -43,6 +43,7 @@ LABELS = {
     "show": ("flows.verbs.labels:show", "labels with their texts"),
     "export": ("flows.verbs.labels:export", "write questions or verdicts for other tools"),
     "import": ("flows.verbs.labels:import_", "take verdicts from a file"),
+    "name": ("flows.verbs.labels:name", "name an annotator, so that its labels stay its own"),
     "rm": ("flows.verbs.labels:rm", "delete labels, so that they are bought again"),
 }
 """The verbs that follow `prefopt labels`."""

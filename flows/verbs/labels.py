@@ -1,4 +1,4 @@
-"""The verbs `labels ls`, `show`, `export`, `import` and `rm`."""
+"""The verbs `labels ls`, `show`, `export`, `import`, `name` and `rm`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from prefopt_core.exchange.files import format_of, format_to_write
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.batches import batches
+from prefopt_core.labels.batches import batches, give_name
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
@@ -135,6 +135,24 @@ def import_(
     terms = Terms(people or None, by or "", elsewhere or bool(people), only_open)
     taken = take(_kept(), read(file), terms)
     print("; ".join(_taken_in_words(taken)) + ".")
+
+
+def name(
+    whose: Annotated[str, Parameter(help="the id that `labels ls` shows")],
+    name: Annotated[str, Parameter(help="as `annotation.name` will say it")],
+    /,
+) -> None:
+    """Give an annotator a name: its labels count for whoever has it, whatever is edited.
+
+    Raises:
+        DataError: There are none of that id, or of several annotators.
+    """
+    found = batches(_kept(), whose)
+    if len(found) > 1:
+        ids = ", ".join(batch.id for batch in found)
+        raise DataError(f"{whose!r} may be any of {ids}. Name one of them by its id.")
+    number = give_name(_kept(), found[0], name)
+    print(f"{number} labels are those of {name!r} now; `annotation.name={name}` finds them.")
 
 
 def rm(

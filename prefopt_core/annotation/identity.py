@@ -9,6 +9,7 @@ from typing import Any
 from prefopt_core.annotation import FORMER_NAMES
 from prefopt_core.annotation.asking import ASKING
 from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.labels.batches import batches
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.store.artifacts import canonical_json
 
@@ -60,8 +61,8 @@ def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str
         if text not in who.earlier:
             yield (
                 f"{count} labels of {config.name!r} were given before its settings or its function "
-                "were edited, and count all the same. Change `annotation.guidelines` to buy them "
-                "anew."
+                "were edited, and count all the same. Keep them so, or change "
+                "`annotation.guidelines` to buy them anew."
             )
         elif (edited := _edited(config)) and edited > newest:
             day = time.strftime("%Y-%m-%d", time.gmtime(newest))
@@ -70,7 +71,35 @@ def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str
                 "was edited since. They are from before prefopt kept the content of functions, and "
                 "are taken for those of today's. Change `annotation.guidelines` to buy them anew."
             )
+    yield from _superseded(who, kept)
     yield from _lost(config, kept)
+
+
+def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:
+    """Labels of another version of a function without a name, while today's has none."""
+    found = [batch for batch in batches(kept) if batch.guidelines == who.guidelines]
+    version = _any_version(who.name)
+    if version is None or who.called is not None or kept.sources(who):
+        return
+    for batch in found:
+        if _any_version(batch.annotator) == version:
+            day = time.strftime("%Y-%m-%d", time.gmtime(batch.people[-1].last))
+            yield (
+                f"{batch.labels} labels were bought until {day} from another version of this "
+                "function, and do not count: they would be bought again. To keep them, type "
+                f"`prefopt labels name {batch.id} NAME`, with a name of your choice, and set "
+                "`annotation.name=NAME` from now on."
+            )
+
+
+def _any_version(annotator: str) -> str | None:
+    """An annotator's text without what is in its function's files; None if it has none."""
+    try:
+        ((kind, params),) = json.loads(annotator).items()
+        del params["function_file"]
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return None
+    return canonical_json({kind: params})
 
 
 def _edited(config: AnnotationConfig) -> float | None:

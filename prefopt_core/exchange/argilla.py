@@ -23,11 +23,11 @@ from prefopt_core.exchange.files import (
     text_in,
     write_records,
 )
-from prefopt_core.labels.words import NoVerdictError, ranking_of, verdict_in, word_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.words import NoVerdictError, ranking_of, verdict_in, word_of
 
 _PEOPLE = uuid.UUID("6f0c8b1e-3a0d-5c55-9d4e-6a1f1d7f6c11")
 """Names of people become users' ids of Argilla within this namespace."""

@@ -67,7 +67,7 @@ def format_of(path: Path) -> str:
         )
     rows = [read_json(path)] if path.suffix.lower() == ".json" else [read_rows(path)[0].values]
     first = rows[0][0] if isinstance(rows[0], list) and rows[0] else rows[0]
-    there = first.keys() if isinstance(first, dict) else set()
+    there = set(first) if isinstance(first, dict) else set()
     for names, format in _BY_COLUMNS:
         if names <= there:
             return format

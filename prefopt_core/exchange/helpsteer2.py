@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from prefopt_core.exchange.files import (
     Row,
@@ -56,8 +57,11 @@ def _row(entry: Entry, strength: int) -> Row:
 def strengths_of(entries: Sequence[Entry]) -> list[tuple[Entry, int]]:
     """The comparisons of two responses, with the strength from -3 to 3 of each."""
     pairs = [entry for entry in entries if len(known_texts(entry).responses) == 2]
-    found = [(entry, entry.verdict and strength_of(entry.verdict)) for entry in pairs]
-    return [(entry, strength) for entry, strength in found if strength is not None]
+    return [
+        (entry, strength)
+        for entry in pairs
+        if entry.verdict and (strength := strength_of(entry.verdict)) is not None
+    ]
 
 
 def lost_of_strengths(entries: Sequence[Entry]) -> Iterator[str]:
@@ -90,13 +94,13 @@ def strength_of(verdict: Verdict) -> int | None:
     return size if gap > 0 else -size
 
 
-def verdict_of(strength: float | None, where: str, name: str, **more: str) -> Verdict:
+def verdict_of(strength: float | None, where: str, name: str, **more: Any) -> Verdict:
     """The verdict that a strength says: scores that differ by it.
 
     Raises:
         DataError: It is no whole number from -3 to 3.
     """
-    if strength not in range(-3, 4):
+    if strength is None or strength not in range(-3, 4):
         raise DataError(f"{where}: {name!r} is {strength}; expected a whole number from -3 to 3.")
     if strength == 0:
         return Verdict("tie", **more)

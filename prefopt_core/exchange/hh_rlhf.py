@@ -1,4 +1,4 @@
-"""HH-RLHF: `chosen` and `rejected` as whole dialogues, "Human: … Assistant: …", in one text each."""
+"""HH-RLHF: `chosen` and `rejected` as whole dialogues, "Human: … Assistant: …"."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

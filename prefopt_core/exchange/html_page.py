@@ -24,11 +24,11 @@ from prefopt_core.exchange.files import (
     text_in,
     write_text,
 )
-from prefopt_core.labels.words import NoVerdictError, expected, verdict_in, word_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.words import NoVerdictError, expected, verdict_in, word_of
 
 _KEY = ("id", "annotator", "guidelines")
 _AS_ENTITIES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}

@@ -15,9 +15,8 @@ from prefopt_core.exchange.files import (
     each,
     known_texts,
     messages_in,
-    prompt_to_text,
+    number_in,
     question_in,
-    read_json,
     records_in,
     text_in,
     write_records,
@@ -155,8 +154,11 @@ def _entries(row: Row, where: str) -> Iterator[Entry]:
 def _verdict(annotation: Row, where: str) -> Verdict | None:
     said = {part.get("from_name"): part.get("value", {}) for part in annotation.get("result") or []}
     why = " ".join(said.get("why", {}).get("text", []))
-    seconds = annotation.get("lead_time")
-    more = {"by": _person(annotation.get("completed_by")), "why": why, "seconds": seconds}
+    more: dict[str, Any] = {
+        "by": _person(annotation.get("completed_by")),
+        "why": why,
+        "seconds": number_in(annotation, "lead_time", where),
+    }
     if annotation.get("was_cancelled"):
         return Verdict("skipped", **more)
     side = said.get("comparison", {}).get("selected")

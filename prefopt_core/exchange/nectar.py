@@ -18,12 +18,12 @@ from prefopt_core.exchange.files import (
 from prefopt_core.exchange.hh_rlhf import as_dialogue
 from prefopt_core.exchange.pairs import lost_of
 from prefopt_core.exchange.trl import said
-from prefopt_core.labels.words import ranking_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.inputs.messages import dialogue
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.words import ranking_of
 
 _END = "\n\nAssistant:"
 _FILLER = "."

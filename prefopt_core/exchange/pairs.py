@@ -1,5 +1,6 @@
-"""Verdicts as pairs of a better and a worse response, which is what public preference files hold."""
+"""Verdicts as pairs of a better and a worse response, as public preference files hold them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -56,12 +57,12 @@ def _pairs(entry: Entry) -> Iterator[Better]:
 
 def lost_of(entries: Sequence[Entry]) -> Iterator[str]:
     """What a file of pairs cannot hold of these entries, a sentence each."""
-    states: dict[str, int] = {}
+    states: Counter[str] = Counter()
     for entry in entries:
-        state = "open" if entry.verdict is None else entry.verdict.state
+        state: str = "open" if entry.verdict is None else entry.verdict.state
         if state == "given" and len(known_texts(entry).responses) == 1:
             state = "single"
-        states[state] = states.get(state, 0) + 1
+        states[state] += 1
     words = {
         "open": "{} open questions are left out.",
         "single": "{} scores of single responses are left out: they compare nothing.",

@@ -21,13 +21,13 @@ from prefopt_core.exchange.files import (
     question_in,
     write_text,
 )
-from prefopt_core.labels.words import NoVerdictError, expected, verdict_in, word_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.ground.spending import Usage
 from prefopt_core.inputs.recognised import what_it_is
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.words import NoVerdictError, expected, verdict_in, word_of
 
 _SAID = ("verdict", "by", "why")
 _IDS = ("question_id", "annotator", "guidelines")

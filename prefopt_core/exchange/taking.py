@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from prefopt_core.exchange.files import refuse
-from prefopt_core.labels.words import expected
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import digest_of, last_text, quoted
 from prefopt_core.labels.account import spend
@@ -15,6 +14,7 @@ from prefopt_core.labels.kept import Entry, question_of
 from prefopt_core.labels.purchase import write_texts, write_verdict
 from prefopt_core.labels.questions import Question, Verdict, compared
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
+from prefopt_core.labels.words import expected
 from prefopt_core.store.artifacts import canonical_json
 
 

@@ -8,6 +8,7 @@ from prefopt_core.exchange.pairs import Better, lost_of, pairs_of
 from prefopt_core.exchange.trl import pair_in_any_order, said
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import last_text, prompt_id_of
+from prefopt_core.inputs.pairs import SIDES
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
 
@@ -57,7 +58,7 @@ def _entry(row: Row, where: str) -> Entry:
             "`chosen` alone, or remove the row."
         )
     # `prompt` is one text there, also where the conversations have several turns before the last.
-    sides = {side: row[side] for side in ("chosen", "rejected") if side in row}
+    sides: Row = {side: row[side] for side in SIDES if side in row}
     whole = all(isinstance(side, list) and len(side) > 1 for side in sides.values())
     question, first = pair_in_any_order(sides if whole else row, where)
     if chosen == rejected:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import digest_of
+from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.artifacts import canonical_json
 
 _TELLING = ("model", "function", "path")
 """Settings that say most about who an annotator is."""
@@ -70,7 +71,7 @@ def batch_id(annotator: str, guidelines: str) -> str:
 
 
 def in_words(annotator: str) -> str:
-    """An annotator as one reads it: its kind, what tells it from others, and its user's name for it.
+    """An annotator as one reads it: its kind, what tells it from others, its name.
 
     >>> in_words('{"name":"Mary","reward-model":{"label":0,"model":"some/model"}}')
     "reward-model some/model 'Mary'"
@@ -113,6 +114,34 @@ def batches(kept: LabelStore, whose: str | None = None) -> list[Batch]:
         names = {name for batch in found for name in (batch.id, *_names(batch))}
         raise DataError(f"There are no labels of {whose!r}.{did_you_mean(whose, names)}")
     return meant
+
+
+def give_name(kept: LabelStore, batch: Batch, name: str) -> int:
+    """Give the annotator of a batch a name, by which its labels are found from then on.
+
+    Returns:
+        How many labels got it; those that the annotator of that name has, too, stay as they are.
+
+    Raises:
+        DataError: Its labels are kept under no name that can be changed.
+        StoreError: The SQLite file cannot be written.
+    """
+    try:
+        named = canonical_json(json.loads(batch.annotator) | {"name": name})
+    except (ValueError, TypeError):
+        raise DataError(f"{quoted(batch.annotator)} can have no name. Keep it as it is.") from None
+    with kept.connected() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        _, labels = (
+            connection.execute(
+                f"UPDATE OR IGNORE {table} SET annotator = ? "
+                "WHERE annotator = ? AND guidelines = ?",
+                (named, batch.annotator, batch.guidelines),
+            ).rowcount
+            for table in ("questions", "verdicts")
+        )
+        connection.execute("COMMIT")
+    return labels
 
 
 def _names(batch: Batch) -> set[str]:

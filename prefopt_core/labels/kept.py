@@ -53,8 +53,7 @@ class Which:
     state: str | None = None
 
     def holds(self, entry: Entry) -> bool:
-        """Whether a kept verdict is of those by the person and of the state; an open question is
-        if neither is asked for."""
+        """Whether a verdict is by that person and of that state; an open question is by nobody."""
         if entry.verdict is None:
             return self.by is None and self.state is None
         return self.by in (None, entry.verdict.by) and self.state in (None, entry.verdict.state)

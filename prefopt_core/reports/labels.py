@@ -76,9 +76,8 @@ def _text(name: str, text: str, lines: int) -> Iterator[str]:
     yield f"{name}:"
     for part in wrapped[:lines]:
         yield f"  {part}"
-    if more := len(wrapped) - lines:
-        if more > 0:
-            yield f"  … {more} more lines"
+    if len(wrapped) > lines:
+        yield f"  … {len(wrapped) - lines} more lines"
 
 
 def _wrapped(indent: str, text: str) -> Iterator[str]:
