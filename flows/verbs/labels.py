@@ -13,11 +13,11 @@ from prefopt_core.exchange.files import format_of, format_to_write
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.batches import batches, give_name
+from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.labels import batch_in_lines, entry_in_lines
+from prefopt_core.reports.labels import entry_in_lines, holding_in_lines
 from tasks.stage import current_store
 
 Whose = Annotated[
@@ -37,9 +37,9 @@ def ls(whose: Whose = None, /) -> None:
     Raises:
         DataError: There are none of that name.
     """
-    found = batches(_kept(), whose)
-    for batch in found:
-        print(*batch_in_lines(batch), sep="\n")
+    found = holdings(_kept(), whose)
+    for holding in found:
+        print(*holding_in_lines(holding), sep="\n")
     if not found:
         print(f"There are no labels in {_kept().root}.")
 
@@ -147,9 +147,9 @@ def name(
     Raises:
         DataError: There are none of that id, or of several annotators.
     """
-    found = batches(_kept(), whose)
+    found = holdings(_kept(), whose)
     if len(found) > 1:
-        ids = ", ".join(batch.id for batch in found)
+        ids = ", ".join(holding.id for holding in found)
         raise DataError(f"{whose!r} may be any of {ids}. Name one of them by its id.")
     number = give_name(_kept(), found[0], name)
     print(f"{number} labels are those of {name!r} now; `annotation.name={name}` finds them.")
@@ -173,8 +173,8 @@ def rm(
     cost = sum(
         entry.verdict.usage.cost or 0.0 for entry in verdicts_kept(kept, which) if entry.verdict
     )
-    for batch in batches(kept, whose):
-        print(*batch_in_lines(batch), sep="\n")
+    for holding in holdings(kept, whose):
+        print(*holding_in_lines(holding), sep="\n")
     paid = f" that had cost {cost:,.4g}" if cost else ""
     if yes:
         number = forget(kept, which)

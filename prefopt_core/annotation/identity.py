@@ -9,7 +9,7 @@ from typing import Any
 from prefopt_core.annotation import FORMER_NAMES
 from prefopt_core.annotation.asking import ASKING
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.labels.batches import batches
+from prefopt_core.labels.holdings import holdings
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.store.artifacts import canonical_json
 
@@ -77,17 +77,17 @@ def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str
 
 def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:
     """Labels of another version of a function without a name, while today's has none."""
-    found = [batch for batch in batches(kept) if batch.guidelines == who.guidelines]
+    found = [holding for holding in holdings(kept) if holding.guidelines == who.guidelines]
     version = _any_version(who.name)
     if version is None or who.called is not None or kept.sources(who):
         return
-    for batch in found:
-        if _any_version(batch.annotator) == version:
-            day = time.strftime("%Y-%m-%d", time.gmtime(batch.people[-1].last))
+    for holding in found:
+        if _any_version(holding.annotator) == version:
+            day = time.strftime("%Y-%m-%d", time.gmtime(holding.people[-1].last))
             yield (
-                f"{batch.labels} labels were bought until {day} from another version of this "
+                f"{holding.labels} labels were bought until {day} from another version of this "
                 "function, and do not count: they would be bought again. To keep them, type "
-                f"`prefopt labels name {batch.id} NAME`, with a name of your choice, and set "
+                f"`prefopt labels name {holding.id} NAME`, with a name of your choice, and set "
                 "`annotation.name=NAME` from now on."
             )
 

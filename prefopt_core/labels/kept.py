@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prefopt_core.ground.ids import digest_of
 from prefopt_core.ground.spending import Usage
-from prefopt_core.labels.batches import Batch, batches
+from prefopt_core.labels.holdings import Holding, holdings
 from prefopt_core.labels.questions import Question, Shown, Verdict, verdict_of
 from prefopt_core.labels.store import LabelStore
 
@@ -42,7 +42,7 @@ class Which:
     """Which labels are meant.
 
     Attributes:
-        whose: The start of a batch's id, or an annotator, or the name that a user gave it; None:
+        whose: The start of a holding's id, or an annotator, or the name that a user gave it; None:
             everybody's.
         by: The person or model.
         state: Of the verdict.
@@ -79,29 +79,31 @@ def questions_open(kept: LabelStore, which: Which) -> list[Entry]:
     return _read(kept, which, _open)
 
 
-_Reader = Callable[[sqlite3.Connection, Batch, dict[str, str]], Iterator[Entry]]
+_Reader = Callable[[sqlite3.Connection, Holding, dict[str, str]], Iterator[Entry]]
 
 
 def _read(kept: LabelStore, which: Which, read: _Reader) -> list[Entry]:
-    meant = batches(kept, which.whose)
+    meant = holdings(kept, which.whose)
     if not meant:
         return []
     with kept.connected() as connection:
         texts = dict(connection.execute("SELECT id, text FROM texts"))
         return [
             entry
-            for batch in meant
-            for entry in read(connection, batch, texts)
+            for holding in meant
+            for entry in read(connection, holding, texts)
             if which.holds(entry)
         ]
 
 
-def _kept(connection: sqlite3.Connection, batch: Batch, texts: dict[str, str]) -> Iterator[Entry]:
+def _kept(
+    connection: sqlite3.Connection, holding: Holding, texts: dict[str, str]
+) -> Iterator[Entry]:
     rows = connection.execute(
         "SELECT prompt_id, responses, state, said, said_by, why, seconds, account, bought_at, "
         "prompt_tokens, completion_tokens, cost FROM verdicts "
         "WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
-        (batch.annotator, batch.guidelines),
+        (holding.annotator, holding.guidelines),
     )
     for prompt, responses, state, said, by, why, seconds, account, at, *used in rows:
         ids = json.loads(responses)
@@ -112,21 +114,23 @@ def _kept(connection: sqlite3.Connection, batch: Batch, texts: dict[str, str]) -
             digest_of(prompt, *ids),
             question_of(prompt, ids, texts),
             verdict,
-            batch.annotator,
-            batch.guidelines,
+            holding.annotator,
+            holding.guidelines,
             account,
             at,
         )
 
 
-def _open(connection: sqlite3.Connection, batch: Batch, texts: dict[str, str]) -> Iterator[Entry]:
+def _open(
+    connection: sqlite3.Connection, holding: Holding, texts: dict[str, str]
+) -> Iterator[Entry]:
     rows = connection.execute(
         "SELECT prompt_id, responses, account FROM questions q "
         "WHERE annotator = ? AND guidelines = ? AND wanted > ("
         "SELECT COUNT(DISTINCT said_by) FROM verdicts v "
         "WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared) "
         "= (q.annotator, q.guidelines, q.prompt_id, q.compared)) ORDER BY asked_at, position",
-        (batch.annotator, batch.guidelines),
+        (holding.annotator, holding.guidelines),
     )
     for prompt, responses, account in rows:
         ids = json.loads(responses)
@@ -134,8 +138,8 @@ def _open(connection: sqlite3.Connection, batch: Batch, texts: dict[str, str]) -
             digest_of(prompt, *ids),
             question_of(prompt, ids, texts),
             None,
-            batch.annotator,
-            batch.guidelines,
+            holding.annotator,
+            holding.guidelines,
             account,
         )
 
@@ -160,13 +164,13 @@ def forget(kept: LabelStore, which: Which) -> int:
         DataError: There are none of that name.
         StoreError: The SQLite file cannot be written.
     """
-    meant = batches(kept, which.whose)
+    meant = holdings(kept, which.whose)
     if not meant:
         return 0
     with kept.connected() as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            number = sum(_forget(connection, batch, which) for batch in meant)
+            number = sum(_forget(connection, holding, which) for holding in meant)
             connection.execute(_UNUSED_TEXTS)
             connection.execute("COMMIT")
         except BaseException:
@@ -175,9 +179,9 @@ def forget(kept: LabelStore, which: Which) -> int:
     return number
 
 
-def _forget(connection: sqlite3.Connection, batch: Batch, which: Which) -> int:
-    of_batch = (batch.annotator, batch.guidelines)
-    where, values = "annotator = ? AND guidelines = ?", of_batch
+def _forget(connection: sqlite3.Connection, holding: Holding, which: Which) -> int:
+    of_holding = (holding.annotator, holding.guidelines)
+    where, values = "annotator = ? AND guidelines = ?", of_holding
     for column, value in (("said_by", which.by), ("state", which.state)):
         if value is not None:
             where, values = f"{where} AND {column} = ?", (*values, value)
@@ -185,7 +189,7 @@ def _forget(connection: sqlite3.Connection, batch: Batch, which: Which) -> int:
     connection.execute(
         "DELETE FROM questions WHERE annotator = ? AND guidelines = ? AND (prompt_id, compared) IN "
         f"(SELECT prompt_id, compared FROM verdicts WHERE {where})",
-        (*of_batch, *values),
+        (*of_holding, *values),
     )
     return connection.execute(f"DELETE FROM verdicts WHERE {where}", values).rowcount
 

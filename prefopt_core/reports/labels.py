@@ -4,7 +4,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
-from prefopt_core.labels.batches import Batch, Share, in_words
+from prefopt_core.labels.holdings import Holding, Share, in_words
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.words import word_of
 
@@ -13,19 +13,19 @@ _STATES = {"both_bad": "both bad"}
 _NOBODY = "from elsewhere, or of an earlier prefopt"
 
 
-def batch_in_lines(batch: Batch) -> Iterator[str]:
+def holding_in_lines(holding: Holding) -> Iterator[str]:
     """What there is of one annotator: states, cost, when, by whom, from which budgets."""
-    version = f"guidelines {batch.guidelines}"
-    yield from _wrapped(f"{batch.id}  ", f"{printable(in_words(batch.annotator))}, {version}")
-    states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in batch.states.items())
-    awaited = f"{batch.awaited} more awaited from people" if batch.awaited else ""
-    counts = f"{batch.labels} labels" + (f": {states}" if states else "")
+    version = f"guidelines {holding.guidelines}"
+    yield from _wrapped(f"{holding.id}  ", f"{printable(in_words(holding.annotator))}, {version}")
+    states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in holding.states.items())
+    awaited = f"{holding.awaited} more awaited from people" if holding.awaited else ""
+    counts = f"{holding.labels} labels" + (f": {states}" if states else "")
     yield from _wrapped(_INDENT, "; ".join(part for part in (counts, awaited) if part))
-    if batch.cost:
-        yield f"{_INDENT}cost {batch.cost:,.4g}"
-    people = [share for share in batch.people if share.who]
+    if holding.cost:
+        yield f"{_INDENT}cost {holding.cost:,.4g}"
+    people = [share for share in holding.people if share.who]
     yield from _shares("by", people)
-    yield from _shares("paid from", batch.accounts)
+    yield from _shares("paid from", holding.accounts)
 
 
 _INDENT = " " * 10

@@ -19,14 +19,14 @@ from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Question, Shown, Verdict
 from prefopt_core.labels.words import verdict_in, word_of
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30) | st.sampled_from(
-    [
-        '=HYPERLINK("http://evil","x")', "+1", "-1+2", "@SUM(A1)", "'=1", "''+", "\t=1", "1/2", "007",
-        "TRUE", "Mar 5", "1e5", "a,b;c\td", 'say "hi"', "line\nline", "line\r\nline", "\r", "",
-        "</script><script>alert(1)</script>", "<!--", "<img src=x onerror=alert(1)>", "\u2028", "\ufeff",
-        '[{"role": "user", "content": "x"}]', "[{", "q2-12", "\n\nHuman: hi\n\nAssistant: ho", " x ",
-    ]
-)  # fmt: skip
+HOSTILE = [
+    '=HYPERLINK("http://evil","x")', "+1", "-1+2", "@SUM(A1)", "'=1", "''+", "\t=1", "1/2", "007",
+    "TRUE", "Mar 5", "1e5", "a,b;c\td", 'say "hi"', "line\nline", "line\r\nline", "\r", "", " x ",
+    "</script><script>alert(1)</script>", "<!--", "<img src=x onerror=alert(1)>", "\u2028", "q2-12",
+    "\ufeff", '[{"role": "user", "content": "x"}]', "[{", "\n\nHuman: hi\n\nAssistant: ho",
+]  # fmt: skip
+ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+TEXTS = ANY | st.sampled_from(HOSTILE)
 SCORES = st.floats(allow_nan=False, allow_infinity=False)
 STATES = st.sampled_from(["tie", "both_bad", "skipped", "invalid"])
 NAMES = st.sampled_from(["", "alice", "=cmd", "Bob O'Neil", "模型"])
@@ -230,7 +230,8 @@ def test_nectar_is_a_ranking_with_its_prompts_turns(write):
     }
     (entry,) = READERS["nectar"](write("n.jsonl", [row]))
     assert [m["content"] for m in entry.question.prompt] == ["Hi", "Hello", "Well?"]
-    scores = dict(zip((s.text for s in entry.question.responses), entry.verdict.scores, strict=True))
+    texts = [shown.text for shown in entry.question.responses]
+    scores = dict(zip(texts, entry.verdict.scores, strict=True))
     assert sorted(scores, key=scores.get, reverse=True) == ["best", "middle", "worst"]
 
 

@@ -99,7 +99,9 @@ def test_every_wrong_row_has_its_line(desk, sheet):
     path = sheet(by("alice", "good"), by("alice", "bad one"), by("alice", "1"))
     with pytest.raises(DataError) as error:
         import_csv(desk, path)
-    assert ["row 1" in line or "row 2" in line for line in str(error.value).splitlines()] == [True] * 2
+    first, second = str(error.value).splitlines()
+    assert "row 1" in first
+    assert "row 2" in second
 
 
 def test_one_person_answers_once(desk, sheet):
@@ -145,7 +147,8 @@ def test_separators_and_line_breaks_of_spreadsheets_do_not_matter(desk, ask, tmp
     question = ask("Two\r\nlines; and, more", 'a "quoted" one', "1/2")
     desk.ask(question)
     list(WRITERS["csv"](desk.open, tmp_path / "q.csv"))
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "q.csv").read_text("utf-8-sig"), newline="")))
+    text = (tmp_path / "q.csv").read_text("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert rows[0]["response_2"] == "'1/2"
     rows[0] |= by("alice", "2")
     with (tmp_path / "saved.csv").open("w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Batches: what the label store holds of each annotator, by whom, and who paid."""
+"""Holdings: what the label store holds of each annotator, by whom, and who paid."""
 
 import json
 import sqlite3
@@ -17,7 +17,7 @@ _TELLING = ("model", "function", "path")
 
 @dataclass(frozen=True)
 class Share:
-    """Labels of a batch that one person gave, or that one account paid for.
+    """Labels of a holding that one person gave, or that one account paid for.
 
     Attributes:
         who: The person, or the account.
@@ -33,7 +33,7 @@ class Share:
 
 
 @dataclass
-class Batch:
+class Holding:
     """All labels of one annotator under one version of its guidelines.
 
     Attributes:
@@ -57,7 +57,7 @@ class Batch:
     @property
     def id(self) -> str:
         """A short name for it."""
-        return batch_id(self.annotator, self.guidelines)
+        return holding_id(self.annotator, self.guidelines)
 
     @property
     def labels(self) -> int:
@@ -65,7 +65,7 @@ class Batch:
         return sum(self.states.values())
 
 
-def batch_id(annotator: str, guidelines: str) -> str:
+def holding_id(annotator: str, guidelines: str) -> str:
     """Eight digits for an annotator and a version of guidelines."""
     return digest_of(annotator, guidelines)[:8]
 
@@ -91,12 +91,12 @@ def _parts(annotator: str) -> tuple[str, dict[str, Any], str | None]:
         return annotator, {}, None
 
 
-def batches(kept: LabelStore, whose: str | None = None) -> list[Batch]:
-    """All batches, or those that are meant.
+def holdings(kept: LabelStore, whose: str | None = None) -> list[Holding]:
+    """All holdings, or those that are meant.
 
     Args:
         kept: The label store.
-        whose: The start of a batch's id, or an annotator, or the name that a user gave it; None:
+        whose: The start of a holding's id, or an annotator, or the name that a user gave it; None:
             everybody's.
 
     Raises:
@@ -106,18 +106,20 @@ def batches(kept: LabelStore, whose: str | None = None) -> list[Batch]:
     found = []
     if kept.path.exists():
         with kept.connected() as connection:
-            found = _batches(connection)
+            found = _holdings(connection)
     if whose is None:
         return found
-    meant = [batch for batch in found if whose in _names(batch) or batch.id.startswith(whose)]
+    meant = [
+        holding for holding in found if whose in _names(holding) or holding.id.startswith(whose)
+    ]
     if not meant:
-        names = {name for batch in found for name in (batch.id, *_names(batch))}
+        names = {name for holding in found for name in (holding.id, *_names(holding))}
         raise DataError(f"There are no labels of {whose!r}.{did_you_mean(whose, names)}")
     return meant
 
 
-def give_name(kept: LabelStore, batch: Batch, name: str) -> int:
-    """Give the annotator of a batch a name, by which its labels are found from then on.
+def give_name(kept: LabelStore, holding: Holding, name: str) -> int:
+    """Give the annotator of a holding a name, by which its labels are found from then on.
 
     Returns:
         How many labels got it; those that the annotator of that name has, too, stay as they are.
@@ -127,16 +129,18 @@ def give_name(kept: LabelStore, batch: Batch, name: str) -> int:
         StoreError: The SQLite file cannot be written.
     """
     try:
-        named = canonical_json(json.loads(batch.annotator) | {"name": name})
+        named = canonical_json(json.loads(holding.annotator) | {"name": name})
     except (ValueError, TypeError):
-        raise DataError(f"{quoted(batch.annotator)} can have no name. Keep it as it is.") from None
+        raise DataError(
+            f"{quoted(holding.annotator)} can have no name. Keep it as it is."
+        ) from None
     with kept.connected() as connection:
         connection.execute("BEGIN IMMEDIATE")
         _, labels = (
             connection.execute(
                 f"UPDATE OR IGNORE {table} SET annotator = ? "
                 "WHERE annotator = ? AND guidelines = ?",
-                (named, batch.annotator, batch.guidelines),
+                (named, holding.annotator, holding.guidelines),
             ).rowcount
             for table in ("questions", "verdicts")
         )
@@ -144,25 +148,25 @@ def give_name(kept: LabelStore, batch: Batch, name: str) -> int:
     return labels
 
 
-def _names(batch: Batch) -> set[str]:
-    kind, _, name = _parts(batch.annotator)
+def _names(holding: Holding) -> set[str]:
+    kind, _, name = _parts(holding.annotator)
     return {kind, name} if name else {kind}
 
 
-def _batches(connection: sqlite3.Connection) -> list[Batch]:
-    found: dict[tuple[str, str], Batch] = {}
+def _holdings(connection: sqlite3.Connection) -> list[Holding]:
+    found: dict[tuple[str, str], Holding] = {}
 
-    def batch(annotator: str, guidelines: str) -> Batch:
-        return found.setdefault((annotator, guidelines), Batch(annotator, guidelines))
+    def holding(annotator: str, guidelines: str) -> Holding:
+        return found.setdefault((annotator, guidelines), Holding(annotator, guidelines))
 
     for *key, state, number, cost in connection.execute(_STATES):
-        batch(*key).states[state] = number
-        batch(*key).cost += cost
+        holding(*key).states[state] = number
+        holding(*key).cost += cost
     for *key, awaited in connection.execute(_AWAITED):
-        batch(*key).awaited = awaited
+        holding(*key).awaited = awaited
     for column, name in (("said_by", "people"), ("account", "accounts")):
         for *key, who, number, first, last in connection.execute(_SHARES.format(column=column)):
-            getattr(batch(*key), name).append(Share(who, number, first, last))
+            getattr(holding(*key), name).append(Share(who, number, first, last))
     return [found[key] for key in sorted(found)]
 
 
