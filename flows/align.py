@@ -30,12 +30,17 @@ def align(config: AlignConfig) -> Result:
         fresh = prompts.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
         asked = propose(fresh, policy, config, seed)  # k of N ~ π_{t-1}
         logps = score_responses(asked, policy, scoring)  # log π_{t-1}
+        judgments = self_judge(asked, logps, policies, config)
         labels = None
         if turn.labels:
             labels = annotate_responses(
-                asked, config.annotation, turn.labels, seed, config.allowance
+                asked,
+                config.annotation,
+                turn.labels,
+                seed,
+                allowance=config.allowance,
+                judgments=judgments if config.annotation.first == "least_sure" else None,
             )
-        judgments = self_judge(asked, logps, policies, config)
         pairs = pair_responses(
             labels=labels,
             judgments=judgments,

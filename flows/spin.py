@@ -23,7 +23,9 @@ def spin(config: SpinConfig) -> Result:
     board = Scoreboard("spin", config, prompts.held_out)
     board.measure(policy)
     asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
-    labels = annotate_responses(asked, config.annotation, config.budget, seed, config.allowance)
+    labels = annotate_responses(
+        asked, config.annotation, config.budget, seed, allowance=config.allowance
+    )
     gold = pair_responses(
         labels=labels,
         candidates=asked.candidates,

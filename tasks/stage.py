@@ -7,29 +7,26 @@ cached in our store, not by Prefect.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
-from uuid import UUID
 
 import polars as pl
 
 from prefopt_core.ground import progress
+from prefopt_core.ground.errors import AwaitingLabelsError
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.stage import Outcome, Stage, stage_store
 from prefopt_core.store.store import Store
+from tasks.progress import ProgressArtifact
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Artifact | Folder)
-
-_LONG_S = 5.0
-"""A stage that runs longer than this gets a progress artifact in Prefect."""
 
 
 class Observer(Protocol):
@@ -54,14 +51,12 @@ class Planned:
         state: "hit" or "miss".
         reason: Why it would run.
         labels: How many labels it would buy, at most.
-        price: Of one label.
     """
 
     stage: str
     state: str
     reason: str
     labels: int = 0
-    price: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -152,8 +147,7 @@ class StageTask(Generic[R]):
             labels = arguments["labels"] if self.spec.labels else 0
         else:
             labels = self.spec.labels_wanted(current_store(), arguments)
-        price = getattr(arguments.get("config"), "price", 0.0)
-        plan.append(Planned(self.spec.name, "miss", found, labels, price))
+        plan.append(Planned(self.spec.name, "miss", found, labels))
         return plan[-1]
 
 
@@ -257,43 +251,22 @@ def inside_flow_run() -> bool:
 def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) -> Outcome:
     from prefect import task
     from prefect.cache_policies import NO_CACHE
-    from prefect.states import Completed
+    from prefect.states import Cancelled, Completed
 
     # Artifacts are parameters of the task, so that Prefect draws the dependencies of stages.
+    awaited: list[AwaitingLabelsError] = []
+
     def run(**given: Any) -> Any:
-        outcome = _run(spec, given, session, _ProgressArtifact(spec.name))
+        try:
+            outcome = _run(spec, given, session, ProgressArtifact(spec.name))
+        except AwaitingLabelsError as error:  # nothing failed
+            awaited.append(error)
+            return Cancelled(name="Awaiting labels", message=str(error))
         name = "Cached" if outcome.cached else None
         return Completed(name=name, message=str(outcome), data=outcome)
 
     prefect_task = task(name=spec.name, cache_policy=NO_CACHE, persist_result=False)(run)
-    return cast(Outcome, prefect_task(**arguments, return_state=True).result())
-
-
-@dataclass
-class _ProgressArtifact:
-    """Shows a long stage's progress in Prefect, at most once a second."""
-
-    stage: str
-    started: float = field(default_factory=time.monotonic)
-    shown: float = 0.0
-    artifact: UUID | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        try:
-            self._show(done, total)
-        except Exception as error:  # no failure of the Prefect server may end the stage
-            log.debug("progress of %s is not shown: %s", self.stage, error)
-
-    def _show(self, done: int, total: int) -> None:
-        from prefect.artifacts import create_progress_artifact, update_progress_artifact
-
-        now = time.monotonic()
-        finished = done == total and self.artifact is not None
-        if now - self.started < _LONG_S or (now - self.shown < 1.0 and not finished):
-            return
-        percent, self.shown = 100 * done / total, now
-        if self.artifact is None:
-            made = create_progress_artifact(progress=percent, description=self.stage)
-            self.artifact = cast(UUID, made)
-        else:
-            update_progress_artifact(artifact_id=self.artifact, progress=percent)
+    state = prefect_task(**arguments, return_state=True)
+    if awaited:
+        raise awaited[0]
+    return cast(Outcome, state.result())

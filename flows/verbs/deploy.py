@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from flows.server import usual_server
 from prefopt_core.ground.errors import PrefoptError
@@ -60,17 +61,18 @@ def _watch_for_zombies() -> None:
     ends = ("Completed", "Failed", "Cancelled", "Crashed", "Suspended")
     ended = {f"prefect.flow-run.{state}" for state in ends}
     beat = "prefect.flow-run.heartbeat"
+    trigger = EventTrigger(
+        after={beat},
+        expect={beat, *ended},
+        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=_SILENCE,
+    )
     wanted = Automation(
         name=ZOMBIES,
-        trigger=EventTrigger(
-            after={beat},
-            expect={beat, *ended},
-            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=_SILENCE,
-        ),
+        trigger=trigger,
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED, message="No heartbeat for 90 s: the process is gone."
@@ -78,10 +80,10 @@ def _watch_for_zombies() -> None:
         ],
     )
     try:
-        there = Automation.read(name=ZOMBIES)
+        there = cast(Automation, Automation.read(name=ZOMBIES))
     except ValueError:  # there is none of that name
         wanted.create()
         return
-    if getattr(there.trigger, "expect", None) != wanted.trigger.expect:  # of an earlier version
+    if cast(EventTrigger, there.trigger).expect != trigger.expect:  # of an earlier version
         there.delete()
         wanted.create()

@@ -5,7 +5,7 @@ import os
 import pkgutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,9 @@ from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
+from prefopt_core.annotation.pricing import expected, left_of
 from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.flows import Paid
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
@@ -100,12 +102,18 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     print_doubts(doubts, console)
     misses = sum(planned.state == "miss" for planned in stages)
     labels = sum(planned.labels for planned in stages)
-    cost = sum(planned.labels * planned.price for planned in stages)
-    console.print(
-        f"{misses} of {len(stages)} stages would run and buy at most {labels} labels"
-        + (f" for {cost:,.2f}" if cost else "")
-        + "."
-    )
+    console.print(f"{misses} of {len(stages)} stages would run and buy at most {labels} labels.")
+    if isinstance(experiment, Paid):
+        for line in _priced(labels, experiment):
+            console.print(line, highlight=False, soft_wrap=True)
+
+
+def _priced(labels: int, experiment: Paid) -> Iterator[str]:
+    """What the labels of a plan take, and what is left of the budget; a line each."""
+    kept = LabelStore.of(current_store())
+    if labels and (takes := expected(labels, experiment.annotation, kept)):
+        yield f"They take {'; '.join(takes)}."
+    yield f"{left_of(experiment.allowance, kept).capitalize()}."
 
 
 def print_doubts(doubts: Iterable[str], console: Console) -> None:

@@ -84,6 +84,11 @@ class AnnotationConfig(OutsideAnnotatorConfig):
         description="Of one label, in any currency; `max_cost` counts it. What a server is paid "
         "counts by itself.",
     )
+    first: Literal["drawn", "least_sure"] = Field(
+        "drawn",
+        description="Which prompts get a round's labels if there are too few: 'drawn' at random, "
+        "or those of whose responses the judge is least sure; the judge labels the others.",
+    )
     account: str | None = Field(
         None,
         description="Whose budget: all runs of one account together buy at most `budget` labels "
@@ -102,7 +107,7 @@ class AnnotationConfig(OutsideAnnotatorConfig):
             asked = {name: self.params[name] for name in ASKING if name in self.params}
             return named | {"guidelines": self.guidelines} | ({"params": asked} if asked else {})
         part = self.content()
-        del part["name"], part["price"], part["account"]
+        del part["name"], part["price"], part["account"], part["first"]
         return part
 
     def content(self) -> Any:

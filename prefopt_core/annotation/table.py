@@ -21,6 +21,7 @@ from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
+from prefopt_core.labels.evidence import sureness
 from prefopt_core.labels.purchase import Purchase, buying
 from prefopt_core.labels.questions import Compared, Question, Shown
 from prefopt_core.labels.store import Label, Labels, LabelStore
@@ -31,9 +32,10 @@ def buy_labels(
     config: AnnotationConfig,
     labels: int,
     kept: LabelStore,
-    allowance: Allowance | None = None,
     *,
     seed: int,
+    allowance: Allowance | None = None,
+    judgments: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Have whole prompts annotated, in an order drawn from `seed`, while `labels` last.
 
@@ -45,8 +47,9 @@ def buy_labels(
         config: The annotator who is paid, and how it is asked.
         labels: The budget of this purchase: at most so many.
         kept: The label store, with every label bought so far; a new one is committed on arrival.
-        allowance: The budget of the whole run; None: nothing limits it.
         seed: Root of the order of prompts.
+        allowance: The budget of the whole run; None: nothing limits it.
+        judgments: Table `verdicts` of a judge: prompts it is least sure of are labelled first.
 
     Returns:
         Table `verdicts`, a row for each label; two where both orders are shown.
@@ -58,7 +61,7 @@ def buy_labels(
         OverBudgetError: The run's budget has too little left.
         UserCodeError: The annotator raised.
     """
-    affordable = within_budget(asked.selections, labels, config.asking.labels_of, seed=seed)
+    affordable = _affordable(asked.selections, config, labels, judgments, seed=seed)
     asks = list(config.asking.asks(affordable))
     if (wanted := sum(ask.people for ask in asks)) > labels:  # `python -O` leaves assertions out
         raise PrefoptError(f"{wanted} labels were selected, {labels} may be bought.")
@@ -88,6 +91,7 @@ def labels_to_buy(
     kept: LabelStore,
     *,
     seed: int,
+    judgments: pl.DataFrame | None = None,
 ) -> int:
     """How many labels `buy_labels` would pay for: those it takes that are not in the store.
 
@@ -97,8 +101,9 @@ def labels_to_buy(
         labels: As for `buy_labels`.
         kept: As for `buy_labels`.
         seed: As for `buy_labels`.
+        judgments: As for `buy_labels`.
     """
-    affordable = within_budget(selections, labels, config.asking.labels_of, seed=seed)
+    affordable = _affordable(selections, config, labels, judgments, seed=seed)
     known = kept.known(identity(config))
     return sum(ask.labels_missing(known) for ask in config.asking.asks(affordable))
 
@@ -143,6 +148,18 @@ def judge(
 def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
     """Distinct (prompt_id, candidate_id) of a table `candidates` or `selections`."""
     return responses.select("prompt_id", "candidate_id").unique(maintain_order=True)
+
+
+def _affordable(
+    selections: pl.DataFrame,
+    config: AnnotationConfig,
+    labels: int,
+    judgments: pl.DataFrame | None,
+    *,
+    seed: int,
+) -> pl.DataFrame:
+    first = {} if judgments is None else sureness(judgments)
+    return within_budget(selections, labels, config.asking.labels_of, seed=seed, first=first)
 
 
 def _to_hold(asks: Iterable[Ask], known: Labels, published: Mapping[Compared, int]) -> int:

@@ -223,6 +223,11 @@ class AepoConfig(Paid):
         check_k(self.generation, self.selection)
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
+        if self.annotation.first != "drawn":
+            raise ConfigError(
+                "`annotation.first: least_sure` needs a judge, which this flow does not have. Use "
+                "`align`."
+            )
         if self.evaluation and not self.training:
             raise ConfigError("`evaluation` compares a trained policy: set `training` too.")
         return self

@@ -13,7 +13,8 @@ concave majorant (Sinha and Zoltners, "The multiple-choice knapsack problem", 19
 Notation: P prompts, K_p the most labels prompt p can take and K the largest of these, B the budget.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -130,6 +131,7 @@ def within_budget(
     labels_of: LabelsOf = lambda prompt_id, k: k,
     *,
     seed: int,
+    first: Mapping[str, float] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """The responses to label: whole prompts, in the order drawn from `seed`, or by their gain.
 
@@ -142,6 +144,8 @@ def within_budget(
         labels_of: (prompt_id, k) → labels that k responses to the prompt take; one each, unless
             they are compared or several annotators are asked. A `gain` is of one each.
         seed: Root of the order of the prompts, where there is no `gain`.
+        first: prompt_id → a number: prompts with the lowest come first; those without one count as
+            0. Equal ones are in the order drawn.
 
     Returns:
         Rows of `selections` that take at most `labels` labels.
@@ -157,7 +161,7 @@ def within_budget(
     groups = selections.partition_by("prompt_id", as_dict=True, maintain_order=True)
     draws = {key: rng_for(seed, "annotation", str(key[0])).random() for key in groups}
     bought, left = [], labels
-    for key in sorted(groups, key=lambda key: (draws[key], key)):
+    for key in sorted(groups, key=lambda key: (first.get(str(key[0]), 0.0), draws[key], key)):
         wanted = labels_of(str(key[0]), groups[key].height)
         if wanted > left:
             break

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from flows.cli import main
+from tests.people import PEOPLE, answer
 
 pytestmark = pytest.mark.slow
 
@@ -93,15 +94,48 @@ def test_a_killed_run_is_retried_and_goes_on(worker, store, prefect, tools):
     assert "Completed" in again
 
 
+@pytest.fixture
+def people(settings):
+    settings["annotation"] = PEOPLE
+
+
+@pytest.mark.usefixtures("people")
+def test_a_run_that_waits_for_people_holds_no_process_and_is_resumed(worker, store, tools):
+    from prefect.client.orchestration import get_client
+    from prefect.deployments import run_deployment
+
+    from flows.waiting import resume
+
+    client = get_client(sync_client=True)
+    run_id = run_deployment("align/tiny", timeout=0).id
+
+    def state_is(name):
+        return lambda: client.read_flow_run(run_id).state_name == name
+
+    for labels in (6, 10):
+        tools.until(state_is("Suspended"), seconds=120)
+        tools.until(lambda: not _processes_of(run_id), seconds=30)
+        assert answer(store) == labels
+        assert resume(store) == 1
+        tools.until(lambda: not state_is("Suspended")())
+    tools.until(state_is("Completed"), seconds=120)
+    assert resume(store) == 0
+
+
 def _process_of(run_id):
-    wanted = f"PREFECT__FLOW_RUN_ID={run_id}".encode()
+    assert _processes_of(run_id), f"no process runs {run_id}"
+    return _processes_of(run_id)[0]
+
+
+def _processes_of(run_id):
+    found, wanted = [], f"PREFECT__FLOW_RUN_ID={run_id}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if wanted in path.read_bytes().split(b"\0"):
-                return int(path.parent.name)
+                found.append(int(path.parent.name))
         except OSError:
             continue
-    raise AssertionError(f"no process runs {run_id}")
+    return found
 
 
 def _task_states(client, run_id, run_count):

@@ -9,7 +9,8 @@ import pytest
 
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.store import Store
-from tasks.stage import Session, _ProgressArtifact, session
+from tasks.progress import ProgressArtifact
+from tasks.stage import Session, session
 
 
 @pytest.fixture
@@ -260,6 +261,6 @@ def test_progress_that_cannot_be_shown_costs_nothing(monkeypatch):
         raise ConnectionError("Prefect's server is gone")
 
     monkeypatch.setattr("prefect.artifacts.create_progress_artifact", gone)
-    show = _ProgressArtifact("generate", started=-100.0)
+    show = ProgressArtifact("generate", started=-100.0)
     show(1, 2)
     assert asked == [50]

@@ -1,0 +1,62 @@
+"""What labels will take, before any is bought: by the price set, and by those bought so far."""
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean, median
+
+from prefopt_core.annotation.identity import identity
+from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.labels.account import Allowance, Balance, balance_of
+from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.store import LabelStore
+
+
+def expected(labels: int, config: AnnotationConfig, kept: LabelStore) -> list[str]:
+    """What so many labels take, in words: money, tokens, people's time, where they are known.
+
+    Money is the price that is set and the mean that a server was paid for this annotator's labels
+    so far; tokens are their mean, too, and people's time their median.
+    """
+    known = [[label.verdict for label in own] for own in kept.known(identity(config)).values()]
+    return list(_expected(labels, config.price, known))
+
+
+def _expected(labels: int, price: float, known: Sequence[Sequence[Verdict]]) -> Iterator[str]:
+    costs = [cost for own in known if (cost := _sum(v.usage.cost for v in own)) is not None]
+    tokens = [count for own in known if (count := _sum(_tokens(v) for v in own)) is not None]
+    seconds = [v.seconds for own in known for v in own if v.seconds is not None]
+    each = price + (fmean(costs) if costs else 0.0)
+    if each:
+        yield f"{labels * each:,.2f} in money, {each:,.4g} each{_so_far(costs)}"
+    if tokens:
+        yield f"{labels * fmean(tokens):,.0f} tokens{_so_far(tokens)}"
+    if seconds:
+        hours = labels * median(seconds) / 3600
+        yield f"{hours:,.1f} hours of people's time, {median(seconds):.0f} s each{_so_far(seconds)}"
+
+
+def _sum(values: Iterator[float | None]) -> float | None:
+    """The sum of the values that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _tokens(verdict: Verdict) -> int | None:
+    prompt, completion = verdict.usage.prompt_tokens, verdict.usage.completion_tokens
+    return None if prompt is None or completion is None else prompt + completion
+
+
+def _so_far(values: Sequence[float]) -> str:
+    return f" (by the {len(values)} so far)" if values else ""
+
+
+def left_of(allowance: Allowance, kept: LabelStore) -> str:
+    """What is left of a run's budget, in words."""
+    balance = Balance(0, 0.0, 0, 0.0)
+    if kept.path.exists():
+        with kept.connected() as connection:
+            balance = balance_of(connection, allowance.account)
+    said = f"{allowance.labels - balance.labels} of {allowance.labels} labels"
+    if allowance.cost is not None:
+        said += f" and {allowance.cost - balance.cost:,.2f} of {allowance.cost:,.2f} in money"
+    under_way = f"; {balance.held_labels} are under way" if balance.held_labels else ""
+    return f"left of the budget: {said}{under_way}"
