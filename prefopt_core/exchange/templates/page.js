@@ -84,6 +84,8 @@
     const said = answer();
     const parts = [$("prompt"), $("responses"), $("answers")];
     parts.forEach((part) => part.replaceChildren());
+    add(parts[2], "strong", ["A score, from 1 (bad) to 5 (good):", "Which is better?"][q.responses.length - 1]
+      || "Choose the best, then the next best, and so on:");
     for (const message of q.prompt) {
       const turn = add(parts[0], "div", "", "turn");
       if (q.prompt.length > 1 || message.role !== "user") add(turn, "span", message.role, "who");
@@ -97,7 +99,9 @@
       add(box, "span", text);
       if (said.verdict === String(i + 1) && q.responses.length === 2) box.classList.add("chosen");
       if (q.responses.length > 2) {
-        add(parts[2], "button", "Response " + (i + 1)).onclick = () => pick(i + 1);
+        const button = add(parts[2], "button", "Response " + (i + 1));
+        add(button, "kbd", String(i + 1));
+        button.onclick = () => pick(i + 1);
       }
     });
     for (const [verdict, words, letter] of choices()) {
