@@ -169,19 +169,16 @@ def rm(
         DataError: There are none of that name.
     """
     which, kept = _which(whose, by, state), _kept()
-    number = len(verdicts_kept(kept, which)) if not yes else 0
-    cost = sum(
-        entry.verdict.usage.cost or 0.0 for entry in verdicts_kept(kept, which) if entry.verdict
-    )
+    meant = [entry.verdict for entry in verdicts_kept(kept, which) if entry.verdict]
+    cost = sum(verdict.usage.cost or 0.0 for verdict in meant)
     for holding in holdings(kept, whose):
         print(*holding_in_lines(holding), sep="\n")
     paid = f" that had cost {cost:,.4g}" if cost else ""
     if yes:
-        number = forget(kept, which)
-        print(f"{number} labels{paid} deleted; what was spent on them stays spent.")
+        print(f"{forget(kept, which)} labels{paid} deleted; what was spent on them stays spent.")
     else:
         print(
-            f"{number} labels{paid} would be deleted, and bought again by a run that needs them. "
+            f"{len(meant)} labels{paid} would be deleted, and bought again by a run that needs them. "
             "Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a copy."
         )
 

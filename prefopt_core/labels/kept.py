@@ -181,6 +181,7 @@ def forget(kept: LabelStore, which: Which) -> int:
 
 def _forget(connection: sqlite3.Connection, holding: Holding, which: Which) -> int:
     of_holding = (holding.annotator, holding.guidelines)
+    values: tuple[str, ...]
     where, values = "annotator = ? AND guidelines = ?", of_holding
     for column, value in (("said_by", which.by), ("state", which.state)):
         if value is not None:
