@@ -28,6 +28,7 @@ def aepo(config: AepoConfig) -> Result:
     labels = annotate_responses(
         asked, config.annotation, config.budget, seed, allowance=config.allowance
     )
+    board.labelled(labels, asked.candidates)
     logps = None
     if policy and config.training:
         logps = score_responses(asked, policy, config.scoring)  # log π_ref
@@ -40,6 +41,7 @@ def aepo(config: AepoConfig) -> Result:
         round_number=1,
         seed=seed,
     )
+    board.lint(pairs, labels)
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
     board.measure(policy, pairs, labels=labels, proposal=asked)

@@ -135,6 +135,13 @@ def import_(
     terms = Terms(people or None, by or "", elsewhere or bool(people), only_open)
     taken = take(_kept(), read(file), terms)
     print("; ".join(_taken_in_words(taken)) + ".")
+    if taken.paid:
+        awaited = sum(holding.awaited for holding in holdings(_kept()))
+        print(
+            f"{awaited} more are awaited."
+            if awaited
+            else "No more are awaited: the run's own command goes on from here."
+        )
 
 
 def name(

@@ -43,3 +43,16 @@ def ledger(
             "writable, or put back a copy if it is damaged; then run the same command again. "
             f"{entries.capitalize()} bought so far are kept."
         ) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Take the write lock; what the block does is done as a whole, or not at all if it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite may have rolled back itself, as on a full disk
+            connection.execute("ROLLBACK")
+        raise

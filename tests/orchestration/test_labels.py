@@ -107,7 +107,10 @@ def test_open_questions_go_out_and_come_back(prefopt, labels, tmp_path):
     text = file.read_text("utf-8")
     file.write_text(text.replace('"","",""', '"2","bob",""', 1), "utf-8")
     code, output, _ = prefopt("labels", "import", file)
-    assert output == "1 labels taken; 1 of them count in the budgets of the runs that asked.\n"
+    assert output == (
+        "1 labels taken; 1 of them count in the budgets of the runs that asked.\n"
+        "No more are awaited: the run's own command goes on from here.\n"
+    )
     assert prefopt("labels", "import", file)[1] == "0 labels taken; 1 were there already.\n"
     assert labels.open == []
     code, _, error = prefopt("labels", "export", file)
