@@ -185,8 +185,8 @@ def rm(
         print(f"{forget(kept, which)} labels{paid} deleted; what was spent on them stays spent.")
     else:
         print(
-            f"{len(meant)} labels{paid} would be deleted, and bought again by a run that needs them. "
-            "Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a copy."
+            f"{len(meant)} labels{paid} would be deleted, and bought again by a run that needs "
+            "them. Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a copy."
         )
 
 

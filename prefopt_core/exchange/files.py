@@ -107,7 +107,13 @@ def write_records(path: Path, rows: Sequence[Row]) -> None:
 
     Raises:
         ConfigError: It ends in something else.
+        DataError: There are none.
     """
+    if not rows:
+        raise DataError(
+            f"Nothing of this can stand in {path} in its format, and it was not written. A .csv "
+            "holds every verdict; what other formats hold: docs/guides/exchange-labels.md."
+        )
     match path.suffix.lower():
         case ".jsonl":
             write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))

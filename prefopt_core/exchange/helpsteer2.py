@@ -1,6 +1,12 @@
-"""HelpSteer2's preferences: two responses and a strength from -3 (the first) to 3 (the second)."""
+"""HelpSteer2's preferences: two responses and a strength from -3 (the first) to 3 (the second).
 
+A prompt of several turns is one text, which begins with what the user says first and marks the
+turns that follow by `<extra_id_1>Assistant` and `<extra_id_1>User`.
+"""
+
+import re
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +24,12 @@ from prefopt_core.exchange.files import (
 )
 from prefopt_core.exchange.pairs import lost_of
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import last_text
-from prefopt_core.inputs.messages import prompt_messages
+from prefopt_core.ground.ids import Message, last_text
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
 
+_TURN = re.compile(r"\n<extra_id_1>(Assistant|User)\n")
+_SPEAKERS = {"Assistant": "assistant", "User": "user"}
 _BETTER = 2
 """The strength of “better”, between “slightly” and “much better”."""
 
@@ -34,24 +41,39 @@ def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
         What the file cannot hold.
     """
     held = strengths_of(entries)
-    single = [(entry, s) for entry, s in held if len(known_texts(entry).prompt) == 1]
-    write_records(path, [_row(entry, strength) for entry, strength in single])
+    rows = [_row(entry, strength) for entry, strength in held]
+    write_records(path, [row for row in rows if row])
     yield from lost_of([entry for entry in entries if not _is_tie(entry)])
     yield from lost_of_strengths(entries)
-    if others := len(held) - len(single):
-        yield f"{others} comparisons are left out: their prompts have several messages."
+    if others := sum(row is None for row in rows):
+        yield (
+            f"{others} comparisons are left out: their prompts have a system message, or the marks "
+            "of turns within a text."
+        )
     yield "Who gave a verdict and why are not held."
 
 
-def _row(entry: Entry, strength: int) -> Row:
+def _row(entry: Entry, strength: int) -> Row | None:
     question = known_texts(entry)
     first, second = question.responses
+    text, *turns = (m["content"] for m in question.prompt)
+    for who, said in zip(cycle(_SPEAKERS), turns, strict=False):
+        text += f"\n<extra_id_1>{who}\n{said}"
+    if _messages(text) != list(question.prompt):
+        return None
     return {
-        "prompt": last_text(question.prompt),
+        "prompt": text,
         "response_1": first.text,
         "response_2": second.text,
         "preference_strength": strength,
     }
+
+
+def _messages(text: str) -> list[Message]:
+    """The turns of a prompt."""
+    first, *turns = _TURN.split(text)
+    said = [("User", first), *zip(turns[::2], turns[1::2], strict=True)]
+    return [{"role": _SPEAKERS[who], "content": text} for who, text in said]
 
 
 def strengths_of(entries: Sequence[Entry]) -> list[tuple[Entry, int]]:
@@ -117,7 +139,9 @@ def read(path: Path) -> Iterator[Entry]:
 
 
 def _entry(row: Row, where: str) -> Entry:
-    prompt = prompt_messages(row.get("prompt"), f"{where}: 'prompt'")
+    prompt = _messages(text_in(row, "prompt", where))
+    if prompt[-1]["role"] != "user" or not last_text(prompt).strip():
+        raise DataError(f"{where}: 'prompt' does not end with what a user says. Remove the row.")
     texts = [text_in(row, name, where) for name in ("response_1", "response_2")]
     question = question_in(prompt, texts)
     in_any_order(question, where)  # refuses equal ones

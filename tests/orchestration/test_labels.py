@@ -1,14 +1,17 @@
 """`prefopt labels`: what there is, files out and in, names, and how it is deleted."""
 
+import csv
+import io
 import re
 
 import pytest
 
-from flows.cli import LABELS
+from flows.cli import AWAITING, LABELS
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import AnnotatorIdentity
 from tests.asked import Labels, question
+from tests.people import PEOPLE
 
 JUDGE = AnnotatorIdentity('{"function":{"function":"score","function_file":"aa"}}', "1")
 
@@ -169,3 +172,25 @@ def test_a_name_keeps_labels_of_a_function_that_was_edited(prefopt, labels):
         '{"function":{"function":"score","function_file":"bb"},"name":"grace"}', "1", "grace"
     )
     assert len(labels.kept.known(edited)) == 1
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_labels_in_a_file(prefopt, settings, config_file, store, tmp_path):
+    settings["annotation"] = PEOPLE
+    command, file = ("run", config_file(settings), "--no-server"), tmp_path / "questions.csv"
+    rounds = 0
+    while prefopt(*command)[0] == AWAITING:
+        rounds += 1
+        assert rounds < 5
+        prefopt("labels", "export", file)
+        text = file.read_text("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        with file.open("w", encoding="utf-8-sig", newline="") as changed:
+            lines = csv.DictWriter(changed, rows[0])
+            lines.writeheader()
+            lines.writerows(row | {"verdict": "1"} for row in rows)
+        code, output, _ = prefopt("labels", "import", file, "--by", "ada")
+        assert (code, f"{len(rows)} labels taken" in output) == (0, True)
+        assert "No more are awaited" in output
+    assert rounds == 2
+    assert prefopt(*command)[0] == 0

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefopt_core.exchange import READERS, WRITERS
 from prefopt_core.exchange.files import format_of
-from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import candidate_id_of, last_text, prompt_id_of
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Question, Shown, Verdict
@@ -73,6 +74,18 @@ def entries(draw, sizes=(1, 2, 3, 5)):
     return Entry(question.question_id, question, verdict, '{"people":{}}', "1", at=at)
 
 
+def usual():
+    """An entry that every format can hold."""
+    messages = [{"role": "user", "content": "Which?"}]
+    prompt_id = prompt_id_of(messages)
+    shown = tuple(Shown(candidate_id_of(prompt_id, text), text) for text in ("this", "that"))
+    question = Question(prompt_id, messages, shown)
+    return Entry(question.question_id, question, Verdict.preferred(1.0))
+
+
+USUAL = usual()
+
+
 def there_and_back(format, entries, ending):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{ending}"
@@ -104,7 +117,7 @@ def test_no_cell_of_a_csv_is_a_formula_or_a_date_to_a_spreadsheet(asked):
 
 @given(st.lists(entries(sizes=(2,)), min_size=1, max_size=4))
 def test_label_studio_holds_what_people_say(asked):
-    asked = [entry for entry in asked if not entry.verdict or entry.verdict.state != "invalid"]
+    asked = [e for e in asked if not e.verdict or e.verdict.state != "invalid"] or [USUAL]
     _, _, back = there_and_back("label-studio", asked, ".json")
     assert [entry.question for entry in back] == [entry.question for entry in asked]
     for before, after in zip(asked, back, strict=True):
@@ -113,7 +126,7 @@ def test_label_studio_holds_what_people_say(asked):
 
 @given(st.lists(entries(sizes=(2, 3)), min_size=1, max_size=4, unique_by=lambda e: e.question_id))
 def test_argilla_holds_what_people_say(asked):
-    asked = [entry for entry in asked if not entry.verdict or entry.verdict.state != "invalid"]
+    asked = [e for e in asked if not e.verdict or e.verdict.state != "invalid"] or [USUAL]
     _, _, back = there_and_back("argilla", asked, ".json")
     assert [entry.question for entry in back] == [entry.question for entry in asked]
     for before, after in zip(asked, back, strict=True):
@@ -169,9 +182,14 @@ def _chances(verdict):
 def test_pairs_say_which_verdicts_they_cannot_hold(format, state, ask, tmp_path):
     question = ask("Which?", "this", "that")
     path = tmp_path / "file.jsonl"
-    lost = list(WRITERS[format]([Entry(question.question_id, question, Verdict(state))], path))
+    held = Entry(question.question_id, question, Verdict.preferred(1.0))
+    lost = list(
+        WRITERS[format]([Entry(question.question_id, question, Verdict(state)), held], path)
+    )
     assert any(sentence.startswith("1 ") for sentence in lost)
-    assert path.read_text() == ""
+    assert len(path.read_text().splitlines()) == 1
+    with pytest.raises(DataError, match="Nothing of this can stand in"):
+        list(WRITERS[format]([Entry(question.question_id, question, Verdict(state))], path))
 
 
 def test_a_ranking_is_all_its_pairs(ask, tmp_path):
@@ -205,6 +223,42 @@ def test_helpsteers_strengths_stay(strength, write, tmp_path):
     assert p == (0.5 if strength == 0 else 1.0 if strength < 0 else 0.0)
     list(WRITERS["helpsteer2"]([entry], tmp_path / "again.jsonl"))
     assert json.loads((tmp_path / "again.jsonl").read_text()) == row
+
+
+def test_turns_of_a_prompt_stay_in_helpsteer2(write, tmp_path):
+    marked = "Hi\n<extra_id_1>Assistant\nHello\n\nyou\n<extra_id_1>User\nWell?"
+    row = {"prompt": marked, "response_1": "a", "response_2": "b", "preference_strength": 1}
+    (entry,) = READERS["helpsteer2"](write("h.jsonl", [row]))
+    assert [(m["role"], m["content"]) for m in entry.question.prompt] == [
+        ("user", "Hi"), ("assistant", "Hello\n\nyou"), ("user", "Well?"),
+    ]  # fmt: skip
+    list(WRITERS["helpsteer2"]([entry], tmp_path / "again.jsonl"))
+    assert json.loads((tmp_path / "again.jsonl").read_text()) == row
+
+
+@settings(max_examples=30)
+@given(st.lists(entries(sizes=(2,)), min_size=1, max_size=3, unique_by=lambda e: e.question_id))
+@pytest.mark.parametrize("format", ["trl", "ultrafeedback", "hh-rlhf", "nectar", "helpsteer2"])
+def test_what_a_public_layout_holds_comes_back_or_is_counted_as_lost(format, asked):
+    asked = [entry for entry in asked if entry.verdict and entry.question.prompt[-1]["content"]]
+    told = [e for e in asked if _says_more(e.verdict) and e.question.prompt[-1]["role"] == "user"]
+    told = [e for e in told if all(s.text.strip() for s in e.question.responses)]
+    told = [e for e in told if last_text(e.question.prompt).strip()]
+    told.append(USUAL)
+    _, lost, back = there_and_back(format, told, ".jsonl")
+    order = {e.question.compared: _better(e) for e in told}
+    assert all(_better(entry) == order[entry.question.compared] for entry in back)
+    assert len(back) == len(told) or any("left out" in sentence for sentence in lost)
+
+
+def _says_more(verdict):
+    p = verdict.probability()
+    return p is not None and abs(p - 0.5) > 1e-9
+
+
+def _better(entry):
+    """Id of the better response."""
+    return entry.question.key[1][0 if entry.verdict.probability() > 0.5 else 1]
 
 
 def test_helpsteer3_has_a_verdict_for_each_person(write):
