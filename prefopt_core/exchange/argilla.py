@@ -6,6 +6,7 @@ question `why`, both not required.
 """
 
 import json
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,7 +111,7 @@ def _entries(row: Row, where: str) -> Iterator[Entry]:
     size, dash, question_id = str(row.get("id", "")).partition("-")
     if not (isinstance(fields, dict) and isinstance(given, dict) and isinstance(metadata, dict)):
         raise DataError(f"{where} is no record of Argilla: it has no fields, responses, metadata.")
-    if not dash or not size[1:].isdecimal():
+    if not dash or not re.fullmatch(r"q\d{1,3}", size):
         raise DataError(f"{where}: 'id' is {quoted(row.get('id'))}, which no question has.")
     prompt = prompt_from_text(text_in(fields, "prompt", where), f"{where}: 'prompt'")
     texts = [text_in(fields, f"response_{i}", where) for i in range(1, int(size[1:]) + 1)]

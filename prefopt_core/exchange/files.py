@@ -20,6 +20,7 @@ from prefopt_core.labels.questions import Question, Shown
 Row = dict[str, Any]
 """Column → value."""
 
+_YEAR_2100 = 4_102_444_800
 _SHOWN = 10
 """So many problems are told."""
 _BY_ENDING = {".csv": "csv", ".html": "html"}
@@ -88,7 +89,9 @@ def read_json(path: Path) -> Any:
         data = path.read_bytes()
         if found := what_it_is(data[:4096]):
             raise DataError(f"{path} is {found[0]}; expected JSON in UTF-8: {found[1]}.")
-        return json.loads(data.decode("utf-8-sig"))
+        value = json.loads(data.decode("utf-8-sig"))
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could not be stored
+        return value
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Give its path.") from error
     except (ValueError, RecursionError) as error:
@@ -240,11 +243,22 @@ def number_in(row: Row, name: str, where: str) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise DataError(f"{where}: {name!r} is {quoted(value)}; expected a number.")
     return number
+
+
+def time_in(number: float | None, where: str) -> float | None:
+    """A time in seconds since 1970.
+
+    Raises:
+        DataError: It is none of ours.
+    """
+    if number is None or 0 <= number < _YEAR_2100:
+        return number
+    raise DataError(f"{where}: {number:g} seconds since 1970 is no time at which labels are given.")
 
 
 def each(
@@ -266,6 +280,11 @@ def each(
             entries += make(row, where)
         except DataError as error:
             problems.append(str(error))
+        except (AttributeError, TypeError, LookupError, ValueError) as error:
+            # Other tools' files nest deeply, and any part may be of another kind than it should.
+            problems.append(
+                f"{where} is not as its format has it ({error}). Export it from its tool again."
+            )
     refuse(problems)
     yield from entries
 

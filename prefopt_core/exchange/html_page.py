@@ -22,6 +22,7 @@ from prefopt_core.exchange.files import (
     number_in,
     read_json,
     text_in,
+    time_in,
     write_text,
 )
 from prefopt_core.ground.errors import DataError
@@ -123,6 +124,6 @@ def _entry(row: Row, where: str) -> Entry:
         verdict,
         text_in(row, "annotator", where),
         text_in(row, "guidelines", where),
-        at=number_in(row, "at", where),
+        at=time_in(number_in(row, "at", where), where),
         where=where,
     )

@@ -19,6 +19,7 @@ from prefopt_core.exchange.files import (
     question_in,
     records_in,
     text_in,
+    time_in,
     write_records,
     write_text,
 )
@@ -146,17 +147,17 @@ def _entries(row: Row, where: str) -> Iterator[Entry]:
             verdict,
             text_in(data, "annotator", where),
             text_in(data, "guidelines", where),
-            at=_when(annotation),
+            at=time_in(_when(annotation), where),
             where=where,
         )
 
 
 def _verdict(annotation: Row, where: str) -> Verdict | None:
     said = {part.get("from_name"): part.get("value", {}) for part in annotation.get("result") or []}
-    why = " ".join(said.get("why", {}).get("text", []))
+    why = said.get("why", {}).get("text", [])
     more: dict[str, Any] = {
         "by": _person(annotation.get("completed_by")),
-        "why": why,
+        "why": why if isinstance(why, str) else " ".join(why),
         "seconds": number_in(annotation, "lead_time", where),
     }
     if annotation.get("was_cancelled"):
@@ -189,5 +190,5 @@ def _when(annotation: Row | None) -> float | None:
         return None
     try:
         return datetime.fromisoformat(re.sub(r"Z$", "+00:00", text)).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -19,6 +19,7 @@ from prefopt_core.exchange.files import (
     prompt_from_text,
     prompt_to_text,
     question_in,
+    time_in,
     write_text,
 )
 from prefopt_core.ground.errors import DataError
@@ -39,6 +40,7 @@ _CONVERTED = re.compile(
     r"\d.{0,30}|true|false|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W?\d.{0,20}",
     re.I,
 )
+_MOST_TOKENS = 2**53
 _LONGEST = 32_767
 """Characters that Excel keeps of a cell."""
 
@@ -152,7 +154,7 @@ def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _entry(row: Row, where: str) -> Entry:
-    found = re.fullmatch(r"q(\d+)-([0-9a-f]+)", row.get("question_id", "").strip())
+    found = re.fullmatch(r"q(\d{1,3})-([0-9a-f]+)", row.get("question_id", "").strip())
     if not found:
         raise DataError(
             f"{where}: 'question_id' is {quoted(row.get('question_id', ''))}, which no question "
@@ -181,8 +183,7 @@ def _verdict(row: Row, size: int, where: str) -> Verdict | None:
         raise DataError(
             f"{where}: 'verdict' is {quoted(row['verdict'])}; expected {expected(size)}."
         ) from None
-    tokens = [number_in(row, name, where) for name in _MORE[2:4]]
-    prompt_tokens, completion_tokens = (None if n is None else int(n) for n in tokens)
+    prompt_tokens, completion_tokens = (_count(row, name, where) for name in _MORE[2:4])
     return Verdict(
         said.state,
         said.scores,
@@ -194,13 +195,21 @@ def _verdict(row: Row, size: int, where: str) -> Verdict | None:
     )
 
 
+def _count(row: Row, name: str, where: str) -> int | None:
+    number = number_in(row, name, where)
+    if number is None or (number.is_integer() and 0 <= number <= _MOST_TOKENS):
+        return None if number is None else int(number)
+    raise DataError(f"{where}: {name!r} is {quoted(row[name])}; expected a count.")
+
+
 def _when(text: str, where: str) -> float | None:
     if not text.strip():
         return None
     try:
-        return datetime.fromisoformat(text.strip()).timestamp()
-    except ValueError:
+        at = datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError):
         raise DataError(
             f"{where}: 'when' is {quoted(text)}; expected a time such as "
             "2026-11-27T10:00:00+00:00, or nothing."
         ) from None
+    return time_in(at, where)

@@ -81,7 +81,7 @@ def expected(size: int) -> str:
         return "a score, which is a number, or skip"
     if size == 2:
         return "1, 2, tie, both bad or skip"
-    order = ">".join(["2", "1=3", *map(str, range(4, size + 1))])
+    order = ">".join(["2", "1=3", *map(str, range(4, min(size, 9) + 1))])
     return f"an order such as {order}, the best first, or tie, both bad or skip"
 
 
@@ -121,7 +121,8 @@ def _ranked(word: str, size: int) -> Verdict | None:
         ranking = [[int(place) - 1 for place in equal.split("=")] for equal in word.split(">")]
     except ValueError:
         return None
-    if sorted(place for equal in ranking for place in equal) != list(range(size)):
+    places = sorted(place for equal in ranking for place in equal)
+    if len(places) != size or places != list(range(size)):
         return None
     return Verdict("tie") if len(ranking) == 1 else Verdict.scored(*_scores_of(ranking))
 

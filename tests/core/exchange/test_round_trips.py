@@ -70,7 +70,7 @@ def entries(draw, sizes=(1, 2, 3, 5)):
             usage=Usage(draw(numbers), draw(numbers), draw(st.none() | st.floats(0, 1e3))),
             seconds=draw(st.none() | st.floats(0, 1e6)),
         )
-    at = draw(st.none() | st.integers(0, 2**32).map(float)) if verdict else None
+    at = draw(st.none() | st.integers(0, 2**31).map(float)) if verdict else None
     return Entry(question.question_id, question, verdict, '{"people":{}}', "1", at=at)
 
 
