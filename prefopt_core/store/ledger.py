@@ -30,7 +30,9 @@ def ledger(
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with closing(sqlite3.connect(path, timeout=60)) as connection:
+        # one thread at a time uses it, but not always the one that opens it (models.server.asking)
+        connected = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        with closing(connected) as connection:
             connection.isolation_level = None
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from prefopt_core.annotation.function import annotate, load_function, scores
+from prefopt_core.annotation.function import annotate, check_annotate, load_function, scores
+from prefopt_core.annotation.verdicts import UnusableAnswerError
 from prefopt_core.ground.errors import ConfigError, UserCodeError
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.worlds.helpdesk import oracle
@@ -34,6 +35,36 @@ def test_function_of_a_file_gets_texts_or_messages(write):
     assert scores_of(annotate(questions, function=f"{path}:score")) == [4, 8]
     turns = [{"role": role, "content": "x"} for role in ("system", "user")]
     assert list(scores([question(turns, "y")], f"{path}:roles")) == [["system", "user"]]
+
+
+COMPARING = """
+def longer(prompt, first, second):
+    return None if prompt == "pass" else {1: 0.9, 0: 0.5, -1: 0}[
+        (len(first) > len(second)) - (len(first) < len(second))
+    ]
+
+def wins(prompt, first, second):
+    return 2
+"""
+
+
+def test_function_of_two_responses_says_how_probable_it_is_that_the_first_is_better(write):
+    path = write("comparing.py", COMPARING)
+    pairs = [("hi", "yes", "no"), ("hi", "no", "yes"), ("hi", "a", "b"), ("pass", "a", "b")]
+    said = annotate([question(*pair) for pair in pairs], function=f"{path}:longer", ask="compare")
+    states = [Verdict.preferred(0.9), Verdict.preferred(0.0), Verdict("tie"), Verdict("skipped")]
+    assert list(said) == states
+    with pytest.raises(UnusableAnswerError, match=r"2\.0, which is no probability that the first"):
+        list(annotate([question("p", "a", "b")], function=f"{path}:wins", ask="compare"))
+
+
+def test_what_cannot_be_called_with_two_responses_is_told_before_a_run(write):
+    path = write("comparing.py", COMPARING + "def score(prompt, response):\n    return 1\n")
+    assert list(check_annotate(function=f"{path}:longer", ask="compare")) == []
+    with pytest.raises(ConfigError, match="score"):
+        list(check_annotate(function=f"{path}:score", ask="compare"))
+    with pytest.raises(ConfigError, match="'helpdesk' scores responses"):
+        list(check_annotate(function="helpdesk", ask="compare"))
 
 
 def test_function_of_a_module_is_imported(write, monkeypatch, tmp_path):

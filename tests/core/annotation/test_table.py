@@ -88,7 +88,7 @@ def test_what_is_no_finite_number_is_told_with_its_texts(tables, annotator, scor
 def buy(tables, config, labels, store, allowance=None, seed=0):
     prompts, candidates, selections = tables
     asked = Asked(selections, candidates, prompts)
-    table = buy_labels(asked, config, labels, store, allowance, seed=seed)
+    table = buy_labels(asked, config, labels, store, seed=seed, allowance=allowance)
     return check_table("verdicts", table)
 
 

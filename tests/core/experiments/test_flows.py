@@ -321,7 +321,7 @@ COMPARED = {"annotator": "simulated", "params": {"function": "helpdesk", "ask": 
 def test_a_budget_must_pay_all_comparisons_of_one_prompt(load):
     wanted = {"annotation": COMPARED, "selection": {"k": 4, "strategy": "random"}}
     assert load("aepo", budget=6, **wanted).fewest_labels == 6
-    with pytest.raises(ValidationError, match=r"budget is 5: it cannot pay for the 6 labels of one"):
+    with pytest.raises(ValidationError, match=r"budget is 5: it cannot pay for the 6 labels"):
         load("aepo", budget=5, **wanted)
     ranked = COMPARED | {"params": COMPARED["params"] | {"ask": "rank"}}
     assert load("aepo", budget=1, **(wanted | {"annotation": ranked})).fewest_labels == 1

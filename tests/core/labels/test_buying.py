@@ -50,7 +50,7 @@ read = [pl.read_parquet(tables / name) for name in ("selections", "candidates", 
 config = AnnotationConfig(annotator="function", params={"function": f"{annotator}:score"})
 print("ready", flush=True)
 allowance = Allowance("team", labels)  # not one label more than is wanted
-bought = buy_labels(Asked(*read), config, labels, LabelStore(root), allowance, seed=0)
+bought = buy_labels(Asked(*read), config, labels, LabelStore(root), seed=0, allowance=allowance)
 print(sorted(bought.select("responses", "scores").rows()))
 """
 
