@@ -13,17 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefopt_core.exchange.files import (
+from prefopt_core.exchange.cells import (
     Row,
-    each,
     known_texts,
     prompt_from_text,
     prompt_to_text,
     question_in,
-    records_in,
     text_in,
-    write_records,
 )
+from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.labels.kept import Entry

@@ -10,18 +10,16 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from prefopt_core.exchange.files import (
+from prefopt_core.exchange.cells import (
     Row,
-    each,
     in_any_order,
     known_texts,
     number_in,
     public,
     question_in,
-    records_in,
     text_in,
-    write_records,
 )
+from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.exchange.pairs import lost_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message, last_text

@@ -5,18 +5,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from prefopt_core.exchange.files import (
+from prefopt_core.exchange.cells import (
     Row,
-    each,
     in_any_order,
     known_texts,
     messages_in,
     public,
     question_in,
-    records_in,
     text_in,
-    write_records,
 )
+from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.exchange.helpsteer2 import lost_of_strengths, strengths_of, verdict_of
 from prefopt_core.exchange.pairs import lost_of
 from prefopt_core.labels.kept import Entry

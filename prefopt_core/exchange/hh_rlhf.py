@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prefopt_core.exchange.files import Row, write_records
+from prefopt_core.exchange.cells import Row
+from prefopt_core.exchange.files import write_records
 from prefopt_core.exchange.pairs import Better, lost_of, pairs_of
 from prefopt_core.exchange.trl import said
 from prefopt_core.ground.errors import DataError

@@ -15,16 +15,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prefopt_core.exchange.files import (
-    Row,
-    each,
-    known_texts,
-    number_in,
-    read_json,
-    text_in,
-    time_in,
-    write_text,
-)
+from prefopt_core.exchange.cells import Row, known_texts, number_in, text_in, time_in
+from prefopt_core.exchange.files import each, read_json, write_text
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.labels.kept import Entry

@@ -10,19 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prefopt_core.exchange.files import (
+from prefopt_core.exchange.cells import (
     Row,
-    each,
     known_texts,
     messages_in,
     number_in,
     question_in,
-    records_in,
     text_in,
     time_in,
-    write_records,
-    write_text,
 )
+from prefopt_core.exchange.files import each, records_in, write_records, write_text
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.labels.kept import Entry

@@ -4,17 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefopt_core.exchange.files import (
-    Row,
-    each,
-    in_any_order,
-    known_texts,
-    public,
-    question_in,
-    records_in,
-    text_in,
-    write_records,
-)
+from prefopt_core.exchange.cells import Row, in_any_order, known_texts, public, question_in, text_in
+from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.exchange.hh_rlhf import as_dialogue
 from prefopt_core.exchange.pairs import lost_of
 from prefopt_core.exchange.trl import said

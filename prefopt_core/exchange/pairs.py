@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from prefopt_core.exchange.files import known_texts
+from prefopt_core.exchange.cells import known_texts
 from prefopt_core.ground.ids import Message
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Shown, Verdict

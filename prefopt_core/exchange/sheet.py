@@ -11,17 +11,16 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefopt_core.exchange.files import (
+from prefopt_core.exchange.cells import (
     Row,
-    each,
     known_texts,
     number_in,
     prompt_from_text,
     prompt_to_text,
     question_in,
     time_in,
-    write_text,
 )
+from prefopt_core.exchange.files import each, write_text
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.ground.spending import Usage

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from prefopt_core.exchange.files import refuse
+from prefopt_core.exchange.unchanged import check_annotator, check_texts
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import digest_of, last_text, quoted
 from prefopt_core.labels.account import spend
@@ -181,7 +182,7 @@ class _Taking:
         if known:
             asked = question_of(known[0], json.loads(known[1]), self._texts)
             if asked and entry.question:
-                _check_texts(asked, entry.question)
+                check_texts(asked, entry.question)
             if asked or entry.question:
                 return asked or entry.question  # type: ignore[return-value]
         return self._from_elsewhere(entry)
@@ -192,7 +193,7 @@ class _Taking:
                 "the file does not say whose labels these are. Say it: `--name NAME` keeps them as "
                 "those of people of that name."
             )
-        _check_annotator(entry.annotator)
+        check_annotator(entry.annotator)
         if not (self._terms.elsewhere and entry.question):
             raise DataError(
                 f"the question {entry.question_id} was never asked from this store, of this "
@@ -278,52 +279,3 @@ class _Taking:
 
 def _together(question: Question) -> str:
     return canonical_json(list(compared(*question.key)[1]))
-
-
-def _check_annotator(text: str) -> None:
-    """Refuse what no annotator is called in a label store.
-
-    Raises:
-        DataError: It is no canonical JSON of an object.
-    """
-    try:
-        parts = json.loads(text)
-        fits = isinstance(parts, dict) and canonical_json(parts) == text
-    except ValueError:
-        fits = False
-    if not fits:
-        raise DataError(
-            f"its annotator is {quoted(text)}, which was edited after the export. Copy it from "
-            "another row."
-        )
-
-
-def _check_texts(asked: Question, given: Question) -> None:
-    """Refuse texts that are not those that were asked about; kinds of line breaks do not count.
-
-    Raises:
-        DataError: One was edited.
-    """
-    there = {"prompt": _flat(asked.prompt), **_responses(asked)}
-    here = {"prompt": _flat(given.prompt), **_responses(given)}
-    for name in there:
-        if name not in here or _lines(there[name]) != _lines(here[name]):
-            raise DataError(
-                f"{name!r} was edited after the export: it was {quoted(there[name])} and is "
-                f"{quoted(here.get(name, ''))} ({len(there[name]):,} and "
-                f"{len(here.get(name, '')):,} characters). A verdict is on the text that was "
-                "asked about: put it back, or export again."
-            )
-
-
-def _flat(prompt: Iterable[dict[str, str]]) -> str:
-    messages = list(prompt)
-    return last_text(messages) if len(messages) == 1 else json.dumps(messages, ensure_ascii=False)
-
-
-def _responses(question: Question) -> dict[str, str]:
-    return {f"response_{i}": shown.text for i, shown in enumerate(question.responses, 1)}
-
-
-def _lines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")

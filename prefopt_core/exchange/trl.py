@@ -6,17 +6,8 @@ Also read here are the other forms of such pairs (`inputs.pairs`): an implicit p
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prefopt_core.exchange.files import (
-    Row,
-    each,
-    in_any_order,
-    number_in,
-    public,
-    question_in,
-    records_in,
-    text_in,
-    write_records,
-)
+from prefopt_core.exchange.cells import Row, in_any_order, number_in, public, question_in, text_in
+from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.exchange.pairs import Better, lost_of, pairs_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message

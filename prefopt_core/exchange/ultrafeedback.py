@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prefopt_core.exchange.files import Row, each, number_in, public, records_in, write_records
+from prefopt_core.exchange.cells import Row, number_in, public
+from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.exchange.pairs import Better, lost_of, pairs_of
 from prefopt_core.exchange.trl import pair_in_any_order, said
 from prefopt_core.ground.errors import DataError

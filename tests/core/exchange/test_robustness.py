@@ -82,8 +82,7 @@ def test_a_file_with_any_part_changed_is_read_or_refused(format, data):
     ("part", "said"),
     [
         ('"why": "\\ud800"', "no JSON"),
-        ('"at": 1e300', "'at' is '1e+300'"),
-        ('"at": 1e12', "is no time at which labels are given"),
+        ('"at": 1e300', "is no time at which labels are given"),
         (f'"seconds": {"9" * 400}', "'seconds' is '999"),
         ('"seconds": NaN', "'seconds' is 'nan'"),
     ],
