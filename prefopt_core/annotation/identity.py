@@ -13,6 +13,9 @@ from prefopt_core.labels.holdings import holdings
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.store.artifacts import canonical_json
 
+_EDITED = ("function_file", "template", "guidelines")
+"""Settings, by their content, of which there are versions; another model is another annotator."""
+
 
 def identity(config: AnnotationConfig) -> AnnotatorIdentity:
     """The annotator as the label store knows it: by its name, or its settings and their content."""
@@ -61,8 +64,8 @@ def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str
         if text not in who.earlier:
             yield (
                 f"{count} labels of {config.name!r} were given before its settings or its function "
-                "were edited, and count all the same. Keep them so, or change "
-                "`annotation.guidelines` to buy them anew."
+                "were edited, and count all the same. Change `annotation.guidelines` to buy them "
+                "anew."
             )
         elif (edited := _edited(config)) and edited > newest:
             day = time.strftime("%Y-%m-%d", time.gmtime(newest))
@@ -76,7 +79,7 @@ def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str
 
 
 def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:
-    """Labels of another version of a function without a name, while today's has none."""
+    """Labels of another version of an annotator without a name, while today's has none."""
     found = [holding for holding in holdings(kept) if holding.guidelines == who.guidelines]
     version = _any_version(who.name)
     if version is None or who.called is not None or kept.sources(who):
@@ -86,20 +89,21 @@ def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:
             day = time.strftime("%Y-%m-%d", time.gmtime(holding.people[-1].last))
             yield (
                 f"{holding.labels} labels were bought until {day} from another version of this "
-                "function, and do not count: they would be bought again. To keep them, type "
+                "annotator (its function, template or guidelines), and do not count: they would be "
+                "bought again. To keep them, type "
                 f"`prefopt labels name {holding.id} NAME`, with a name of your choice, and set "
                 "`annotation.name=NAME` from now on."
             )
 
 
 def _any_version(annotator: str) -> str | None:
-    """An annotator's text without what is in its function's files; None if it has none."""
+    """An annotator's text without what people edit of it; None if it has nothing of the kind."""
     try:
         ((kind, params),) = json.loads(annotator).items()
-        del params["function_file"]
-    except (ValueError, TypeError, AttributeError, KeyError):
+        rest = {name: value for name, value in params.items() if name not in _EDITED}
+    except (ValueError, TypeError, AttributeError):
         return None
-    return canonical_json({kind: params})
+    return canonical_json({kind: rest}) if len(rest) < len(params) else None
 
 
 def _edited(config: AnnotationConfig) -> float | None:

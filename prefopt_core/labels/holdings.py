@@ -11,7 +11,7 @@ from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
 
-_TELLING = ("model", "function", "path")
+_TELLING = ("model_name", "model", "function", "path")
 """Settings that say most about who an annotator is."""
 
 

@@ -41,7 +41,7 @@ def test_labels_of_an_edited_function_are_named_with_both_choices(labels, tmp_pa
     assert len(labels.kept.known(identity(named))) == 1
     (doubt,) = doubts_of_labels(named, labels.kept)
     assert "1 labels of 'grace' were given before" in doubt
-    assert "Keep them so, or change `annotation.guidelines`" in doubt
+    assert "Change `annotation.guidelines` to buy them anew" in doubt
 
 
 def test_once_bought_again_the_earlier_version_is_history(labels, tmp_path):
@@ -102,3 +102,21 @@ def test_labels_of_schema_one_have_no_texts_and_are_shown_by_their_ids(tmp_path)
     (entry,) = verdicts_kept(kept, Which())
     assert (entry.question, entry.verdict.scores) == (None, (1.0,))
     assert in_words(entry.annotator) == "me"
+
+
+def test_labels_of_another_template_of_a_judge_are_named(labels, tmp_path):
+    def judge(text, model="m"):
+        (tmp_path / "rubric.txt").write_text(text)
+        params = {
+            "guidelines": str(tmp_path / "rubric.txt"),
+            "model_name": model,
+            "base_url": "http://127.0.0.1:9/v1",
+        }
+        return AnnotationConfig(annotator="llm-judge", params=params)
+
+    asked = (question("p", "a", "b"), Verdict.preferred(1.0))
+    labels.keep(asked, annotator=identity(judge("Be strict.")))
+    (doubt,) = doubts_of_labels(judge("Be kind."), labels.kept)
+    assert "1 labels were bought" in doubt
+    assert "do not count" in doubt
+    assert list(doubts_of_labels(judge("Be kind.", model="other"), labels.kept)) == []
