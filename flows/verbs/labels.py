@@ -78,6 +78,9 @@ def export(
     *,
     format: Format = None,
     verdicts: Annotated[bool, Parameter(help="kept verdicts, not open questions")] = False,
+    guide: Annotated[
+        Path | None, Parameter(help="text that stands on a .html: what people are to look at")
+    ] = None,
     by: By = None,
     state: InState = None,
 ) -> None:
@@ -88,7 +91,8 @@ def export(
         DataError: There is nothing to write.
     """
     named = format_to_write(file, format)
-    write, which = WRITERS[named], _which(whose, by, state)
+    settings = WRITERS.complete_params(named, {"guide": guide} if guide else {})
+    write, which = WRITERS.bind(named, settings), _which(whose, by, state)
     kept_ones = verdicts or by is not None or state is not None or named not in _FOR_PEOPLE
     entries = (verdicts_kept if kept_ones else questions_open)(_kept(), which)
     known = [entry for entry in entries if entry.question]

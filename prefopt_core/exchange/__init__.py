@@ -3,14 +3,14 @@
 Open questions or kept verdicts go out; verdicts come back (`taking.take`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prefopt_core.ground.registry import Registry
 from prefopt_core.labels.kept import Entry
 
-Writer = Callable[[Sequence[Entry], Path], Iterable[str]]
-"""`(entries, path)`, which writes the file and says what it cannot hold, a sentence each. All
+Writer = Callable[..., Iterable[str]]
+"""`(entries, path, *, …)`, which writes the file and says what it cannot hold, a sentence each. All
 entries have their texts."""
 
 Reader = Callable[[Path], Iterator[Entry]]

@@ -28,8 +28,17 @@ _AS_ENTITIES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 """In JSON within a page: no text ends the script element or begins a comment."""
 
 
-def write(entries: Sequence[Entry], path: Path) -> Iterable[str]:
-    """Write a page that asks the questions; verdicts that are there stand in it as given."""
+def write(entries: Sequence[Entry], path: Path, *, guide: Path | None = None) -> Iterable[str]:
+    """Write a page that asks the questions; verdicts that are there stand in it as given.
+
+    Args:
+        entries: The questions.
+        path: The page.
+        guide: A text file of what people are to look at, which stands above the questions.
+
+    Raises:
+        DataError: The guide cannot be read.
+    """
     questions = [_question(entry) for entry in entries]
     data = json.dumps(
         {
@@ -53,9 +62,19 @@ def write(entries: Sequence[Entry], path: Path) -> Iterable[str]:
             "base-uri 'none'; form-action 'none'"
         ),
         number=len(questions),
+        guide=_text_of(guide) if guide else "",
     )
     write_text(path, page)
     return ()
+
+
+def _text_of(guide: Path) -> str:
+    try:
+        return guide.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{guide} cannot be read ({error}). Name a text file in UTF-8 with --guide."
+        ) from error
 
 
 def _part(name: str) -> str:

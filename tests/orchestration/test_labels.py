@@ -90,6 +90,7 @@ def test_show_shows_what_is_asked_for(prefopt, labels, words, shown):
         (["show", "--state", "ties"], "There is no state 'ties'. Did you mean 'tie'?"),
         (["export", "x.txt"], "Name the format with --format."),
         (["export", "x.txt", "--format", "cvs"], "Unknown format of labels 'cvs'."),
+        (["export", "x.csv", "--guide", "g"], "'csv' has no setting 'guide'"),
         (["import", "none.csv"], "none.csv cannot be read"),
         (["import", "none.jsonl"], "There is no file none.jsonl."),
     ],

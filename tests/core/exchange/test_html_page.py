@@ -55,6 +55,14 @@ def test_the_page_fetches_nothing_and_has_texts_as_data_only(file):
     assert not re.search(r"(src|href)=|https?://|@import|url\(|innerHTML|eval\(", page)
 
 
+def test_a_guide_stands_above_the_questions_as_text(desk, asked, tmp_path, write):
+    path = tmp_path / "guided.html"
+    list(WRITERS["html"](desk.open, path, guide=write("guide.md", "Be <b>fair</b>.")))
+    assert "Be &lt;b&gt;fair&lt;/b&gt;." in path.read_text("utf-8")
+    with pytest.raises(DataError, match="cannot be read"):
+        list(WRITERS["html"](desk.open, path, guide=tmp_path / "none.md"))
+
+
 @needs_chromium
 @pytest.mark.slow
 def test_a_person_answers_by_keys_closes_the_tab_goes_on_and_saves(desk, asked, file, tmp_path):
