@@ -8,9 +8,10 @@ posterior's normaliser (MacKay, "The Evidence Framework Applied to Classificatio
 Computation 4(5), 1992). It is Chu and Ghahramani's "Preference Learning with Gaussian Processes"
 (ICML 2005) with a linear kernel and the logistic function in place of the probit.
 
-Few labels hardly tell one τ from another, and Laplace's evidence then favours small ones, which make
-spreads too narrow. So of all τ that the labels do not rule out, by a Bayes factor of 20 ("strong"
-for Kass and Raftery, "Bayes Factors", JASA 90(430), 1995), the largest is taken.
+Few labels hardly tell one τ from another, and Laplace's evidence then favours small ones, whose
+spreads are too narrow. So of all τ that the labels do not rule out, by a Bayes factor of 20
+("strong" for Kass and Raftery, "Bayes Factors", JASA 90(430), 1995), the largest is taken. With
+fewer labels than dimensions and hardly any noise, spreads are still too narrow.
 
 Notation: M pairs, n vectors, d dimensions.
 """
@@ -102,4 +103,4 @@ def _fit(phi: FloatArray, labels: FloatArray, scale: float, start: FloatArray) -
             length /= 2
         w = w - length * step
     log_determinant = 2 * np.log(root.diagonal()).sum() + 2 * len(w) * np.log(scale)
-    return Posterior(w, root, scale, -loss(w) - log_determinant / 2)
+    return Posterior(w, root, scale, float(-loss(w) - log_determinant / 2))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from prefopt_core.arrays import FloatArray
 from prefopt_core.estimation.laplace import Posterior, fit
@@ -52,7 +53,9 @@ def estimate_by_labels(
             continue
         ids, centred = _centred(responses, vectors)
         if learned is None:
-            learned = fit(*_evidence(preferences, earlier, centred.shape[1]))
+            # One BLAS thread: equal results on machines of more cores, and no crowd on shared ones.
+            with threadpool_limits(limits=1, user_api="blas"):
+                learned = fit(*_evidence(preferences, earlier, centred.shape[1]))
         rng = rng_for(seed, "estimation", "heads")  # the same heads for every shard
         heads = learned.heads(centred, config.heads, rng)
         shards.append(_table(ids, learned.rewards(centred), learned.spreads(centred), heads))
@@ -102,9 +105,10 @@ def _evidence(
     """Labelled pairs: (M, d) vectors chosen minus rejected, and (M,) P(chosen better)."""
     names = ("chosen_id", "rejected_id", "confidence")
     gold = [table.filter(pl.col("source") == "gold").select(names) for table in preferences]
-    if not gold:
+    pairs = pl.concat(gold) if gold else pl.DataFrame()
+    if pairs.is_empty():
         return np.zeros((0, dimensions)), np.zeros(0)
-    pairs, known = pl.concat(gold), pl.concat(earlier).unique("candidate_id", keep="first")
+    known = pl.concat(earlier).unique("candidate_id", keep="first")
     chosen, rejected = (_vectors(pairs[name], known) for name in ("chosen_id", "rejected_id"))
     return chosen - rejected, pairs["confidence"].to_numpy()
 
