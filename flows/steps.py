@@ -91,12 +91,12 @@ def _estimate(
         now, start = (score_responses(every, past.policies[at], config.scoring) for at in (-1, 0))
         return estimate_by_policy(now, start)
     return estimate_by_labels(
-        candidates,
-        embeddings,
-        list(past.labelled),
-        list(past.embeddings),
-        config.estimation,
-        config.seed,
+        candidates=candidates,
+        embeddings=embeddings,
+        preferences=list(past.labelled),
+        earlier=list(past.embeddings),
+        config=config.estimation,
+        seed=config.seed,
     )
 
 

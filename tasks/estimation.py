@@ -10,6 +10,7 @@ from tasks.stage import stage
 
 @stage("estimate", table="estimates", version=1)
 def estimate_by_labels(
+    *,
     candidates: Shards,
     embeddings: Shards,
     preferences: list[pl.DataFrame],
