@@ -25,7 +25,10 @@ def aepo(config: AepoConfig) -> Result:
     divided = config.evaluation or config.pool
     fresh = prompts.draw(0, None, "training") if divided else every  # x ∈ D
     asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
-    labels = annotate_responses(asked, config.annotation, config.budget, seed, config.allowance)
+    labels = annotate_responses(
+        asked, config.annotation, config.budget, seed, allowance=config.allowance
+    )
+    board.labelled(labels, asked.candidates)
     logps = None
     if policy and config.training:
         logps = score_responses(asked, policy, config.scoring)  # log π_ref
@@ -38,6 +41,7 @@ def aepo(config: AepoConfig) -> Result:
         round_number=1,
         seed=seed,
     )
+    board.lint(pairs, labels)
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
     board.measure(policy, pairs, labels=labels, proposal=asked)

@@ -40,9 +40,10 @@ def align(config: AlignConfig) -> Result:
                 config.annotation,
                 turn.labels,
                 seed,
-                config.allowance,
-                judgments if config.annotation.first == "least_sure" else None,
+                allowance=config.allowance,
+                judgments=judgments if config.annotation.first == "least_sure" else None,
             )
+            board.labelled(labels, asked.candidates)
         pairs = pair_responses(
             labels=labels,
             judgments=judgments,
@@ -53,6 +54,7 @@ def align(config: AlignConfig) -> Result:
             round_number=number,
             seed=seed,
         )
+        board.lint(pairs, labels)
         replay = labelled if config.replay else []
         replayed = [score_preferences(replay, policy, scoring)] if replay else []
         training = config.training.for_round(max(1, number - 1), turn.epochs)

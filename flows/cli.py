@@ -17,6 +17,7 @@ VERBS = {
     "compare": ("flows.verbs.compare:compare", "spend the same labels in several ways, by seeds"),
     "select": ("flows.verbs.select:select", "choose which responses of a file to label"),
     "pool": ("flows.verbs.pool:pool", "choose which prompts of a large file deserve labels"),
+    "lint": ("flows.verbs.lint:lint", "look for what is wrong with preference pairs"),
     "list": ("flows.verbs.listing:list_names", "list what a config can name, with its settings"),
     "show": ("flows.verbs.show:show", "show an artifact as a table"),
     "export": ("flows.verbs.show:export", "write preferences in TRL's format, or a model"),
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb, bound, _ = app.parse_args(
             [w for w in words if w != _TRACEBACK], print_error=False, exit_on_error=False
         )
-        verb(*bound.args, **bound.kwargs)
+        status = verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except BrokenPipeError:
         if not _reader_is_gone():
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(*(f"prefopt: {problem}" for problem in _problems(error)), sep="\n", file=sys.stderr)
         return 2
-    return 0
+    return status or 0  # a verb returns a status only where it can tell more than an error
 
 
 def _reader_is_gone() -> bool:

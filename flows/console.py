@@ -61,6 +61,10 @@ class ConsoleObserver:
         mark = "[green]●[/]" if outcome.cached else "[blue]○[/]"
         self._console.print(f"{mark} {stage:<18} {outcome}", highlight=False, soft_wrap=True)
 
+    def noticed(self, text: str) -> None:
+        """Print something doubtful."""
+        self._console.print(f"! {text}", highlight=False, markup=False, soft_wrap=True)
+
 
 def print_parts(parts: Iterable[Part], console: Console, title: str = "") -> None:
     """Print tables and paragraphs of a page; the rest of it needs a browser.

@@ -10,7 +10,8 @@ from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.annotation import grade_responses
 from tasks.evaluation import best_round, evaluate_round, should_stop
 from tasks.generation import generate_candidates
-from tasks.reports import report_round, write_report
+from tasks.lint import lint_pairs
+from tasks.reports import report_labels, report_round, write_report
 from tasks.scoring import score_responses
 
 _HELD_OUT = {
@@ -49,6 +50,30 @@ class Scoreboard:
         self.metrics: list[Artifact] = []
         self.grades: list[Artifact] = []
         self.proposal: Proposal[Artifact] | None = None
+        self.labels: list[tuple[Artifact, Artifact]] = []
+        self.warnings: list[str] = []
+
+    def labelled(self, labels: Artifact, candidates: Artifact) -> None:
+        """Report labels (table `verdicts`), before anything is trained on them."""
+        self.labels.append((labels, candidates))
+        report_labels(labels, candidates, f"{self.flow}: labels {len(self.labels)}")
+
+    def lint(self, pairs: Artifact, verdicts: Artifact | None = None) -> None:
+        """Look for what is doubtful about pairs, before the coming round trains on them.
+
+        Args:
+            pairs: Table `preferences`.
+            verdicts: Table `verdicts` that they were made of, if they were bought.
+        """
+        self.warnings += lint_pairs(
+            pairs,
+            self.config.lint,
+            flow=self.flow,
+            round_number=len(self.metrics),
+            policy=self.policies[0],
+            held_out=self.held_out,
+            verdicts=verdicts,
+        )
 
     def measure(
         self,
@@ -134,6 +159,8 @@ class Scoreboard:
             self.learned,
             kept=kept,
             proposal=self.proposal,
+            labelled=self.labels,
+            warnings=self.warnings,
         )
         policy, pairs = self.policies[kept], self.learned[-1]
         return Result(pairs, policy, tuple(self.metrics), report, kept)

@@ -21,6 +21,7 @@ def spa(config: SpaConfig) -> Result:
     prompts = Prompts(config, load_prompts(config.prompts, seed), used=labelled)
     board = Scoreboard("spa", config, prompts.held_out)
     board.measure(start)
+    board.lint(labelled)
     pairs = score_preferences([labelled], start, scoring)
     training = config.training.for_round(1, config.seed_epochs)
     policies = [start, train_policy([pairs], start, training, seed)]  # π_init, π_0
@@ -42,6 +43,7 @@ def spa(config: SpaConfig) -> Result:
             round_number=number,
             seed=seed,
         )
+        board.lint(pairs)
         replayed = [score_preferences([labelled], policy, scoring)] if config.replay else []
         training = config.training.for_round(number, turn.epochs)
         policies.append(train_policy([pairs, *replayed], policy, training, seed))  # π_t

@@ -23,7 +23,10 @@ def spin(config: SpinConfig) -> Result:
     board = Scoreboard("spin", config, prompts.held_out)
     board.measure(policy)
     asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
-    labels = annotate_responses(asked, config.annotation, config.budget, seed, config.allowance)
+    labels = annotate_responses(
+        asked, config.annotation, config.budget, seed, allowance=config.allowance
+    )
+    board.labelled(labels, asked.candidates)
     gold = pair_responses(
         labels=labels,
         candidates=asked.candidates,
@@ -33,6 +36,7 @@ def spin(config: SpinConfig) -> Result:
         round_number=1,
         seed=seed,
     )
+    board.lint(gold, labels)
     policy = train_policy([gold], policy, config.training.for_round(1), seed)
     board.measure(policy, gold, labels=labels, proposal=asked)
     for number in range(2, config.iterations + 2):
@@ -41,6 +45,7 @@ def spin(config: SpinConfig) -> Result:
         own = generate_candidates(asked.prompts, policy, config.answers, seed)  # y' ~ π_{t-1}
         rescored = score_preferences([gold], policy, scoring)  # log π_{t-1} of the labelled y
         pairs = pair_against_own(rescored, own, number)
+        board.lint(pairs)
         policy = train_policy([pairs], policy, config.training.for_round(number - 1), seed)  # π_t
         board.measure(policy, pairs)
     return board.result()

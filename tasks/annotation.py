@@ -17,9 +17,9 @@ def annotate_responses(
     config: AnnotationConfig,
     labels: int,
     seed: int,
+    *,
     allowance: SpeedOnly[Allowance],
     judgments: pl.DataFrame | None = None,
-    *,
     label_store: LabelStore,
 ) -> pl.DataFrame:
     """Buy at most `labels` labels for the selected responses; those in `label_store` are reused.
@@ -27,7 +27,9 @@ def annotate_responses(
     `allowance` is the budget of the whole run. With `judgments` (table `verdicts`), the prompts of
     which the judge is least sure come first.
     """
-    return buy_labels(asked, config, labels, label_store, allowance, judgments, seed=seed)
+    return buy_labels(
+        asked, config, labels, label_store, seed=seed, allowance=allowance, judgments=judgments
+    )
 
 
 @stage("judge", table="verdicts", version=2, by_shard=True)

@@ -1,5 +1,6 @@
 """Pages of runs and comparisons: made again also when everything else came from the store."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,21 @@ from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.reports.honesty import honesty_parts
+from prefopt_core.reports.page import Notice, Page, Part
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
-from tasks.stage import current_store, doubts_before, inside_flow_run, leaves_pages, planning
+from tasks.stage import (
+    current_store,
+    doubts_before,
+    inside_flow_run,
+    leaves_pages,
+    notice,
+    planning,
+)
 
 _EXAMPLES = 20
 
@@ -52,6 +62,24 @@ def report_round(
             description=f"{min(_EXAMPLES, pairs.height)} of {pairs.height:,} pairs of round "
             f"{round_number}; all of them: `prefopt show {preferences.digest[:12]}`",
         )
+
+
+def report_labels(labels: Artifact, candidates: Artifact, title: str) -> None:
+    """Say how far labels can be trusted before anything is trained on them; in Prefect, too.
+
+    `labels` is a table `verdicts`, `candidates` the table of what was asked about.
+    """
+    if planning():
+        return
+    parts = honesty_parts(current_store().read(labels), current_store().read(candidates))
+    for part in parts:
+        if isinstance(part, Notice):
+            notice(part.text)
+    if inside_flow_run():
+        from prefect.artifacts import create_markdown_artifact
+
+        page = render_markdown(Page(title, parts))
+        create_markdown_artifact(page, key=re.sub(r"\W+", "-", title), description=title)
 
 
 def read_proposal(proposal: Proposal[Artifact]) -> Proposal[pl.DataFrame]:
@@ -87,11 +115,14 @@ def write_report(
     *,
     kept: int,
     proposal: Proposal[Artifact] | None = None,
+    labelled: Sequence[tuple[Artifact, Artifact]] = (),
+    warnings: Sequence[str] = (),
 ) -> Path | None:
     """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
-    `proposal` is the last round's selection.
+    `proposal` is the last round's selection, `labelled` are the labels of every round (`verdicts`)
+    with the responses that they are about (`candidates`), `warnings` are of what pairs are like.
     """
     if not leaves_pages():
         return None
@@ -103,13 +134,23 @@ def write_report(
         f"prefopt {flow}, seed {config.seed}",
         read_proposal(proposal) if proposal else None,
         kept,
-        _doubts(config),
+        [*_doubts(config), *warnings],
+        _trust(labelled),
     )
     path = current_store().put_page(
         f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)
     )
     note_latest(current_store(), preferences[: max(1, kept)])
     return path
+
+
+def _trust(labelled: Sequence[tuple[Artifact, Artifact]]) -> list[Part]:
+    if not labelled:
+        return []
+    read_all = current_store().read_all
+    labels, candidates = zip(*labelled, strict=True)
+    texts = [read_all([each]).select("candidate_id", "response") for each in candidates]
+    return honesty_parts(read_all(labels), pl.concat(texts).unique("candidate_id"))
 
 
 def _doubts(config: Experiment) -> Sequence[str]:

@@ -41,6 +41,9 @@ class Observer(Protocol):
     def finished(self, stage: str, outcome: Outcome) -> None:
         """Called when a stage has its result."""
 
+    def noticed(self, text: str) -> None:
+        """Called when something doubtful is found."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -215,6 +218,12 @@ def _run(
     if observer:
         observer.finished(spec.name, outcome)
     return outcome
+
+
+def notice(text: str) -> None:
+    """Tell the session's observer of something doubtful; without one, the log."""
+    observer = _session.get().observer
+    observer.noticed(text) if observer else log.warning(text)
 
 
 def planning() -> bool:

@@ -20,7 +20,7 @@ from prefopt_core.models.vllm.link import environment
 DISTRIBUTION = "prefopt-flows"
 _PURPOSE = {
     "minilm": "the default of `embedding`, without a model hub",
-    "openai": "the generator `openai`",
+    "openai": "the generator `openai`, the annotator `llm-judge`",
 }
 """Extra → the setting that needs it."""
 

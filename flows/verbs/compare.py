@@ -153,3 +153,6 @@ class _Status:
 
     def finished(self, stage: str, outcome: Outcome) -> None:
         """A stage has its result."""
+
+    def noticed(self, text: str) -> None:
+        """Something is doubtful: every run would say it, and each has its own page for it."""

@@ -17,6 +17,9 @@ ANNOTATORS: Registry[Annotator] = Registry(
     "annotator",
     {
         "function": "prefopt_core.annotation.function:annotate",
+        "llm-judge": "prefopt_core.annotation.llm_judge:annotate",
+        "llm-judge-local": "prefopt_core.annotation.llm_judge_local:annotate",
+        "pair-ranker": "prefopt_core.annotation.pair_ranker:annotate",
         "people": "prefopt_core.annotation.people:annotate",
         "policy": "prefopt_core.annotation.policy:annotate",
         "replay": "prefopt_core.annotation.replay:annotate",

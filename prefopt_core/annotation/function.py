@@ -1,52 +1,74 @@
-"""Score with a Python function of the user's."""
+"""Score or compare with a Python function of the user's."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from prefopt_core.annotation import GOLD_FUNCTIONS
-from prefopt_core.annotation.verdicts import by_scores
+from prefopt_core.annotation.asking import Orders
+from prefopt_core.annotation.verdicts import by_preference, by_scores
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.functions import check_call, load_function
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.questions import Question, Verdict
 
 
-def annotate(questions: Sequence[Question], *, function: str) -> Iterator[Verdict]:
+def annotate(
+    questions: Sequence[Question],
+    *,
+    function: str,
+    ask: Literal["score", "compare"] = "score",
+    orders: Orders = "one",
+) -> Iterator[Verdict]:
     """Call `file.py:name`, `module:name` or a world's function with (prompt, response).
 
     Args:
-        questions: The responses to score.
+        questions: The responses to score, or to compare.
         function: `file.py:name`, `module:name`, or a name from `prefopt list functions`. Called
             with the prompt's text (of several messages: their list) and the response; it returns a
             finite number, higher is better, or None for no verdict.
+        ask: "compare" calls it with the prompt and two responses; it returns the probability that
+            the first is better, from 0 to 1, or None.
+        orders: "both" compares two responses in both orders, for one label.
     """
-    yield from by_scores(questions, scores(questions, function))
+    if ask == "score":
+        yield from by_scores(questions, scores(questions, function))
+        return
+    compare = _found(function)
+    for question in questions:
+        texts = (shown.text for shown in question.responses)
+        yield by_preference(compare(_prompt_of(question), *texts))
 
 
 def scores(questions: Sequence[Question], function: str) -> Iterator[Any]:
     """What the function returns for each response of each question, unchecked."""
     score = _found(function)
     for question in questions:
-        prompt: Any = question.prompt
-        if len(question.prompt) == 1:  # the usual case: a plain text
-            prompt = question.prompt[0]["content"]
         for shown in question.responses:
-            yield score(prompt, shown.text)
+            yield score(_prompt_of(question), shown.text)
 
 
-def check_annotate(*, function: str) -> Iterator[str]:
-    """Load the function, and see whether it can be called with a prompt and a response.
+def _prompt_of(question: Question) -> Any:
+    """As functions get it: the usual prompt of one message is a plain text."""
+    only = len(question.prompt) == 1
+    return question.prompt[0]["content"] if only else question.prompt
+
+
+def check_annotate(*, function: str, ask: str = "score") -> Iterator[str]:
+    """Load the function, and see whether it can be called with a prompt and what it is asked about.
 
     Raises:
         ConfigError: It cannot.
         UserCodeError: Its file raises when it is loaded.
     """
     if function not in GOLD_FUNCTIONS:
-        check_call(_found(function), function, "prompt", "response")
+        responses = ("response",) if ask == "score" else ("first", "second")
+        check_call(_found(function), function, "prompt", *responses)
+    elif ask == "compare":
+        raise ConfigError(f"The function {function!r} scores responses. Set `ask` to 'score'.")
     yield from ()
 
 
-def _found(function: str) -> Callable[[Any, str], Any]:
+def _found(function: str) -> Callable[..., Any]:
     if function in GOLD_FUNCTIONS:
         return GOLD_FUNCTIONS[function]
     if ":" not in function:

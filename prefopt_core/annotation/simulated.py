@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field, NonNegativeFloat
 
 from prefopt_core.annotation.asking import Form
-from prefopt_core.annotation.function import check_annotate, scores
+from prefopt_core.annotation.function import check_annotate as check_function
+from prefopt_core.annotation.function import scores
 from prefopt_core.annotation.verdicts import by_scores, number_in
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.randomness import rng_for
@@ -63,7 +64,13 @@ def annotate(
     yield from by_scores(questions, seen())
 
 
-__all__ = ["annotate", "check_annotate"]
+def check_annotate(*, function: str) -> Iterator[str]:
+    """As for the annotator `function`, which is called with one response at a time.
+
+    Raises:
+        ConfigError: It cannot be called so.
+    """
+    yield from check_function(function=function)
 
 
 def _shown_first(prompts: Sequence[str], responses: Sequence[str], seed: int) -> set[str]:

@@ -32,10 +32,10 @@ def buy_labels(
     config: AnnotationConfig,
     labels: int,
     kept: LabelStore,
-    allowance: Allowance | None = None,
-    judgments: pl.DataFrame | None = None,
     *,
     seed: int,
+    allowance: Allowance | None = None,
+    judgments: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Have whole prompts annotated, in an order drawn from `seed`, while `labels` last.
 
@@ -47,9 +47,9 @@ def buy_labels(
         config: The annotator who is paid, and how it is asked.
         labels: The budget of this purchase: at most so many.
         kept: The label store, with every label bought so far; a new one is committed on arrival.
+        seed: Root of the order of prompts.
         allowance: The budget of the whole run; None: nothing limits it.
         judgments: Table `verdicts` of a judge: prompts it is least sure of are labelled first.
-        seed: Root of the order of prompts.
 
     Returns:
         Table `verdicts`, a row for each label; two where both orders are shown.
@@ -89,9 +89,9 @@ def labels_to_buy(
     config: AnnotationConfig,
     labels: int,
     kept: LabelStore,
-    judgments: pl.DataFrame | None = None,
     *,
     seed: int,
+    judgments: pl.DataFrame | None = None,
 ) -> int:
     """How many labels `buy_labels` would pay for: those it takes that are not in the store.
 
@@ -100,8 +100,8 @@ def labels_to_buy(
         config: As for `buy_labels`.
         labels: As for `buy_labels`.
         kept: As for `buy_labels`.
-        judgments: As for `buy_labels`.
         seed: As for `buy_labels`.
+        judgments: As for `buy_labels`.
     """
     affordable = _affordable(selections, config, labels, judgments, seed=seed)
     known = kept.known(identity(config))

@@ -42,6 +42,22 @@ def _by_scores(scores: Sequence[Any]) -> Verdict:
     return Verdict.scored(*given)
 
 
+def by_preference(probability: Any) -> Verdict:
+    """The verdict of an annotator that says how probable it is that the first response is better.
+
+    Raises:
+        UnusableAnswerError: It is no number from 0 to 1.
+    """
+    if probability is None:
+        return Verdict("skipped")
+    number = number_in(probability)
+    if not 0 <= number <= 1:
+        raise UnusableAnswerError(
+            f"{number!r}, which is no probability that the first is better: return 0 to 1"
+        )
+    return Verdict.preferred(number)
+
+
 def number_in(score: Any) -> float:
     """The number that a score is, of whatever kind: NumPy's, PyTorch's, a Decimal, a Fraction.
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotatorConfig, OutsideAnnotatorConfig
 from prefopt_core.generation.settings import GenerationConfig
@@ -45,6 +45,16 @@ class EvaluationConfig(OutsideAnnotatorConfig):
                 "runs the policy."
             )
         return generation
+
+    @model_validator(mode="after")
+    def _scores(self) -> "EvaluationConfig":
+        if self.asking.ask != "score":
+            raise ConfigError(
+                f"Held-out responses are scored one by one, and {self.annotator!r} is to "
+                f"{self.asking.ask} here. Set `evaluation.params.ask` to 'score' (and its "
+                "`template` to one that scores, such as 'rubric'), or name another annotator."
+            )
+        return self
 
     @property
     def grader(self) -> AnnotatorConfig:

@@ -10,7 +10,12 @@ from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.files import is_large
+from prefopt_core.inputs.preferences import read_preferences
+from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.lint import Known
+from prefopt_core.lint.settings import LintConfig
+from prefopt_core.lint.table import lint_pairs, warnings_of
 from prefopt_core.models.fitness import shapes_in
 from prefopt_core.models.positions import positions_in
 
@@ -38,6 +43,8 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
             doubts += [f"{where}: {doubt}" for doubt in section.check()]
             if isinstance(section, AnnotationConfig):
                 doubts += [f"{where}: {doubt}" for doubt in doubts_of_labels(section, kept)]
+            if isinstance(section, SeedConfig):
+                doubts += [f"{where}: {doubt}" for doubt in _doubts_of(section, experiment.lint)]
         except PrefoptError as error:
             if not any(problem.endswith(str(error)) for problem in problems):  # of the same file
                 problems.append(f"{where}: {error}")
@@ -56,6 +63,16 @@ def _sections(config: Config, where: str = "") -> Iterator[tuple[str, Config]]:
             place = f"{where}.{name}" if where else name
             yield place, section
             yield from _sections(section, place)
+
+
+def _doubts_of(seed: SeedConfig, lint: LintConfig) -> list[str]:
+    """What is doubtful about labelled pairs.
+
+    Raises:
+        DataError: They cannot be read, or `lint` refuses them.
+    """
+    pairs = read_preferences(Path(seed.path), seed.column)
+    return warnings_of(lint_pairs(pairs, lint, Known()), lint)
 
 
 def _too_few_prompts(experiment: Experiment) -> Iterator[str]:

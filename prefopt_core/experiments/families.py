@@ -7,6 +7,7 @@ from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.generation import GENERATORS
 from prefopt_core.ground.registry import Registry
 from prefopt_core.inputs import PROMPT_SOURCES
+from prefopt_core.lint import LINTS
 from prefopt_core.models.start import POLICIES
 from prefopt_core.pairing import PAIRINGS
 from prefopt_core.pool import POOL_STRATEGIES
@@ -20,6 +21,7 @@ FAMILIES: dict[str, Registry[Any]] = {
     "embedders": EMBEDDERS,
     "functions": GOLD_FUNCTIONS,
     "generators": GENERATORS,
+    "lints": LINTS,
     "losses": LOSSES,
     "pairings": PAIRINGS,
     "policies": POLICIES,

@@ -15,6 +15,7 @@ from prefopt_core.ground.settings import Config
 from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.budget import check_budget
+from prefopt_core.lint.settings import LintConfig
 from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pool.settings import PoolConfig
@@ -49,6 +50,7 @@ class Experiment(Config):
     evaluation: EvaluationConfig | None = Field(
         None, description="Without it nothing says whether the policy became better."
     )
+    lint: LintConfig = Field(default_factory=LintConfig)
     seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
 
     @model_validator(mode="before")
@@ -139,9 +141,10 @@ class Paid(Experiment):
     def allowance(self) -> Allowance:
         """The budget of the run: that of its account, or of all runs of the same settings.
 
-        Budget and price are not among these settings: a raised budget goes on with what is left.
+        Budget and price are not among these settings, nor what is refused of the pairs: a raised
+        budget goes on with what is left.
         """
-        settings = self.model_dump(mode="json", exclude={"budget", "max_cost"})
+        settings = self.model_dump(mode="json", exclude={"budget", "max_cost", "lint"})
         del settings["annotation"]["price"]
         account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
         return Allowance(account, self.budget, self.max_cost)

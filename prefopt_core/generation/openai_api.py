@@ -2,14 +2,11 @@
 
 import asyncio
 import logging
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -18,25 +15,22 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import Message, Prompt, last_text, quoted
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.spending import Spending, spend
-from prefopt_core.models.responses import without_reasoning
-from prefopt_core.models.server.buying import Order, Prices, SentPrompt, buy
+from prefopt_core.models.server.address import KeyVariable, Wording, check_address, missing_key
+from prefopt_core.models.server.answers import FINISH_REASONS, text_of
+from prefopt_core.models.server.buying import buy
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.kept import ServedResponse
-from prefopt_core.models.templates import REASONING, turn_of
+from prefopt_core.models.server.prices import Prices
+from prefopt_core.models.server.till import Order, SentPrompt
+from prefopt_core.models.templates import turn_of
 
 log = logging.getLogger(__name__)
 
-FINISH_REASONS: Mapping[str, Literal["stop", "length"]] = {
-    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
-}
-"""A server's finish reason → ours. Others (content filter, tool call) have no usable response."""
-
-KeyVariable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=60)]
-"""Name of the environment variable that holds the key, never the key itself."""
-
-_SAMPLING = {"n", "seed", "temperature", "top_p", "max_tokens", "max_completion_tokens"}
-_OURS = {"model", "messages", "prompt", "stream"} | _SAMPLING
+_WORDING = Wording(
+    "generation.params",
+    "`endpoint`, `max_new_tokens`, `length_field`, `seeded`, `extra_body`; `temperature` or "
+    "`top_p` is not sent if it is null",
+)
 
 
 def generate(
@@ -59,8 +53,8 @@ def generate(
     concurrency: SpeedOnly[PositiveInt] = 16,
     timeout_s: SpeedOnly[PositiveFloat] = 600.0,
     max_attempts: SpeedOnly[PositiveInt] = 8,
-    price_prompt: SpeedOnly[NonNegativeFloat] = 0.0,
-    price_completion: SpeedOnly[NonNegativeFloat] = 0.0,
+    price_prompt: SpeedOnly[NonNegativeFloat | None] = None,
+    price_completion: SpeedOnly[NonNegativeFloat | None] = None,
 ) -> list[list[Response]]:
     """Ask an OpenAI-compatible server; what was paid for is kept and never bought twice.
 
@@ -97,8 +91,8 @@ def generate(
         timeout_s: Seconds to wait for an answer before the request is repeated.
         max_attempts: The most times a request is sent, the first one included; then the run ends,
             and what has arrived is kept.
-        price_prompt: Of a million prompt tokens, any currency; with both prices 0 no cost is
-            reported.
+        price_prompt: Of a million prompt tokens, any currency; with both prices null those of
+            `genai-prices` in US dollars, if it knows the address and the model.
         price_completion: Of a million tokens of responses, in the same currency.
 
     Raises:
@@ -108,7 +102,7 @@ def generate(
         ServerError: The server does not answer.
         MissingExtraError: The extra `openai` is not installed.
     """
-    _check(base_url, extra_body)
+    check_address(_WORDING.where, base_url, extra_body)
     settings = {"temperature": temperature, "top_p": top_p, length_field: max_new_tokens}
     order = Order(
         model_name=model_name,
@@ -119,9 +113,12 @@ def generate(
         seeded=seeded,
         n=n,
     )
-    server = ServerSettings(base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts)
+    server = ServerSettings(
+        _WORDING, base_url, api_key_env, endpoint, concurrency, timeout_s, max_attempts
+    )
+    prices = Prices(price_prompt, price_completion, base_url, model_name)
     sent = [SentPrompt(prompt, _content(prompt.messages, endpoint, model)) for prompt in prompts]
-    given = _outside_loops(buy, sent, order, server, Prices(price_prompt, price_completion))
+    given = _outside_loops(buy, sent, order, server, prices)
     opened = _reasoning_opened(endpoint, model)
     responses = [
         _responses(prompt, choices, model_name, withheld, opened)
@@ -140,23 +137,8 @@ def check_generate(
     Raises:
         ConfigError: The address, or a field of `extra_body`, cannot be used.
     """
-    _check(base_url, extra_body)
-    if api_key_env and not os.environ.get(api_key_env, "").strip():
-        yield f"the variable {api_key_env} is not set: nothing can be bought from {base_url}."
-
-
-def _check(base_url: str, extra_body: Mapping[str, Any] | None) -> None:
-    url = urlsplit(base_url)
-    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
-        raise ConfigError(
-            "`generation.params.base_url` must be http(s)://host/v1 or the like, without user or "
-            "password; a key belongs in the environment variable that `api_key_env` names."
-        )
-    if ours := sorted(_OURS & set(extra_body or {})):
-        raise ConfigError(
-            f"`generation.params.extra_body` has {', '.join(ours)}, which prefopt sends itself. "
-            "Use the settings of that meaning (`prefopt list generators`)."
-        )
+    check_address(_WORDING.where, base_url, extra_body)
+    yield from missing_key(base_url, api_key_env)
 
 
 def _content(
@@ -195,9 +177,9 @@ def _responses(
     opened: tuple[str, str] | None,
 ) -> list[Response]:
     usable, reasons = [], set()
-    for said, reason in choices:
-        text = None if said is None else without_reasoning(said, opened or _closed_in(said))
-        if text is not None and _is_whole(text, reason):
+    for choice in choices:
+        reason, text = choice.finish_reason, text_of(choice, opened)
+        if text is not None:
             usable.append(Response(text, FINISH_REASONS[reason], writer=writer))
         else:
             reasons.add(reason)
@@ -218,19 +200,6 @@ def _responses(
     return usable
 
 
-def _closed_in(text: str) -> tuple[str, str] | None:
-    """The reasoning that a text ends without having begun it: the prompt did, on the server.
-
-    The mark ends its line; amid one a response only speaks of it.
-    """
-    ended = (
-        pair
-        for pair in REASONING
-        if pair[0] not in text and re.search(rf"{re.escape(pair[1])}[ \t]*(\n|$)", text)
-    )
-    return next(ended, None)
-
-
 def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> None:
     """Warn if all samples of every prompt are equal: the server ignores the temperature."""
     if len(responses) > 1 and all(len({r.text for r in row}) == 1 for row in responses):
@@ -240,12 +209,6 @@ def _warn_if_alike(responses: Sequence[Sequence[Response]], base_url: str) -> No
             base_url,
             len(responses),
         )
-
-
-def _is_whole(text: str, reason: str) -> bool:
-    """Whether a choice is usable: a known finish reason, and not cut off before its first word."""
-    ended = FINISH_REASONS.get(reason)
-    return ended is not None and (text != "" or ended == "stop")
 
 
 def _outside_loops(function: Any, *arguments: Any) -> Any:

@@ -2,7 +2,9 @@
 
 import os
 
-_HERE = ("localhost", "127.0.0.1", "::1")
+HERE = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine."""
+
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -13,5 +15,5 @@ def spare_loopback() -> None:
         return
     said = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     spared = [host.strip() for host in said.split(",") if host.strip()]
-    both = ",".join(dict.fromkeys([*spared, *_HERE]))
+    both = ",".join(dict.fromkeys([*spared, *HERE]))
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = both

@@ -8,10 +8,11 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -23,8 +24,34 @@ from prefopt_core.ground.user_errors import blaming
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-InputPath = Annotated[str, "path"]
+_PATH = "path"
+InputPath = Annotated[str, _PATH]
 """A setting that may name a file or folder: the cache key has its content digest, not its path."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Mark of an `InputPath` that may also say the name of a file of ours, without its ending.
+
+    Its content is in the cache key, as that of a user's file: once we edit it, it is another one.
+
+    Attributes:
+        folder: Where our files lie.
+        ending: Of their names, such as ".jinja".
+    """
+
+    folder: Path
+    ending: str
+
+    def names(self) -> list[str]:
+        """The names of our files."""
+        files = sorted(self.folder.glob(f"*{self.ending}"))
+        return [file.name.removesuffix(self.ending) for file in files]
+
+    def path(self, value: str) -> Path:
+        """The user's file of that path, or ours of that name; it need not be there."""
+        return self.folder / f"{value}{self.ending}" if value in self.names() else Path(value)
+
 
 SPEED_ONLY = "changes speed only"
 SpeedOnly = Annotated[T, SPEED_ONLY]
@@ -120,8 +147,14 @@ class Registry(Mapping[str, F]):
         return [
             setting
             for setting, (kind, _) in self.settings(name).items()
-            if InputPath in (kind, *get_args(kind))
+            if any(_is(part, _PATH) for part in (kind, *get_args(kind)))
         ]
+
+    def file(self, name: str, setting: str, value: str) -> Path:
+        """The file or folder that a setting of a member names, see `paths`."""
+        kind, _ = self.settings(name)[setting]
+        marks = (mark for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, Shipped))
+        return next((mark.path(value) for mark in marks), Path(value))
 
     def speed_only(self, name: str) -> set[str]:
         """The settings marked `SpeedOnly`, which enter no cache key."""

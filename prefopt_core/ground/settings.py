@@ -1,7 +1,6 @@
 """Base classes of config sections: `Config`, and `Backend`, which names a registry member."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -118,7 +117,9 @@ class Backend(Config):
         params = {n: value for n, value in self.params.items() if n not in speed_only}
         for path in self.registry.paths(name):
             if params[path] is not None:
-                params[path] = content_digest(Path(params[path])) or params[path]
+                params[path] = (
+                    content_digest(self.registry.file(name, path, params[path])) or params[path]
+                )
         part = {**super().key_part(), "params": params}
         content = content_of(str(params.get("function", "")))
         package = self.registry.package(name)

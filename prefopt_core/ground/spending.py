@@ -30,7 +30,8 @@ class Spending:
         responses: Responses bought; those found in the response store do not count.
         prompt_tokens: Prompt tokens, as the servers count them.
         completion_tokens: Completion tokens, as the servers count them.
-        cost: At the prices of the config; 0 without prices.
+        cost: At the prices of the config, else of a table; 0 where neither says.
+        priced_by: The tables, with their versions; what they say is in US dollars.
         uncounted: Requests whose server did not say how many tokens they took.
         withheld: Responses without usable text that were left out.
     """
@@ -39,13 +40,15 @@ class Spending:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
+    priced_by: frozenset[str] = frozenset()
     uncounted: int = 0
     withheld: int = 0
 
     def __str__(self) -> str:
         parts = []
         if self.responses:
-            cost = f", {self.cost:,.4g}" if self.cost else ""
+            table = f" US dollars by {', '.join(sorted(self.priced_by))}" if self.priced_by else ""
+            cost = f", {self.cost:,.4g}{table}" if self.cost else ""
             unknown = f", {self.uncounted} requests of unknown usage" if self.uncounted else ""
             parts.append(
                 f"{self.responses:,} responses bought: {self.prompt_tokens:,} prompt and "
@@ -60,7 +63,8 @@ def spend(spent: Spending) -> None:
     """Add to the sums of the enclosing `adding_up` block; does nothing outside of one."""
     if (total := _spending.get()) is not None:
         for field in fields(Spending):
-            setattr(total, field.name, getattr(total, field.name) + getattr(spent, field.name))
+            one, other = getattr(total, field.name), getattr(spent, field.name)
+            setattr(total, field.name, one | other if isinstance(one, frozenset) else one + other)
 
 
 @contextmanager

@@ -146,6 +146,18 @@ TABLES: dict[str, Contract] = {
             "ref_rejected_logps": pl.Float64(),
         },
     ),
+    # what a lint says of pairs; rows are those of the pairs' table, from 0
+    "findings": Contract(
+        ("lint", "said"),
+        {
+            "lint": pl.String(),  # a name from `prefopt list lints`
+            "said": pl.String(),
+            "advice": pl.String(),
+            "count": pl.Int64(),
+            "of": pl.Int64(),
+            "rows": pl.List(pl.Int64()),
+        },
+    ),
     # one figure of one round; low and high bound its 95 % interval
     "metrics": Contract(
         ("round", "metric"),

@@ -1,12 +1,11 @@
 """Reading a labelled seed: preference pairs from a file with prompt, chosen and rejected (TRL)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
-from prefopt_core.ground.ids import Message, candidate_id_of, last_text, prompt_id_of
+from prefopt_core.ground.ids import Message, candidate_id_of, prompt_id_of
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.files import Row, columns_of, read_rows
 from prefopt_core.inputs.pairs import SIDES, pair_of
@@ -65,37 +64,6 @@ def _read(row: Row, column: str | None) -> tuple[list[Message], list[str], tuple
     if chosen == rejected:
         raise DataError(f"{row.where}: chosen and rejected are the same text. Remove the row.")
     return prompt, texts, (prompt_id, chosen, rejected)
-
-
-def doubts_of_pairs(pairs: pl.DataFrame) -> Iterator[str]:
-    """What is doubtful about labelled pairs, a sentence each, with counts.
-
-    Args:
-        pairs: Table `preferences`, as `read_preferences` gives it.
-    """
-    seen = set(pairs.select("prompt_id", "chosen_id", "rejected_id").iter_rows())
-    turned = sum((prompt, rejected, chosen) in seen for prompt, chosen, rejected in seen)
-    if turned:
-        yield (
-            f"{turned} of {pairs.height} pairs contradict another one: to the same prompt it has "
-            "the same responses the other way round. Keep the one that is meant."
-        )
-    texts = [
-        (last_text(prompt), last_text(chosen), last_text(rejected))
-        for prompt, chosen, rejected in pairs.select("prompt", "chosen", "rejected").iter_rows()
-    ]
-    alike = sum(chosen.split() == rejected.split() for _, chosen, rejected in texts)
-    if alike:
-        yield f"{alike} of {pairs.height} pairs differ in white space only."
-    echoes = sum(prompt.strip() in (c.strip(), r.strip()) for prompt, c, r in texts)
-    if echoes:
-        yield f"{echoes} of {pairs.height} pairs have the prompt's own text as a response."
-    repeated = sum(c.startswith(prompt) and r.startswith(prompt) for prompt, c, r in texts)
-    if repeated == len(texts) > echoes:
-        yield (
-            f"in all {repeated} pairs both responses begin with the prompt's text, so it is "
-            "trained as part of them. Cut it off there, unless the model is to repeat it."
-        )
 
 
 def _require_given(row: Row) -> None:

@@ -1,6 +1,5 @@
 """Settings of the sections `prompts` and `seed_preferences`, and of a file of embeddings."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +9,6 @@ from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs import PROMPT_SOURCES
-from prefopt_core.inputs.preferences import doubts_of_pairs, read_preferences
 
 
 class PromptsConfig(Backend):
@@ -53,14 +51,6 @@ class SeedConfig(Config):
 
     path: str = Field(description=".jsonl, .csv or .parquet, for instance of `prefopt export`.")
     column: str | None = Field(None, description="The prompt's column, if not `prompt`.")
-
-    def check(self) -> Iterator[str]:
-        """Read the pairs before anything runs; yields what is doubtful about them.
-
-        Raises:
-            DataError: As `read_preferences`.
-        """
-        yield from doubts_of_pairs(read_preferences(Path(self.path), self.column))
 
     def key_part(self) -> Any:
         """What enters the cache key: the fields, with the file as its content digest."""

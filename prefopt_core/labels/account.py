@@ -4,8 +4,8 @@ An account has spent something, and holds something for purchases under way. Wha
 held first; a hold that would exceed the budget is refused before anybody is asked. A label and its
 payment are one transaction. Questions that wait for people hold their labels, too.
 
-If a process is killed, the labels that it held are free again: each that arrived is on disk. Money
-that it held for requests counts as spent, since they may have been answered.
+If a process is killed, the labels that it held are free again, with their price: each that arrived
+is on disk. Money that it held for requests counts as spent, since they may have been answered.
 """
 
 import sqlite3
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from prefopt_core.ground.errors import OverBudgetError
 from prefopt_core.ground.spending import Paid
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.ledger import transaction
 from prefopt_core.store.locks import is_held, locked
 
 _OPEN = """
@@ -76,19 +77,13 @@ class Account:
             OverBudgetError: They do not fit into what is left.
             StoreError: The SQLite file cannot be written.
         """
-        with self._kept.connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._check(balance_of(connection, self.allowance.account), labels, cost)
-                hold = uuid.uuid4().hex
-                connection.execute(
-                    "INSERT INTO holds VALUES (?, ?, ?, ?, ?)",
-                    (hold, self.allowance.account, self._holder, labels, cost),
-                )
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
+        hold = uuid.uuid4().hex
+        with self._kept.connected() as connection, transaction(connection):
+            self._check(balance_of(connection, self.allowance.account), labels, cost)
+            connection.execute(
+                "INSERT INTO holds VALUES (?, ?, ?, ?, ?)",
+                (hold, self.allowance.account, self._holder, labels, cost),
+            )
         return hold
 
     def settle(self, hold: str, cost: float = 0.0) -> None:
@@ -97,11 +92,9 @@ class Account:
         Raises:
             StoreError: The SQLite file cannot be written.
         """
-        with self._kept.connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._kept.connected() as connection, transaction(connection):
             connection.execute("DELETE FROM holds WHERE hold = ?", (hold,))
             spend(connection, self.allowance.account, 0, cost)
-            connection.execute("COMMIT")
 
     @contextmanager
     def reserving(self, most: float) -> Iterator[Paid]:
@@ -117,7 +110,7 @@ class Account:
         left = most.labels - balance.labels - balance.held_labels
         if labels > left:
             raise OverBudgetError(
-                f"{_counted(labels, 'label')} are to be bought and {max(0, left)} of {most.labels} "
+                f"{_labels_are(labels)} to be bought and {max(0, left)} of {most.labels} "
                 f"are left: {balance.labels} are bought, {balance.held_labels} under way"
                 f"{self._named()}. Raise `budget`, or lower `labels` of the rounds."
             )
@@ -157,10 +150,11 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
 
 
 def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:
-    with kept.connected() as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with kept.connected() as connection, transaction(connection):
         rows = connection.execute(
-            "SELECT holder, SUM(cost) FROM holds WHERE account = ? GROUP BY 1", (account,)
+            "SELECT holder, SUM(IIF(labels = 0, cost, 0.0)) FROM holds WHERE account = ? "
+            "GROUP BY 1",
+            (account,),
         ).fetchall()
         for holder, cost in rows:
             lock = kept.root / "locks" / holder
@@ -168,7 +162,6 @@ def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:
                 connection.execute("DELETE FROM holds WHERE holder = ?", (holder,))
                 spend(connection, account, 0, cost)
                 lock.unlink(missing_ok=True)
-        connection.execute("COMMIT")
 
 
 def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
@@ -193,5 +186,5 @@ def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float
     )
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _labels_are(number: int) -> str:
+    return f"{number} label is" if number == 1 else f"{number} labels are"

@@ -1,6 +1,6 @@
 """What verdicts say about responses: a score of each, and P(one better than another)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -85,7 +85,7 @@ def _of_comparisons(prompt_id: str, rows: Sequence[dict[str, Any]]) -> Evidence:
     for row in rows:
         for first, second in combinations(range(len(row["responses"])), 2):
             i, j = place[row["responses"][first]], place[row["responses"][second]]
-            p = _probability(row, first, second)
+            p = probability_in(row, first, second)
             wins[i, j], wins[j, i] = wins[i, j] + p, wins[j, i] + 1 - p
             times[i, j], times[j, i] = times[i, j] + 1, times[j, i] + 1
     probabilities = np.divide(wins, times, out=np.full_like(wins, np.nan), where=times > 0)
@@ -93,10 +93,16 @@ def _of_comparisons(prompt_id: str, rows: Sequence[dict[str, Any]]) -> Evidence:
     return Evidence(prompt_id, responses, scores.tolist(), probabilities)
 
 
-def _probability(row: dict[str, Any], first: int, second: int) -> float:
-    """P(one response of a verdict better than another), by their places in it."""
-    if row["state"] == "tie":
+def probability_in(verdict: Mapping[str, Any], first: int, second: int) -> float:
+    """P(one response of a verdict better than another), by their places in it.
+
+    Args:
+        verdict: A row of table `verdicts`, whose state is given or tie.
+        first: The place of the one.
+        second: Of the other.
+    """
+    if verdict["state"] == "tie":
         return 0.5
-    if row["scores"] is None:
-        return float(row["preference"])
-    return float(np.sign(row["scores"][first] - row["scores"][second]) + 1) / 2
+    if verdict["scores"] is None:
+        return float(verdict["preference"])
+    return float(np.sign(verdict["scores"][first] - verdict["scores"][second]) + 1) / 2

@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 from prefopt_core.labels.account import Account, Allowance, opened, spend
 from prefopt_core.labels.questions import Compared, Question, Verdict
-from prefopt_core.labels.store import AnnotatorIdentity, Labels, LabelStore, labels_of
+from prefopt_core.labels.store import AnnotatorIdentity, Labels, LabelStore, labels_of, texts_of
 from prefopt_core.store.artifacts import canonical_json
+from prefopt_core.store.ledger import transaction
 
 
 class Purchase:
@@ -29,6 +30,7 @@ class Purchase:
         self._connection, self._annotator = connection, annotator
         self.account, self._price = account, price
         self._hold: str | None = None
+        self._texts = json.dumps(texts_of(connection, annotator))
 
     def claim(self) -> None:
         """Keep labels that lie under an earlier text of this annotator under its own from now on.
@@ -68,7 +70,7 @@ class Purchase:
 
         Another order of responses that this annotator has judged is no further label.
         """
-        with self._transaction() as connection:
+        with transaction(self._connection) as connection:
             new = self._is_new(question, verdict.by)
             write_verdict(connection, self._annotator, question, verdict, self._account_name)
             write_texts(connection, [question])
@@ -86,7 +88,7 @@ class Purchase:
         the questions now.
         """
         own = self._annotator
-        with self._transaction() as connection:
+        with transaction(self._connection) as connection:
             for position, (question, wanted) in enumerate(questions):
                 connection.execute(
                     "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -119,23 +121,13 @@ class Purchase:
         return self.account.allowance.account if self.account else ""
 
     def _is_new(self, question: Question, by: str) -> bool:
-        own, (prompt, _, together) = self._annotator, _place(question)
+        prompt, _, together = _place(question)
         found = self._connection.execute(
-            "SELECT 1 FROM verdicts WHERE annotator = ? AND guidelines = ? AND prompt_id = ? "
-            "AND compared = ? AND said_by = ?",
-            (own.name, own.guidelines, prompt, together, by),
+            "SELECT 1 FROM verdicts WHERE annotator IN (SELECT value FROM json_each(?)) "
+            "AND guidelines = ? AND prompt_id = ? AND compared = ? AND said_by = ?",
+            (self._texts, self._annotator.guidelines, prompt, together, by),
         )
         return found.fetchone() is None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A question shows a prompt with one response to score, two to compare, or k to ra
 order. A verdict is what one annotator says to it: scores, a preference, or why there is neither.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -100,6 +101,8 @@ class Verdict:
         said = (self.scores is not None) + (self.preference is not None)
         if said != (self.state == "given"):
             raise ValueError(f"a verdict {self.state!r} with {said} of scores and preference")
+        if not all(map(math.isfinite, self.scores or ())):
+            raise ValueError(f"the scores {self.scores}: one is no finite number")
         if self.preference is not None and (
             not 0 <= self.preference <= 1 or self.preference == 0.5
         ):

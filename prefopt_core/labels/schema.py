@@ -8,6 +8,8 @@ write into a view, and says so.
 import json
 import sqlite3
 
+from prefopt_core.store.ledger import transaction
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (
     annotator TEXT NOT NULL,   -- name and settings, canonical JSON
@@ -70,15 +72,10 @@ def upgrade(connection: sqlite3.Connection) -> None:
     """Move labels of schema 1 into `verdicts`, in one transaction; does nothing to later ones."""
     if _is_view(connection):
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         if not _is_view(connection):  # no other process was first
             _move(connection)
             connection.execute(_VIEW)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def _is_view(connection: sqlite3.Connection) -> bool:

@@ -40,7 +40,7 @@ def pair_responses(
         Table `preferences`, without log-probabilities where `logps` is None.
 
     Raises:
-        DataError: All verdicts are ties, skipped or invalid, so no pair can be made.
+        DataError: No verdict says which response is better, so no pair can be made.
     """
     parts = []
     if labels is not None:
@@ -58,8 +58,9 @@ def pair_responses(
                 "the same text? Raise `generation.params.temperature` or `generation.n`."
             )
         raise DataError(
-            f"No pair can be made: all {count} verdicts are ties, skipped or invalid, so nothing "
-            "says which response is better. Look at the annotator (`prefopt show annotate`)."
+            f"No pair can be made: all {count} verdicts are ties, skipped or invalid, or "
+            "contradict each other, so nothing says which response is better. Look at the "
+            "annotator (`prefopt show annotate`)."
         )
     return _with_texts(pairs, candidates, prompts, logps, round_number)
 
@@ -73,6 +74,8 @@ def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int
         for chosen, rejected in rule(scores, rng):
             margin = scores[chosen] - scores[rejected]
             sure = _confidence(found, chosen, rejected, source)
+            if sure <= 0.5:  # against all others better, and not when these two were compared
+                continue
             annotator = annotators[prompt_id]
             rows.append((prompt_id, ids[chosen], ids[rejected], annotator, source, sure, margin))
     columns = TABLES["preferences"].columns

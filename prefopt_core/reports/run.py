@@ -62,6 +62,7 @@ def run_page(
     chosen: Proposal[pl.DataFrame] | None = None,
     kept: int | None = None,
     doubts: Sequence[str] = (),
+    trust: Sequence[Part] = (),
 ) -> Page:
     """A finished run: rounds, diagnostics, the last selection and its pairs, the config.
 
@@ -73,6 +74,7 @@ def run_page(
         chosen: The selection of the last round, if it has one.
         kept: The round whose policy the run returned.
         doubts: What is doubtful about the config and what it names.
+        trust: How far the labels can be trusted.
     """
     alt = "how sure the policy was, and how often right"
     selection = [*selection_summary(chosen), *selection_examples(chosen)] if chosen else []
@@ -81,6 +83,7 @@ def run_page(
         [
             *rounds_in_words(metrics, kept),
             *map(Notice, doubts),
+            *trust,
             *_plot("rounds", plot_rounds(metrics), "figures by round"),
             *_diagnostics(metrics, *_plot("reliability", plot_reliability(metrics), alt)),
             *selection,

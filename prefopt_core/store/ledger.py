@@ -30,7 +30,9 @@ def ledger(
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with closing(sqlite3.connect(path, timeout=60)) as connection:
+        # one thread at a time uses it, but not always the one that opens it (models.server.asking)
+        connected = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        with closing(connected) as connection:
             connection.isolation_level = None
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -43,3 +45,16 @@ def ledger(
             "writable, or put back a copy if it is damaged; then run the same command again. "
             f"{entries.capitalize()} bought so far are kept."
         ) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Take the write lock; what the block does is done as a whole, or not at all if it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite may have rolled back itself, as on a full disk
+            connection.execute("ROLLBACK")
+        raise

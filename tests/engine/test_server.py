@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from prefopt_core.generation import GENERATORS
+from prefopt_core.labels.questions import Question, Shown
 from prefopt_core.models.loading import release_models
 from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
@@ -127,3 +128,37 @@ def test_a_round_of_align(url, settings, run, tmp_path, endpoint):
     assert candidates.filter(pl.col("policy") == NAME).height == 32
     _, made, _ = run(one, tmp_path / "store")
     assert all(outcome.cached for _, outcome in made)
+
+
+@pytest.fixture
+def undecided(tmp_path):
+    """A template that reads one of two words."""
+
+    def undecided(first, second):
+        header = f"ask: compare\nread: token\nmarks: {{first: '{first}', second: '{second}'}}"
+        body = "{{ prompt }} {{ responses[0].text }} {{ responses[1].text }}"
+        path = tmp_path / "mine.jinja"
+        path.write_text(f"---\n{header}\n---\n{{% block user %}}{body}{{% endblock %}}")
+        return str(path)
+
+    return undecided
+
+
+def test_a_judge_says_what_the_one_in_this_process_says(
+    url, model, asked, undecided, tmp_path, monkeypatch
+):
+    from prefopt_core.annotation.llm_judge import annotate
+    from prefopt_core.annotation.llm_judge_local import annotate as annotate_here
+
+    monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
+    shown = (Shown("a", "Press the button."), Shown("b", "Load the tray."))
+    questions = [Question(p.prompt_id, p.messages, shown) for p in asked]
+    questions += [question.turned() for question in questions]
+    greeting = undecided("Hello", "Hi")  # how the help desk begins
+    params = {"template": greeting, "max_new_tokens": 1, "attempts": 1}
+    here = list(annotate_here(questions, model=str(model), device="cpu", **params))
+    there = list(annotate(questions, base_url=url, model_name=NAME, top_logprobs=20, **params))
+    assert {verdict.state for verdict in here} == {"given"}
+    for one, other in zip(here, there, strict=True):
+        assert one.preference == pytest.approx(other.preference, abs=1e-4)
+        assert one.usage.prompt_tokens == other.usage.prompt_tokens

@@ -25,16 +25,17 @@ broken = "wordy:absent"
 MODULE = '''
 from pydantic import PositiveInt
 from prefopt_core.ground.registry import SpeedOnly
+from prefopt_core.labels.questions import Verdict
 
 def longest(candidates, k, rng, *, descending: bool = True):
     """Take the longest responses."""
     order = sorted(range(len(candidates)), key=lambda i: len(candidates.responses[i]))
     return order[::-1][:k] if descending else order[:k]
 
-def words(requests, *, least: PositiveInt = 1, threads: SpeedOnly[PositiveInt] = 1):
+def words(questions, *, least: PositiveInt = 1, threads: SpeedOnly[PositiveInt] = 1):
     """Count words."""
-    for request in requests:
-        yield max(least, len(request.response.split()))
+    for question in questions:
+        yield Verdict.scored(max(least, len(question.responses[0].text.split())))
 '''
 RUN = {
     "flow": "aepo",

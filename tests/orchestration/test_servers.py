@@ -1,5 +1,10 @@
 """Responses from a server, through whole runs; vLLM's own is in tests/engine/test_server.py."""
 
+import json
+import re
+import threading
+
+import polars as pl
 import pytest
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
@@ -79,3 +84,111 @@ def test_in_prefect_the_task_says_what_was_paid(served, settings, store, prefect
     with get_client(sync_client=True) as client:
         messages = [str(run.state.message) for run in client.read_task_runs(limit=200)]
     assert any("96 responses bought: 240 prompt and 480 completion" in text for text in messages)
+
+
+# --- a judge ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def judged(loopback, given_candidates):
+    """Settings of a run without a model, whose pairs an LLM judge compares: "Answer 2" is best."""
+
+    def behave(request, time):
+        shown = [
+            line for line in request["messages"][-1]["content"].splitlines() if "Answer" in line
+        ]
+        mark = "A" if shown[0] > shown[1] else "B"
+        return 200, loopback.answer(request, texts=[f'{{"better": "{mark}"}}'])
+
+    loopback.behave = behave
+    params = {"base_url": loopback.url, "model_name": "j", "price_prompt": 100.0, "concurrency": 1}
+    return given_candidates | {
+        "annotation": {"annotator": "llm-judge", "params": params},
+        "budget": 4,
+    }
+
+
+def test_a_run_buys_the_comparisons_of_a_judge(prefopt, judged, loopback, config_file, store):
+    code, output, _ = prefopt("run", config_file(judged), "--no-server")
+    assert code == 0
+    assert "8 responses bought: 80 prompt and 40 completion tokens, 0.008" in " ".join(
+        output.split()
+    )
+    (manifest,) = store.manifests("annotate")
+    verdicts = store.read(manifest.output)
+    assert verdicts.height == 8
+    assert (
+        verdicts.group_by("prompt_id").agg(pl.col("preference").sum())["preference"].to_list()
+        == [1.0] * 4
+    )
+    (pairs,) = store.manifests("pair")
+    assert all(
+        chosen[-1]["content"] > rejected[-1]["content"]
+        for chosen, rejected in store.read(pairs.output).select("chosen", "rejected").iter_rows()
+    )
+    moved = "annotation.params.base_url=http://elsewhere/v1"
+    _, output, _ = prefopt("plan", config_file(judged), moved)
+    assert "0 of" in output
+
+
+@pytest.mark.slow
+def test_a_run_killed_amid_its_judge_buys_nothing_twice(
+    start, judged, loopback, config_file, prefopt, store
+):
+    behave, reached = loopback.behave, threading.Event()
+
+    def hang(request, time):
+        if len(loopback.asked) > 5:
+            reached.set()
+            return loopback.stall()
+        return behave(request, time)
+
+    loopback.behave = hang
+    code = "import sys; from flows.cli import main; sys.exit(main())"
+    process = start(code, "run", config_file(judged), "--no-server", PREFOPT_STORE=str(store.root))
+    assert reached.wait(120)
+    process.kill()
+    process.wait()
+    loopback.behave = behave
+    asked = len(loopback.asked)
+    assert prefopt("run", config_file(judged), "--no-server")[0] == 0
+    assert len(loopback.asked) == asked + 3  # of eight: five were answered
+
+
+@pytest.mark.slow
+def test_a_judge_on_a_server_labels_judges_and_grades(run, settings, loopback, better_first, store):
+    asked = {"base_url": loopback.url, "model_name": "j"}
+    grades = {"annotator": "llm-judge", "params": asked | {"ask": "score", "template": "rubric"}}
+    judged = {"annotator": "llm-judge", "params": asked}
+    settings |= {
+        "annotation": judged,
+        "judge": judged,
+        "evaluation": settings["evaluation"] | grades,
+        "rounds": [{"prompts": 3, "labels": 3}, {"prompts": 6, "labels": 1}],
+        "budget": 4,
+    }
+    result = run(settings)
+    metrics = store.read(result.metrics[-1])
+    assert "win_rate" in set(metrics["metric"])
+    judged = pl.concat(store.read(made.output) for made in store.manifests("judge"))
+    assert set(judged["state"]) <= {"given", "tie"}
+    assert judged["annotator"].unique().to_list() == ["llm-judge"]
+    count = len(loopback.asked)
+    assert run(settings).metrics == result.metrics
+    assert len(loopback.asked) == count
+
+
+@pytest.fixture
+def better_first(loopback):
+    """A judge that likes short responses, and answers both templates."""
+
+    def behave(request, time):
+        text = request["messages"][-1]["content"]
+        shown = re.findall(r"^=+ response.*\n((?s:.*?))\n=+ end$", text, re.MULTILINE)
+        first, last = len(shown[0]), len(shown[-1])
+        mark = "A" if first < last else "B" if last < first else "tie"
+        said = {"better": mark} if len(shown) == 2 else {"score": max(1, 10 - first // 9)}
+        texts = [json.dumps(said)]
+        return 200, loopback.answer(request, texts=texts)
+
+    loopback.behave = behave

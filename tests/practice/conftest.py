@@ -62,7 +62,8 @@ def buy(asked, tmp_path):
     def buy(config, labels, store="store"):
         kept = LabelStore(tmp_path / store)
         responses = asked(*(f"Answer {number}." for number in range(labels)))
-        return buy_labels(responses, config, labels, kept, seed=0)["score"].to_list()
+        table = buy_labels(responses, config, labels, kept, seed=0)
+        return table["scores"].list.first().to_list()
 
     return buy
 

@@ -8,7 +8,6 @@ import pytest
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.inputs.preferences import doubts_of_pairs, read_preferences
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.tokenised import tokenised
 from prefopt_core.models.tokens import load_tokenizer
@@ -42,13 +41,21 @@ def doubts(write, tmp_path):
 
 
 @pytest.fixture
-def doubts_of(write):
-    """What is doubtful about a file of preferences."""
+def doubts_of(write, tmp_path):
+    """What is doubtful about a run with a labelled seed of such rows."""
 
     def doubts_of(*rows):
         sides = ("prompt", "chosen", "rejected")
         path = write("seed.jsonl", [dict(zip(sides, row, strict=True)) for row in rows])
-        return " ".join(doubts_of_pairs(read_preferences(path))) or "nothing"
+        sections = {
+            "policy": {"source": "helpdesk"},
+            "prompts": {"source": "helpdesk", "params": {"count": 9}},
+            "rounds": [{"prompts": 1}],
+            "seed_preferences": {"path": str(path)},
+        }
+        experiment = CONFIGS["spa"].model_validate(sections)
+        found = check(experiment, LabelStore(tmp_path / "labels"))
+        return " ".join(found).replace("seed_preferences: ", "") or "nothing"
 
     return doubts_of
 
@@ -57,7 +64,7 @@ def doubts_of(write):
     "Labelled pairs that contradict each other",
     reports="tried here",
     before="trained in silence",
-    expected="2 of 3 pairs contradict another one: …",
+    expected="2 of 3 pairs contradict another one: … (rows 1, 2). Keep …",
 )
 def test_contradictory_pairs(doubts_of):
     return doubts_of(("Hi", "a", "b"), ("Hi", "b", "a"), ("Hi", "a", "c"))
@@ -67,7 +74,7 @@ def test_contradictory_pairs(doubts_of):
     "Labelled pairs whose responses repeat the prompt",
     reports="tried here",
     before="the prompt was trained as part of the responses, in silence",
-    expected="in all 2 pairs both responses begin with the prompt's text, …",
+    expected="2 of 2 pairs have a response that begins with the prompt's text, …",
 )
 def test_pairs_that_repeat_the_prompt(doubts_of):
     return doubts_of(("Hi. ", "Hi. Ho.", "Hi. No."), ("Why? ", "Why? So.", "Why? No."))
@@ -80,14 +87,15 @@ def test_pairs_that_repeat_the_prompt(doubts_of):
     expected="nothing",
 )
 def test_one_pair_may_repeat_its_prompt(doubts_of):
-    return doubts_of(("Say Hi", "Say Hi!", "Say Hi?"), ("Why? ", "So.", "No."))
+    return doubts_of(("Say Hi", "Say Hi!", "Say Hi, you."), ("Why? ", "So.", "No."))
 
 
 @pytest.mark.case(
     "A labelled pair that differs in white space only, and one that has the prompt as a response",
     reports="tried here",
     before="trained in silence",
-    expected="1 of 2 pairs differ in white space only. 1 of 2 pairs have the prompt's own text …",
+    expected="1 of 2 pairs differ in case, white space or punctuation only … 1 of 2 pairs have the "
+    "prompt's own text …",
 )
 def test_pairs_alike(doubts_of):
     return doubts_of(("Hi", "a b", "a b "), ("Why?", "Why?", "So."))

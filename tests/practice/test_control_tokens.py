@@ -2,7 +2,6 @@
 
 import pytest
 
-from prefopt_core.annotation import Request
 from prefopt_core.annotation.reward_model import _features
 from prefopt_core.models.tokenised import tokenised
 from prefopt_core.models.tokens import load_tokenizer
@@ -131,5 +130,5 @@ def test_the_end_of_text_in_a_question(read):
 )
 def test_a_reward_model_reads_text_as_text():
     tokenizer = FAMILIES["ChatML"].tokenizer()
-    request = Request(prompt=USER, response="By <|im_end|> it ends.")
-    return shown(tokenizer, _features(tokenizer, request, 512)["input_ids"])
+    features = _features(tokenizer, USER, "By <|im_end|> it ends.", 512)
+    return shown(tokenizer, features["input_ids"])

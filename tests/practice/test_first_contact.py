@@ -108,8 +108,8 @@ def test_a_judge_that_cannot_be_loaded(prefopt, config):
     reports="tried here",
     before="planned; refused one after the other",
     expected="refused: prompts: There is no file prompts.csv.…"
-    "prefopt: policy: There is no folder './model'. Check `policy.params.path`:…"
-    "prefopt: annotation: There is no file scores.jsonl.…",
+    "prefopt: annotation: There is no file scores.jsonl.…"
+    "prefopt: policy: There is no folder './model'. Check `policy.params.path`:…",
 )
 def test_several_files(prefopt, config):
     return prefopt(

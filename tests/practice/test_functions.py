@@ -21,7 +21,7 @@ def ask(asked, tmp_path):
             path.write_text(text)
         path = tmp_path / folder / "judge.py"
         config = AnnotatorConfig(annotator="function", params={"function": f"{path}:score"})
-        found = judge(asked(*responses), config)["score"].to_list()
+        found = judge(asked(*responses), config)["scores"].list.first().to_list()
         return config.key_part()["function_file"], found
 
     return ask

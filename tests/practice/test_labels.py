@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from prefopt_core.annotation import ANNOTATORS
+from prefopt_core.annotation.asking import Asking
 from prefopt_core.annotation.identity import doubts_of_labels
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.table import judge
-from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
+from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.store import LabelStore
 
 JUDGE = "def score(prompt, response):\n    return len(response)\n"
 
@@ -91,10 +93,10 @@ def test_an_edited_judge_with_a_name(paid, function, tmp_path):
 def test_a_store_of_an_earlier_version(function, buy, tmp_path):
     store, config = LabelStore(tmp_path / "store"), function("a")
     buy(config, 10)
-    path = canonical = config.params["function"]
-    with store.buying(AnnotatorIdentity("new", "1")) as purchase:  # as it was written then
+    path = config.params["function"]
+    with store.connected() as connection:  # as it was written then
         canonical = json.dumps({"function": {"function": path}}, separators=(",", ":"))
-        purchase._connection.execute("UPDATE labels SET annotator = ?", (canonical,))
+        connection.execute("UPDATE verdicts SET annotator = ?", (canonical,))
     found = buy(config, 10)
     again = buy(function("b"), 10)
     count = sum(count for *_, count in store.counts())
@@ -260,10 +262,14 @@ def test_rows_that_are_skipped(doubts):
     "An annotator of another package that gives one score for all responses",
     reports="huggingface/trl#6533",
     before="a ValueError: zip() argument 2 is shorter than argument 1",
-    expected="refused: Annotator 'batch' gave 1 scores for 3 responses; expected one each, in ord…",
+    expected="refused: Annotator 'batch' gave 1 verdicts on 3 questions; expected one each, "
+    "in ord…",
 )
 def test_one_score_for_all(asked, monkeypatch):
-    one = SimpleNamespace(annotator="batch", member=lambda: lambda requests: iter([1.0]))
+    def one_for_all(questions):
+        yield Verdict.scored(1.0)
+
+    one = SimpleNamespace(annotator="batch", asking=Asking(), member=lambda: one_for_all)
     return str(judge(asked("a", "b", "c"), one))
 
 
@@ -274,9 +280,9 @@ def test_one_score_for_all(asked, monkeypatch):
     expected="refused: The annotator 'theirs' of judges 1.0 raised KeyError: 'x' (…test_labels.py…",
 )
 def test_a_plug_in_that_raises(asked, monkeypatch):
-    def annotate(requests):
+    def annotate(questions):
         """Raise."""
-        yield from ({}["x"] for _ in requests)
+        yield from ({}["x"] for _ in questions)
 
     monkeypatch.setitem(ANNOTATORS.__dict__, "_others", {"theirs": None})
     monkeypatch.setattr(type(ANNOTATORS), "__getitem__", lambda self, name: annotate)

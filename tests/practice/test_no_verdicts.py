@@ -10,7 +10,7 @@ from prefopt_core.ground.errors import DataError
     "A judge that forgets to return its score",
     reports="tried here",
     before="all 40 labels of the budget were bought, and no pair could be made",
-    expected="refused: Annotator 'function' gave no verdict (None) to the first 8 responses…",
+    expected="refused: Annotator 'function' gave no verdict to the first 8 questions…",
 )
 def test_none_from_the_start(buy, write):
     path = write("judge.py", "def score(prompt, response):\n    len(response)\n")

@@ -9,19 +9,20 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
 from prefopt_core.ground.loopback import spare_loopback
-from prefopt_core.models.server.failures import is_failure
+from prefopt_core.models.server.address import Wording
+from prefopt_core.models.server.completion import Answer
 
 log = logging.getLogger(__name__)
 
@@ -39,58 +40,13 @@ _TRANSIENT = {408, 409, 429}
 class ServerSettings:
     """Address of a server and how requests are sent; no setting here changes what it writes."""
 
+    wording: Wording  # names of the settings, for messages
     base_url: str
     api_key_env: str | None
     endpoint: Literal["chat", "completions"]
     concurrency: int  # requests at a time
     timeout_s: float
     max_attempts: int
-
-
-class _Part(BaseModel):
-    text: str = ""
-
-
-class _Message(BaseModel):
-    content: str | list[_Part] | None = None
-
-
-class _Choice(BaseModel):
-    index: int | None = None
-    finish_reason: str | None = None
-    message: _Message | None = None  # of a chat
-    text: str | None = None  # of a completion
-    error: Any = None  # a gateway's, about its upstream
-
-    @property
-    def said(self) -> str | None:
-        content = self.message.content if self.message else self.text
-        return "".join(p.text for p in content) if isinstance(content, list) else content
-
-    @property
-    def failed(self) -> bool:
-        return bool(self.error) or is_failure(self.said, self.finish_reason or "none")
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class Answer(BaseModel):
-    """The fields of a completion that are used; others are ignored."""
-
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-    error: Any = None
-
-    @field_validator("usage", mode="wrap")
-    @classmethod
-    def _or_unknown(cls, value: Any, read: Callable[[Any], _Usage | None]) -> _Usage | None:
-        # A response that was paid for is kept even if its `usage` has another form.
-        with suppress(ValidationError):
-            return read(value)
-        return None
 
 
 class TransientError(Exception):
@@ -116,18 +72,22 @@ class Stopped(Exception):  # noqa: N818, nothing is wrong here
 class Endpoint:
     """An open connection to one server; an async context manager.
 
+    Args:
+        server: Who is asked.
+        stopped: Once it is set, nobody waits for a retry; None: an event of its own.
+
     Raises:
         ConfigError: The environment variable for the key is named and not set.
         MissingExtraError: `openai` or `tenacity` is not installed.
     """
 
-    def __init__(self, server: ServerSettings) -> None:
+    def __init__(self, server: ServerSettings, stopped: asyncio.Event | None = None) -> None:
         self._openai = import_extra("openai", "openai")
         self._tenacity = import_extra("tenacity", "openai")
         self._key = _key(server)
         self._server = server
         self._told = False
-        self.stopped = asyncio.Event()
+        self.stopped = stopped or asyncio.Event()
 
     async def __aenter__(self) -> "Endpoint":
         spare_loopback()
@@ -254,9 +214,9 @@ def _key(server: ServerSettings) -> str:
     key = os.environ.get(server.api_key_env, "").strip()
     if not key:
         raise ConfigError(
-            f"The environment variable {server.api_key_env}, which `generation.params.api_key_env` "
-            f"names, is not set. Put the key for {server.base_url} in it, or leave the setting out "
-            "if that server needs none."
+            f"The environment variable {server.api_key_env}, which "
+            f"`{server.wording.where}.api_key_env` names, is not set. Put the key for "
+            f"{server.base_url} in it, or leave the setting out if that server needs none."
         )
     return key
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from prefopt_core.ground.spending import Usage
 from prefopt_core.models.server.failures import is_failure
@@ -23,7 +24,7 @@ CREATE TABLE IF NOT EXISTS requests (
     writer TEXT NOT NULL,       -- model and settings, canonical JSON
     prompt TEXT NOT NULL,       -- digest of what was sent
     first INTEGER NOT NULL,     -- number of the first of its samples
-    choices TEXT NOT NULL,      -- JSON list of [text or null, the server's finish reason]
+    choices TEXT NOT NULL,      -- JSON list of [text or null, finish reason, likely tokens]
     prompt_tokens INTEGER,      -- as the server counts them; NULL: it did not say
     completion_tokens INTEGER,
     cost REAL,                  -- at the prices of the config; NULL: not known
@@ -32,8 +33,22 @@ CREATE TABLE IF NOT EXISTS requests (
 ) WITHOUT ROWID
 """
 
-ServedResponse = tuple[str | None, str]
-"""One choice of a completion: (text, or None if there is none; the server's finish reason)."""
+LikelyTokens = tuple[str, dict[str, float]]
+"""A token that was written, and the log-probabilities of the likeliest in its place."""
+
+
+class ServedResponse(NamedTuple):
+    """One choice of a completion.
+
+    Attributes:
+        text: None if there is none.
+        finish_reason: The server's.
+        likely: For each token, if log-probabilities were asked for and given.
+    """
+
+    text: str | None
+    finish_reason: str
+    likely: list[LikelyTokens] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,10 +118,10 @@ class ResponsePurchase:
             (self._writer, prompt),
         )
         return {
-            first + offset: (text, reason)
+            first + offset: response
             for first, choices in rows
-            for offset, (text, reason) in enumerate(json.loads(choices))
-            if not is_failure(text, reason)
+            for offset, response in enumerate(ServedResponse(*c) for c in json.loads(choices))
+            if not is_failure(response.text, response.finish_reason)
         }
 
     def commit(
@@ -137,10 +152,15 @@ class ResponsePurchase:
                 self._writer,
                 prompt,
                 first,
-                json.dumps([*choices, *later]),
+                json.dumps([*map(_row, choices), *later]),
                 usage.prompt_tokens,
                 usage.completion_tokens,
                 usage.cost,
                 time.time(),
             ),
         )
+
+
+def _row(choice: ServedResponse) -> tuple[object, ...]:
+    """A choice as it is kept: without log-probabilities as in every version."""
+    return choice if choice.likely is not None else choice[:2]

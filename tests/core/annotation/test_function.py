@@ -4,9 +4,12 @@ import sys
 
 import pytest
 
-from prefopt_core.annotation.function import annotate, load_function
+from prefopt_core.annotation.function import annotate, check_annotate, load_function, scores
+from prefopt_core.annotation.verdicts import UnusableAnswerError
 from prefopt_core.ground.errors import ConfigError, UserCodeError
+from prefopt_core.labels.questions import Verdict
 from prefopt_core.worlds.helpdesk import oracle
+from tests.verdicts import question, scores_of
 
 SCORER = """
 from __future__ import annotations
@@ -26,21 +29,49 @@ def roles(prompt, response):
 """
 
 
-def test_function_of_a_file_gets_texts_or_messages(write, request_for):
+def test_function_of_a_file_gets_texts_or_messages(write):
     path = write("scorer.py", SCORER)
-    requests = [request_for("hi", "ho"), request_for("hi", "hooo")]
-    assert list(annotate(requests, function=f"{path}:score")) == [4, 8]
+    questions = [question("hi", "ho"), question("hi", "hooo")]
+    assert scores_of(annotate(questions, function=f"{path}:score")) == [4, 8]
     turns = [{"role": role, "content": "x"} for role in ("system", "user")]
-    assert list(annotate([request_for(turns, "y")], function=f"{path}:roles")) == [
-        ["system", "user"]
+    assert list(scores([question(turns, "y")], f"{path}:roles")) == [["system", "user"]]
+
+
+COMPARING = """
+def longer(prompt, first, second):
+    return None if prompt == "pass" else {1: 0.9, 0: 0.5, -1: 0}[
+        (len(first) > len(second)) - (len(first) < len(second))
     ]
 
+def wins(prompt, first, second):
+    return 2
+"""
 
-def test_function_of_a_module_is_imported(write, monkeypatch, tmp_path, request_for):
+
+def test_function_of_two_responses_says_how_probable_it_is_that_the_first_is_better(write):
+    path = write("comparing.py", COMPARING)
+    pairs = [("hi", "yes", "no"), ("hi", "no", "yes"), ("hi", "a", "b"), ("pass", "a", "b")]
+    said = annotate([question(*pair) for pair in pairs], function=f"{path}:longer", ask="compare")
+    states = [Verdict.preferred(0.9), Verdict.preferred(0.0), Verdict("tie"), Verdict("skipped")]
+    assert list(said) == states
+    with pytest.raises(UnusableAnswerError, match=r"2\.0, which is no probability that the first"):
+        list(annotate([question("p", "a", "b")], function=f"{path}:wins", ask="compare"))
+
+
+def test_what_cannot_be_called_with_two_responses_is_told_before_a_run(write):
+    path = write("comparing.py", COMPARING + "def score(prompt, response):\n    return 1\n")
+    assert list(check_annotate(function=f"{path}:longer", ask="compare")) == []
+    with pytest.raises(ConfigError, match="score"):
+        list(check_annotate(function=f"{path}:score", ask="compare"))
+    with pytest.raises(ConfigError, match="'helpdesk' scores responses"):
+        list(check_annotate(function="helpdesk", ask="compare"))
+
+
+def test_function_of_a_module_is_imported(write, monkeypatch, tmp_path):
     write("my_scorers_of_test_function.py", SCORER)
     monkeypatch.syspath_prepend(tmp_path)
     function = "my_scorers_of_test_function:score"
-    assert list(annotate([request_for("hi", "ho")], function=function)) == [4]
+    assert scores_of(annotate([question("hi", "ho")], function=function)) == [4]
     assert "my_scorers_of_test_function" not in sys.modules  # it is loaded for this function alone
 
 
@@ -74,14 +105,27 @@ def test_what_cannot_be_loaded_is_told(write, monkeypatch, tmp_path, function, m
         load_function(function)
 
 
-def test_errors_of_the_function_itself_are_its_own(write, request_for):
+def test_errors_of_the_function_itself_are_its_own(write):
     path = write("scorer.py", "def score(prompt, response):\n    return {}[response]\n")
     message = r"scorer\.py:score raised KeyError: 'ho' \(.*scorer\.py, line 2: `return \{\}\["
     with pytest.raises(UserCodeError, match=message):
-        list(annotate([request_for("hi", "ho")], function=f"{path}:score"))
+        list(annotate([question("hi", "ho")], function=f"{path}:score"))
 
 
-def test_a_worlds_function_has_a_name_that_is_no_path(request_for):
-    request = request_for("The kettle I ordered arrived broken. Lena", "Dear Lena,")
-    (score,) = annotate([request], function="helpdesk")
-    assert score == oracle.score(request.prompt[0]["content"], request.response)
+def test_a_worlds_function_has_a_name_that_is_no_path():
+    texts = ("The kettle I ordered arrived broken. Lena", "Dear Lena,")
+    assert scores_of(annotate([question(*texts)], function="helpdesk")) == [oracle.score(*texts)]
+
+
+def test_to_compare_or_to_rank_it_scores_each_response_by_itself(write):
+    path = write("scorer.py", SCORER.replace("Verdict(", "None if not response else Verdict("))
+    questions = [
+        question("hi", "a", "aaa"),
+        question("hi", "b", "c"),
+        question("hi", "", "d"),
+        question("hi", "ccc", "c", "cc"),
+    ]
+    compared, tie, skipped, ranked = annotate(questions, function=f"{path}:score")
+    assert (compared.scores, compared.probability()) == ((2, 6), 0.0)
+    assert (tie, skipped) == (Verdict("tie"), Verdict("skipped"))
+    assert ranked.scores == (6, 2, 4)

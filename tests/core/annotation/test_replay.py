@@ -4,17 +4,18 @@ import pytest
 
 from prefopt_core.annotation.replay import annotate
 from prefopt_core.ground.errors import DataError
+from tests.verdicts import question, scores_of
 
 ROW = {"prompt": "hi", "response": "ho", "score": 1.5}
 
 
 @pytest.fixture
-def replay(write, request_for):
+def replay(write):
     """Scores of (prompt, response) pairs by a file of records."""
 
     def replay(rows, *asked, name="r.jsonl", **params):
-        requests = [request_for(*pair) for pair in asked or [("hi", "ho")]]
-        return list(annotate(requests, path=str(write(name, rows)), **params))
+        questions = [question(*pair) for pair in asked or [("hi", "ho")]]
+        return scores_of(annotate(questions, path=str(write(name, rows)), **params))
 
     return replay
 

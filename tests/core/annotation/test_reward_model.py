@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassificat
 
 from prefopt_core.annotation.reward_model import annotate
 from prefopt_core.ground.errors import ConfigError, DataError
+from tests.verdicts import question, scores_of
 
 ASKED = [
     ("How do I reset it?", "Press the button."),
@@ -39,10 +40,10 @@ def folder(reward_model, tmp_path):
 
 
 @pytest.fixture
-def scores(request_for):
+def scores():
     def scores(model, asked=ASKED, **params):
-        requests = [request_for(*pair) for pair in asked]
-        return list(annotate(requests, model=str(model), device="cpu", **params))
+        questions = [question(*pair) for pair in asked]
+        return scores_of(annotate(questions, model=str(model), device="cpu", **params))
 
     return scores
 

@@ -8,6 +8,8 @@ import pytest
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.simulated import annotate
+from prefopt_core.annotation.verdicts import UnusableAnswerError
+from tests.verdicts import question, scores_of
 
 GOLD = """
 def gold(prompt, response):
@@ -18,13 +20,13 @@ PROMPTS = 4000
 
 
 @pytest.fixture
-def ask(write, request_for):
+def ask(write):
     """Ask about (prompt, response)s; responses begin with their gold score."""
     function = f"{write('gold.py', GOLD)}:gold"
 
     def ask(texts, **settings):
-        requests = [request_for(prompt, response) for prompt, response in texts]
-        return list(annotate(requests, function=function, **settings))
+        questions = [question(prompt, response) for prompt, response in texts]
+        return scores_of(annotate(questions, function=function, **settings))
 
     return ask
 
@@ -126,11 +128,23 @@ def test_each_human_has_labels_of_their_own(write):
     assert of(seed=1) == humans[1]
 
 
-def test_what_is_no_number_is_left_to_be_refused_and_gets_no_noise(write, request_for):
+@pytest.mark.parametrize(
+    ("text", "told"), [("True", "^True, which is"), ("'4'", "^'4', which is"), ("[1]", r"^\[1\], ")]
+)
+def test_what_is_no_number_is_refused_as_it_is_and_gets_no_noise(write, text, told):
     path = write("gold.py", "def gold(prompt, response): return eval(response)")
-    requests = [request_for("p", text) for text in ("True", "'4'", "[1]")]
-    found = list(annotate(requests, function=f"{path}:gold", noise=1.0, error_rate=1.0))
-    assert found == [True, "4", [1]]
+    errs = {"noise": 1.0, "error_rate": 1.0, "position_bias": 1.0}
+    with pytest.raises(UnusableAnswerError, match=told):
+        list(annotate([question("p", text)], function=f"{path}:gold", **errs))
+
+
+@pytest.mark.parametrize("form", ["compare", "rank"])
+def test_compared_what_is_shown_first_gains_and_not_by_another_order(write, form):
+    function = f"{write('gold.py', GOLD)}:gold"
+    human = {"function": function, "ask": form, "position_bias": 1.5}
+    close, far = question("p", "2 a", "1 b"), question("p", "5 c", "1 d")
+    found = list(annotate([close, close.turned(), far, far.turned()], **human))
+    assert [verdict.scores for verdict in found] == [(3.5, 1), (2.5, 2), (6.5, 1), (2.5, 5)]
 
 
 @pytest.mark.parametrize("settings", [{"error_rate": 1.1}, {"error_rate": -0.1}, {"noise": -1}])

@@ -1,18 +1,31 @@
 """Verdicts of a whole table: checked one by one, and bought within a budget."""
 
+import json
+
 import polars as pl
 import pytest
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import buy_labels, judge, labels_to_buy
+from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.generation.table import generate_candidates
-from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.errors import (
+    AwaitingLabelsError,
+    ConfigError,
+    DataError,
+    OverBudgetError,
+)
 from prefopt_core.ground.tables import check_table
 from prefopt_core.inputs.prompts import from_file
+from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
+from prefopt_core.labels.purchase import buying
+from prefopt_core.labels.questions import Question, Shown, Verdict
 from prefopt_core.labels.store import LabelStore
+from tests.annotators import OwnAnnotation
 
 
 @pytest.fixture
@@ -48,20 +61,21 @@ def annotator(write, tmp_path):
 def verdicts(tables, config):
     prompts, candidates, selections = tables
     table = judge(Asked(selections, candidates, prompts), config)
-    return check_table("annotations", table)
+    return check_table("verdicts", table)
 
 
 def test_every_selected_response_gets_its_verdict(tables, annotator):
     table = verdicts(tables, annotator("len(response)"))
-    assert table.drop("annotator", "state", "score").equals(tables[2].drop("rank"))
-    assert table["score"].to_list() == [2.0, 3.0] * 4
-    assert set(table["state"]) == {"scored"}
+    asked = table.select("prompt_id", candidate_id=pl.col("responses").list.first())
+    assert asked.equals(tables[2].drop("rank"))
+    assert table["scores"].to_list() == [[2.0], [3.0]] * 4
+    assert (set(table["state"]), set(table["annotator"])) == ({"given"}, {"function"})
 
 
 def test_no_verdict_is_a_row_that_was_skipped(tables, annotator):
     table = verdicts(tables, annotator("None if response == 'bb' else 1"))
-    assert table["score"].to_list() == [None, 1.0] * 4
-    assert table["state"].to_list() == ["skipped", "scored"] * 4
+    assert table["scores"].to_list() == [None, [1.0]] * 4
+    assert table["state"].to_list() == ["skipped", "given"] * 4
 
 
 @pytest.mark.parametrize("score", ["float('nan')", "float('-inf')", "'good'", "[1]", "{}"])
@@ -71,9 +85,11 @@ def test_what_is_no_finite_number_is_told_with_its_texts(tables, annotator, scor
         verdicts(tables, annotator(score))
 
 
-def buy(tables, config, labels, store, seed=0):
+def buy(tables, config, labels, store, allowance=None, seed=0):
     prompts, candidates, selections = tables
-    return buy_labels(Asked(selections, candidates, prompts), config, labels, store, seed=seed)
+    asked = Asked(selections, candidates, prompts)
+    table = buy_labels(asked, config, labels, store, seed=seed, allowance=allowance)
+    return check_table("verdicts", table)
 
 
 @pytest.mark.parametrize(("labels", "bought"), [(2, 2), (3, 2), (4, 4), (99, 8)])
@@ -111,5 +127,172 @@ def test_other_prompts_do_not_change_who_is_bought_first(tables):
 
 
 def test_budget_below_one_prompt_is_told(tables):
-    with pytest.raises(ConfigError, match=r"1 labels cannot pay .*: 2 of its.*selection\.k"):
+    with pytest.raises(
+        ConfigError, match=r"1 labels cannot pay .*2 responses .*takes 2.*selection\.k"
+    ):
         within_budget(tables[2], 1, seed=0)
+
+
+# --- comparisons, rankings, people --------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LabelStore(tmp_path / "s")
+
+
+@pytest.fixture
+def sided(tmp_path):
+    """An annotator that prefers what is shown first, and what it was shown."""
+    notes = tmp_path / "notes"
+
+    def sided(**params):
+        params = {"notes": str(notes)} | params
+        return OwnAnnotation(annotator="first-is-better", params=params, price=0.5, name="sided")
+
+    sided.asked = lambda: notes.read_text().splitlines() if notes.exists() else []
+    return sided
+
+
+def all_three(tables):
+    """The same prompts with all three responses selected."""
+    prompts, candidates, _ = tables
+    selections = candidates.select("prompt_id", "candidate_id", rank=pl.col("sample"))
+    return prompts, candidates, selections
+
+
+def spent(store, account="team"):
+    with store.connected() as connection:
+        balance = balance_of(connection, account)
+    assert (balance.held_labels, balance.held_cost) == (0, 0.0)
+    return balance.labels, balance.cost
+
+
+def test_both_orders_of_a_pair_are_two_verdicts_and_one_label(tables, sided, store):
+    config, allowance = sided(), Allowance("team", 3)
+    assert labels_to_buy(tables[2], config, 3, store, seed=0) == 3
+    table = buy(tables, config, 3, store, allowance)
+    assert (table.height, table["prompt_id"].n_unique()) == (6, 3)
+    assert (table["preference"] == 0.9).all()
+    assert (table["why"] == "It came first.").all()
+    for _, rows in table.group_by("prompt_id"):
+        first, second = rows["responses"].to_list()
+        assert first == second[::-1]
+    assert sorted(sided.asked()) == ["bb ccc"] * 3 + ["ccc bb"] * 3
+    assert spent(store) == (3, 1.5)
+    assert next(labels_bought(table)) == ("labels", 3, 3)
+
+
+def test_one_order_is_asked_where_one_is_set(tables, sided, store):
+    table = buy(tables, sided(orders="one"), 99, store)
+    assert table.height == len(sided.asked()) == 4
+
+
+def test_a_label_whose_other_order_is_missing_is_completed_for_nothing(tables, sided, store):
+    allowance = Allowance("team", 4)
+    with pytest.raises(RuntimeError, match="ill"):
+        buy(tables, sided(answers=5), 4, store, allowance)
+    assert spent(store) == (3, 1.5)
+    assert labels_to_buy(tables[2], sided(), 4, store, seed=0) == 1
+    assert buy(tables, sided(), 4, store, allowance).height == 8
+    assert spent(store) == (4, 2.0)
+    assert len(sided.asked()) == 8
+
+
+def test_to_show_both_orders_after_one_costs_no_further_label(tables, sided, store):
+    allowance = Allowance("team", 4)
+    buy(tables, sided(orders="one"), 4, store, allowance)
+    assert labels_to_buy(tables[2], sided(), 4, store, seed=0) == 0
+    assert buy(tables, sided(), 4, store, allowance).height == 8
+    assert spent(store) == (4, 2.0)
+
+
+@pytest.mark.parametrize(("labels", "prompts"), [(3, 1), (5, 1), (6, 2), (99, 4)])
+def test_all_pairs_of_three_are_three_labels_and_prompts_are_whole(
+    tables, sided, store, labels, prompts
+):
+    table = buy(all_three(tables), sided(orders="one"), labels, store)
+    assert table["prompt_id"].value_counts()["count"].to_list() == [3] * prompts
+    assert set(table["responses"].list.len()) == {2}
+
+
+def test_a_ranking_is_one_label(tables, annotator, store):
+    params = {"function": annotator("len(response)").params["function"], "ask": "rank"}
+    config = AnnotationConfig(annotator="simulated", params=params)
+    table = buy(all_three(tables), config, 2, store)
+    assert table.height == 2
+    texts = dict(tables[1].select("candidate_id", "response").iter_rows())
+    for responses, scores in table.select("responses", "scores").iter_rows():
+        assert [len(texts[one]) for one in responses] == scores
+
+
+def test_what_does_not_fit_into_the_runs_budget_is_refused_before_anybody_is_asked(
+    tables, sided, store
+):
+    with pytest.raises(OverBudgetError, match="4 labels are to be bought and 3 of 3 are left"):
+        buy(tables, sided(), 4, store, Allowance("team", 3))
+    with pytest.raises(OverBudgetError, match=r"2 may be spent next, and 1\.9 of 1\.9 is left"):
+        buy(tables, sided(), 4, store, Allowance("team", 4, 1.9))
+    assert sided.asked() == []
+    assert spent(store) == (0, 0.0)
+
+
+def test_labels_that_are_known_take_nothing_from_a_budget(tables, sided, store):
+    buy(tables, sided(), 4, store, Allowance("team", 4))
+    assert buy(tables, sided(), 4, store, Allowance("another", 0)).height == 8
+    assert buy(tables, sided(), 4, store, Allowance("team", 4)).height == 8
+    assert (spent(store), spent(store, "another")) == ((4, 2.0), (0, 0.0))
+
+
+def test_people_are_left_the_questions_and_the_table_comes_when_they_have_answered(tables, store):
+    people = AnnotationConfig(annotator="people")
+    for _ in range(2):  # asked again while they have not answered
+        with pytest.raises(AwaitingLabelsError, match=r"^awaiting 4 labels from people"):
+            buy(tables, people, 4, store, Allowance("team", 4))
+    with store.connected() as connection:
+        rows = connection.execute("SELECT prompt_id, responses, wanted FROM questions").fetchall()
+        texts = {text for (text,) in connection.execute("SELECT text FROM texts")}
+    assert {wanted for *_, wanted in rows} == {1}
+    assert {"bb", "ccc"} < texts
+    with buying(store, identity(people), Allowance("team", 4)) as purchase:
+        for prompt_id, responses, _ in rows:
+            shown = tuple(Shown(one, "") for one in json.loads(responses))
+            purchase.commit(Question(prompt_id, (), shown), Verdict("tie", by="Mary", seconds=2.0))
+    table = buy(tables, people, 4, store, Allowance("team", 4))
+    assert table.select("by", "state", "seconds").unique().rows() == [("Mary", "tie", 2.0)]
+    assert (table.height, spent(store)) == (4, (4, 0.0))
+
+
+def test_in_the_overlap_several_people_are_waited_for(tables, store):
+    people = AnnotationConfig(annotator="people", params={"people": 3, "overlap": 1.0})
+    assert labels_to_buy(tables[2], people, 7, store, seed=0) == 6  # two prompts, three people
+    with pytest.raises(AwaitingLabelsError, match=r"^awaiting 6 labels"):
+        buy(tables, people, 7, store)
+    with store.connected() as connection:
+        assert connection.execute("SELECT wanted FROM questions").fetchall() == [(3,), (3,)]
+
+
+def test_people_cannot_judge_for_free(tables):
+    with pytest.raises(ConfigError, match="'people' answers later, and only `annotation` can wait"):
+        verdicts(tables, AnnotationConfig(annotator="people"))
+
+
+NO_VERDICTS = {
+    "a number": ("4.0", "gave 4.0, which is no verdict for the response 'bb'"),
+    "two scores": ("Verdict.scored(1.0, 2.0)", "which is no verdict for the response 'bb'"),
+    "a preference": ("Verdict.preferred(0.9)", "which is no verdict for the response 'bb'"),
+}
+
+
+@pytest.mark.parametrize(("verdict", "message"), NO_VERDICTS.values(), ids=NO_VERDICTS)
+def test_what_is_no_verdict_on_the_question_is_told_and_not_kept(tables, store, verdict, message):
+    config = OwnAnnotation(annotator="as-written", params={"verdict": verdict})
+    with pytest.raises(DataError, match=message):
+        buy(tables, config, 8, store)
+    assert store.counts() == []
+
+
+def test_whole_numbers_are_scores_too(tables, store):
+    config = OwnAnnotation(annotator="as-written", params={"verdict": "Verdict.scored(3)"})
+    assert buy(tables, config, 2, store)["scores"].to_list() == [[3.0], [3.0]]
+    assert buy(tables, config, 2, store)["scores"].to_list() == [[3.0], [3.0]]

@@ -14,6 +14,8 @@ from prefopt_core.evaluation.diagnostics import (
     flagged_wrong,
     own_labels,
 )
+from prefopt_core.labels.questions import Verdict
+from tests.verdicts import scores_table, verdicts_table
 
 SAMPLED = {"a": ("one two", -2.0), "b": ("three", -5.0), "c": ("  four\nfive six ", None)}
 
@@ -35,12 +37,9 @@ def pair(prompt, chosen="yes", rejected="no", source="self", confidence=0.75):
 
 def truth(**scores):
     """prompt → gold scores of its responses 0, 1, …"""
-    rows = [
-        {"prompt_id": prompt, "candidate_id": f"{prompt}{i}", "score": score}
-        for prompt, own in scores.items()
-        for i, score in enumerate(own)
-    ]
-    return pl.DataFrame(rows, schema_overrides={"score": pl.Float64})
+    return scores_table(
+        {prompt: {f"{prompt}{i}": s for i, s in enumerate(own)} for prompt, own in scores.items()}
+    )
 
 
 def judged(*verdicts):
@@ -191,3 +190,43 @@ def test_of_a_training_without_detection_only_the_shifts_are_told():
         | {"threshold": [None], "flagged": [None]}
     )
     assert dict(diagnostics.training_late(steps)) == {"chosen_shift": 0.5, "rejected_shift": -0.5}
+
+
+def bought(*said):
+    """metric → (value, of how many), of (prompt, responses as letters, verdict)s."""
+    table = verdicts_table(*((prompt, list(letters), verdict) for prompt, letters, verdict in said))
+    return {name: values for name, *values in diagnostics.labels_bought(table)}
+
+
+def test_both_orders_are_one_label_and_each_person_gives_one():
+    both = [("p", "ab", Verdict.preferred(0.9)), ("p", "ba", Verdict.preferred(0.2))]
+    assert bought(*both) == {"labels": [1, 1]}
+    people = [("q", "ab", Verdict.preferred(1.0, by=by)) for by in ("Mary", "John")]
+    assert bought(*both, *people) == {"labels": [3, 3]}
+
+
+def test_labels_that_make_no_pair_are_counted_by_why():
+    found = bought(
+        ("p", "ab", Verdict("skipped")),
+        ("q", "ab", Verdict("invalid")),
+        ("q", "ba", Verdict("invalid")),
+        ("r", "ab", Verdict("both_bad")),
+        ("s", "ab", Verdict.preferred(0.9)),
+    )
+    assert found == {
+        "labels": [4, 4],
+        "skipped_labels": [1, 5],
+        "invalid_labels": [2, 5],
+        "both_bad_labels": [1, 5],
+    }
+
+
+def test_prompts_whose_responses_end_equal_are_counted_among_those_that_were_compared():
+    sided = [("p", "ab", Verdict.preferred(0.75)), ("p", "ba", Verdict.preferred(0.75))]
+    others = [("q", "ab", Verdict("tie")), ("r", "ab", Verdict.preferred(0.75))]
+    assert bought(*sided, *others) == {"labels": [3, 3], "tied_prompts": [2, 3]}
+
+
+def test_without_labels_there_are_none():
+    assert list(diagnostics.labels_bought(None)) == [("labels", 0, 0)]
+    assert bought() == {"labels": [0, 0]}

@@ -8,17 +8,16 @@ from hypothesis import strategies as st
 
 from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.evaluation.table import RoundTables, evaluate
-from prefopt_core.ground.tables import TABLES, check_table
+from prefopt_core.ground.tables import check_table
+from tests.verdicts import scores_table
 
 
 def grades(**scores):
     """prompt → score, or scores of several responses."""
-    rows = [
-        (p, f"{p}{i}", "gold", score, "skipped" if score is None else "scored")
-        for p, own in scores.items()
-        for i, score in enumerate(own if isinstance(own, list) else [own])
-    ]
-    return pl.DataFrame(rows, schema=TABLES["annotations"].columns, orient="row")
+    several = {p: own if isinstance(own, list) else [own] for p, own in scores.items()}
+    return scores_table(
+        {p: {f"{p}{i}": score for i, score in enumerate(own)} for p, own in several.items()}, "gold"
+    )
 
 
 def pairs(*ids, source="self"):
@@ -130,7 +129,7 @@ def test_words_are_what_white_space_divides():
 
 
 def test_labels_are_those_that_were_paid_for():
-    found = measure(annotations=grades(a=[1.0, None], b=2.0))
+    found = measure(labels=grades(a=[1.0, None], b=2.0))
     assert (found["labels"]["value"], found["labels"]["low"]) == (3, None)
 
 

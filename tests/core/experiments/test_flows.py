@@ -285,7 +285,54 @@ def test_a_comparison_is_not_taken_for_a_run(write):
         load_run(str(preset), {})
 
 
-# ---------------------------------------------------------------- estimates of rewards
+# --- the budget of a run ------------------------------------------------------------------------
+
+
+def allowance(load, flow="aepo", annotation=(), **settings):
+    own = FLOWS[flow]["annotation"] | dict(annotation)
+    return load(flow, annotation=own, **settings).allowance
+
+
+def test_a_raised_budget_or_another_price_is_the_same_account(load):
+    first = allowance(load)
+    assert (first.labels, first.cost) == (10, None)
+    raised = allowance(load, budget=20, max_cost=7.5, annotation={"price": 0.5})
+    assert (raised.account, raised.labels, raised.cost) == (first.account, 20, 7.5)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"annotation": {"guidelines": "2"}}])
+def test_runs_of_other_settings_have_accounts_of_their_own(load, change):
+    assert allowance(load, **change).account != allowance(load).account
+
+
+def test_runs_that_name_an_account_share_it(load):
+    team = {"account": "team"}
+    accounts = {
+        allowance(load, flow, annotation=team, seed=seed).account
+        for flow in ("aepo", "align")
+        for seed in (0, 1)
+    }
+    assert accounts == {"team"}
+
+
+COMPARED = {"annotator": "simulated", "params": {"function": "helpdesk", "ask": "compare"}}
+
+
+def test_a_budget_must_pay_all_comparisons_of_one_prompt(load):
+    wanted = {"annotation": COMPARED, "selection": {"k": 4, "strategy": "random"}}
+    assert load("aepo", budget=6, **wanted).fewest_labels == 6
+    with pytest.raises(ValidationError, match=r"budget is 5: it cannot pay for the 6 labels"):
+        load("aepo", budget=5, **wanted)
+    ranked = COMPARED | {"params": COMPARED["params"] | {"ask": "rank"}}
+    assert load("aepo", budget=1, **(wanted | {"annotation": ranked})).fewest_labels == 1
+
+
+def test_labels_by_their_gain_are_of_scores(load):
+    with pytest.raises(ValidationError, match=r"allocation: coverage.*params\.ask` is 'compare'"):
+        load("aepo", annotation=COMPARED, selection={"allocation": "coverage"})
+
+
+# --- estimates of rewards -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flow", ["aepo", "spa"])

@@ -207,7 +207,7 @@ def test_errors_at_loading_have_the_line_too(write):
 
 
 def test_what_another_package_yields_passes_as_it_comes_and_its_errors_are_told():
-    def annotate(requests):
+    def annotate(questions):
         yield 1
         raise ValueError("no more")
 

@@ -14,6 +14,7 @@ from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import buy_labels, labels_to_buy
 from prefopt_core.ground.errors import ConfigError, DataError, UserCodeError
 from prefopt_core.ground.tables import check_table
+from prefopt_core.labels.account import balance_of
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.store import LabelStore
@@ -39,8 +40,8 @@ import sys
 from pathlib import Path
 import polars as pl
 from prefopt_core.annotation.table import buy_labels
-from prefopt_core.labels.asked import Asked
 from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 
@@ -48,8 +49,9 @@ root, annotator, tables, labels = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 read = [pl.read_parquet(tables / name) for name in ("selections", "candidates", "prompts")]
 config = AnnotationConfig(annotator="function", params={"function": f"{annotator}:score"})
 print("ready", flush=True)
-bought = buy_labels(Asked(*read), config, labels, LabelStore(root), seed=0)
-print(sorted(bought.select("candidate_id", "score").rows()))
+allowance = Allowance("team", labels)  # not one label more than is wanted
+bought = buy_labels(Asked(*read), config, labels, LabelStore(root), seed=0, allowance=allowance)
+print(sorted(bought.select("responses", "scores").rows()))
 """
 
 
@@ -95,10 +97,16 @@ class Market:
         return asked.read_text().splitlines() if asked.exists() else []
 
     @property
+    def spent(self):
+        with self.labels.connected() as connection:
+            balance = balance_of(connection, "team")
+        assert balance.held_labels == 0
+        return balance.labels
+
+    @property
     def known(self):
-        return {
-            ids[0]: score for (_, ids), score in self.labels.known(identity(self.config())).items()
-        }
+        known = self.labels.known(identity(self.config()))
+        return {label.responses[0]: label.verdict for own in known.values() for label in own}
 
 
 @pytest.fixture
@@ -111,8 +119,8 @@ def market(tmp_path):
 
 def test_labels_are_bought_once_and_then_known(market):
     first = market.buy(40)
-    assert check_table("annotations", first).height == 40
-    assert set(first["state"]) == {"scored"}
+    assert check_table("verdicts", first).height == 40
+    assert set(first["state"]) == {"given"}
     assert market.buy(40).equals(first)
     assert sorted(market.asked) == sorted(market.selections["candidate_id"])
 
@@ -144,8 +152,8 @@ def test_no_verdict_is_bought_too_and_not_asked_for_again(market):
     market.answer("r1", None)
     bought = market.buy(40)
     skipped = bought.filter(state="skipped")
-    assert skipped["candidate_id"].str.ends_with("r1").all()
-    assert (skipped.height, skipped["score"].null_count()) == (20, 20)
+    assert skipped["responses"].list.first().str.ends_with("r1").all()
+    assert (skipped.height, skipped["scores"].null_count()) == (20, 20)
     market.answer("r1", 5)
     assert market.to_buy(40) == 0
     assert market.buy(40).equals(bought)
@@ -195,7 +203,7 @@ def test_budget_is_never_exceeded(market, labels):
 
 
 def test_budget_that_pays_for_no_prompt_says_what_to_change(market):
-    with pytest.raises(ConfigError, match=r"1 labels .*: 2 of its responses.*`selection\.k`"):
+    with pytest.raises(ConfigError, match=r"1 labels .* 2 responses are.*takes 2.*`selection\.k`"):
         market.buy(1)
     assert market.asked == []
 
@@ -260,7 +268,8 @@ def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run_
     assert kills > 0
     assert 40 <= len(market.asked) <= 40 + kills
     assert len(set(market.asked)) == len(market.known) == 40
-    assert printed == str(sorted(market.buy(40).select("candidate_id", "score").rows()))
+    assert market.spent == 40
+    assert printed == str(sorted(market.buy(40).select("responses", "scores").rows()))
 
 
 def test_two_processes_that_want_the_same_labels_buy_each_once(market, start):
@@ -268,4 +277,5 @@ def test_two_processes_that_want_the_same_labels_buy_each_once(market, start):
     processes = [start(BUY, *arguments) for _ in range(2)]
     printed = [process.communicate(timeout=60)[0] for process in processes]
     assert printed[0] == printed[1]
+    assert market.spent == 40
     assert sorted(market.asked) == sorted(market.selections["candidate_id"])

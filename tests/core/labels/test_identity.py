@@ -8,8 +8,11 @@ import pytest
 from prefopt_core.annotation.identity import doubts_of_labels, identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.ground.registry import Registry
-from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
+from prefopt_core.labels.purchase import buying
+from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.store import AnnotatorIdentity, Label, LabelStore
 from prefopt_core.store.artifacts import canonical_json
+from tests.verdicts import about
 
 
 def judge(guidelines="1", **params):
@@ -70,9 +73,13 @@ def test_a_function_is_what_is_in_its_files_wherever_they_lie(judge_in, monkeypa
 
 
 def buy(store, config, *prompts, score=0.5):
-    with store.buying(identity(config)) as purchase:
+    buy_from(store, identity(config), *prompts, score=score)
+
+
+def buy_from(store, annotator, *prompts, score=0.25):
+    with buying(store, annotator) as purchase:
         for prompt in prompts:
-            purchase.commit(prompt, ["r"], score)
+            purchase.commit(about(prompt, "r"), Verdict.scored(score))
 
 
 def known(store, config):
@@ -82,8 +89,7 @@ def known(store, config):
 def test_labels_of_a_path_are_those_of_the_judge_that_lies_there(judge_in, tmp_path):
     store, config = LabelStore(tmp_path / "store"), judge_in("here")
     legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
-    with store.buying(AnnotatorIdentity(canonical_json(legacy), "1")) as purchase:
-        purchase.commit("old", ["r"], 0.25)
+    buy_from(store, AnnotatorIdentity(canonical_json(legacy), "1"), "old")
     assert known(store, config) == {"old"}
     assert known(store, judge_in("there")) == set()
     (lost,) = doubts_of_labels(judge_in("there"), store)
@@ -98,11 +104,10 @@ def test_a_label_under_two_texts_is_nobody_elses_after_an_edit(judge_in, tmp_pat
     store = LabelStore(tmp_path / "store")
     buy(store, judge_in("there"), "old", score=0.75)  # bought again where the judge lay then
     legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
-    with store.buying(AnnotatorIdentity(canonical_json(legacy), "1")) as purchase:
-        purchase.commit("old", ["r"], 0.25)
+    buy_from(store, AnnotatorIdentity(canonical_json(legacy), "1"), "old")
     config = judge_in("here")
-    with store.buying(identity(config)) as purchase:
-        assert purchase.known() == {("old", ("r",)): 0.75}
+    with buying(store, identity(config)) as purchase:
+        assert purchase.known() == {("old", ("r",)): [Label("old", ("r",), Verdict.scored(0.75))]}
     assert known(store, judge_in("here", points=2)) == set()
     assert sum(count for *_, count in store.counts()) == 2  # none is lost
 
@@ -110,8 +115,7 @@ def test_a_label_under_two_texts_is_nobody_elses_after_an_edit(judge_in, tmp_pat
 def test_what_a_judge_was_when_labels_of_its_path_were_bought_is_doubtful(judge_in, tmp_path):
     store, config = LabelStore(tmp_path / "store"), judge_in("here")
     legacy = {"function": {"function": f"{tmp_path / 'here'}/judge.py:score"}}
-    with store.buying(AnnotatorIdentity(canonical_json(legacy), "1")) as purchase:
-        purchase.commit("old", ["r"], 0.25)
+    buy_from(store, AnnotatorIdentity(canonical_json(legacy), "1"), "old")
     os.utime(tmp_path / "here" / "judge.py", (0, 0))
     assert list(doubts_of_labels(config, store)) == []
     os.utime(tmp_path / "here" / "judge.py", (2e10, 2e10))
@@ -147,8 +151,7 @@ def test_a_function_without_a_content_of_its_own_keeps_its_labels(tmp_path):
 def test_labels_of_a_worlds_function_are_found_under_its_former_paths(tmp_path):
     store = LabelStore(tmp_path)
     former = '{"function":{"function":"prefopt_core.helpdesk.oracle:score"}}'
-    with store.buying(AnnotatorIdentity(former, "1")) as purchase:
-        purchase.commit("old", ["r"], 0.25)
+    buy_from(store, AnnotatorIdentity(former, "1"), "old")
     config = AnnotationConfig(annotator="function", params={"function": "helpdesk"})
     assert known(store, config) == {"old"}
     assert identity(config).name == '{"function":{"function":"helpdesk"}}'

@@ -8,8 +8,10 @@ import pytest
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of
 from prefopt_core.ground.tables import TABLES, check_table
+from prefopt_core.labels.questions import Verdict
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
+from tests.verdicts import scores_table, verdicts_table
 
 MESSAGES = {p: [{"role": "user", "content": f"prompt {p}"}] for p in "abcdef"}
 PROMPTS = pl.DataFrame(
@@ -41,23 +43,18 @@ LOGPS = CANDIDATES.select("candidate_id", logps=pl.col("sample").cast(pl.Float64
 
 def verdicts(annotator="judge", **scores):
     """prompt → scores of its responses; None is a verdict that was not given."""
-    rows = [
-        (
-            p,
-            candidate_id_of(p, text),
-            annotator,
-            score,
-            "scored" if score is not None else "skipped",
-        )
-        for p, own in scores.items()
-        for text, score in zip(TEXTS, own, strict=True)
-    ]
-    return pl.DataFrame(rows, schema=TABLES["annotations"].columns, orient="row")
+    return scores_table(
+        {
+            p: {candidate_id_of(p, text): s for text, s in zip(TEXTS, own, strict=True)}
+            for p, own in scores.items()
+        },
+        annotator,
+    )
 
 
-def pair(annotations=None, judgments=None, logps=LOGPS, candidates=CANDIDATES, seed=0, **config):
+def pair(labels=None, judgments=None, logps=LOGPS, candidates=CANDIDATES, seed=0, **config):
     table = pair_responses(
-        annotations=annotations, judgments=judgments, candidates=candidates, prompts=PROMPTS,
+        labels=labels, judgments=judgments, candidates=candidates, prompts=PROMPTS,
         logps=logps, config=PairingConfig(**config), round_number=2, seed=seed,
     )  # fmt: skip
     return check_table("preferences", table)
@@ -103,7 +100,9 @@ def test_ties_and_skipped_verdicts_make_no_pair():
 
 
 def test_nothing_but_ties_says_what_to_look_at():
-    with pytest.raises(DataError, match=r"all 6 annotations tie or were skipped.*prefopt show"):
+    with pytest.raises(
+        DataError, match=r"all 6 verdicts are ties, skipped or invalid.*prefopt show"
+    ):
         pair(verdicts(a=[1.0, 1.0, 1.0]), verdicts(b=[None, 2.0, 2.0]))
 
 
@@ -166,3 +165,97 @@ def test_text_that_was_sampled_twice_is_one_response():
     twice = pl.concat([CANDIDATES, CANDIDATES.with_columns(pl.col("sample") + 3)])
     scored = verdicts(a=[0.0, 1.0, 2.0])
     assert pair(scored, candidates=twice).equals(pair(scored))
+
+
+# --- comparisons and rankings -------------------------------------------------------------------
+
+
+def compared(*said, p="a", annotator="judge"):
+    """Verdicts on responses to one prompt: (texts in the order shown, verdict)s."""
+    rows = [(p, [candidate_id_of(p, text) for text in texts], verdict) for texts, verdict in said]
+    return verdicts_table(*rows, annotator=annotator)
+
+
+def pairs_of(table):
+    """(chosen, rejected, confidence)s."""
+    texts = {candidate_id_of(p, text): text for p in MESSAGES for text in TEXTS}
+    ids = table.select("chosen_id", "rejected_id", "confidence").rows()
+    return [(texts[chosen], texts[rejected], sure) for chosen, rejected, sure in ids]
+
+
+@pytest.mark.parametrize("order", [("x", "yy"), ("yy", "x")])
+def test_a_comparison_is_a_pair_with_its_probability_as_confidence(order):
+    probability = 0.8 if order[0] == "x" else 0.2
+    table = pair(compared((order, Verdict.preferred(probability))))
+    assert pairs_of(table) == [("x", "yy", pytest.approx(0.8))]
+    assert table["source"].to_list() == ["gold"]
+    assert table["margin"].to_list() == [pytest.approx(0.6)]  # P(x better) - P(yy better)
+
+
+def test_of_both_orders_and_of_several_people_the_mean_counts():
+    both = compared((("x", "yy"), Verdict.preferred(0.9)), (("yy", "x"), Verdict.preferred(0.3)))
+    assert pairs_of(pair(both)) == [("x", "yy", pytest.approx((0.9 + 0.7) / 2))]
+    people = [Verdict.preferred(1.0, by=by) for by in ("Mary", "John")]
+    people += [Verdict.preferred(0.0, by="Ann"), Verdict("tie", by="Sue")]
+    voted = compared(*((("x", "yy"), verdict) for verdict in people))
+    assert pairs_of(pair(voted)) == [("x", "yy", pytest.approx(2.5 / 4))]
+
+
+def test_who_always_picks_the_side_says_nothing():
+    sided = compared((("x", "yy"), Verdict.preferred(0.9)), (("yy", "x"), Verdict.preferred(0.9)))
+    with pytest.raises(DataError, match=r"all 2 verdicts are ties, .* contradict each other"):
+        pair(sided)
+
+
+def test_a_ranking_makes_the_pairs_of_its_comparisons():
+    ranked = compared((("zzz", "x", "yy"), Verdict.ranked([3, 1, 2])))
+    won = [("x", "yy"), ("x", "zzz"), ("yy", "zzz")]
+    each = compared(*((texts, Verdict.preferred(1.0)) for texts in won))
+    for rule in ("best_against_worst", "all_pairs"):
+        assert pair(ranked, rule=rule).equals(pair(each, rule=rule))
+    assert sorted(pairs_of(pair(ranked, rule="all_pairs"))) == [(*texts, 1.0) for texts in won]
+
+
+def test_two_that_were_not_compared_are_as_sure_as_their_scores():
+    # x wins ¾ of the time over yy, and yy as often over zzz: means ¾, ½, ¼
+    chain = compared(
+        (("x", "yy"), Verdict.preferred(0.75)), (("yy", "zzz"), Verdict.preferred(0.75))
+    )
+    assert pairs_of(pair(chain)) == [("x", "zzz", pytest.approx((1 + 0.75 - 0.25) / 2))]
+
+
+def test_no_pair_goes_against_what_was_said_of_these_two():
+    # zzz loses to x, and wins so clearly over yy that it is better than x in the mean.
+    said = compared(
+        (("x", "zzz"), Verdict.preferred(0.6)), (("x", "yy"), Verdict.preferred(0.3)),
+        (("zzz", "yy"), Verdict.preferred(1.0)),
+    )  # fmt: skip
+    assert sorted(pairs_of(pair(said, rule="all_pairs"))) == [
+        ("zzz", "yy", pytest.approx(1.0))
+    ]  # yy, with a mean of 0.35, is below x with 0.45, and was said to be better than it
+
+
+STATES = ["tie", "both_bad", "skipped", "invalid"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_says_nothing_makes_no_pair_and_is_still_the_paid_label(state):
+    own = verdicts("policy", a=[2.0, 1.0, 0.0], b=[2.0, 1.0, 0.0])
+    table = pair(compared((("x", "yy"), Verdict(state)), annotator="human"), own)
+    assert table.select("prompt_id", "annotator").rows() == [("b", "policy")]
+
+
+@pytest.mark.parametrize("state", ["both_bad", "skipped", "invalid"])
+def test_beside_a_verdict_what_says_nothing_changes_nothing(state):
+    given = (("x", "yy"), Verdict.preferred(0.8))
+    silent = (("yy", "x"), Verdict(state, by="Ann"))
+    assert pair(compared(given, silent)).equals(pair(compared(given)))
+
+
+def test_judgments_by_comparison_are_kept_by_their_confidence():
+    sure = {"b": 0.9, "c": 0.6, "d": 0.95, "e": 0.7}
+    own = pl.concat([compared((("x", "yy"), Verdict.preferred(s)), p=p) for p, s in sure.items()])
+    table = pair(None, own, keep=0.5)
+    assert "".join(table["prompt_id"]) == "bd"
+    assert table["confidence"].to_list() == pytest.approx([0.9, 0.95])
+    assert set(table["source"]) == {"self"}

@@ -6,9 +6,12 @@ import polars as pl
 import pytest
 
 from prefopt_core.ground.errors import StoreError
+from prefopt_core.labels.purchase import buying
+from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store import maintenance
 from prefopt_core.store.stage import Stage, fresh_folder
+from tests.verdicts import SKIPPED, about
 
 RUNNING = """
 import sys, time
@@ -69,10 +72,11 @@ def flip(store, artifact):
 def labels(store):
     """Two labels in the store, and what they are."""
     annotator = AnnotatorIdentity("me", "1")
-    with LabelStore(store.root).buying(annotator) as purchase:
-        purchase.commit("p", ["a"], 1.0)
-        purchase.commit("p", ["b"], None)
-    return lambda: LabelStore(store.root).known(annotator)
+    with buying(LabelStore(store.root), annotator) as purchase:
+        purchase.commit(about("p", "a"), Verdict.scored(1.0))
+        purchase.commit(about("p", "b"), SKIPPED)
+    known = LabelStore(store.root).known
+    return lambda: {label.responses: label.verdict for (label,) in known(annotator).values()}
 
 
 # --- what goes and what stays -------------------------------------------------------------------
@@ -110,7 +114,7 @@ def test_what_nothing_names_goes(store, labels):
     for folder in ("quarantine", "work"):
         assert not list((store.root / folder).iterdir())
     assert store.read(kept).equals(score(0))
-    assert labels() == {("p", ("a",)): 1.0, ("p", ("b",)): None}
+    assert labels() == {("a",): Verdict.scored(1.0), ("b",): SKIPPED}
     assert maintenance.collect_garbage(store) == (0, 0)
 
 

@@ -1,0 +1,84 @@
+"""Reading pairs that may be bad: what cannot be read is a finding, not the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
+from prefopt_core.ground.tables import TABLES, empty
+from prefopt_core.inputs.files import columns_of, read_rows
+from prefopt_core.inputs.pairs import SIDES, pair_of
+from prefopt_core.inputs.responses import check_texts
+
+_COLUMNS = (
+    "prompt_id", "prompt", "chosen", "rejected", "chosen_id", "rejected_id", "annotator", "source",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Read:
+    """The pairs of a file or table.
+
+    Attributes:
+        pairs: Table `preferences`; of a file some of its columns, and `row`: its place, from 0.
+        places: What each row of the file is called there; None for tables.
+        malformed: (row, why it is no pair) of the others.
+        verdicts: Table `verdicts`, if that is what was read.
+    """
+
+    pairs: pl.DataFrame
+    places: Sequence[str] | None = None
+    malformed: Sequence[tuple[int, str]] = ()
+    verdicts: pl.DataFrame | None = None
+
+    @property
+    def looked_at(self) -> str:
+        """How much there is, in words."""
+        if self.verdicts is not None:
+            return f"{self.verdicts.height:,} verdicts"
+        return f"{self.pairs.height:,} pairs"
+
+
+def of_tables(
+    preferences: pl.DataFrame | None = None, verdicts: pl.DataFrame | None = None
+) -> Read:
+    """Tables of the store, one of the two or both."""
+    return Read(empty("preferences") if preferences is None else preferences, verdicts=verdicts)
+
+
+def read_pairs(path: Path, column: str | None = None) -> Read:
+    """Read a file of pairs in one of the layouts of `inputs.pairs`, row by row.
+
+    Args:
+        path: .jsonl, .csv or .parquet.
+        column: The prompt's column; None: `prompt` or `instruction`.
+
+    Raises:
+        DataError: The file cannot be read, or none of its rows is a pair.
+    """
+    file = read_rows(path)
+    named = (column or "prompt", *SIDES)
+    check_texts(file, [name for name in named if name in columns_of(file)])
+    rows: list[tuple[object, ...]] = []
+    malformed: list[tuple[int, str]] = []
+    for number, row in enumerate(file):
+        try:
+            prompt, *texts = pair_of(row, column)
+        except DataError as error:
+            malformed.append((number, str(error).removeprefix(f"{path}, ")))
+            continue
+        prompt_id = prompt_id_of(prompt)
+        ids = [candidate_id_of(prompt_id, text) for text in texts]
+        said = [[{"role": "assistant", "content": text}] for text in texts]
+        annotator = str(row.values.get("annotator") or path.name)
+        source = "self" if row.values.get("source") == "self" else "gold"  # as `export` writes it
+        rows.append((number, prompt_id, prompt, *said, *ids, annotator, source))
+    if not rows:
+        raise DataError(f"{path}: none of its {len(file)} rows is a pair. {malformed[0][1]}")
+    columns = TABLES["preferences"].columns
+    schema = {"row": pl.Int64()} | {name: columns[name] for name in _COLUMNS}
+    places = [row.where.removeprefix(f"{path}, ") for row in file]
+    return Read(pl.DataFrame(rows, schema=schema, orient="row"), places, malformed)

@@ -1,0 +1,96 @@
+"""The answers of servers with OpenAI's API: the fields that are used."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from prefopt_core.models.server.failures import is_failure
+from prefopt_core.models.server.kept import LikelyTokens
+
+T = TypeVar("T")
+
+
+def _or_unknown(value: Any, read: Callable[[Any], T]) -> T | None:
+    # What was paid for is kept even if it has another form than OpenAI's.
+    with suppress(ValidationError):
+        return read(value)
+    return None
+
+
+class _Part(BaseModel):
+    text: str = ""
+
+
+class _Message(BaseModel):
+    content: str | list[_Part] | None = None
+    refusal: str | None = None  # what a model says in the place of a content
+
+    _other_refusal = field_validator("refusal", mode="wrap")(_or_unknown)
+
+
+class _Likely(BaseModel):
+    token: str
+    logprob: float
+
+
+class _Token(_Likely):
+    top_logprobs: list[_Likely] = []
+
+
+class _Logprobs(BaseModel):
+    content: list[_Token]
+
+
+class _Choice(BaseModel):
+    index: int | None = None
+    finish_reason: str | None = None
+    message: _Message | None = None  # of a chat
+    text: str | None = None  # of a completion
+    error: Any = None  # a gateway's, about its upstream
+    logprobs: _Logprobs | None = None
+
+    _other_logprobs = field_validator("logprobs", mode="wrap")(_or_unknown)
+
+    @property
+    def refusal(self) -> str | None:
+        return self.message.refusal if self.message and not self.message.content else None
+
+    @property
+    def said(self) -> str | None:
+        content = self.message.content if self.message else self.text
+        text = "".join(p.text for p in content) if isinstance(content, list) else content
+        return self.refusal or text
+
+    @property
+    def reason(self) -> str:
+        return "refusal" if self.refusal else self.finish_reason or "none"
+
+    @property
+    def likely(self) -> list[LikelyTokens] | None:
+        if self.logprobs is None:
+            return None
+        return [
+            (token.token, {t.token: t.logprob for t in token.top_logprobs})
+            for token in self.logprobs.content
+        ]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error) or is_failure(self.said, self.reason)
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Answer(BaseModel):
+    """The fields of a completion that are used; others are ignored."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
+    error: Any = None
+
+    _other_usage = field_validator("usage", mode="wrap")(_or_unknown)

@@ -1,0 +1,82 @@
+"""Lint stage: what is doubtful about pairs, before they are trained on."""
+
+from pathlib import Path
+
+import polars as pl
+
+from prefopt_core.lint import Known, table
+from prefopt_core.lint.findings import places_of
+from prefopt_core.lint.settings import LintConfig
+from prefopt_core.store.artifacts import Artifact, Folder
+from tasks.stage import current_store, doubts_before, inside_flow_run, notice, planning, stage
+
+
+@stage("lint", table="findings", version=1)
+def find(
+    pairs: pl.DataFrame,
+    config: LintConfig,
+    *,
+    policy: Path | None = None,
+    held_out: pl.DataFrame | None = None,
+    verdicts: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Look for what `config` names in pairs, by what is known of them."""
+    control = table.control_names(policy) if policy else ()
+    return table.lint_pairs(pairs, config, Known(held_out, verdicts, control))
+
+
+def lint_pairs(
+    pairs: Artifact,
+    config: LintConfig,
+    *,
+    flow: str,
+    round_number: int,
+    policy: Folder | None = None,
+    held_out: Artifact | None = None,
+    verdicts: Artifact | None = None,
+) -> list[str]:
+    """Say what is doubtful about pairs; in Prefect as a table, too.
+
+    Args:
+        pairs: Table `preferences`.
+        config: What to look for, and what to refuse.
+        flow: Name of the flow.
+        round_number: Of the round that will train on them.
+        policy: Whose tokenizer knows control tokens.
+        held_out: Table `prompts` of the test.
+        verdicts: Table `verdicts` that the pairs were made of.
+
+    Returns:
+        The warnings that nobody gave before the run; none while planning.
+
+    Raises:
+        DataError: `config` refuses what was found.
+    """
+    found = find(pairs, config, policy=policy, held_out=held_out, verdicts=verdicts)
+    if planning():
+        return []
+    findings = current_store().read(found)
+    if findings.height and inside_flow_run():
+        _show_in_prefect(findings, pairs, f"{flow}-lint-{round_number}")
+    known = doubts_before() or ()  # a seed was looked at before the run
+    warnings = [
+        f"Round {round_number}: {warning}"
+        for warning in table.warnings_of(findings, config)
+        if not any(doubt.endswith(warning) for doubt in known)
+    ]
+    for warning in warnings:
+        notice(warning)
+    return warnings
+
+
+def _show_in_prefect(findings: pl.DataFrame, pairs: Artifact, name: str) -> None:
+    from prefect.artifacts import create_table_artifact
+
+    rows = findings.with_columns(
+        pl.col("rows").map_elements(lambda rows: places_of(rows.to_list()), pl.String)
+    )
+    create_table_artifact(
+        rows.to_dicts(),
+        key=name,
+        description=f"What is doubtful about the pairs `prefopt show {pairs.digest[:12]}`",
+    )

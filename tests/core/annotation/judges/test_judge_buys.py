@@ -1,0 +1,118 @@
+"""An LLM judge within a purchase: both orders one label, held to the budget, never paid twice."""
+
+import threading
+
+import polars as pl
+import pytest
+
+from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
+from prefopt_core.annotation.table import buy_labels, judge
+from prefopt_core.ground.errors import DataError, OverBudgetError
+from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
+from prefopt_core.labels.account import Allowance
+from prefopt_core.labels.asked import Asked
+from prefopt_core.labels.store import LabelStore
+
+pytest.importorskip("openai", reason="the extra `openai` is not installed")
+
+PROMPTS = 6
+
+
+@pytest.fixture
+def tables():
+    """Two responses to each prompt, all selected."""
+    prompts = [[{"role": "user", "content": f"Question {i}?"}] for i in range(PROMPTS)]
+    ids = [prompt_id_of(messages) for messages in prompts]
+    rows = [
+        (prompt_id, candidate_id_of(prompt_id, text), text)
+        for i, prompt_id in enumerate(ids)
+        for text in (f"good {i}", f"bad {i}")
+    ]
+    columns = ["prompt_id", "candidate_id", "response"]
+    candidates = pl.DataFrame(rows, columns, orient="row").with_row_index("rank")
+    return Asked(
+        candidates.drop("response"), candidates, pl.DataFrame({"prompt_id": ids, "prompt": prompts})
+    )
+
+
+@pytest.fixture
+def fair(loopback, better):
+    """A judge that finds the good response, wherever it stands."""
+
+    def behave(request, time):
+        text = request["messages"][-1]["content"]
+        return 200, loopback.answer(
+            request, texts=[better("A" if text.index("good") < text.index("bad") else "B")]
+        )
+
+    loopback.behave = behave
+
+
+@pytest.fixture
+def settings(loopback):
+    params = {"base_url": loopback.url, "model_name": "j", "concurrency": 2}
+    return {"annotator": "llm-judge", "params": params | {"price_prompt": 1.0}}
+
+
+@pytest.fixture
+def buy(tables, settings, responses):
+    def buy(labels=PROMPTS, allowance=None, **params):
+        config = AnnotationConfig(**settings | {"params": settings["params"] | params})
+        kept = LabelStore(responses.root)
+        return buy_labels(tables, config, labels, kept, seed=0, allowance=allowance)
+
+    return buy
+
+
+def test_both_orders_are_asked_and_are_one_label(buy, loopback, fair):
+    table = buy()
+    assert (table.height, len(loopback.asked)) == (2 * PROMPTS, 2 * PROMPTS)
+    by_pair = table.group_by("prompt_id").agg(pl.col("preference").sort())
+    assert by_pair["preference"].to_list() == [[0.0, 1.0]] * PROMPTS
+    assert table["cost"].to_list() == pytest.approx([10e-6] * 2 * PROMPTS)
+    assert buy().equals(table)
+    assert len(loopback.asked) == 2 * PROMPTS
+
+
+def test_one_order_is_half_the_requests_and_both_orders_later_buy_the_rest(buy, loopback, fair):
+    buy(orders="one")
+    assert len(loopback.asked) == PROMPTS
+    assert buy(orders="both").height == 2 * PROMPTS
+    assert len(loopback.asked) == 2 * PROMPTS
+
+
+def test_the_cap_in_money_ends_a_purchase_before_it_is_exceeded(buy, loopback, fair, responses):
+    asked = 4e-3  # a request may cost some 1e-3, for its bytes, and costs 10e-6
+    with pytest.raises(OverBudgetError, match="Raise `max_cost`"):
+        buy(allowance=Allowance("a", 100, 1e-6))
+    assert loopback.asked == []
+    buy(allowance=Allowance("a", 100, asked))
+    assert sum(10e-6 for _ in loopback.asked) <= asked
+
+
+def test_what_a_judge_answered_for_a_grade_is_not_bought_as_a_label(
+    buy, loopback, fair, tables, settings
+):
+    graded = judge(tables, AnnotatorConfig(**settings))
+    assert len(loopback.asked) == 2 * PROMPTS
+    bought = buy()
+    assert len(loopback.asked) == 2 * PROMPTS
+    assert bought["cost"].to_list() == [0.0] * 2 * PROMPTS
+    columns = ["question_id", "preference"]
+    assert bought.select(columns).sort(columns).equals(graded.select(columns).sort(columns))
+    assert judge(tables, AnnotatorConfig(**settings))["cost"].sum() == 0
+
+
+def test_a_purchase_that_ended_holds_nothing_while_its_error_is_looked_at(
+    buy, loopback, fair, responses, settings
+):
+    good = loopback.behave
+    loopback.behave = lambda request, time: (200, loopback.answer(request, texts=["Hm."]))
+    with pytest.raises(DataError, match="no verdict to the first 8") as caught:
+        buy(attempts=1)
+    loopback.behave = good
+    again = threading.Thread(target=buy, kwargs={"attempts": 1}, daemon=True)
+    again.start()  # the frames of the error are still there
+    again.join(30)
+    assert not again.is_alive()
+    assert caught.value
