@@ -41,10 +41,12 @@ def written(store, stage):
     return [store.read(manifest.output) for manifest in made]
 
 
+@pytest.mark.slow
 def test_strategy_that_needs_no_estimates_makes_none(ran):
     assert not {"estimate", "estimate_by_policy", "select_pairs"} & set(ran("aepo"))
 
 
+@pytest.mark.slow
 def test_second_round_has_learned_from_the_labels_of_the_first(ran, store):
     stages = ran("delta_ucb")
     assert stages.count("estimate") == stages.count("select_pairs") == 2
@@ -57,6 +59,7 @@ def test_second_round_has_learned_from_the_labels_of_the_first(ran, store):
     assert set(selections.group_by("prompt_id").len()["len"]) == {2}
 
 
+@pytest.mark.slow
 def test_policy_estimates_all_candidates_and_knows_nothing_in_the_first_round(ran, store):
     stages = ran("small_margin", estimation={"source": "policy"}, embedding=None)
     assert stages.count("estimate_by_policy") == 2
