@@ -73,8 +73,7 @@ def buy_labels(
         people = {ask.compared: ask.people for ask in asks}
         purchase.publish((question, people[question.compared]) for question in later)
         known = purchase.known()
-    if later:
-        left = sum(ask.labels_missing(known) for ask in asks)
+    if left := sum(ask.labels_missing(known) for ask in asks if later):
         raise AwaitingLabelsError(
             f"awaiting {left} labels from people, who give them in a browser: `prefopt annotate`. "
             "When they have, the same command goes on from here.",

@@ -108,7 +108,7 @@ class Account:
     def _check(self, balance: Balance, labels: int, cost: float) -> None:
         most = self.allowance
         left = most.labels - balance.labels - balance.held_labels
-        if labels > left:
+        if labels > max(0, left):  # a lowered budget may be overdrawn, and holds of money go on
             raise OverBudgetError(
                 f"{_labels_are(labels)} to be bought and {max(0, left)} of {most.labels} "
                 f"are left: {balance.labels} are bought, {balance.held_labels} under way"

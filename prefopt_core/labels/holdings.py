@@ -10,6 +10,7 @@ from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
+from prefopt_core.store.ledger import transaction
 
 _TELLING = ("model_name", "model", "function", "path")
 """Settings that say most about who an annotator is."""
@@ -134,17 +135,20 @@ def give_name(kept: LabelStore, holding: Holding, name: str) -> int:
         raise DataError(
             f"{quoted(holding.annotator)} can have no name. Keep it as it is."
         ) from None
-    with kept.connected() as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    of_holding = (holding.annotator, holding.guidelines)
+    with kept.connected() as connection, transaction(connection):
         _, labels = (
             connection.execute(
                 f"UPDATE OR IGNORE {table} SET annotator = ? "
                 "WHERE annotator = ? AND guidelines = ?",
-                (named, holding.annotator, holding.guidelines),
+                (named, *of_holding),
             ).rowcount
             for table in ("questions", "verdicts")
         )
-        connection.execute("COMMIT")
+        # What people of that name are asked, too, would hold its labels in a budget twice.
+        connection.execute(
+            "DELETE FROM questions WHERE annotator = ? AND guidelines = ?", of_holding
+        )
     return labels
 
 

@@ -36,14 +36,18 @@ class Purchase:
         """Keep labels that lie under an earlier text of this annotator under its own from now on.
 
         An edit later on then makes another annotator: the earlier text does not say what it was.
-        A label that it has under both texts stays, under a text that nobody has.
+        A label that it has under both texts stays, under a text that nobody has. Answers of people
+        stay with their questions, which would be open again without them.
         """
         own = self._annotator
         for text in own.earlier:
             for name in (own.name, f"{text} before {own.name}"):
                 self._connection.execute(
-                    "UPDATE OR IGNORE verdicts SET annotator = ? "
-                    "WHERE annotator = ? AND guidelines = ?",
+                    "UPDATE OR IGNORE verdicts AS v SET annotator = ? "
+                    "WHERE annotator = ? AND guidelines = ? AND NOT EXISTS ("
+                    "SELECT 1 FROM questions q WHERE "
+                    "(q.annotator, q.guidelines, q.prompt_id, q.compared) = "
+                    "(v.annotator, v.guidelines, v.prompt_id, v.compared))",
                     (name, text, own.guidelines),
                 )
 

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,18 +79,25 @@ class LabelStore:
         return ledger(self.path, SCHEMA, "labels", upgrade)
 
     @contextmanager
-    def locked(self, annotator: AnnotatorIdentity) -> Iterator[sqlite3.Connection]:
-        """Lock the labels of one annotator; another process waits, then finds what was bought.
+    def locked(self, *annotators: AnnotatorIdentity) -> Iterator[sqlite3.Connection]:
+        """Lock the labels of annotators; another process waits, then finds what was bought.
 
-        Without the lock two runs could pay for the same verdict at the same time.
+        Without the locks two runs could pay for the same verdict at the same time.
 
         Raises:
             StoreError: The SQLite file cannot be written, or is damaged.
         """
-        who = sha256_of([annotator.called or annotator.name, annotator.guidelines])
-        lock = self.root / "locks" / f"labels-{who[:32]}"
-        with locked(lock, f"labels of {annotator.name}"), self.connected() as connection:
-            yield connection
+        # By name and by content: labels count for whoever has either, see `texts_of`. Each once
+        # and in order, so that two processes do not wait for each other, nor one for itself.
+        purposes = {
+            sha256_of([shared, annotator.guidelines])[:32]: f"labels of {annotator.name}"
+            for annotator in annotators
+            for shared in {annotator.called, unnamed(annotator.name)[1]} - {None}
+        }
+        with ExitStack() as stack:
+            for lock, purpose in sorted(purposes.items()):
+                stack.enter_context(locked(self.root / "locks" / f"labels-{lock}", purpose))
+            yield stack.enter_context(self.connected())
 
     def known(self, annotator: AnnotatorIdentity) -> Labels:
         """Every label bought from `annotator`.

@@ -268,3 +268,13 @@ def test_argilla_ranks_by_names_alone_too(write, ask):
     record["responses"]["ranking"][0]["value"] = ["response_2", "response_2"]
     with pytest.raises(DataError, match="which does not rank the 3 responses"):
         list(READERS["argilla"](write("a.json", json.dumps([record]))))
+
+
+def test_labels_of_two_versions_of_one_name_are_taken_from_one_file(desk, elsewhere, ask, tmp_path):
+    for version in ("a", "b"):  # as an edit of a function with a name leaves them
+        text = f'{{"function":{{"function_file":"{version}"}},"name":"Mary"}}'
+        who = AnnotatorIdentity(text, "1", "Mary")
+        elsewhere.keep((ask(f"To {version}", "x", "y"), Verdict.preferred(1.0)), annotator=who)
+    path = tmp_path / "labels.csv"
+    list(WRITERS["csv"](elsewhere.verdicts, path))
+    assert import_csv(desk, path, elsewhere=True) == Taken(labels=2)

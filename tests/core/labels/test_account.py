@@ -330,3 +330,27 @@ def test_of_a_killed_process_labels_are_free_and_reserved_money_counts_as_spent(
     # answers nobody has seen; not the labels that were never asked for.
     assert balance(kept) == Balance(2 + 5, 2 * 0.5 + 1.5 + 0.25, 0, 0.0)
     assert [*kept.root.glob("locks/holder-*")] == []
+
+
+def test_answers_of_people_stay_paid_when_a_run_names_the_people(kept):
+    people, panel = (
+        AnnotatorIdentity('{"people":{}}', "1"),
+        AnnotatorIdentity('{"name":"panel","people":{}}', "1", "panel", ('{"people":{}}',)),
+    )
+    asked = about("p", "a", "b")
+    with buying(kept, people, TEAM) as purchase:
+        purchase.hold(1)
+        purchase.publish([(asked, 1)])
+        purchase.commit(asked, Verdict("tie", by="Mary"))
+    assert balance(kept) == Balance(1, 0.0, 0, 0.0)
+    with buying(kept, panel, Allowance("other", 5)) as purchase:
+        assert purchase.known().keys() == {asked.compared}
+    assert balance(kept) == Balance(1, 0.0, 0, 0.0)  # not open again
+    assert kept.known(people).keys() == {asked.compared}
+
+
+def test_money_can_be_held_though_a_lowered_budget_of_labels_is_overdrawn(kept):
+    buy(kept, "p", 8)
+    with opened(kept, Allowance("team", 5, 2.0)) as account, account.reserving(1.5) as paid:
+        paid(1.0)
+    assert balance(kept) == Balance(8, 1.0, 0, 0.0)

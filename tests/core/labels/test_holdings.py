@@ -10,7 +10,7 @@ from prefopt_core.labels.kept import Which, forget, verdicts_kept
 from prefopt_core.labels.purchase import buying
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
-from tests.asked import Labels, question
+from tests.asked import PEOPLE, Labels, question
 
 
 @pytest.fixture
@@ -72,6 +72,16 @@ def test_a_label_that_the_name_has_already_stays_where_it_is(labels):
     assert [entry.verdict.scores for entry in verdicts_kept(labels.kept, Which("grace"))] == [
         (2.0,)
     ]
+
+
+def test_a_question_that_the_name_is_asked_already_holds_its_budget_once(labels):
+    panel = AnnotatorIdentity('{"name":"panel","people":{}}', "1", "panel")
+    for who in (PEOPLE, panel):
+        labels.ask(question("p", "a", "b"), annotator=who)
+    assert labels.balance.held_labels == 2
+    mine = next(held for held in holdings(labels.kept) if held.annotator == PEOPLE.name)
+    give_name(labels.kept, mine, "panel")
+    assert labels.balance.held_labels == 1
 
 
 def test_labels_of_one_account_are_counted_with_it(labels):
