@@ -1,6 +1,6 @@
 """Answers of an annotator, checked one by one: a verdict each, or an error that says what to do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
@@ -15,8 +15,10 @@ _SILENT = 8
 
 def answers(
     questions: Sequence[Question], config: AnnotatorConfig
-) -> Iterator[tuple[Question, Verdict | None]]:
+) -> Generator[tuple[Question, Verdict | None]]:
     """Ask an annotator, and check what it says; errors name the question and what to do.
+
+    Close it if not all are taken: the annotator may have requests under way.
 
     Yields:
         Each question with its verdict; None if it is left for people.
@@ -28,6 +30,16 @@ def answers(
     if not questions:
         return
     verdicts = iter(config.member()(questions))
+    try:
+        yield from _each(questions, verdicts, config)
+    finally:
+        if isinstance(verdicts, Generator):
+            verdicts.close()
+
+
+def _each(
+    questions: Sequence[Question], verdicts: Iterator[Verdict | None], config: AnnotatorConfig
+) -> Iterator[tuple[Question, Verdict | None]]:
     for number, question in enumerate(questions):
         try:
             verdict = next(verdicts)

@@ -1,7 +1,7 @@
 """Annotation, table in, table out: buy labels within a budget, or ask a free annotator."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 import polars as pl
 
@@ -133,14 +133,15 @@ def judge(
         asked, config.asking.asks(asked.selections), {}, policy_logps, reference_logps
     )
     labels = []
-    for question, verdict in answers(questions, config):
-        if verdict is None:
-            raise ConfigError(
-                f"Annotator {config.annotator!r} answers later, and only `annotation` can wait. "
-                "Name another one here."
-            )
-        labels.append(Label(*question.key, verdict))
-        report_progress(len(labels), len(questions))
+    with closing(answers(questions, config)) as answered:
+        for question, verdict in answered:
+            if verdict is None:
+                raise ConfigError(
+                    f"Annotator {config.annotator!r} answers later, and only `annotation` can "
+                    "wait. Name another one here."
+                )
+            labels.append(Label(*question.key, verdict))
+            report_progress(len(labels), len(questions))
     return _table(labels, config.annotator)
 
 
@@ -218,8 +219,9 @@ def _buy(
         silent: Whether to stop where the annotator gives no verdict at all.
     """
     later, states = [], []
-    with nullcontext() if purchase.account is None else paying_from(purchase.account):
-        for question, verdict in answers(questions, config):
+    paying = nullcontext() if purchase.account is None else paying_from(purchase.account)
+    with paying, closing(answers(questions, config)) as answered:
+        for question, verdict in answered:
             if verdict is None:
                 later.append(question)
                 continue

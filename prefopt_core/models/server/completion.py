@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from math import isfinite
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -71,8 +72,9 @@ class _Choice(BaseModel):
     def likely(self) -> list[LikelyTokens] | None:
         if self.logprobs is None:
             return None
+        # What is no number, or minus infinity, cannot stand in JSON, and says nothing.
         return [
-            (token.token, {t.token: t.logprob for t in token.top_logprobs})
+            (token.token, {t.token: t.logprob for t in token.top_logprobs if isfinite(t.logprob)})
             for token in self.logprobs.content
         ]
 

@@ -106,7 +106,11 @@ class Till:
         request = self._order.request(sent, first, count)
         most = self._prices.most(sent.content, count * self._order.most_tokens)
         async with self._reserved(most) as paid:
-            answer = await self._endpoint.ask(request, self._order.extra_body)
+            try:
+                answer = await self._endpoint.ask(request, self._order.extra_body)
+            except asyncio.CancelledError:
+                paid(most)  # it may have been answered, as if the process were killed
+                raise
             choices, usage = self._kept(answer, sent, first, count)
             paid(most if usage.cost is None else usage.cost)
         return choices, usage

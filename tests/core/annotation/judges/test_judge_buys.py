@@ -1,5 +1,6 @@
 """An LLM judge within a purchase: both orders one label, held to the budget, never paid twice."""
 
+import _thread
 import threading
 
 import polars as pl
@@ -9,7 +10,7 @@ from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.table import buy_labels, judge
 from prefopt_core.ground.errors import DataError, OverBudgetError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
-from prefopt_core.labels.account import Allowance
+from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 
@@ -116,3 +117,25 @@ def test_a_purchase_that_ended_holds_nothing_while_its_error_is_looked_at(
     again.join(30)
     assert not again.is_alive()
     assert caught.value
+
+
+def test_requests_that_are_cancelled_count_as_spent(buy, loopback, responses):
+    asked = threading.Event()
+
+    def hang(request, time):
+        asked.set()
+        threading.Event().wait(2)
+        return 200, loopback.answer(request, texts=["Hm."])
+
+    def interrupt():
+        asked.wait(30)
+        _thread.interrupt_main()
+
+    loopback.behave = hang
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        buy(allowance=Allowance("a", 100, 1.0), concurrency=1)
+    with LabelStore(responses.root).connected() as connection:
+        balance = balance_of(connection, "a")
+    assert 0 < balance.cost < 0.01
+    assert balance.held_cost == 0

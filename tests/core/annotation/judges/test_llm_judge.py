@@ -97,6 +97,14 @@ def test_the_probability_is_that_of_the_verdicts_tokens(judge, says, pairs):
     assert verdict.preference == pytest.approx(0.6 / 0.9)
 
 
+def test_a_logprob_that_is_no_number_leaves_the_answer_countable(judge, says, pairs, responses):
+    likely = {"A": -0.1, "B": float("-inf"), "C": float("nan")}
+    top = [{"token": token, "logprob": logp} for token, logp in likely.items()]
+    says("A", logprobs={"content": [{"token": "A", "logprob": -0.1, "top_logprobs": top}]})
+    assert [v.preference for v in judge(pairs[:1], template="one-token")] == [1.0]
+    assert responses.bought()[0].responses == 1
+
+
 def test_without_probabilities_the_verdict_is_certain(judge, says, pairs):
     says("M", logprobs={"tokens": ["M"], "odd": 1})
     assert judge(pairs[:1], template="one-token")[0].preference == 0.0
