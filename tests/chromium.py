@@ -20,9 +20,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
-needs_chromium = pytest.mark.skipif(
-    not CHROMIUM, reason="needs Chromium: apt-get install chromium"
-)
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
 
 
 @contextmanager
@@ -49,9 +47,7 @@ class Tab:
     def send(self, method, **parameters):
         """A command of the DevTools protocol, and its result."""
         self._count += 1
-        self._socket.send(
-            json.dumps({"id": self._count, "method": method, "params": parameters})
-        )
+        self._socket.send(json.dumps({"id": self._count, "method": method, "params": parameters}))
         while True:
             answer = json.loads(self._socket.recv(timeout=30))
             if answer.get("id") == self._count:
