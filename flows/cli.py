@@ -17,6 +17,7 @@ VERBS = {
     "compare": ("flows.verbs.compare:compare", "spend the same labels in several ways, by seeds"),
     "select": ("flows.verbs.select:select", "choose which responses of a file to label"),
     "pool": ("flows.verbs.pool:pool", "choose which prompts of a large file deserve labels"),
+    "annotate": ("flows.verbs.annotate:annotate", "label what is asked of people, in a browser"),
     "lint": ("flows.verbs.lint:lint", "look for what is wrong with preference pairs"),
     "list": ("flows.verbs.listing:list_names", "list what a config can name, with its settings"),
     "show": ("flows.verbs.show:show", "show an artifact as a table"),

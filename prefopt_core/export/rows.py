@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from prefopt_core.export.preferences import COLUMNS
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.ground.ids import as_texts
@@ -75,6 +76,23 @@ def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
             "representativeness", "redundancy", "prompt_id", "candidate_id",
         )
     )  # fmt: skip
+
+
+def preference_rows(preferences: pl.DataFrame) -> pl.DataFrame:
+    """Pairs for people or for a trainer; messages as texts where each prompt is one message.
+
+    Args:
+        preferences: Table `preferences`.
+
+    Returns:
+        Columns `export.preferences.COLUMNS`.
+    """
+    rows = preferences.select(COLUMNS)
+    if (rows["prompt"].list.len() > 1).any():
+        return rows
+    for column in ("prompt", "chosen", "rejected"):
+        rows = as_texts(rows, column)
+    return rows
 
 
 def _json(value: object) -> str | None:

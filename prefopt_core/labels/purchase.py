@@ -87,7 +87,7 @@ class Purchase:
         Those that are open already stay as they are. Labels that were held for them are held by
         the questions now.
         """
-        own = self._annotator
+        own, now = self._annotator, time.time()  # one time: what was asked together
         with transaction(self._connection) as connection:
             for position, (question, wanted) in enumerate(questions):
                 connection.execute(
@@ -101,7 +101,7 @@ class Purchase:
                         position,
                         self._account_name,
                         self._price,
-                        time.time(),
+                        now,
                     ),
                 )
                 write_texts(connection, [question])

@@ -1,26 +1,13 @@
 """What a person sees of a run in Prefect's pages, in a real browser."""
 
-import os
 import re
-import shutil
-import signal
 import subprocess
-from contextlib import suppress
 
 import pytest
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# Without these it asks Google for updates; as root it cannot have a sandbox.
-_FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--virtual-time-budget=15000", "--dump-dom",
-)  # fmt: skip
+from tests import chromium
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not _CHROMIUM, reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.slow, chromium.needs_chromium]
 
 
 @pytest.fixture
@@ -29,20 +16,11 @@ def page(server, tmp_path):
 
     def page(path):
         url = server.removesuffix("/api") + path
-        browser = [_CHROMIUM, *_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", url]
-        # A session of its own, ended as a whole: the browser's helpers outlive it otherwise.
-        process = subprocess.Popen(
-            browser,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        try:
+        dump = ("--virtual-time-budget=15000", "--dump-dom", url)
+        with chromium.started(
+            tmp_path / "profile", *dump, stdout=subprocess.PIPE, text=True
+        ) as process:
             return process.communicate(timeout=90)[0]
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
 
     return page
 

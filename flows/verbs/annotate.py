@@ -1,0 +1,181 @@
+"""The verb `annotate`: people label in a browser what a run, or a file, asks."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+import flows.desk
+from flows.desk.server import Page, serve
+from flows.verbs.options import Output, Whole
+from prefopt_core.annotation.asking import Form
+from prefopt_core.annotation.given import labels_of_people
+from prefopt_core.export.rows import preference_rows, require_output, write_rows
+from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.ground.errors import AwaitingLabelsError, ConfigError, DataError
+from prefopt_core.inputs.layouts import describe_candidates
+from prefopt_core.inputs.settings import PromptsConfig
+from prefopt_core.labels.asked import Asked
+from prefopt_core.labels.batch import Batch, Progress, open_batches
+from prefopt_core.labels.desk import Desk
+from prefopt_core.labels.store import LabelStore
+from prefopt_core.pairing.settings import PairingConfig
+from prefopt_core.pairing.table import pair_responses
+from tasks.generation import generate_candidates
+from tasks.inputs import load_prompts
+from tasks.stage import current_store
+
+_GUIDELINES = Path(flows.desk.__file__).parent / "guidelines.md"
+_FILES = (".csv", ".jsonl", ".parquet")
+
+
+def annotate(
+    batch: Annotated[
+        str | None,
+        Parameter(
+            help="number or name of open questions; or a .csv, .jsonl or .parquet of candidates",
+            show_default="what is open",
+        ),
+    ] = None,
+    /,
+    *,
+    port: Annotated[Whole, Parameter(help="where to serve the page")] = 8765,
+    host: Annotated[
+        str, Parameter(help="0.0.0.0 opens it to other machines, by a token")
+    ] = "127.0.0.1",
+    guidelines: Annotated[
+        Path | None, Parameter(help="Markdown that stands beside", show_default="a short text")
+    ] = None,
+    scale: Annotated[Whole, Parameter(help="single responses are scored 1 to this")] = 5,
+    ask: Annotated[Form, Parameter(help="about the responses of a file")] = "compare",
+    output: Output = None,
+    open: Annotated[bool, Parameter(help="open the page in a browser")] = False,
+) -> None:
+    """Serve the page until Ctrl-C; for a file, until its last label, then write `output`."""
+    page = Page(host, port, _read(guidelines or _GUIDELINES), scale, open)
+    kept = LabelStore.of(current_store())
+    if batch is not None and batch.endswith(_FILES):
+        return _label_file(Path(batch), ask, output, kept, page)
+    if output:
+        raise ConfigError("--output is for a file of candidates. Name one, or leave it out.")
+    _serve(kept, _chosen(open_batches(kept), batch), page)
+    return None
+
+
+def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) -> bool:
+    """Serve a batch and say how far it is; returns whether it is complete.
+
+    Args:
+        kept: The label store.
+        batch: What is asked.
+        page: How it is served.
+        stop: Whether to stop serving with the last label.
+    """
+    desk = Desk(kept, batch)
+
+    def tell(address: str) -> None:
+        left = desk.progress().left
+        print(f"{left} labels to give: {address}\n(stop with Ctrl-C)", flush=True)
+
+    def done() -> bool:
+        if not stop:
+            print(
+                "All labels are given. A deployed run goes on by itself, another one with the "
+                "command that started it.\nWhat it asks next appears on the page.",
+                flush=True,
+            )
+        flows.desk.done(current_store())
+        return stop
+
+    complete = serve(desk, page, tell, done)
+    if not complete:
+        progress = desk.progress()
+        print(
+            f"\n{progress.given} of {progress.wanted} labels are given and kept; the same command "
+            "goes on from here."
+        )
+    return complete
+
+
+def _label_file(file: Path, ask: Form, output: Path | None, kept: LabelStore, page: Page) -> None:
+    """Ask about the responses of a file, and write the pairs that the labels make."""
+    output = output or Path(f"{file.stem}.preferences.jsonl")
+    require_output(output, file)
+    account, asked = f"file {file.name}", _responses_in(file)
+    try:
+        verdicts = labels_of_people(asked, ask, account, kept)
+    except AwaitingLabelsError:
+        ours = [found for found in open_batches(kept) if found[0].account == account]
+        if not ours:  # a run has left the same questions
+            raise
+        page = replace(page, after=f"the pairs are written to {output}; the page has ended.")
+        if not _serve(kept, _chosen(ours, None), page, stop=True):
+            return
+        verdicts = labels_of_people(asked, ask, account, kept)
+    pairs = pair_responses(
+        labels=verdicts,
+        candidates=asked.candidates,
+        prompts=asked.prompts,
+        config=PairingConfig(rule="all_pairs"),
+        round_number=0,
+        seed=0,
+    )
+    write_rows(preference_rows(pairs), output)
+    print(f"{verdicts.height} labels make {pairs.height} pairs: {output}")
+
+
+def _responses_in(file: Path) -> Asked[Any]:
+    """The prompts and responses of a file, all responses to be asked about."""
+    print(describe_candidates(file, None, None))
+    prompts = load_prompts(PromptsConfig(params={"path": str(file), "repeats": "drop"}), 0)
+    config = GenerationConfig(generator="file", params={"path": str(file)})
+    candidates = current_store().read(generate_candidates(prompts, None, config, 0))
+    return Asked(candidates, candidates, current_store().read(prompts))
+
+
+def _chosen(found: list[tuple[Batch, Progress]], word: str | None) -> Batch:
+    """The batch that a number, or a part of its words, names; the only one if nothing is said.
+
+    Raises:
+        ConfigError: There is none, or not one alone.
+    """
+    if not found:
+        raise ConfigError(
+            "No questions are open. A run with `annotation: {annotator: people}` leaves some, and "
+            "so does `prefopt annotate FILE`, of responses that you have."
+        )
+    words = [_words(batch) for batch, _ in found]
+    named = [
+        batch
+        for number, (batch, _) in enumerate(found, 1)
+        if word is None or (word == str(number) if word.isdecimal() else word in words[number - 1])
+    ]
+    if len(named) == 1:
+        return named[0]
+    listed = (
+        f"  {number}  {words[number - 1]}: {progress.left} of {progress.wanted} labels to give"
+        for number, (_, progress) in enumerate(found, 1)
+    )
+    said = "" if word is None else f" {word!r} names {len(named)} of them."
+    raise ConfigError(
+        "\n".join([f"Name what to label, as `prefopt annotate 1`.{said} Open are:", *listed])
+    )
+
+
+def _words(batch: Batch) -> str:
+    """A batch in words.
+
+    >>> _words(Batch('{"name":"Mary","people":{}}', "2", "run 1f"))
+    'Mary, guidelines 2, run 1f'
+    """
+    return f"{batch.identity.called or 'people'}, guidelines {batch.guidelines}, {batch.account}"
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"--guidelines {file} cannot be read: {error}. Give a Markdown file in UTF-8."
+        ) from error
