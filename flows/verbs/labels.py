@@ -163,9 +163,8 @@ def name(
         ids = ", ".join(holding.id for holding in found)
         raise DataError(f"{whose!r} may be any of {ids}. Name one of them by its id.")
     number = give_name(_kept(), found[0], name)
-    print(
-        f"{counted(number, 'label')} of {name!r} from now on: `annotation.name={name}` finds them."
-    )
+    labels = counted(number, "label")
+    print(f"{labels} of {name!r} from now on: `annotation.name={name}` finds them.")
 
 
 def rm(
@@ -188,9 +187,8 @@ def rm(
         print(*holding_in_lines(holding), sep="\n")
     paid = f" that had cost {cost:,.4g}" if cost else ""
     if yes:
-        print(
-            f"{counted(forget(kept, which), 'label')}{paid} deleted; what was spent on them stays spent."
-        )
+        deleted = counted(forget(kept, which), "label")
+        print(f"{deleted}{paid} deleted; what was spent on them stays spent.")
     else:
         print(
             f"{counted(len(meant), 'label')}{paid} would be deleted, and bought again by a run "
