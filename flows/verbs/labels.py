@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.desk import done
 from flows.verbs.options import Whole
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
@@ -146,6 +147,8 @@ def import_(
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
+        if not awaited:
+            done(current_store())
 
 
 def name(
@@ -192,7 +195,8 @@ def rm(
     else:
         print(
             f"{counted(len(meant), 'label')}{paid} would be deleted, and bought again by a run "
-            "that needs them. Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a copy."
+            "that needs them. Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a "
+            "copy."
         )
 
 
