@@ -36,4 +36,5 @@ def labels_of_people(
     selections = distinct_responses(asked.selections).with_columns(rank=place)
     asked = replace(asked, selections=selections)
     config = AnnotationConfig(annotator="people", params={"ask": ask}, account=account)
-    return buy_labels(asked, config, _NO_LIMIT, kept, Allowance(account, _NO_LIMIT), seed=0)
+    allowance = Allowance(account, _NO_LIMIT)
+    return buy_labels(asked, config, _NO_LIMIT, kept, seed=0, allowance=allowance)
