@@ -2,7 +2,7 @@
 
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import propose, self_judge
+from flows.steps import Past, propose, self_judge
 from flows.waiting import run
 from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.store.artifacts import Artifact
@@ -23,12 +23,14 @@ def align(config: AlignConfig) -> Result:
     board = Scoreboard("align", config, prompts.held_out)
     board.measure(policies[0])
     labelled: list[Artifact] = []  # pairs of rounds that bought labels
+    vectors: list[Artifact] = []  # embeddings of their responses
     for number, turn in enumerate(config.rounds, 1):
         if board.stops():
             break
         policy = policies[-1]
         fresh = prompts.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
-        asked = propose(fresh, policy, config, seed)  # k of N ~ π_{t-1}
+        past = Past(config, policies, labelled, vectors)
+        asked = propose(fresh, policy, config, seed, past)  # k of N ~ π_{t-1}
         logps = score_responses(asked, policy, scoring)  # log π_{t-1}
         judgments = self_judge(asked, logps, policies, config)
         labels = None
@@ -59,6 +61,7 @@ def align(config: AlignConfig) -> Result:
         # π_t; its reference model is π_{t-1}
         policies.append(train_policy([pairs, *replayed], policy, training, seed))
         labelled += [pairs] if labels else []
+        vectors += [asked.embeddings] if labels and asked.embeddings else []
         judged = asked if judgments else None
         board.measure(policies[-1], pairs, labels=labels, judged=judged, proposal=asked)
     return board.result()

@@ -40,6 +40,16 @@ CACHE = {
 }
 """The verbs that follow `prefopt cache`, in the same form."""
 
+LABELS = {
+    "ls": ("flows.verbs.labels:ls", "who gave how many labels, when, at what cost"),
+    "show": ("flows.verbs.labels:show", "labels with their texts"),
+    "export": ("flows.verbs.labels:export", "write questions or verdicts for other tools"),
+    "import": ("flows.verbs.labels:import_", "take verdicts from a file"),
+    "name": ("flows.verbs.labels:name", "name an annotator, so that its labels stay its own"),
+    "rm": ("flows.verbs.labels:rm", "delete labels, so that they are bought again"),
+}
+"""The verbs that follow `prefopt labels`."""
+
 
 AWAITING = 75
 """Exit status of a run that waits for people: `EX_TEMPFAIL` of sysexits.h, try again later."""
@@ -147,9 +157,18 @@ _cache = App(
     version_flags=(),
     sort_key=len(VERBS),
 )
+_labels = App(
+    name="labels",
+    help="look after labels, and exchange them by files",
+    help_epilogue="",
+    version_flags=(),
+    sort_key=len(VERBS),
+)
 _register(app, VERBS)
 _register(_cache, CACHE)
+_register(_labels, LABELS)
 app.command(_cache)
+app.command(_labels)
 
 
 if __name__ == "__main__":

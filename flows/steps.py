@@ -1,19 +1,21 @@
 """Steps shared by flows: `propose` (generate, embed, select) and `self_judge`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.experiments.flows import Iterated
+from prefopt_core.experiments.flows import AlignConfig, Iterated
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.annotation import judge_responses
 from tasks.embedding import embed_candidates
+from tasks.estimation import estimate_by_labels, estimate_by_policy
 from tasks.generation import generate_candidates
 from tasks.scoring import score_responses
-from tasks.selection import select_responses
+from tasks.selection import select_pairs, select_responses
 
 
 class Proposing(Protocol):
@@ -32,8 +34,29 @@ class Proposing(Protocol):
         """How responses are selected for labels."""
 
 
+@dataclass(frozen=True)
+class Past:
+    """What earlier rounds left, from which rewards can be estimated.
+
+    Attributes:
+        config: Its sections `estimation` and `scoring`.
+        policies: Those of all rounds so far, the start policy first.
+        labelled: Tables `preferences` of rounds that bought labels.
+        embeddings: Tables `embeddings` of these rounds.
+    """
+
+    config: AlignConfig
+    policies: Sequence[Folder]
+    labelled: Sequence[Artifact]
+    embeddings: Sequence[Artifact]
+
+
 def propose(
-    prompts: Artifact, policy: Folder | None, config: Proposing, seed: int
+    prompts: Artifact,
+    policy: Folder | None,
+    config: Proposing,
+    seed: int,
+    past: Past | None = None,
 ) -> Proposal[Artifact]:
     """Sample N responses to every prompt, embed them, and select k of them for labels.
 
@@ -42,6 +65,7 @@ def propose(
         policy: Samples the responses; None for generators that need none.
         config: Sections `generation`, `embedding` and `selection`.
         seed: Of the run.
+        past: What strategies by estimated rewards need; used by no other.
 
     Returns:
         Tables `prompts`, `candidates`, `selections`, and `embeddings` if there are any.
@@ -49,8 +73,31 @@ def propose(
     candidates = generate_candidates(prompts, policy, config.generation, seed)
     embedding = config.embedding
     embeddings = embed_candidates(candidates, embedding) if embedding else None
-    selections = select_responses(candidates, embeddings, config.selection, seed)
+    if past and config.selection.needs_estimates:
+        estimates = _estimate(prompts, candidates, embeddings, past)
+        selections = select_pairs(candidates, embeddings, estimates, config.selection, seed)
+    else:
+        selections = select_responses(candidates, embeddings, config.selection, seed)
     return Proposal(selections, candidates, prompts, embeddings)
+
+
+def _estimate(
+    prompts: Artifact, candidates: Artifact, embeddings: Artifact | None, past: Past
+) -> Artifact:
+    """Table `estimates`: what is believed of the reward of every candidate."""
+    config = past.config
+    if config.estimation.source == "policy":
+        every = Asked(candidates, candidates, prompts)
+        now, start = (score_responses(every, past.policies[at], config.scoring) for at in (-1, 0))
+        return estimate_by_policy(now, start)
+    return estimate_by_labels(
+        candidates=candidates,
+        embeddings=embeddings,
+        preferences=list(past.labelled),
+        earlier=list(past.embeddings),
+        config=config.estimation,
+        seed=config.seed,
+    )
 
 
 def self_judge(

@@ -20,10 +20,13 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.states import Cancelled
 
 from prefopt_core.ground.errors import AwaitingLabelsError
+from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
 from tasks.stage import current_store, inside_flow_run
@@ -43,7 +46,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
             except AwaitingLabelsError as awaited:
                 if not inside_flow_run():
                     raise
-                return _end(awaited)
+                return _end(awaited, config.allowance.account)
 
         return flow(name=name)(waiting)
 
@@ -62,7 +65,7 @@ def result_of(function: Any, config: Any) -> Any:
     return state.result()
 
 
-def _end(awaited: AwaitingLabelsError) -> State[Any]:
+def _end(awaited: AwaitingLabelsError, account: str) -> State[Any]:
     """Suspend the flow run; without a deployment that could resume it: the state it ends in."""
     context = FlowRunContext.get()
     assert context is not None
@@ -76,8 +79,18 @@ def _end(awaited: AwaitingLabelsError) -> State[Any]:
         return Cancelled(name=_AWAITING, message=str(awaited))
     with get_client(sync_client=True) as client:
         client.update_flow_run(started.id, tags={*started.tags, _tag(current_store())})
-    suspend_flow_run(key=uuid4().hex)  # raises; a key of an earlier suspension would be ignored
+    try:
+        suspend_flow_run(key=uuid4().hex)  # a key of an earlier suspension would be ignored
+    except Pause:
+        if not _is_open(account):  # the last label came when nobody could be resumed yet
+            resume_flow_run(started.id)
+        raise
     raise awaited
+
+
+def _is_open(account: str) -> bool:
+    found = open_batches(LabelStore.of(current_store()))
+    return any(batch.account == account for batch, _ in found)
 
 
 def resume(store: Store) -> int:

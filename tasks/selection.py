@@ -1,4 +1,4 @@
-"""Selection stage: which k of the N responses to every prompt are labelled."""
+"""Selection stages: which k of the N responses to every prompt are labelled."""
 
 import polars as pl
 
@@ -14,3 +14,16 @@ def select_responses(
     """Keep `config.k` of the N responses to every prompt, before any of them is labelled."""
     known = candidates.select(table.COLUMNS).collect()
     return table.select_responses(known, embeddings, config, seed=seed)
+
+
+@stage("select_pairs", table="selections", version=1, by_shard=True)
+def select_pairs(
+    candidates: pl.LazyFrame,
+    embeddings: pl.DataFrame | None,
+    estimates: pl.DataFrame,
+    config: SelectionConfig,
+    seed: int,
+) -> pl.DataFrame:
+    """Keep the two responses to every prompt that are worth comparing, by table `estimates`."""
+    known = candidates.select(table.COLUMNS).collect()
+    return table.select_responses(known, embeddings, config, estimates, seed=seed)

@@ -11,6 +11,7 @@ from flows.console import ConsoleObserver
 from flows.steps import propose
 from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.experiments.flows import refuse_estimates
 from prefopt_core.export.rows import require_output, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import in_words_of
@@ -81,6 +82,7 @@ def select(
     console = Console()
     observer = ConsoleObserver(console)
     with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
+        refuse_estimates(sections.selection)
         read_as = describe_candidates(file, column, declared)
         params = {"path": path, "column": column, "repeats": "drop"}
         prompts = load_prompts(PromptsConfig(params=params), seed)

@@ -9,8 +9,12 @@ from typing import Any
 from prefopt_core.annotation import FORMER_NAMES
 from prefopt_core.annotation.asking import ASKING
 from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.labels.holdings import holdings
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.store.artifacts import canonical_json
+
+_EDITED = ("function_file", "template", "guidelines")
+"""Settings, by their content, of which there are versions; another model is another annotator."""
 
 
 def identity(config: AnnotationConfig) -> AnnotatorIdentity:
@@ -70,7 +74,36 @@ def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str
                 "was edited since. They are from before prefopt kept the content of functions, and "
                 "are taken for those of today's. Change `annotation.guidelines` to buy them anew."
             )
+    yield from _superseded(who, kept)
     yield from _lost(config, kept)
+
+
+def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:
+    """Labels of another version of an annotator without a name, while today's has none."""
+    found = [holding for holding in holdings(kept) if holding.guidelines == who.guidelines]
+    version = _any_version(who.name)
+    if version is None or who.called is not None or kept.sources(who):
+        return
+    for holding in found:
+        if _any_version(holding.annotator) == version:
+            day = time.strftime("%Y-%m-%d", time.gmtime(holding.people[-1].last))
+            yield (
+                f"{holding.labels} labels were bought until {day} from another version of this "
+                "annotator (its function, template or guidelines), and do not count: they would be "
+                "bought again. To keep them, type "
+                f"`prefopt labels name {holding.id} NAME`, with a name of your choice, and set "
+                "`annotation.name=NAME` from now on."
+            )
+
+
+def _any_version(annotator: str) -> str | None:
+    """An annotator's text without what people edit of it; None if it has nothing of the kind."""
+    try:
+        ((kind, params),) = json.loads(annotator).items()
+        rest = {name: value for name, value in params.items() if name not in _EDITED}
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return canonical_json({kind: rest}) if len(rest) < len(params) else None
 
 
 def _edited(config: AnnotationConfig) -> float | None:

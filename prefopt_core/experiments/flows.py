@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
 from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
 from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
@@ -166,13 +167,33 @@ class AlignConfig(Iterated, Paid):
         default_factory=EmbeddingConfig, description="null if nothing compares by embeddings."
     )
 
+    estimation: EstimationConfig = Field(
+        default_factory=EstimationConfig,
+        description="Used by strategies that choose by estimated rewards, such as 'dts'.",
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> "AlignConfig":
         if any(r.labels for r in self.rounds):
             check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
+        self._check_estimates()
         self._check_labels([r.labels for r in self.rounds])
         return self
+
+    def _check_estimates(self) -> None:
+        selection, by_policy = self.selection, self.estimation.source == "policy"
+        if selection.needs_estimates and not by_policy and self.embedding is None:
+            raise ConfigError(
+                f"Strategy {selection.strategy!r} needs estimates of rewards, which "
+                "`estimation.source: labels` makes from embeddings. Set `embedding`, or "
+                "`estimation.source` to 'policy'."
+            )
+        if selection.needs_heads and by_policy:
+            raise ConfigError(
+                f"Strategy {selection.strategy!r} compares several estimates of each reward; "
+                "`estimation.source: policy` gives one. Set it to 'labels'."
+            )
 
     def _check_labels(self, labels: list[int]) -> None:
         if sum(labels) > self.budget:
@@ -224,6 +245,7 @@ class AepoConfig(Paid):
     def _consistent(self) -> "AepoConfig":
         check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
+        refuse_estimates(self.selection)
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
         if self.annotation.first != "drawn":
@@ -266,6 +288,7 @@ class SpaConfig(Iterated):
                 "or use `align`."
             )
         check_k(self.generation, self.selection)
+        refuse_estimates(self.selection)
         return self
 
 
@@ -342,4 +365,18 @@ def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:
         raise ConfigError(
             f"Cannot select k={selection.k} of N={generation.n} responses: k must lie between 2 "
             "and N. Lower `selection.k` or raise `generation.n`."
+        )
+
+
+def refuse_estimates(selection: SelectionConfig) -> None:
+    """Refuse a strategy that needs estimates of rewards, where there are none.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if selection.needs_estimates:
+        raise ConfigError(
+            f"Strategy {selection.strategy!r} needs estimates of rewards, which only flow `align` "
+            "makes, from the labels of its earlier rounds or its policy. Use `align`, or a "
+            "strategy that needs none, such as 'aepo'."
         )

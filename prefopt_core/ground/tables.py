@@ -108,6 +108,16 @@ TABLES: dict[str, Contract] = {
     ),
     # summed log-probability of a response under one model
     "logps": Contract(("candidate_id",), {"candidate_id": pl.String(), "logps": pl.Float64()}),
+    # what is believed of a response's reward before it is labelled; comparable within its prompt
+    "estimates": Contract(
+        ("candidate_id",),
+        {
+            "candidate_id": pl.String(),
+            "reward": pl.Float64(),  # log-odds; higher is better
+            "spread": pl.Float64(),  # standard deviation
+            "heads": pl.List(pl.Float64()),  # rewards drawn from what is believed; may be empty
+        },
+    ),
     # one preference pair; prompt, chosen, rejected are TRL's columns
     "preferences": Contract(
         ("prompt_id", "chosen_id", "rejected_id"),

@@ -164,8 +164,9 @@ def write_verdict(
     question: Question,
     verdict: Verdict,
     account: str,
+    at: float | None = None,
 ) -> None:
-    """Insert a verdict, within the transaction of `connection`."""
+    """Insert a verdict, given at that time or now, within the transaction of `connection`."""
     used = verdict.usage
     connection.execute(
         "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -182,7 +183,7 @@ def write_verdict(
             used.cost,
             verdict.seconds,
             account,
-            time.time(),
+            time.time() if at is None else at,
         ),
     )
 

@@ -1,4 +1,8 @@
-"""`Candidates`, which a selection strategy is given, and `Found`, which it may return."""
+"""`Candidates`, which a selection strategy is given, and `Found`, which it may return.
+
+A strategy says by the type of its first parameter what it needs: `Candidates`, `Estimated` or
+`Ensemble`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,3 +78,29 @@ class Candidates:
                 f"{matrix[i, j]}: it must be finite. Look at `selection.similarity`."
             )
         return matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimated(Candidates):
+    """Candidates of whose rewards something is believed, for strategies that choose one pair.
+
+    Only differences of rewards within the prompt mean anything.
+
+    Attributes:
+        rewards: (N,) r, estimated rewards, in the units of log-odds; higher is better.
+        spreads: (N,) s >= 0, standard deviations of what is believed, in the same units.
+    """
+
+    rewards: FloatArray
+    spreads: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble(Estimated):
+    """Candidates of whose rewards several heads have an opinion each.
+
+    Attributes:
+        heads: (N, H) rewards by each of H >= 2 heads.
+    """
+
+    heads: FloatArray

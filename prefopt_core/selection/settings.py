@@ -1,12 +1,15 @@
 """Settings of the section `selection`. Defaults are the cited paper's unless said otherwise."""
 
+import inspect
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend
 from prefopt_core.selection import STRATEGIES
+from prefopt_core.selection.candidates import Candidates, Ensemble, Estimated
+from prefopt_core.selection.requirements import require_pair
 from prefopt_core.selection.similarity import SIMILARITIES
 
 
@@ -36,6 +39,28 @@ class SelectionConfig(Backend):
         "Else 2 to k labels for those prompts where they add most to the coverage of what was "
         "sampled, or to AEPO's objective.",
     )
+
+    @model_validator(mode="after")
+    def _of_pairs(self) -> "SelectionConfig":
+        if self.needs_estimates:
+            require_pair(self.k, self.k)
+        return self
+
+    @property
+    def needs_estimates(self) -> bool:
+        """Whether the strategy chooses by estimated rewards."""
+        return issubclass(self._given(), Estimated)
+
+    @property
+    def needs_heads(self) -> bool:
+        """Whether it needs more than one estimate of each reward."""
+        return issubclass(self._given(), Ensemble)
+
+    def _given(self) -> type[Candidates]:
+        """What the strategy is called with: the type of its first parameter."""
+        strategy = STRATEGIES[self.strategy]
+        kind = next(iter(inspect.signature(strategy, eval_str=True).parameters.values())).annotation
+        return kind if isinstance(kind, type) and issubclass(kind, Candidates) else Candidates
 
     @property
     def fewest(self) -> int:

@@ -21,7 +21,7 @@ from prefopt_core.ground.vectors import Halves, halves, widen
 from prefopt_core.selection import Candidates
 from prefopt_core.selection.aepo import pair_worth, redundancy, representativeness
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
-from prefopt_core.selection.candidates import Found
+from prefopt_core.selection.candidates import Ensemble, Estimated, Found
 from prefopt_core.selection.gains import coverage_totals, objective_totals, spending_order
 from prefopt_core.selection.requirements import require_k
 from prefopt_core.selection.settings import SelectionConfig
@@ -37,6 +37,7 @@ def select_responses(
     candidates: pl.DataFrame,
     embeddings: pl.DataFrame | None,
     config: SelectionConfig,
+    estimates: pl.DataFrame | None = None,
     *,
     seed: int,
 ) -> pl.DataFrame:
@@ -49,6 +50,8 @@ def select_responses(
         candidates: `COLUMNS` of the table `candidates`; its rows may be in any order.
         embeddings: Table `embeddings` with a row for every distinct candidate, or None.
         config: The strategy, its k and its settings.
+        estimates: Table `estimates` with a row for every distinct candidate, for strategies that
+            need it.
         seed: Root of the randomness; a prompt's draw depends on this and its id only.
 
     Returns:
@@ -60,9 +63,11 @@ def select_responses(
 
     Raises:
         ConfigError: A prompt has fewer than k samples, or the strategy refuses its settings.
-        DataError: A candidate has no embedding.
+        DataError: A candidate has no embedding, or no estimate.
     """
     responses = _distinct(candidates)
+    if estimates is not None:
+        responses = _estimated(responses, estimates)
     vectors = None if embeddings is None else _aligned(responses, embeddings)
     chosen: list[_Chosen] = []
     # One BLAS thread: for products this small a second gains nothing, and slows shared cores down.
@@ -116,6 +121,19 @@ def _distinct(candidates: pl.DataFrame) -> pl.DataFrame:
             pl.len().alias("count"),
         )
     )
+
+
+def _estimated(responses: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
+    """The distinct responses with their columns `reward`, `spread` and `heads`."""
+    joined = responses.join(estimates, on="candidate_id", how="left", maintain_order="left")
+    missing = joined.filter(pl.col("reward").is_null())
+    if len(missing):
+        raise DataError(
+            f"{len(missing)} of {len(joined)} candidates have no estimate, the first being "
+            f"{missing['candidate_id'][0]} ({quoted(missing['response'][0])}). "
+            "Estimate the same candidates that are selected from."
+        )
+    return joined
 
 
 def _aligned(responses: pl.DataFrame, embeddings: pl.DataFrame) -> Halves:
@@ -212,13 +230,18 @@ def _known(
     """The `Candidates` of one prompt of a batch."""
     group = responses.slice(batch.members[index, 0], batch.members.shape[1])
     logps = group["logps"]
-    return Candidates(
-        responses=group["response"].to_list(),
-        counts=batch.counts[index],
-        embeddings=None if block is None else block[index],
-        logps=None if logps.null_count() else logps.to_numpy(),
-        measure=measure,
-    )
+    known: dict[str, Any] = {
+        "responses": group["response"].to_list(),
+        "counts": batch.counts[index],
+        "embeddings": None if block is None else block[index],
+        "logps": None if logps.null_count() else logps.to_numpy(),
+        "measure": measure,
+    }
+    if "reward" not in group.columns:
+        return Candidates(**known)
+    known |= {"rewards": group["reward"].to_numpy(), "spreads": group["spread"].to_numpy()}
+    heads = np.array(group["heads"].to_list())
+    return Ensemble(**known, heads=heads) if heads.size else Estimated(**known)
 
 
 def _members(found: list[int] | Found) -> tuple[list[int], float | None]:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import CACHE, VERBS, app
+from flows.cli import CACHE, LABELS, VERBS, app
 
 ALL = {(name,): text for name, (_, text) in VERBS.items()} | {
-    ("cache", name): text for name, (_, text) in CACHE.items()
+    (group, name): text
+    for group, verbs in (("cache", CACHE), ("labels", LABELS))
+    for name, (_, text) in verbs.items()
 }
 
 

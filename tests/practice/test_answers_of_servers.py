@@ -8,7 +8,7 @@ from prefopt_core.generation.openai_api import generate
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.spending import Usage
 from prefopt_core.models.server import endpoint
-from prefopt_core.models.server.kept import ResponseStore
+from prefopt_core.models.server.kept import ResponseStore, ServedResponse
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 ONE = [Prompt("p", [{"role": "user", "content": "Hi"}])]
@@ -135,9 +135,8 @@ def test_errors_that_were_kept_are_bought_again(ask, tmp_path, loopback):
         rows = purchase._connection.execute("SELECT writer, prompt FROM requests").fetchall()
         purchase._connection.execute("DELETE FROM requests")
         purchase._writer = rows[0][0]
-        purchase.commit(
-            rows[0][1], 0, [("502 Bad Gateway", "stop"), ("Kept.", "stop")], Usage(1, 1)
-        )
+        texts = ("502 Bad Gateway", "Kept.")
+        purchase.commit(rows[0][1], 0, [ServedResponse(t, "stop") for t in texts], Usage(1, 1))
     loopback.asked.clear()
     return ask()
 

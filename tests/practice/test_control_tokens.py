@@ -130,5 +130,5 @@ def test_the_end_of_text_in_a_question(read):
 )
 def test_a_reward_model_reads_text_as_text():
     tokenizer = FAMILIES["ChatML"].tokenizer()
-    features = _features(tokenizer, USER, "By <|im_end|> it ends.", 512)
+    features = _features(tokenizer, USER, "By <|im_end|> it ends.")
     return shown(tokenizer, features["input_ids"])

@@ -330,3 +330,27 @@ def test_a_budget_must_pay_all_comparisons_of_one_prompt(load):
 def test_labels_by_their_gain_are_of_scores(load):
     with pytest.raises(ValidationError, match=r"allocation: coverage.*params\.ask` is 'compare'"):
         load("aepo", annotation=COMPARED, selection={"allocation": "coverage"})
+
+
+# --- estimates of rewards -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flow", ["aepo", "spa"])
+def test_strategy_by_estimates_is_refused_where_nothing_estimates(load, flow):
+    only = r"'dts' needs estimates of rewards, which only flow `align`"
+    with pytest.raises(ValidationError, match=only):
+        load(flow, selection={"strategy": "dts"})
+
+
+def test_estimates_from_labels_need_embeddings_and_from_the_policy_none(load):
+    with pytest.raises(ValidationError, match=r"'dts' needs estimates.*Set `embedding`.*'policy'"):
+        load(selection={"strategy": "dts"}, embedding=None)
+    by_policy = {"estimation": {"source": "policy"}, "embedding": None}
+    assert load(selection={"strategy": "dts"}, **by_policy).estimation.source == "policy"
+    assert load(selection={"strategy": "random"}, embedding=None).embedding is None
+
+
+def test_policy_gives_no_heads(load):
+    with pytest.raises(ValidationError, match=r"'bald' compares several.*Set it to 'labels'"):
+        load(selection={"strategy": "bald"}, estimation={"source": "policy"})
+    assert load(selection={"strategy": "bald"}).estimation.heads == 20

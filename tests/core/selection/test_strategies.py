@@ -10,10 +10,12 @@ import pytest
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.selection import STRATEGIES, Candidates
 from prefopt_core.selection.aepo import objective, redundancy, representativeness
-from prefopt_core.selection.candidates import Found
+from prefopt_core.selection.candidates import Ensemble, Found
+from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.similarity import cosine
 
-K_OF_N = [name for name in STRATEGIES if name != "west_of_n"]
+PAIRS = [name for name in STRATEGIES if SelectionConfig(strategy=name).needs_estimates]
+K_OF_N = [name for name in STRATEGIES if name not in ("west_of_n", *PAIRS)]
 COMPARING = ["aepo", "coreset", "diverse", "k_medoids", "representative"]
 
 
@@ -21,11 +23,14 @@ def candidates(n, seed=0, d=5):
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(n, d))
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return Candidates(
+    return Ensemble(
         responses=[f"response {i}" for i in range(n)],
         counts=rng.integers(1, 4, size=n).astype(np.intp),
         embeddings=embeddings.astype(np.float32),
         logps=-rng.gamma(3.0, 10.0, size=n),
+        rewards=rng.normal(size=n),
+        spreads=rng.gamma(2.0, size=n),
+        heads=rng.normal(size=(n, 5)),
     )
 
 
@@ -76,20 +81,21 @@ def test_returns_k_distinct_indices_in_ascending_order(name, n, k):
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_inputs_are_left_alone(name):
     given = candidates(8)
-    before = [given.counts.copy(), given.embeddings.copy(), given.logps.copy()]
-    select(name, given, 3)
-    after = [given.counts, given.embeddings, given.logps]
+    parts = ("counts", "embeddings", "logps", "rewards", "spreads", "heads")
+    before = [getattr(given, part).copy() for part in parts]
+    select(name, given, 2)
+    after = [getattr(given, part) for part in parts]
     assert all(np.array_equal(a, b) for a, b in zip(after, before, strict=True))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_same_generator_state_gives_the_same_selection(name):
-    assert select(name, candidates(12), 4, seed=5) == select(name, candidates(12), 4, seed=5)
+    assert select(name, candidates(12), 2, seed=5) == select(name, candidates(12), 2, seed=5)
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
-def test_only_random_draws(name):
-    assert select(name, candidates(12), 4, seed=1) == select(name, candidates(12), 4, seed=2)
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ("random", "dts")])
+def test_only_random_and_thompson_sampling_draw(name):
+    assert select(name, candidates(12), 2, seed=1) == select(name, candidates(12), 2, seed=2)
 
 
 @pytest.mark.parametrize("k", [0, 1, 5])

@@ -1,0 +1,176 @@
+"""Files of labels: which format one is, JSON in and out, prompts and ids as they stand in them."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from prefopt_core.exchange.cells import Row
+from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.files import write_whole
+from prefopt_core.inputs.files import read_rows
+from prefopt_core.inputs.recognised import what_it_is
+from prefopt_core.labels.kept import Entry
+
+_SHOWN = 10
+"""So many problems are told."""
+_BY_ENDING = {".csv": "csv", ".html": "html"}
+_BY_COLUMNS: tuple[tuple[set[str], str], ...] = (
+    ({"prefopt", "verdicts"}, "html"),
+    ({"data", "annotations"}, "label-studio"),
+    ({"fields", "responses"}, "argilla"),
+    ({"question_id", "verdict"}, "csv"),
+    ({"context", "response1", "response2", "overall_preference"}, "helpsteer3"),
+    ({"prompt", "response_1", "response_2", "preference_strength"}, "helpsteer2"),
+    ({"prompt", "answers"}, "nectar"),
+    ({"chosen", "rejected", "score_chosen", "score_rejected"}, "ultrafeedback"),
+    ({"chosen", "rejected"}, "trl"),
+)
+"""(what its first row has, the format): the first that fits."""
+
+
+def format_to_write(path: Path, named: str | None) -> str:
+    """The format of a file to be written: as named, else by the ending.
+
+    Raises:
+        ConfigError: The ending says nothing.
+    """
+    found = named or _BY_ENDING.get(path.suffix.lower())
+    if found is None:
+        raise ConfigError(
+            f"{path} does not say by its ending what it is to be: .csv and .html do. Name the "
+            "format with --format."
+        )
+    return found
+
+
+def format_of(path: Path) -> str:
+    """The format of a file with verdicts, by what stands in it.
+
+    Raises:
+        DataError: It cannot be read, or is none that is known.
+    """
+    if path.suffix.lower() == ".csv":
+        return "csv"
+    if path.suffix.lower() == ".html":
+        raise DataError(
+            f"{path} is the page with the questions. The verdicts are in the .json that its button "
+            "“Save verdicts” writes: import that."
+        )
+    rows = [read_json(path)] if path.suffix.lower() == ".json" else [read_rows(path)[0].values]
+    first = rows[0][0] if isinstance(rows[0], list) and rows[0] else rows[0]
+    there = set(first) if isinstance(first, dict) else set()
+    for names, format in _BY_COLUMNS:
+        if names <= there:
+            return format
+    raise DataError(
+        f"{path} is in no format of labels that is known: its first row has "
+        f"{', '.join(map(repr, there)) or 'no columns'}. If it is one all the same, name it with "
+        "--format."
+    )
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        DataError: It cannot be read, or is no JSON.
+    """
+    try:
+        data = path.read_bytes()
+        if found := what_it_is(data[:4096]):
+            raise DataError(f"{path} is {found[0]}; expected JSON in UTF-8: {found[1]}.")
+        value = json.loads(data.decode("utf-8-sig"))
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could not be stored
+        return value
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Give its path.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path} is no JSON ({error}). It may be cut off; have it sent again."
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, in UTF-8, its line breaks as they are."""
+    write_whole(path, lambda unfinished: unfinished.write_bytes(text.encode()))
+
+
+def write_records(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows for people and `datasets`, by the ending: .jsonl, .json (a list) or .parquet.
+
+    Raises:
+        ConfigError: It ends in something else.
+        DataError: There are none.
+    """
+    if not rows:
+        raise DataError(
+            f"Nothing of this can stand in {path} in its format, and it was not written. A .csv "
+            "holds every verdict; what other formats hold: docs/guides/exchange-labels.md."
+        )
+    match path.suffix.lower():
+        case ".jsonl":
+            write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+        case ".json":
+            write_text(path, json.dumps(list(rows), ensure_ascii=False, indent=1))
+        case ".parquet":
+            frame = pl.DataFrame(rows, infer_schema_length=None)
+            write_whole(path, frame.write_parquet)
+        case _:
+            raise ConfigError(f"{path} must end in .jsonl, .json or .parquet in this format.")
+
+
+def records_in(path: Path) -> list[tuple[str, Row]]:
+    """(file and row, its columns) of a .jsonl, .csv or .parquet, or of a .json with a list.
+
+    Raises:
+        DataError: It cannot be read, or its rows are no objects.
+    """
+    if path.suffix.lower() != ".json":
+        return [(row.where, row.values) for row in read_rows(path)]
+    rows = read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path} is no list of objects. Export it from its tool once more.")
+    return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
+
+
+def each(
+    rows: Iterable[tuple[str, Row]], make: Callable[[Row, str], Iterable[Entry]]
+) -> Iterator[Entry]:
+    """The entries of all rows.
+
+    Args:
+        rows: (file and row, its columns).
+        make: The entries of one row, by its columns and its place.
+
+    Raises:
+        DataError: Some rows are malformed; a line for each of the first, and how many there are.
+    """
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for where, row in rows:
+        try:
+            entries += make(row, where)
+        except DataError as error:
+            problems.append(str(error))
+        except (AttributeError, TypeError, LookupError, ValueError) as error:
+            # Other tools' files nest deeply, and any part may be of another kind than it should.
+            problems.append(
+                f"{where} is not as its format has it ({error}). Export it from its tool again."
+            )
+    refuse(problems)
+    yield from entries
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Say what is wrong with a file, if anything is.
+
+    Raises:
+        DataError: There are problems; a line for each of the first, and how many there are.
+    """
+    if problems:
+        more = len(problems) - _SHOWN
+        rest = [f"{more} more rows are refused."] if more > 0 else []
+        raise DataError("\n".join([*problems[:_SHOWN], *rest]))

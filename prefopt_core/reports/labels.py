@@ -1,0 +1,105 @@
+"""Labels in lines for a terminal of 80 columns. Their texts are untrusted: they print as text."""
+
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+
+from prefopt_core.labels.holdings import Holding, Share, in_words
+from prefopt_core.labels.kept import Entry
+from prefopt_core.labels.words import word_of
+
+WIDTH = 80
+_STATES = {"both_bad": "both bad"}
+_NOBODY = "from elsewhere, or of an earlier prefopt"
+
+
+def holding_in_lines(holding: Holding) -> Iterator[str]:
+    """What there is of one annotator: states, cost, when, by whom, from which budgets."""
+    version = f"guidelines {holding.guidelines}"
+    yield from _wrapped(f"{holding.id}  ", f"{printable(in_words(holding.annotator))}, {version}")
+    states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in holding.states.items())
+    awaited = f"{holding.awaited} more awaited from people" if holding.awaited else ""
+    counts = f"{holding.labels} labels" + (f": {states}" if states else "")
+    yield from _wrapped(_INDENT, "; ".join(part for part in (counts, awaited) if part))
+    if holding.cost:
+        yield f"{_INDENT}cost {holding.cost:,.4g}"
+    people = [share for share in holding.people if share.who]
+    yield from _shares("by", people)
+    yield from _shares("paid from", holding.accounts)
+
+
+_INDENT = " " * 10
+
+
+def _shares(words: str, shares: Sequence[Share]) -> Iterator[str]:
+    for share in shares:
+        days = dict.fromkeys(_day(at) for at in (share.first, share.last))
+        who = printable(share.who) or _NOBODY
+        yield from _wrapped(_INDENT, f"{words} {who}: {share.labels}, {' to '.join(days)}")
+
+
+def entry_in_lines(entry: Entry, lines: int) -> Iterator[str]:
+    """One question with its verdict and texts.
+
+    Args:
+        entry: The label, or the open question.
+        lines: The most of each text; the rest is counted.
+    """
+    yield f"── {entry.question_id} ".ljust(WIDTH, "─")
+    if entry.question is None:
+        yield "(its texts are not kept: it is from an earlier prefopt)"
+    else:
+        for message in entry.question.prompt:
+            yield from _text(message["role"], message["content"], lines)
+        for number, shown in enumerate(entry.question.responses, 1):
+            yield from _text(f"response {number}", shown.text, lines)
+    if entry.verdict is None:
+        yield "open"
+        return
+    verdict, used = entry.verdict, entry.verdict.usage
+    parts = [f"verdict {word_of(verdict)}"]
+    parts += [f"by {printable(verdict.by)}"] if verdict.by else []
+    parts += [f"in {verdict.seconds:,.1f} s"] if verdict.seconds is not None else []
+    parts += [f"at {_time(entry.at)}"] if entry.at is not None else []
+    parts += [f"for {used.cost:,.4g}"] if used.cost is not None else []
+    yield from _wrapped("", ", ".join(parts))
+    if verdict.why:
+        yield from _text("why", verdict.why, lines)
+
+
+def _text(name: str, text: str, lines: int) -> Iterator[str]:
+    wrapped = [
+        part
+        for line in printable(text).splitlines() or [""]
+        for part in textwrap.wrap(line, WIDTH - 2) or [""]
+    ]
+    yield f"{name}:"
+    for part in wrapped[:lines]:
+        yield f"  {part}"
+    if len(wrapped) > lines:
+        yield f"  … {len(wrapped) - lines} more lines"
+
+
+def _wrapped(indent: str, text: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent)
+    ) or [indent]
+
+
+def printable(text: str) -> str:
+    r"""A text without characters that a terminal obeys.
+
+    >>> printable("a\x1b[31mb\nc")
+    'a�[31mb\nc'
+    """
+    return "".join(
+        c if c.isprintable() or c in "\n\t " else "�" for c in text.replace("\r\n", "\n")
+    )
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(at))
+
+
+def _time(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -1,0 +1,197 @@
+"""Rules that choose which pair to ask about, by estimated rewards."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.selection import STRATEGIES
+from prefopt_core.selection.bald import information
+from prefopt_core.selection.candidates import Candidates, Ensemble, Estimated
+from prefopt_core.selection.settings import SelectionConfig
+
+RULES = ["bald", "delta_ucb", "dts", "info_max", "max_min_lcb", "small_margin"]
+SURE = [name for name in RULES if name != "dts"]  # they draw among equals only
+BOUNDED = ["delta_ucb", "dts", "info_max", "max_min_lcb"]
+
+
+def believed(rewards, spreads=None, heads=None):
+    """Candidates with these estimates."""
+    rewards = np.array(rewards, dtype=float)
+    n = len(rewards)
+    return Ensemble(
+        responses=[f"response {i}" for i in range(n)],
+        counts=np.ones(n, dtype=np.intp),
+        rewards=rewards,
+        spreads=np.zeros(n) if spreads is None else np.array(spreads, dtype=float),
+        heads=np.column_stack([rewards, rewards]) if heads is None else np.array(heads),
+    )
+
+
+def drawn(seed, n=7):
+    rng = np.random.default_rng(seed)
+    return believed(rng.normal(size=n), rng.gamma(2.0, 0.5, size=n), rng.normal(size=(n, 6)))
+
+
+def choose(name, given, seed=0, **settings):
+    return STRATEGIES[name](given, 2, np.random.default_rng(seed), **settings)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+# ---------------------------------------------------------------- every rule
+
+
+def test_these_are_the_strategies_that_need_estimates():
+    assert [n for n in STRATEGIES if SelectionConfig(strategy=n).needs_estimates] == RULES
+    assert [n for n in STRATEGIES if SelectionConfig(strategy=n).needs_heads] == ["bald"]
+
+
+@pytest.mark.parametrize("n", [2, 3, 9, 40])
+@pytest.mark.parametrize("name", RULES)
+def test_chooses_two_distinct_responses_in_ascending_order(name, n):
+    for seed in range(20):
+        first, second = choose(name, drawn(seed, n), seed)
+        assert 0 <= first < second < n
+        assert type(first) is type(second) is int
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_equal_responses_are_all_drawn(name):
+    given = believed([0.0] * 4, [1.0] * 4)
+    pairs = {tuple(choose(name, given, seed)) for seed in range(200)}
+    assert pairs == set(combinations(range(4), 2))
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", SURE)
+def test_order_of_the_responses_does_not_matter(name, seed):
+    given = drawn(seed)
+    order = np.random.default_rng(seed + 100).permutation(len(given))
+    turned = believed(given.rewards[order], given.spreads[order], given.heads[order])
+    assert sorted(order[choose(name, turned)].tolist()) == choose(name, given)
+
+
+def test_order_of_the_responses_does_not_matter_to_thompson_sampling_on_average():
+    given, order = drawn(3, 4), np.array([2, 0, 3, 1])
+    turned = believed(given.rewards[order], given.spreads[order])
+    as_they_are = [tuple(choose("dts", given, seed)) for seed in range(1000)]
+    as_turned = [tuple(sorted(order[choose("dts", turned, seed)])) for seed in range(1000)]
+    for pair in combinations(range(4), 2):
+        assert as_they_are.count(pair) == pytest.approx(as_turned.count(pair), abs=80)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", SURE)
+def test_only_differences_of_rewards_count(name, seed):
+    given = drawn(seed)
+    raised = replace(given, rewards=given.rewards + 5.0, heads=given.heads + 5.0)
+    assert choose(name, raised) == choose(name, given)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_other_k_than_two_is_refused_before_anything_runs(name):
+    with pytest.raises(ConfigError, match=r"k=3: .*which two.*`selection\.k` to 2"):
+        STRATEGIES[name](drawn(0), 3, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"k=3: .*which two.*`selection\.k` to 2"):
+        SelectionConfig(strategy=name, k=3)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("beta", [-0.5, float("inf")])
+def test_bounds_of_impossible_width_are_refused(name, beta):
+    with pytest.raises(ConfigError, match="'beta'"):
+        STRATEGIES.complete_params(name, {"beta": beta})
+
+
+def test_strategies_say_by_a_type_what_they_need():
+    assert issubclass(Ensemble, Estimated)
+    assert issubclass(Estimated, Candidates)
+
+
+# ---------------------------------------------------------------- each by its definition
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_small_margin_is_the_largest_entropy_of_the_judge(seed):
+    given = drawn(seed)
+
+    def entropy(pair):
+        p = sigmoid(given.rewards[pair[0]] - given.rewards[pair[1]])
+        return -p * np.log(p) - (1 - p) * np.log(1 - p)
+
+    assert choose("small_margin", given) == list(max(combinations(range(7), 2), key=entropy))
+
+
+def test_delta_ucb_without_width_is_best_against_worst():
+    assert choose("delta_ucb", believed([0.3, -1.0, 2.0, 0.0], [9, 0, 0, 9]), beta=0.0) == [1, 2]
+
+
+def test_delta_ucb_asks_about_what_may_differ_most():
+    # u - l: of 0 and 1 it is (0.3 + 3) - (0.0 - 2), of the best and the worst only 3
+    assert choose("delta_ucb", believed([0.3, 0.0, 2.0, -1.0], [3, 2, 0, 0])) == [0, 1]
+
+
+def test_delta_ucb_takes_two_responses_even_where_one_has_both_bounds():
+    # u is 9, 1.1, 0.6 and l -9, 0.9, 0.4: u_1 - l_0 is the largest of two
+    assert choose("delta_ucb", believed([0.0, 1.0, 0.5], [9.0, 0.1, 0.1])) == [0, 1]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_info_max_is_the_widest_interval_of_the_probability(seed):
+    given = drawn(seed)
+    u, low = given.rewards + given.spreads, given.rewards - given.spreads
+
+    def width(pair):
+        i, j = pair
+        return sigmoid(u[i] - low[j]) - sigmoid(low[i] - u[j])
+
+    assert choose("info_max", given) == list(max(combinations(range(7), 2), key=width))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_max_min_lcb_is_the_best_reply_to_a_leader(seed):
+    given = drawn(seed)
+    r, s = given.rewards, given.spreads
+
+    def bound(i, j):
+        return r[i] - r[j] - s[i] - s[j]
+
+    def reply(i):
+        return min((j for j in range(7) if j != i), key=lambda j: bound(i, j))
+
+    leader = max(range(7), key=lambda i: bound(i, reply(i)))
+    assert choose("max_min_lcb", given) == sorted([leader, reply(leader)])
+
+
+def test_max_min_lcb_without_width_is_the_two_best():
+    assert choose("max_min_lcb", believed([0.3, -1.0, 2.0, 0.0], [9, 0, 0, 9]), beta=0.0) == [0, 2]
+
+
+def test_thompson_sampling_of_certain_rewards_is_the_best_against_any_other():
+    # The best comes out twice, thirty times over; then the other is drawn.
+    pairs = [choose("dts", believed([0.3, -1.0, 2.0, 0.0]), seed) for seed in range(900)]
+    others = [pair[0] if pair[1] == 2 else pair[1] for pair in pairs]
+    assert all(2 in pair for pair in pairs)
+    assert [others.count(i) / 900 for i in (0, 1, 3)] == pytest.approx([1 / 3] * 3, abs=0.06)
+
+
+def test_thompson_sampling_takes_no_response_that_cannot_be_best():
+    given = believed([0.0, 0.1, 5.0, 5.5], [1.0, 1.0, 1.0, 1.0])
+    assert {tuple(choose("dts", given, seed)) for seed in range(200)} == {(2, 3)}
+
+
+def test_bald_is_no_information_where_heads_agree_and_a_bit_where_they_are_sure_and_do_not():
+    assert information(np.array([[3.0, 3.0], [1.0, 1.0]])).max() == pytest.approx(0.0, abs=1e-12)
+    assert information(np.array([[40.0, -40.0], [0.0, 0.0]]))[0, 1] == pytest.approx(np.log(2))
+    assert np.isfinite(information(np.array([[4000.0, -4000.0], [0.0, 0.0]]))).all()
+
+
+def test_bald_prefers_disagreement_to_doubt():
+    # Every head thinks 0 and 1 equal (doubt); half of them each way about 2 and 3 (disagreement).
+    heads = [[0.0, 0.0], [0.0, 0.0], [9.0, 3.0], [3.0, 9.0]]
+    assert choose("bald", believed([0.0] * 4, heads=heads)) == [2, 3]
