@@ -70,7 +70,7 @@ def go_on(store: Store) -> str:
         from flows.waiting import resume  # imports Prefect, which reads the server's address
 
         resumed = resume(store)
-    except PrefoptError as error:
+    except Exception as error:  # the labels are kept; no failure of Prefect's may look otherwise
         return f"No deployed run could be resumed: {error}\n"
     runs = "run goes" if resumed == 1 else "runs go"
     return f"{resumed} deployed {runs} on.\n" if resumed else ""
