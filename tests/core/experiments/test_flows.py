@@ -359,5 +359,5 @@ def test_policy_gives_no_heads(load):
 def test_least_sure_first_needs_a_judge(load):
     routed = {"annotator": "people", "first": "least_sure"}
     assert load("align", annotation=routed).annotation.first == "least_sure"
-    with pytest.raises(ValidationError, match="`annotation.first: least_sure` needs a judge"):
+    with pytest.raises(ValidationError, match=r"`annotation\.first: least_sure` needs a judge"):
         load("aepo", annotation=routed)
