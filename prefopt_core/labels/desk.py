@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Literal
 
@@ -39,6 +40,14 @@ class Desk:
         # Person → when, and which questions are on the screen. Saves two people from answering the
         # same one; what is on disk decides.
         self._screens: dict[str, tuple[float, frozenset[tuple[str, str]]]] = {}
+
+    def kept_open(self) -> AbstractContextManager[object]:
+        """Keep the label store open within the block, in which many verdicts arrive.
+
+        SQLite tidies up whenever the last connection to a file is closed, which takes several times
+        as long as writing a verdict.
+        """
+        return self._kept.connected()
 
     def ahead(self, person: str, count: int = 1) -> list[Question]:
         """The next questions for a person, see `look`."""
