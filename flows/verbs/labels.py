@@ -14,6 +14,7 @@ from prefopt_core.exchange.files import format_of, format_to_write
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.questions import STATES
@@ -138,16 +139,18 @@ def import_(
         AnnotationConfig(annotator="people", name=name, guidelines=guidelines)
     )
     terms = Terms(people or None, by or "", elsewhere or bool(people), only_open)
+    open_before = dict(open_batches(_kept()))
     taken = take(_kept(), read(file), terms)
     print("; ".join(_taken_in_words(taken)) + ".")
     if taken.paid:
-        awaited = sum(holding.awaited for holding in holdings(_kept()))
+        still_open = dict(open_batches(_kept()))
+        awaited = sum(progress.left for progress in still_open.values())
         print(
             f"{awaited} more are awaited."
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
-        if not awaited:
+        if open_before.keys() - still_open.keys():
             print(go_on(current_store()), end="")
 
 

@@ -11,7 +11,7 @@ from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
 from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.settings import Config
+from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.budget import check_budget
@@ -141,11 +141,15 @@ class Paid(Experiment):
     def allowance(self) -> Allowance:
         """The budget of the run: that of its account, or of all runs of the same settings.
 
-        Budget and price are not among these settings, nor what is refused of the pairs: a raised
-        budget goes on with what is left.
+        Budget and price are not among these settings, nor what is refused of the pairs, nor what
+        changes speed only: a raised budget goes on with what is left, at whatever concurrency.
         """
         settings = self.model_dump(mode="json", exclude={"budget", "max_cost", "lint"})
         del settings["annotation"]["price"]
+        for name, section in self:
+            if isinstance(section, Backend):
+                for setting in section.registry.speed_only(getattr(section, section.choice)):
+                    del settings[name]["params"][setting]
         account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
         return Allowance(account, self.budget, self.max_cost)
 

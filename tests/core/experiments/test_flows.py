@@ -300,6 +300,17 @@ def test_a_raised_budget_or_another_price_is_the_same_account(load):
     assert (raised.account, raised.labels, raised.cost) == (first.account, 20, 7.5)
 
 
+def test_a_slower_or_dearer_server_is_the_same_account(load):
+    params = {"base_url": "http://127.0.0.1:9/v1", "model_name": "judge"}
+
+    def account(**more):
+        judge = {"annotator": "llm-judge", "params": params | more}
+        return allowance(load, annotation=judge).account
+
+    assert account(concurrency=2, max_attempts=9, price_prompt=1.0) == account()
+    assert account(model_name="another") != account()
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"annotation": {"guidelines": "2"}}])
 def test_runs_of_other_settings_have_accounts_of_their_own(load, change):
     assert allowance(load, **change).account != allowance(load).account

@@ -98,9 +98,9 @@ def test_the_probability_is_that_of_the_verdicts_tokens(judge, says, pairs):
 
 
 def test_a_logprob_that_is_no_number_leaves_the_answer_countable(judge, says, pairs, responses):
-    likely = {"A": -0.1, "B": float("-inf"), "C": float("nan")}
+    likely = {"m": -0.1, "M": float("-inf"), "n": float("nan")}
     top = [{"token": token, "logprob": logp} for token, logp in likely.items()]
-    says("A", logprobs={"content": [{"token": "A", "logprob": -0.1, "top_logprobs": top}]})
+    says("m", logprobs={"content": [{"token": "m", "logprob": -0.1, "top_logprobs": top}]})
     assert [v.preference for v in judge(pairs[:1], template="one-token")] == [1.0]
     assert responses.bought()[0].responses == 1
 
