@@ -20,15 +20,6 @@ from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.ledger import transaction
 from prefopt_core.store.locks import is_held, locked
 
-_OPEN = """
-SELECT SUM(MAX(0, wanted - (
-    SELECT COUNT(DISTINCT said_by) FROM verdicts v
-    WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
-        = (q.annotator, q.guidelines, q.prompt_id, q.compared)
-))) FROM questions q WHERE account = ?
-"""
-"""Labels that questions to people hold."""
-
 
 @dataclass(frozen=True)
 class Allowance:
@@ -173,8 +164,10 @@ def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
     held_labels, held_cost = connection.execute(
         "SELECT TOTAL(labels), TOTAL(cost) FROM holds WHERE account = ?", (account,)
     ).fetchone()
-    (waiting,) = connection.execute(_OPEN, (account,)).fetchone()
-    return Balance(labels, cost, int(held_labels) + (waiting or 0), held_cost)
+    (awaited,) = connection.execute(  # questions to people hold their labels, too
+        "SELECT TOTAL(awaited) FROM awaiting WHERE account = ?", (account,)
+    ).fetchone()
+    return Balance(labels, cost, int(held_labels + awaited), held_cost)
 
 
 def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float) -> None:

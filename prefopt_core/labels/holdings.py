@@ -182,13 +182,7 @@ FROM verdicts v LEFT JOIN questions q
      = (v.annotator, v.guidelines, v.prompt_id, v.compared)
 GROUP BY 1, 2, 3 ORDER BY 4 DESC
 """
-_AWAITED = """
-SELECT annotator, guidelines, SUM(MAX(0, wanted - (
-    SELECT COUNT(DISTINCT said_by) FROM verdicts v
-    WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
-        = (q.annotator, q.guidelines, q.prompt_id, q.compared)
-))) FROM questions q GROUP BY 1, 2
-"""
+_AWAITED = "SELECT annotator, guidelines, SUM(awaited) FROM awaiting GROUP BY 1, 2"
 _SHARES = """
 SELECT annotator, guidelines, {column}, COUNT(*), MIN(bought_at), MAX(bought_at)
 FROM verdicts GROUP BY 1, 2, 3 ORDER BY 5

@@ -126,11 +126,8 @@ def _open(
     connection: sqlite3.Connection, holding: Holding, texts: dict[str, str]
 ) -> Iterator[Entry]:
     rows = connection.execute(
-        "SELECT prompt_id, responses, account FROM questions q "
-        "WHERE annotator = ? AND guidelines = ? AND wanted > ("
-        "SELECT COUNT(DISTINCT said_by) FROM verdicts v "
-        "WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared) "
-        "= (q.annotator, q.guidelines, q.prompt_id, q.compared)) ORDER BY asked_at, position",
+        "SELECT prompt_id, responses, account FROM awaiting "
+        "WHERE annotator = ? AND guidelines = ? AND awaited ORDER BY asked_at, position",
         (holding.annotator, holding.guidelines),
     )
     for prompt, responses, account in rows:

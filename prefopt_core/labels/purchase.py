@@ -88,15 +88,18 @@ class Purchase:
     def publish(self, questions: Iterable[tuple[Question, int]]) -> None:
         """Leave questions for people, with how many people each is for.
 
-        Those that are open already stay as they are. Labels that were held for them are held by
-        the questions now.
+        Those that are open already stay as they are, in the account that they are paid from; where
+        another wants more people to answer, it pays for what is open. Labels that were held for
+        questions are held by these now.
         """
         own, now = self._annotator, time.time()  # one time: what was asked together
         with transaction(self._connection) as connection:
             for position, (question, wanted) in enumerate(questions):
                 connection.execute(
                     "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                    "ON CONFLICT DO UPDATE SET wanted = excluded.wanted",
+                    "ON CONFLICT DO UPDATE SET wanted = excluded.wanted, "
+                    "account = excluded.account, price = excluded.price "
+                    "WHERE account = excluded.account OR wanted < excluded.wanted",
                     (
                         own.name,
                         own.guidelines,
@@ -112,11 +115,11 @@ class Purchase:
             connection.execute("DELETE FROM holds WHERE hold = ?", (self._hold,))
 
     def published(self) -> dict[Compared, int]:
-        """The questions left for people, and how many people each is for."""
+        """The questions that this account pays people to answer, and how many people each."""
         rows = self._connection.execute(
             "SELECT prompt_id, compared, wanted FROM questions "
-            "WHERE annotator = ? AND guidelines = ?",
-            (self._annotator.name, self._annotator.guidelines),
+            "WHERE annotator = ? AND guidelines = ? AND account = ?",
+            (self._annotator.name, self._annotator.guidelines, self._account_name),
         )
         return {(prompt, tuple(json.loads(ids))): wanted for prompt, ids, wanted in rows}
 

@@ -46,6 +46,12 @@ CREATE TABLE IF NOT EXISTS questions (
     asked_at REAL NOT NULL,    -- seconds since 1970
     PRIMARY KEY (annotator, guidelines, prompt_id, compared)
 ) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS awaiting AS  -- questions, with how many people are still to answer each
+SELECT q.*, MAX(0, wanted - (
+    SELECT COUNT(DISTINCT said_by) FROM verdicts v
+    WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
+        = (q.annotator, q.guidelines, q.prompt_id, q.compared)
+)) AS awaited FROM questions q;
 CREATE TABLE IF NOT EXISTS accounts (
     account TEXT PRIMARY KEY,
     labels INTEGER NOT NULL,   -- spent

@@ -207,6 +207,20 @@ def test_questions_that_are_published_again_are_there_once(kept):
         assert sorted(rows) == [("p", '["b","a"]', 0), ("q", '["a","b"]', 1)]
 
 
+@pytest.mark.parametrize(("others", "mine"), [(1, 0), (3, 3)])
+def test_a_question_is_paid_by_whoever_wants_most_people(kept, others, mine):
+    asked = about("p", "a", "b")
+    with buying(kept, ME, TEAM, price=0.25) as purchase:
+        purchase.hold(1)
+        purchase.publish([(asked, 1)])
+    with buying(kept, ME, Allowance("others", 3), price=0.5) as purchase:
+        assert purchase.published() == {}  # nothing of it is held here
+        purchase.hold(others)
+        purchase.publish([(asked, others)])
+    assert balance(kept).held_labels == 1 - bool(mine)
+    assert balance(kept, "others").held_labels == mine
+
+
 # --- money --------------------------------------------------------------------------------------
 
 
