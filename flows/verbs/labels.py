@@ -198,8 +198,8 @@ def rm(
     else:
         print(
             f"{counted(len(meant), 'label')}{paid} would be deleted, and bought again by a run "
-            "that needs them. Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a "
-            "copy."
+            "that needs them (with `--refresh annotate` if it has used them). Add --yes to do it; "
+            "`prefopt labels export FILE --verdicts` keeps a copy."
         )
 
 

@@ -42,12 +42,9 @@ def _pairs(entry: Entry) -> Iterator[Better]:
     if verdict is None or verdict.state != "given":
         return
     for i, j in combinations(range(len(question.responses)), 2):
-        if verdict.scores is None:
-            p, scores = verdict.preference or 0.0, None
-        else:
-            scores = verdict.scores[i], verdict.scores[j]
-            p = (scores[0] > scores[1]) + (scores[0] == scores[1]) / 2
+        scores = verdict.scores and (verdict.scores[i], verdict.scores[j])
         one, other = question.responses[i], question.responses[j]
+        p = verdict.probability(i, j) or 0.0
         if p > 0.5:
             yield Better(question.prompt, one, other, p, scores, verdict)
         elif p < 0.5:

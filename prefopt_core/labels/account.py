@@ -2,7 +2,7 @@
 
 An account has spent something, and holds something for purchases under way. What is to be bought is
 held first; a hold that would exceed the budget is refused before anybody is asked. A label and its
-payment are one transaction. Questions that wait for people hold their labels, too.
+payment are one transaction. Questions that wait for people hold their labels and price, too.
 
 If a process is killed, the labels that it held are free again, with their price: each that arrived
 is on disk. Money that it held for requests counts as spent, since they may have been answered.
@@ -164,10 +164,10 @@ def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
     held_labels, held_cost = connection.execute(
         "SELECT TOTAL(labels), TOTAL(cost) FROM holds WHERE account = ?", (account,)
     ).fetchone()
-    (awaited,) = connection.execute(  # questions to people hold their labels, too
-        "SELECT TOTAL(awaited) FROM awaiting WHERE account = ?", (account,)
+    awaited, price = connection.execute(
+        "SELECT TOTAL(awaited), TOTAL(awaited * price) FROM awaiting WHERE account = ?", (account,)
     ).fetchone()
-    return Balance(labels, cost, int(held_labels + awaited), held_cost)
+    return Balance(labels, cost, int(held_labels + awaited), held_cost + price)
 
 
 def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float) -> None:

@@ -139,8 +139,12 @@ class Verdict:
             return cls("tie", **more)
         return cls("given", scores=tuple(-float(rank) for rank in ranks), **more)
 
-    def probability(self) -> float | None:
+    def probability(self, first: int = 0, second: int = 1) -> float | None:
         """P(first better than second) of two responses; ½ for a tie; None if nothing is said.
+
+        Args:
+            first: The place of the one, as shown; of rankings another one may be meant.
+            second: Of the other.
 
         >>> Verdict.preferred(0.9).probability(), Verdict("tie").probability()
         (0.9, 0.5)
@@ -150,8 +154,8 @@ class Verdict:
             return 0.5
         if self.preference is not None or self.scores is None:
             return self.preference
-        first, second = self.scores
-        return 1.0 if first > second else 0.0 if first < second else 0.5
+        lead = self.scores[first] - self.scores[second]
+        return 1.0 if lead > 0 else 0.0 if lead < 0 else 0.5
 
     def fits(self, question: Question) -> bool:
         """Whether it answers the question: a score a response, a preference between two."""

@@ -207,6 +207,20 @@ def test_questions_that_are_published_again_are_there_once(kept):
         assert sorted(rows) == [("p", '["b","a"]', 0), ("q", '["a","b"]', 1)]
 
 
+def test_questions_left_for_people_hold_their_price_until_they_answer(kept):
+    rich = Allowance("team", 100, 2.0)
+    asked = about("p", "a", "b")
+    with buying(kept, ME, rich, price=0.75) as purchase:
+        purchase.hold(2)
+        purchase.publish([(asked, 2)])
+    assert balance(kept) == Balance(0, 0.0, 2, 1.5)
+    with pytest.raises(OverBudgetError, match=r"0\.5 of 2 is left"):
+        buy(kept, "q", 1, rich, who=YOU, price=0.75)
+    with buying(kept, ME, rich, price=0.75) as purchase:
+        purchase.commit(asked, Verdict("tie", by="Mary"))
+    assert balance(kept) == Balance(1, 0.75, 1, 0.75)
+
+
 @pytest.mark.parametrize(("others", "mine"), [(1, 0), (3, 3)])
 def test_a_question_is_paid_by_whoever_wants_most_people(kept, others, mine):
     asked = about("p", "a", "b")
