@@ -97,9 +97,9 @@ def take(kept: LabelStore, entries: Iterable[Entry], terms: Terms) -> Taken:
         return taken
     annotators = sorted({(entry.annotator, entry.guidelines) for entry in said})
     # Who buys labels holds the lock, too: it would otherwise buy what is taken here.
-    with kept.locked(*(_identity(*one) for one in annotators)) as connection:
-        with transaction(connection):
-            _Taking(connection, terms, taken).take(said)
+    locked = kept.locked(*(_identity(*one) for one in annotators))
+    with locked as connection, transaction(connection):
+        _Taking(connection, terms, taken).take(said)
     return taken
 
 

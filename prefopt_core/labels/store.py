@@ -87,7 +87,7 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be written, or is damaged.
         """
-        # Two texts of one name have one lock; all lock in one order, so that none waits in a circle.
+        # Texts of one name have one lock. All lock in one order, so that none waits in a circle.
         locks = {
             sha256_of([one.called or one.name, one.guidelines])[:32]: one.name for one in annotators
         }
