@@ -24,9 +24,10 @@ from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.states import Cancelled
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError
 from prefopt_core.labels.batch import open_batches
-from prefopt_core.labels.store import LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
 from tasks.stage import current_store, inside_flow_run
@@ -46,7 +47,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
             except AwaitingLabelsError as awaited:
                 if not inside_flow_run():
                     raise
-                return _end(awaited, config.allowance.account)
+                return _end(awaited, identity(config.annotation))
 
         return flow(name=name)(waiting)
 
@@ -65,7 +66,7 @@ def result_of(function: Any, config: Any) -> Any:
     return state.result()
 
 
-def _end(awaited: AwaitingLabelsError, account: str) -> State[Any]:
+def _end(awaited: AwaitingLabelsError, people: AnnotatorIdentity) -> State[Any]:
     """Suspend the flow run; without a deployment that could resume it: the state it ends in."""
     context = FlowRunContext.get()
     assert context is not None
@@ -82,15 +83,16 @@ def _end(awaited: AwaitingLabelsError, account: str) -> State[Any]:
     try:
         suspend_flow_run(key=uuid4().hex)  # a key of an earlier suspension would be ignored
     except Pause:
-        if not _is_open(account):  # the last label came when nobody could be resumed yet
+        if not _are_asked(people):  # the last label came when nobody could be resumed yet
             resume_flow_run(started.id)
         raise
     raise awaited
 
 
-def _is_open(account: str) -> bool:
+def _are_asked(people: AnnotatorIdentity) -> bool:
+    """Whether questions to them are open; those that a run waits for may be another account's."""
     found = open_batches(LabelStore.of(current_store()))
-    return any(batch.account == account for batch, _ in found)
+    return any(batch.identity.name == people.name for batch, _ in found)
 
 
 def resume(store: Store) -> int:

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from prefopt_core.exchange.files import refuse
@@ -17,6 +16,7 @@ from prefopt_core.labels.questions import Question, Verdict, compared
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.labels.words import expected
 from prefopt_core.store.artifacts import canonical_json
+from prefopt_core.store.ledger import transaction
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,10 @@ def take(kept: LabelStore, entries: Iterable[Entry], terms: Terms) -> Taken:
     if not said:
         return taken
     annotators = sorted({(entry.annotator, entry.guidelines) for entry in said})
-    with ExitStack() as stack:
-        # Who buys labels holds the lock, too: it would otherwise buy what is taken here.
-        for annotator in annotators:
-            connection = stack.enter_context(kept.locked(_identity(*annotator)))
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            _Taking(connection, terms, taken).take(said)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+    # Who buys labels holds the lock, too: it would otherwise buy what is taken here.
+    locked = kept.locked(*(_identity(*one) for one in annotators))
+    with locked as connection, transaction(connection):
+        _Taking(connection, terms, taken).take(said)
     return taken
 
 

@@ -2,10 +2,11 @@
 
 An account has spent something, and holds something for purchases under way. What is to be bought is
 held first; a hold that would exceed the budget is refused before anybody is asked. A label and its
-payment are one transaction. Questions that wait for people hold their labels, too.
+payment are one transaction. Questions that wait for people hold their labels and price, too.
 
 If a process is killed, the labels that it held are free again, with their price: each that arrived
-is on disk. Money that it held for requests counts as spent, since they may have been answered.
+is on disk. Money that it held for requests counts as spent, since they may have been answered; so
+does that of a request that gets no answer, or one that cannot be read.
 """
 
 import sqlite3
@@ -21,13 +22,15 @@ from prefopt_core.store.ledger import transaction
 from prefopt_core.store.locks import is_held, locked
 
 _OPEN = """
-SELECT SUM(MAX(0, wanted - (
-    SELECT COUNT(DISTINCT said_by) FROM verdicts v
-    WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
-        = (q.annotator, q.guidelines, q.prompt_id, q.compared)
-))) FROM questions q WHERE account = ?
+SELECT TOTAL(labels), TOTAL(labels * price) FROM (
+    SELECT price, MAX(0, wanted - (
+        SELECT COUNT(DISTINCT said_by) FROM verdicts v
+        WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
+            = (q.annotator, q.guidelines, q.prompt_id, q.compared)
+    )) AS labels FROM questions q WHERE account = ?
+)
 """
-"""Labels that questions to people hold."""
+"""Labels that questions to people hold, and their price."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,8 @@ def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
     held_labels, held_cost = connection.execute(
         "SELECT TOTAL(labels), TOTAL(cost) FROM holds WHERE account = ?", (account,)
     ).fetchone()
-    (waiting,) = connection.execute(_OPEN, (account,)).fetchone()
-    return Balance(labels, cost, int(held_labels) + (waiting or 0), held_cost)
+    waiting, their_price = connection.execute(_OPEN, (account,)).fetchone()
+    return Balance(labels, cost, int(held_labels + waiting), held_cost + their_price)
 
 
 def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float) -> None:

@@ -10,6 +10,7 @@ from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.holdings import Holding, holdings
 from prefopt_core.labels.questions import Question, Shown, Verdict, verdict_of
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.ledger import transaction
 
 
 @dataclass(frozen=True)
@@ -167,15 +168,9 @@ def forget(kept: LabelStore, which: Which) -> int:
     meant = holdings(kept, which.whose)
     if not meant:
         return 0
-    with kept.connected() as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            number = sum(_forget(connection, holding, which) for holding in meant)
-            connection.execute(_UNUSED_TEXTS)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+    with kept.connected() as connection, transaction(connection):
+        number = sum(_forget(connection, holding, which) for holding in meant)
+        connection.execute(_UNUSED_TEXTS)
     return number
 
 

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,18 +79,23 @@ class LabelStore:
         return ledger(self.path, SCHEMA, "labels", upgrade)
 
     @contextmanager
-    def locked(self, annotator: AnnotatorIdentity) -> Iterator[sqlite3.Connection]:
-        """Lock the labels of one annotator; another process waits, then finds what was bought.
+    def locked(self, *annotators: AnnotatorIdentity) -> Iterator[sqlite3.Connection]:
+        """Lock the labels of annotators; another process waits, then finds what was bought.
 
         Without the lock two runs could pay for the same verdict at the same time.
 
         Raises:
             StoreError: The SQLite file cannot be written, or is damaged.
         """
-        who = sha256_of([annotator.called or annotator.name, annotator.guidelines])
-        lock = self.root / "locks" / f"labels-{who[:32]}"
-        with locked(lock, f"labels of {annotator.name}"), self.connected() as connection:
-            yield connection
+        # Texts of one name have one lock. All lock in one order, so that none waits in a circle.
+        locks = {
+            sha256_of([one.called or one.name, one.guidelines])[:32]: one.name for one in annotators
+        }
+        with ExitStack() as stack:
+            for who, name in sorted(locks.items()):
+                lock = self.root / "locks" / f"labels-{who}"
+                stack.enter_context(locked(lock, f"labels of {name}"))
+            yield stack.enter_context(self.connected())
 
     def known(self, annotator: AnnotatorIdentity) -> Labels:
         """Every label bought from `annotator`.

@@ -268,3 +268,14 @@ def test_argilla_ranks_by_names_alone_too(write, ask):
     record["responses"]["ranking"][0]["value"] = ["response_2", "response_2"]
     with pytest.raises(DataError, match="which does not rank the 3 responses"):
         list(READERS["argilla"](write("a.json", json.dumps([record]))))
+
+
+def test_labels_of_two_versions_of_one_name_are_taken_together(desk, ask, tmp_path):
+    versions = [
+        AnnotatorIdentity(f'{{"function":{{"v":{i}}},"name":"Mary"}}', "1", "Mary") for i in (1, 2)
+    ]
+    for who in versions:
+        desk.keep((ask(f"Asked {who.name}", "a", "b"), Verdict.preferred(1.0)), annotator=who)
+    entries = [replace(entry, where="row") for entry in desk.verdicts]
+    other = type(desk)(tmp_path / "another store")
+    assert take(other.kept, entries, Terms(elsewhere=True)) == Taken(labels=2)

@@ -184,7 +184,10 @@ def test_questions_left_for_people_hold_their_labels_until_they_answer(kept):
         purchase.hold(3)
         purchase.publish(asked)
         assert balance(kept) == Balance(0, 0.0, 3, 0.0)  # once, not as a hold and as questions
-        assert purchase.published() == {("p", ("a", "b")): 2, ("q", ("a", "b")): 1}
+        assert purchase.published() == {
+            ("p", ("a", "b")): (2, True),
+            ("q", ("a", "b")): (1, True),
+        }
     assert balance(kept).held_labels == 3  # no process is there, and they are held
     with pytest.raises(OverBudgetError, match="7 of 10 are left: 0 are bought, 3 under way"):
         buy(kept, "r", 8, who=YOU)
@@ -330,3 +333,35 @@ def test_of_a_killed_process_labels_are_free_and_reserved_money_counts_as_spent(
     # answers nobody has seen; not the labels that were never asked for.
     assert balance(kept) == Balance(2 + 5, 2 * 0.5 + 1.5 + 0.25, 0, 0.0)
     assert [*kept.root.glob("locks/holder-*")] == []
+
+
+def test_questions_left_for_people_hold_their_price_until_they_answer(kept):
+    team = Allowance("team", 10, 4.0)
+    with buying(kept, ME, team, price=1.5) as purchase:
+        purchase.hold(2)
+        purchase.publish([(about("p", "a", "b"), 1), (about("q", "a", "b"), 1)])
+    assert balance(kept) == Balance(0, 0.0, 2, 3.0)
+    with (
+        opened(kept, team) as account,
+        pytest.raises(OverBudgetError, match="1 of 4 is left: 0 is spent, 3 under way"),
+        account.reserving(1.25),
+    ):
+        pass
+    with buying(kept, ME, team, price=1.5) as purchase:
+        purchase.commit(about("p", "a", "b"), Verdict("tie", by="Mary"))
+    assert balance(kept) == Balance(1, 1.5, 1, 1.5)
+
+
+def test_who_wants_more_people_takes_a_question_over_and_pays_for_it(kept):
+    question = about("p", "a", "b")
+
+    def leave(account, people, labels):
+        with buying(kept, ME, Allowance(account, 10)) as purchase:
+            purchase.hold(labels)
+            purchase.publish([(question, people)])
+
+    leave("few", 1, 1)
+    leave("many", 3, 3)
+    assert (balance(kept, "few").held_labels, balance(kept, "many").held_labels) == (0, 3)
+    leave("few", 1, 0)  # and does not lower what another account asks for
+    assert (balance(kept, "few").held_labels, balance(kept, "many").held_labels) == (0, 3)

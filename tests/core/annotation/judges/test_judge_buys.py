@@ -9,7 +9,7 @@ from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.table import buy_labels, judge
 from prefopt_core.ground.errors import DataError, OverBudgetError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
-from prefopt_core.labels.account import Allowance
+from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 
@@ -116,3 +116,31 @@ def test_a_purchase_that_ended_holds_nothing_while_its_error_is_looked_at(
     again.join(30)
     assert not again.is_alive()
     assert caught.value
+
+
+@pytest.mark.parametrize("answer", [b'{"choices": [{"message": {"content": "tru', "late"])
+def test_what_may_be_billed_without_an_answer_counts_as_spent(buy, loopback, responses, answer):
+    def behave(request, time):
+        return loopback.stall() if answer == "late" else (200, answer)
+
+    loopback.behave = behave
+    with pytest.raises(OverBudgetError):
+        buy(allowance=Allowance("team", 100, 0.01), timeout_s=0.3, concurrency=1, price_prompt=2.0)
+    with LabelStore(responses.root).connected() as connection:
+        spent = balance_of(connection, "team")
+    assert (0.005 < spent.cost <= 0.01, spent.held_cost) == (True, 0.0)
+    assert 1 < len(loopback.asked) <= 8
+
+
+@pytest.mark.parametrize("tokens", [-1_000_000, 10**30])
+def test_a_number_of_tokens_that_cannot_be_is_not_believed(
+    buy, loopback, better, responses, tokens
+):
+    def behave(request, time):
+        answer = loopback.answer(request, texts=[better("A")])
+        return 200, answer | {"usage": {"prompt_tokens": tokens, "completion_tokens": 1}}
+
+    loopback.behave = behave
+    buy(allowance=Allowance("team", 100, 1.0))
+    with LabelStore(responses.root).connected() as connection:
+        assert 0 < balance_of(connection, "team").cost < 1.0
