@@ -162,14 +162,16 @@ def _affordable(
     return within_budget(selections, labels, config.asking.labels_of, seed=seed, first=first)
 
 
-def _to_hold(asks: Iterable[Ask], known: Labels, published: Mapping[Compared, int]) -> int:
+def _to_hold(
+    asks: Iterable[Ask], known: Labels, published: Mapping[Compared, tuple[int, bool]]
+) -> int:
     """Labels to hold in the budget; questions that were left for people hold theirs already."""
-    return sum(
-        max(0, ask.people - published[ask.compared])
-        if ask.compared in published
-        else ask.labels_missing(known)
-        for ask in asks
-    )
+    held = 0
+    for ask in asks:
+        wanted, ours = published.get(ask.compared, (0, False))
+        if wanted < ask.people:  # of another account they are taken over: see `Purchase.publish`
+            held += ask.people - wanted if ours else ask.labels_missing(known)
+    return held
 
 
 def _questions(

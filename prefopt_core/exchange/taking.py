@@ -95,9 +95,10 @@ def take(kept: LabelStore, entries: Iterable[Entry], terms: Terms) -> Taken:
     taken = Taken(blank=len(rows) - len(said))
     if not said:
         return taken
-    annotators = {_identity(entry.annotator, entry.guidelines) for entry in said}
+    annotators = sorted({(entry.annotator, entry.guidelines) for entry in said})
     # Who buys labels holds the lock, too: it would otherwise buy what is taken here.
-    with kept.locked(*annotators) as connection, transaction(connection):
+    locked = kept.locked(*(_identity(*one) for one in annotators))
+    with locked as connection, transaction(connection):
         _Taking(connection, terms, taken).take(said)
     return taken
 

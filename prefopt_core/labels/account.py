@@ -5,7 +5,8 @@ held first; a hold that would exceed the budget is refused before anybody is ask
 payment are one transaction. Questions that wait for people hold their labels and price, too.
 
 If a process is killed, the labels that it held are free again, with their price: each that arrived
-is on disk. Money that it held for requests counts as spent, since they may have been answered.
+is on disk. Money that it held for requests counts as spent, since they may have been answered; so
+does that of a request that gets no answer, or one that cannot be read.
 """
 
 import sqlite3

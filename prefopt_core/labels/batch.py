@@ -29,7 +29,8 @@ WHERE {_IN_BATCH} AND q.prompt_id = COALESCE(:prompt_id, q.prompt_id)
 GROUP BY q.prompt_id, q.compared ORDER BY q.asked_at, q.position
 """
 _GIVEN = f"""
-SELECT v.annotator, v.prompt_id, v.responses, v.said_by, v.seconds, v.bought_at, q.asked_at, q.price
+SELECT v.annotator, v.prompt_id, v.responses, v.said_by, v.seconds, v.bought_at, v.account,
+       q.asked_at, q.price
 FROM questions q JOIN verdicts v ON {_OF_QUESTIONS} WHERE {_IN_BATCH} ORDER BY v.bought_at
 """
 _IS_OPEN = f"""
@@ -143,7 +144,7 @@ class Left(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A verdict on a question of a batch: where it lies, and when and for what it was given."""
+    """A verdict on a question of a batch: where it lies, when it was given, who paid for it."""
 
     annotator: str
     prompt_id: str
@@ -151,6 +152,7 @@ class Given(NamedTuple):
     said_by: str
     seconds: float | None
     bought_at: float
+    account: str
     asked_at: float
     price: float
 

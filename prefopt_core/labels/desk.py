@@ -134,6 +134,8 @@ class Desk:
             if not given or given[-1].bought_at < self._opened_at:
                 return False
             last = given[-1]
+            if last.account != self.batch.account:  # nothing was paid that could be given back
+                return False
             if not is_open(connection, self.batch, last.asked_at):
                 return False
             connection.execute(

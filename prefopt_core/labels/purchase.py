@@ -88,9 +88,9 @@ class Purchase:
     def publish(self, questions: Iterable[tuple[Question, int]]) -> None:
         """Leave questions for people, with how many people each is for.
 
-        Those that are open already stay as they are, in the account that they are paid from; where
-        another wants more people to answer, it pays for what is open. Labels that were held for
-        questions are held by these now.
+        Those that are open already stay as they are, but for how many people they are: only who
+        pays for them lowers it; who raises it takes them over, and pays for what is open. Labels
+        that were held for them are held by the questions now.
         """
         own, now = self._annotator, time.time()  # one time: what was asked together
         with transaction(self._connection) as connection:
@@ -98,7 +98,8 @@ class Purchase:
                 connection.execute(
                     "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT DO UPDATE SET wanted = excluded.wanted, "
-                    "account = excluded.account, price = excluded.price "
+                    "price = IIF(account = excluded.account, price, excluded.price), "
+                    "account = excluded.account "
                     "WHERE account = excluded.account OR wanted < excluded.wanted",
                     (
                         own.name,
@@ -114,14 +115,17 @@ class Purchase:
                 write_texts(connection, [question])
             connection.execute("DELETE FROM holds WHERE hold = ?", (self._hold,))
 
-    def published(self) -> dict[Compared, int]:
-        """The questions that this account pays people to answer, and how many people each."""
+    def published(self) -> dict[Compared, tuple[int, bool]]:
+        """The questions left for people: for how many people, and whether this account pays."""
         rows = self._connection.execute(
-            "SELECT prompt_id, compared, wanted FROM questions "
-            "WHERE annotator = ? AND guidelines = ? AND account = ?",
-            (self._annotator.name, self._annotator.guidelines, self._account_name),
+            "SELECT prompt_id, compared, wanted, account FROM questions "
+            "WHERE annotator = ? AND guidelines = ?",
+            (self._annotator.name, self._annotator.guidelines),
         )
-        return {(prompt, tuple(json.loads(ids))): wanted for prompt, ids, wanted in rows}
+        return {
+            (prompt, tuple(json.loads(ids))): (wanted, account == self._account_name)
+            for prompt, ids, wanted, account in rows
+        }
 
     @property
     def _account_name(self) -> str:

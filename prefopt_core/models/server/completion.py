@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
@@ -83,9 +83,13 @@ class _Choice(BaseModel):
         return bool(self.error) or is_failure(self.said, self.reason)
 
 
+_Tokens = Annotated[int, Field(ge=0, le=2**53)]
+"""Less than none would raise a budget, and more than there can be does not fit into the store."""
+
+
 class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Tokens | None = None
+    completion_tokens: _Tokens | None = None
 
 
 class Answer(BaseModel):

@@ -9,12 +9,12 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -34,6 +34,10 @@ _LONGEST_WAIT_S = 300.0
 """Longest wait, even if a server's `Retry-After` says more."""
 
 _TRANSIENT = {408, 409, 429}
+_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
+"""Errors of `httpx` before a server has the request."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,22 @@ class ServerSettings:
 
 
 class TransientError(Exception):
-    """A failure worth a retry; `wait_s` is the server's `Retry-After`, if it sent one."""
+    """A failure worth a retry.
 
-    def __init__(self, words: str, wait_s: float | None = None) -> None:
+    Attributes:
+        wait_s: The server's `Retry-After`, if it sent one.
+        billed: Whether the server may have answered, and bill it.
+    """
+
+    def __init__(self, words: str, wait_s: float | None = None, *, billed: bool = False) -> None:
         super().__init__(words)
-        self.wait_s = wait_s
+        self.wait_s, self.billed = wait_s, billed
 
 
 class RequestRefusedError(Exception):
     """The server refuses this request: a retry is of no use."""
+
+    billed = False
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(f"HTTP {status}: {words}")
@@ -108,16 +119,11 @@ class Endpoint:
     ) -> None:
         await self._client.close()
 
-    async def ask(self, request: Mapping[str, Any], extra: Mapping[str, Any]) -> Answer:
-        """Send a request until there is an answer, at most `max_attempts` times.
-
-        Args:
-            request: Fields of OpenAI's API.
-            extra: Further fields of the body, which only this server knows.
+    async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Await `attempt` until it succeeds, at most `max_attempts` times, with back-off.
 
         Raises:
             TransientError: The last attempt failed, too.
-            RequestRefusedError: The server refuses the request.
             Stopped: `stopped` was set while this request waited for its retry.
         """
         tenacity = self._tenacity
@@ -129,37 +135,53 @@ class Endpoint:
             sleep=self._pause,
             reraise=True,
         )
-        answer: Answer = await attempts(self._once, request, extra)
-        return answer
+        done: T = await attempts(attempt)
+        return done
 
-    async def _once(self, request: Mapping[str, Any], extra: Mapping[str, Any]) -> Answer:
+    async def ask(self, request: Mapping[str, Any], extra: Mapping[str, Any]) -> Answer:
+        """Send a request once.
+
+        Args:
+            request: Fields of OpenAI's API.
+            extra: Further fields of the body, which only this server knows.
+
+        Raises:
+            TransientError: There is no answer, and might be one to the next attempt.
+            RequestRefusedError: The server refuses the request.
+        """
         openai, client = self._openai, self._client
         api = client.chat.completions if self._server.endpoint == "chat" else client.completions
         try:
             async with asyncio.timeout(self._server.timeout_s):
                 raw = await api.with_raw_response.create(**request, extra_body=extra)
         except (TimeoutError, openai.APITimeoutError):
-            raise TransientError(f"no answer in {self._server.timeout_s:g} s") from None
+            words = f"no answer in {self._server.timeout_s:g} s"
+            raise TransientError(words, billed=True) from None
         except openai.APIStatusError as error:
             raise self._failure(error) from None
         except openai.APIConnectionError as error:
-            raise TransientError(f"the connection failed ({error.__cause__ or error})") from None
+            words = f"the connection failed ({error.__cause__ or error})"
+            begun = type(error.__cause__).__name__ not in _NOT_SENT
+            raise TransientError(words, billed=begun) from None
         try:
             answer = Answer.model_validate_json(raw.content)
         except ValidationError:
-            raise self._no_answer(raw.content, "what is no completion") from None
+            raise self._no_answer(raw.content, "what is no completion", billed=True) from None
         answer.choices = [choice for choice in answer.choices if not choice.failed]
         if answer.error or not answer.choices:
-            raise self._no_answer(raw.content, "an error in the place of a response")
+            what, billed = "an error in the place of a response", answer.usage is not None
+            raise self._no_answer(raw.content, what, billed=billed)
         return answer
 
-    def _no_answer(self, content: bytes, what: str) -> TransientError | RequestRefusedError:
+    def _no_answer(
+        self, content: bytes, what: str, *, billed: bool
+    ) -> TransientError | RequestRefusedError:
         text = self._without_key(content.decode(errors="replace"))[:200]
         with suppress(ValueError, TypeError, KeyError):
             status = int(json.loads(content)["error"]["code"])
             if 400 <= status < 500 and status not in _TRANSIENT:
                 return RequestRefusedError(status, text)
-        return TransientError(f"it answered with {what}: {text!r}")
+        return TransientError(f"it answered with {what}: {text!r}", billed=billed)
 
     def _failure(self, error: Any) -> TransientError | RequestRefusedError:
         status, words = error.status_code, self._words(error)

@@ -99,21 +99,26 @@ class Till:
 
         Raises:
             OverBudgetError: The run's budget cannot pay the most that the request can cost.
-            TransientError: See `Endpoint.ask`.
+            TransientError: See `Endpoint.repeat`.
             RequestRefusedError: See `Endpoint.ask`.
-            Stopped: See `Endpoint.ask`.
+            Stopped: See `Endpoint.repeat`.
         """
         request = self._order.request(sent, first, count)
         most = self._prices.most(sent.content, count * self._order.most_tokens)
-        async with self._reserved(most) as paid:
-            try:
-                answer = await self._endpoint.ask(request, self._order.extra_body)
-            except asyncio.CancelledError:
-                paid(most)  # it may have been answered, as if the process were killed
-                raise
-            choices, usage = self._kept(answer, sent, first, count)
-            paid(most if usage.cost is None else usage.cost)
-        return choices, usage
+
+        async def attempt() -> tuple[list[ServedResponse], Usage]:
+            async with self._reserved(most) as paid:
+                try:
+                    answer = await self._endpoint.ask(request, self._order.extra_body)
+                except BaseException as error:
+                    # Who hears no answer, or stops listening, cannot know that none is billed.
+                    paid(most if getattr(error, "billed", True) else 0.0)
+                    raise
+                choices, usage = self._kept(answer, sent, first, count)
+                paid(most if usage.cost is None else usage.cost)
+            return choices, usage
+
+        return await self._endpoint.repeat(attempt)
 
     @asynccontextmanager
     async def _reserved(self, most: float) -> AsyncIterator[Paid]:

@@ -270,11 +270,12 @@ def test_argilla_ranks_by_names_alone_too(write, ask):
         list(READERS["argilla"](write("a.json", json.dumps([record]))))
 
 
-def test_labels_of_two_versions_of_one_name_are_taken_from_one_file(desk, elsewhere, ask, tmp_path):
-    for version in ("a", "b"):  # as an edit of a function with a name leaves them
-        text = f'{{"function":{{"function_file":"{version}"}},"name":"Mary"}}'
-        who = AnnotatorIdentity(text, "1", "Mary")
-        elsewhere.keep((ask(f"To {version}", "x", "y"), Verdict.preferred(1.0)), annotator=who)
-    path = tmp_path / "labels.csv"
-    list(WRITERS["csv"](elsewhere.verdicts, path))
-    assert import_csv(desk, path, elsewhere=True) == Taken(labels=2)
+def test_labels_of_two_versions_of_one_name_are_taken_together(desk, ask, tmp_path):
+    versions = [
+        AnnotatorIdentity(f'{{"function":{{"v":{i}}},"name":"Mary"}}', "1", "Mary") for i in (1, 2)
+    ]
+    for who in versions:
+        desk.keep((ask(f"Asked {who.name}", "a", "b"), Verdict.preferred(1.0)), annotator=who)
+    entries = [replace(entry, where="row") for entry in desk.verdicts]
+    other = type(desk)(tmp_path / "another store")
+    assert take(other.kept, entries, Terms(elsewhere=True)) == Taken(labels=2)

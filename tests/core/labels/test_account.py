@@ -184,7 +184,10 @@ def test_questions_left_for_people_hold_their_labels_until_they_answer(kept):
         purchase.hold(3)
         purchase.publish(asked)
         assert balance(kept) == Balance(0, 0.0, 3, 0.0)  # once, not as a hold and as questions
-        assert purchase.published() == {("p", ("a", "b")): 2, ("q", ("a", "b")): 1}
+        assert purchase.published() == {
+            ("p", ("a", "b")): (2, True),
+            ("q", ("a", "b")): (1, True),
+        }
     assert balance(kept).held_labels == 3  # no process is there, and they are held
     with pytest.raises(OverBudgetError, match="7 of 10 are left: 0 are bought, 3 under way"):
         buy(kept, "r", 8, who=YOU)
@@ -205,34 +208,6 @@ def test_questions_that_are_published_again_are_there_once(kept):
     with kept.connected() as connection:
         rows = connection.execute("SELECT prompt_id, responses, position FROM questions")
         assert sorted(rows) == [("p", '["b","a"]', 0), ("q", '["a","b"]', 1)]
-
-
-def test_questions_left_for_people_hold_their_price_until_they_answer(kept):
-    rich = Allowance("team", 100, 2.0)
-    asked = about("p", "a", "b")
-    with buying(kept, ME, rich, price=0.75) as purchase:
-        purchase.hold(2)
-        purchase.publish([(asked, 2)])
-    assert balance(kept) == Balance(0, 0.0, 2, 1.5)
-    with pytest.raises(OverBudgetError, match=r"0\.5 of 2 is left"):
-        buy(kept, "q", 1, rich, who=YOU, price=0.75)
-    with buying(kept, ME, rich, price=0.75) as purchase:
-        purchase.commit(asked, Verdict("tie", by="Mary"))
-    assert balance(kept) == Balance(1, 0.75, 1, 0.75)
-
-
-@pytest.mark.parametrize(("others", "mine"), [(1, 0), (3, 3)])
-def test_a_question_is_paid_by_whoever_wants_most_people(kept, others, mine):
-    asked = about("p", "a", "b")
-    with buying(kept, ME, TEAM, price=0.25) as purchase:
-        purchase.hold(1)
-        purchase.publish([(asked, 1)])
-    with buying(kept, ME, Allowance("others", 3), price=0.5) as purchase:
-        assert purchase.published() == {}  # nothing of it is held here
-        purchase.hold(others)
-        purchase.publish([(asked, others)])
-    assert balance(kept).held_labels == 1 - bool(mine)
-    assert balance(kept, "others").held_labels == mine
 
 
 # --- money --------------------------------------------------------------------------------------
@@ -382,3 +357,35 @@ def test_money_can_be_held_though_a_lowered_budget_of_labels_is_overdrawn(kept):
     with opened(kept, Allowance("team", 5, 2.0)) as account, account.reserving(1.5) as paid:
         paid(1.0)
     assert balance(kept) == Balance(8, 1.0, 0, 0.0)
+
+
+def test_questions_left_for_people_hold_their_price_until_they_answer(kept):
+    team = Allowance("team", 10, 4.0)
+    with buying(kept, ME, team, price=1.5) as purchase:
+        purchase.hold(2)
+        purchase.publish([(about("p", "a", "b"), 1), (about("q", "a", "b"), 1)])
+    assert balance(kept) == Balance(0, 0.0, 2, 3.0)
+    with (
+        opened(kept, team) as account,
+        pytest.raises(OverBudgetError, match="1 of 4 is left: 0 is spent, 3 under way"),
+        account.reserving(1.25),
+    ):
+        pass
+    with buying(kept, ME, team, price=1.5) as purchase:
+        purchase.commit(about("p", "a", "b"), Verdict("tie", by="Mary"))
+    assert balance(kept) == Balance(1, 1.5, 1, 1.5)
+
+
+def test_who_wants_more_people_takes_a_question_over_and_pays_for_it(kept):
+    question = about("p", "a", "b")
+
+    def leave(account, people, labels):
+        with buying(kept, ME, Allowance(account, 10)) as purchase:
+            purchase.hold(labels)
+            purchase.publish([(question, people)])
+
+    leave("few", 1, 1)
+    leave("many", 3, 3)
+    assert (balance(kept, "few").held_labels, balance(kept, "many").held_labels) == (0, 3)
+    leave("few", 1, 0)  # and does not lower what another account asks for
+    assert (balance(kept, "few").held_labels, balance(kept, "many").held_labels) == (0, 3)

@@ -7,6 +7,7 @@ import pytest
 from prefopt_core.labels.account import balance_of
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.desk import Desk
+from prefopt_core.labels.purchase import buying
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import LabelStore
 from tests.people import leave, question_on
@@ -196,3 +197,14 @@ def test_a_disk_that_is_full_keeps_neither_the_verdict_nor_the_payment(kept):
     with pytest.raises(Exception, match="full"):
         desk.record(*question.key, first_is_better("Ada"))
     assert desk.ahead("Ada") == [question]
+
+
+def test_a_verdict_that_this_account_did_not_pay_for_is_not_taken_back(kept):
+    questions = [question_on(i) for i in range(2)]
+    batch = leave(kept, questions, people=2, account="team")
+    desk = Desk(kept, batch)
+    with buying(kept, batch.identity) as purchase:
+        purchase.commit(questions[0], first_is_better("Ada"))
+    assert not desk.undo("Ada")
+    with kept.connected() as connection:
+        assert balance_of(connection, "team").labels == 0
