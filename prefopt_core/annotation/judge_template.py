@@ -123,6 +123,7 @@ class JudgeTemplate:
         name: The name or path by which it was asked for.
         header: How its verdicts are read.
         blocks: The parts that it has.
+        fenced: Whether it sets texts between lines that begin with `fence`.
     """
 
     name: str
