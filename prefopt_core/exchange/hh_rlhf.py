@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefopt_core.exchange.cells import Row
 from prefopt_core.exchange.files import write_records
-from prefopt_core.exchange.pairs import Better, lost_of, pairs_of
+from prefopt_core.exchange.pairs import Better, lost_of_pairs, pairs_of
 from prefopt_core.exchange.trl import said
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message
@@ -23,7 +23,7 @@ def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
     """
     rows = [_row(pair) for pair in pairs_of(entries)]
     write_records(path, [row for row in rows if row])
-    yield from lost_of(entries)
+    yield from lost_of_pairs(entries)
     if others := sum(row is None for row in rows):
         yield (
             f"{others} pairs are left out: they have a system message, an empty turn, blanks "

@@ -1,12 +1,14 @@
 """Verdicts as pairs of a better and a worse response, as public preference files hold them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 
 from prefopt_core.exchange.cells import known_texts
 from prefopt_core.ground.ids import Message
+from prefopt_core.labels.comparisons import SAME
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Shown, Verdict
 
@@ -32,24 +34,65 @@ class Better:
     verdict: Verdict
 
 
+_Said = list[tuple[Entry, int, int]]
+"""Verdicts on the same two responses, by their places in each: that of the smaller id first."""
+
+
 def pairs_of(entries: Sequence[Entry]) -> list[Better]:
-    """The pairs that verdicts say; a ranking gives one for each two responses."""
-    return [pair for entry in entries for pair in _pairs(entry)]
+    """The pairs that verdicts say; a ranking gives one for each two responses.
+
+    What one annotator says of two responses in both orders is one pair, as it is in training: by
+    the mean of the probabilities, and none where the orders contradict each other.
+    """
+    return [pair for same in _together(entries) if (pair := _pair(same))]
 
 
-def _pairs(entry: Entry) -> Iterator[Better]:
-    verdict, question = entry.verdict, known_texts(entry)
-    if verdict is None or verdict.state != "given":
-        return
-    for i, j in combinations(range(len(question.responses)), 2):
-        scores = verdict.scores and (verdict.scores[i], verdict.scores[j])
-        one, other = question.responses[i], question.responses[j]
-        p = verdict.probability(i, j) or 0.0
-        if p > 0.5:
-            yield Better(question.prompt, one, other, p, scores, verdict)
-        elif p < 0.5:
-            turned = scores and (scores[1], scores[0])
-            yield Better(question.prompt, other, one, 1 - p, turned, verdict)
+def _together(entries: Sequence[Entry]) -> list[_Said]:
+    said: dict[tuple[str, ...], _Said] = defaultdict(list)
+    for entry in entries:
+        verdict, question = entry.verdict, known_texts(entry)
+        if verdict is None or verdict.state not in ("given", "tie"):
+            continue
+        prompt, ids = question.key
+        for i, j in combinations(sorted(range(len(ids)), key=ids.__getitem__), 2):
+            who = (entry.annotator, entry.guidelines, verdict.by)
+            said[*who, prompt, ids[i], ids[j]].append((entry, i, j))
+    return list(said.values())
+
+
+def _pair(same: _Said) -> Better | None:
+    each = [_probability(*one) for one in same]
+    p = fmean(each)
+    if p == 0.5 or (len(same) > 1 and abs(p - 0.5) < SAME):
+        return None
+    entry, i, j = same[max(range(len(same)), key=lambda at: each[at] if p > 0.5 else -each[at])]
+    chosen, rejected = (i, j) if p > 0.5 else (j, i)
+    question, verdict = known_texts(entry), entry.verdict
+    assert verdict is not None
+    scores = verdict.scores if len(same) == 1 else None  # those of one order are not those of both
+    return Better(
+        question.prompt,
+        question.responses[chosen],
+        question.responses[rejected],
+        max(p, 1 - p),
+        None if scores is None else (scores[chosen], scores[rejected]),
+        verdict,
+    )
+
+
+def _probability(entry: Entry, i: int, j: int) -> float:
+    p = entry.verdict.probability(i, j) if entry.verdict else None
+    return 0.5 if p is None else p
+
+
+def lost_of_pairs(entries: Sequence[Entry]) -> Iterator[str]:
+    """What a file of pairs cannot hold of these entries, a sentence each."""
+    yield from lost_of(entries)
+    both = [same for same in _together(entries) if len(same) > 1]
+    if both:
+        yield "Verdicts on both orders of a pair are one, by the mean of their probabilities."
+    if others := sum(_pair(same) is None for same in both):
+        yield f"{others} pairs are left out: what was said of their two orders cancels out."
 
 
 def lost_of(entries: Sequence[Entry]) -> Iterator[str]:

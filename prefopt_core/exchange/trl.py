@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefopt_core.exchange.cells import Row, in_any_order, number_in, public, question_in, text_in
 from prefopt_core.exchange.files import each, records_in, write_records
-from prefopt_core.exchange.pairs import Better, lost_of, pairs_of
+from prefopt_core.exchange.pairs import Better, lost_of_pairs, pairs_of
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message
 from prefopt_core.inputs.files import Row as FileRow
@@ -24,7 +24,7 @@ def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
         What the file cannot hold.
     """
     write_records(path, [_row(pair) for pair in pairs_of(entries)])
-    yield from lost_of(entries)
+    yield from lost_of_pairs(entries)
     yield "Scores and the order in which responses were shown are not held."
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefopt_core.exchange.cells import Row, number_in, public
 from prefopt_core.exchange.files import each, records_in, write_records
-from prefopt_core.exchange.pairs import Better, lost_of, pairs_of
+from prefopt_core.exchange.pairs import Better, lost_of_pairs, pairs_of
 from prefopt_core.exchange.trl import pair_in_any_order, said
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import last_text, prompt_id_of
@@ -23,7 +23,7 @@ def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
         What the file cannot hold.
     """
     write_records(path, [_row(pair) for pair in pairs_of(entries)])
-    yield from lost_of(entries)
+    yield from lost_of_pairs(entries)
     yield "Who gave a verdict, why, and the order shown are not held; probabilities are scores."
 
 

@@ -11,7 +11,7 @@ from prefopt_core.labels.evidence import probability_in
 SAID = ("first", "second", "tie", "both_bad")
 """What an annotator says of a pair; a skipped or invalid verdict says nothing."""
 _SPEAKING = ("given", "tie", "both_bad")
-_SAME = 1e-9
+SAME = 1e-9
 """A probability as near to ½ as this is a tie: two orders that contradict each other cancel."""
 
 _Pair = tuple[str, str, float | None]
@@ -52,9 +52,9 @@ def comparisons(verdicts: pl.DataFrame) -> pl.DataFrame:
     return said.with_columns(
         said=pl.when(side.is_null())
         .then(pl.lit("both_bad"))
-        .when(side > _SAME)
+        .when(side > SAME)
         .then(pl.lit("first"))
-        .when(side < -_SAME)
+        .when(side < -SAME)
         .then(pl.lit("second"))
         .otherwise(pl.lit("tie"))
     )

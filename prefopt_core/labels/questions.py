@@ -152,8 +152,9 @@ class Verdict:
         """
         if self.state == "tie":
             return 0.5
-        if self.preference is not None or self.scores is None:
-            return self.preference
+        if self.scores is None:
+            p = self.preference
+            return p if p is None or first < second else 1 - p
         lead = self.scores[first] - self.scores[second]
         return 1.0 if lead > 0 else 0.0 if lead < 0 else 0.5
 

@@ -293,3 +293,21 @@ def test_which_response_is_chosen_does_not_say_where_it_was_shown(write):
     rows = [{"prompt": f"p{i}", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(200)]
     said = [entry.verdict.preference for entry in READERS["trl"](write("t.jsonl", rows))]
     assert 70 < sum(said) < 130
+
+
+@pytest.mark.parametrize(
+    ("turned", "pairs"), [(0.0, [("good", 1.0)]), (0.5, [("good", 0.75)]), (1.0, [])]
+)
+def test_both_orders_of_a_pair_are_one_pair(desk, ask, tmp_path, turned, pairs):
+    asked, path = ask("Which?", "good", "bad"), tmp_path / "pairs.jsonl"
+    desk.keep(
+        (asked, Verdict.preferred(1.0, by="judge")),
+        (asked.turned(), Verdict.preferred(turned, by="judge")),
+        (ask("Sure?", "yes", "no"), Verdict.preferred(0.0, by="judge")),
+    )
+    lost = " ".join(WRITERS["trl"](desk.verdicts, path))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    said = {last_text(row["prompt"]): (last_text(row["chosen"]), row["confidence"]) for row in rows}
+    assert said.pop("Sure?") == ("no", 1.0)
+    assert list(said.values()) == pairs
+    assert ("1 pairs are left out: what was said of their two orders" in lost) == (not pairs)
