@@ -11,7 +11,7 @@ quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 test-quick: $(READY)
 	$(BIN)/pytest -m "not slow" -n 2

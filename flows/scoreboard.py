@@ -105,6 +105,7 @@ class Scoreboard:
                 previous_grades=previous_grades,
                 preferences=preferences,
                 labels=labels,
+                candidates=proposal.candidates if labels and proposal else None,
                 policy=policy if preferences else None,
             )
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import explained
 from prefopt_core.ground.loopback import spare_loopback
+from prefopt_core.store.store import Store
 from tasks.stage import current_store
 
 USUAL_URL = "http://127.0.0.1:4200/api"
@@ -59,6 +60,20 @@ def usual_server() -> str | None:
     if url:
         os.environ["PREFECT_API_URL"] = url
     return url
+
+
+def go_on(store: Store) -> str:
+    """Resume deployed runs that wait for labels in this store; returns a line on it, or nothing."""
+    try:
+        if usual_server() is None:
+            return ""
+        from flows.waiting import resume  # imports Prefect, which reads the server's address
+
+        resumed = resume(store)
+    except Exception as error:  # the labels are kept; no failure of Prefect's may look otherwise
+        return f"No deployed run could be resumed: {error}\n"
+    runs = "run goes" if resumed == 1 else "runs go"
+    return f"{resumed} deployed {runs} on.\n" if resumed else ""
 
 
 @contextmanager

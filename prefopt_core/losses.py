@@ -48,13 +48,14 @@ def cdpo(
     reference_rejected_logps: Array,
     *,
     beta: float,
-    label_smoothing: float,
+    label_smoothing: float | Array,
 ) -> Array:
     """Conservative DPO: every label is wrong with probability ε (ericmitchell.ai/cdpo.pdf).
 
         -(1 - ε)·log σ(β·Δ) - ε·log σ(-β·Δ),    ε = label_smoothing in [0, 0.5]
 
-    Minimal where σ(β·Δ) = 1 - ε: unlike DPO it stops pushing. Arguments and result as in `dpo`.
+    Minimal where σ(β·Δ) = 1 - ε: unlike DPO it stops pushing. ε is one for all pairs, or (B,): then
+    1 - ε is a soft label, P(chosen better than rejected) of each. Arguments and result as in `dpo`.
     """
     chosen_logratios = policy_chosen_logps - reference_chosen_logps
     rejected_logratios = policy_rejected_logps - reference_rejected_logps

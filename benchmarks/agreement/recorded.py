@@ -25,7 +25,7 @@ def people(data: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     Returns:
         Table `verdicts`; candidate_id, response.
     """
-    pairs = pl.read_parquet(data / "pairs_pandalm.parquet")
+    pairs = pl.read_parquet(data / "pairs_pandalm.parquet", glob=False)
     rows = [
         _verdict(row["prompt_id"], _shown(row, "model_a", "model_b"), "people", who, row[who])
         for row in pairs.iter_rows(named=True)
@@ -41,7 +41,7 @@ def people(data: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def repeated(data: Path, who: str) -> tuple[int, int]:
     """Pairs whose two texts one person judged before, as of other models: (said the same, all)."""
-    pairs = pl.read_parquet(data / "pairs_pandalm.parquet")
+    pairs = pl.read_parquet(data / "pairs_pandalm.parquet", glob=False)
     texts = pairs.group_by("prompt_id", "response_a", "response_b", maintain_order=True)
     twice = texts.agg(pl.col(who)).filter(pl.col(who).list.len() > 1)[who].to_list()
     again = [(first, later) for first, *others in twice for later in others]
@@ -59,7 +59,7 @@ def judges(data: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     Returns:
         Table `verdicts`; candidate_id, response.
     """
-    recorded = pl.read_parquet(data / "judge_llmbar.parquet")
+    recorded = pl.read_parquet(data / "judge_llmbar.parquet", glob=False)
     rows: list[dict[str, Any]] = []
     texts: list[tuple[str, str]] = []
     for row in recorded.unique("prompt_id", maintain_order=True).iter_rows(named=True):
@@ -82,7 +82,7 @@ def _both_orders(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def adversarial(data: Path) -> set[str]:
     """Prompts of LLMBar whose worse response was made to look better."""
-    recorded = pl.read_parquet(data / "judge_llmbar.parquet")
+    recorded = pl.read_parquet(data / "judge_llmbar.parquet", glob=False)
     return set(recorded.filter(pl.col("subset").str.contains("Adversarial"))["prompt_id"])
 
 

@@ -82,5 +82,6 @@ def pairs_of(world: World, count: int) -> pl.DataFrame:
             "ref_chosen_logps": logps[::2],
             "ref_rejected_logps": logps[1::2],
             "source": ["self"] * count,
+            "confidence": [1.0] * count,
         }
     )

@@ -54,9 +54,10 @@ def serve(desk: Desk, page: Page, told: Callable[[str], None], on_done: Callable
 
     Raises:
         PrefoptError: The port is taken, or the host is no address of this machine.
+        StoreError: The label store cannot be opened.
     """
     token = None if page.host in LOOPBACK else secrets.token_urlsafe(16)
-    with _listening(page.host, page.port) as listening:
+    with _listening(page.host, page.port) as listening, desk.kept_open():
 
         def done() -> None:
             server.should_exit = on_done()
@@ -93,7 +94,10 @@ def serve(desk: Desk, page: Page, told: Callable[[str], None], on_done: Callable
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
+        # Without it the end of an answer waits 40 ms for an acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except (OSError, OverflowError) as error:
         raise PrefoptError(
             f"The page cannot be served at {host}:{port}: {error}. Is another one there, or "

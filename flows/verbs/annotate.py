@@ -8,13 +8,13 @@ from cyclopts import Parameter
 
 import flows.desk
 from flows.desk.server import Page, serve
-from flows.server import usual_server
+from flows.server import go_on
 from flows.verbs.options import Output, Whole
 from prefopt_core.annotation.asking import Form
 from prefopt_core.annotation.given import labels_of_people
 from prefopt_core.export.rows import preference_rows, require_output, write_rows
 from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.ground.errors import AwaitingLabelsError, ConfigError, DataError, PrefoptError
+from prefopt_core.ground.errors import AwaitingLabelsError, ConfigError, DataError
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.asked import Asked
@@ -23,7 +23,6 @@ from prefopt_core.labels.desk import Desk
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
-from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 from tasks.inputs import load_prompts
 from tasks.stage import current_store
@@ -87,7 +86,7 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
                 "command that started it.\nWhat it asks next appears on the page.",
                 flush=True,
             )
-        _go_on(current_store())
+        print(go_on(current_store()), end="", flush=True)
         return stop
 
     complete = serve(desk, page, tell, done)
@@ -98,19 +97,6 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
             "goes on from here."
         )
     return complete
-
-
-def _go_on(store: Store) -> None:
-    """Resume deployed runs that waited for the labels of this store."""
-    try:
-        if usual_server() is None:
-            return
-        from flows.waiting import resume  # imports Prefect, which reads the server's address
-
-        if resumed := resume(store):
-            print(f"{resumed} deployed {'run goes' if resumed == 1 else 'runs go'} on.", flush=True)
-    except PrefoptError as error:
-        print(f"No deployed run could be resumed: {error}", flush=True)
 
 
 def _label_file(file: Path, ask: Form, output: Path | None, kept: LabelStore, page: Page) -> None:

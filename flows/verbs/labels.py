@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.server import go_on
 from flows.verbs.options import Whole
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
@@ -17,7 +18,7 @@ from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.labels import entry_in_lines, holding_in_lines
+from prefopt_core.reports.labels import counted, entry_in_lines, holding_in_lines
 from tasks.stage import current_store
 
 Whose = Annotated[
@@ -106,8 +107,8 @@ def export(
     lost = list(write(known, file))
     if others := len(entries) - len(known):
         lost.append(f"{others} labels of an earlier prefopt are left out: it kept no texts.")
-    what = "verdicts" if kept_ones else "open questions"
-    print(f"{len(known)} {what} to {file}, as {named}.", *lost, sep="\n")
+    what = counted(len(known), "verdict" if kept_ones else "open question")
+    print(f"{what} to {file}, as {named}.", *lost, sep="\n")
 
 
 def import_(
@@ -146,6 +147,8 @@ def import_(
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
+        if not awaited:
+            print(go_on(current_store()), end="")
 
 
 def name(
@@ -163,7 +166,8 @@ def name(
         ids = ", ".join(holding.id for holding in found)
         raise DataError(f"{whose!r} may be any of {ids}. Name one of them by its id.")
     number = give_name(_kept(), found[0], name)
-    print(f"{number} labels are those of {name!r} now; `annotation.name={name}` finds them.")
+    labels = counted(number, "label")
+    print(f"{labels} of {name!r} from now on: `annotation.name={name}` finds them.")
 
 
 def rm(
@@ -186,11 +190,13 @@ def rm(
         print(*holding_in_lines(holding), sep="\n")
     paid = f" that had cost {cost:,.4g}" if cost else ""
     if yes:
-        print(f"{forget(kept, which)} labels{paid} deleted; what was spent on them stays spent.")
+        deleted = counted(forget(kept, which), "label")
+        print(f"{deleted}{paid} deleted; what was spent on them stays spent.")
     else:
         print(
-            f"{len(meant)} labels{paid} would be deleted, and bought again by a run that needs "
-            "them. Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a copy."
+            f"{counted(len(meant), 'label')}{paid} would be deleted, and bought again by a run "
+            "that needs them. Add --yes to do it; `prefopt labels export FILE --verdicts` keeps a "
+            "copy."
         )
 
 
@@ -205,13 +211,13 @@ def _which(whose: str | None, by: str | None, state: str | None) -> Which:
 
 
 def _taken_in_words(taken: Taken) -> list[str]:
-    words = [f"{taken.labels} labels taken"]
+    words = [f"{counted(taken.labels, 'label')} taken"]
     if taken.paid:
-        words.append(f"{taken.paid} of them count in the budgets of the runs that asked")
+        words.append(f"{taken.paid} of them in the budgets of the runs that asked")
     if taken.known:
-        words.append(f"{taken.known} were there already")
+        words.append(f"{taken.known} there already")
     if taken.surplus:
         words.append(f"{taken.surplus} left out, as enough people had answered")
     if taken.blank:
-        words.append(f"{taken.blank} rows have no verdict yet")
+        words.append(f"{counted(taken.blank, 'row')} without a verdict yet")
     return words

@@ -22,6 +22,7 @@ from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.evidence import scores_in
+from prefopt_core.labels.honesty import metrics_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class RoundTables:
         previous_grades: The same of the policy of the round before.
         preferences: The pairs of this round (`preferences`).
         labels: The labels bought in this round (`verdicts`).
+        candidates: The responses that these are about (`candidates`).
         truth: Gold scores of the responses that the policy judged (`verdicts`).
         start_logps: Log-probabilities of `responses` under the start policy (`logps`).
         steps: The log of the training that made the policy, by step (see `training.log`).
@@ -47,6 +49,7 @@ class RoundTables:
     previous_grades: pl.DataFrame | None = None
     preferences: pl.DataFrame | None = None
     labels: pl.DataFrame | None = None
+    candidates: pl.DataFrame | None = None
     truth: pl.DataFrame | None = None
     start_logps: pl.DataFrame | None = None
     steps: pl.DataFrame | None = None
@@ -70,7 +73,10 @@ def evaluate(tables: RoundTables, *, round_number: int, seed: int) -> pl.DataFra
         rows.append((round_number, name, float(values.mean()), low, high, len(values)))
     for name, value, n in _numbers(tables):
         rows.append((round_number, name, float(value), None, None, n))
-    return pl.DataFrame(rows, schema=TABLES["metrics"].columns, orient="row")
+    measured = pl.DataFrame(rows, schema=TABLES["metrics"].columns, orient="row")
+    if tables.labels is None or tables.candidates is None:
+        return measured
+    return pl.concat([measured, metrics_of(tables.labels, tables.candidates, round_number)])
 
 
 def _samples(tables: RoundTables) -> Samples:

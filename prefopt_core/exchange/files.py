@@ -19,7 +19,7 @@ _SHOWN = 10
 _BY_ENDING = {".csv": "csv", ".html": "html"}
 _BY_COLUMNS: tuple[tuple[set[str], str], ...] = (
     ({"prefopt", "verdicts"}, "html"),
-    ({"data", "annotations"}, "label-studio"),
+    ({"data"}, "label-studio"),
     ({"fields", "responses"}, "argilla"),
     ({"question_id", "verdict"}, "csv"),
     ({"context", "response1", "response2", "overall_preference"}, "helpsteer3"),

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Literal
 
@@ -41,6 +42,14 @@ class Desk:
         # Person → (prompt_id, responses) of the verdicts recorded here. Clocks jump, and verdicts
         # come from files meanwhile, so times do not tell which was the last.
         self._recorded: dict[str, list[tuple[str, str]]] = defaultdict(list)
+
+    def kept_open(self) -> AbstractContextManager[object]:
+        """Keep the label store open within the block, in which many verdicts arrive.
+
+        SQLite tidies up whenever the last connection to a file is closed, which takes several times
+        as long as writing a verdict.
+        """
+        return self._kept.connected()
 
     def ahead(self, person: str, count: int = 1) -> list[Question]:
         """The next questions for a person, see `look`."""

@@ -10,7 +10,6 @@ from prefopt_core.labels.words import word_of
 
 WIDTH = 80
 _STATES = {"both_bad": "both bad"}
-_NOBODY = "from elsewhere, or of an earlier prefopt"
 
 
 def holding_in_lines(holding: Holding) -> Iterator[str]:
@@ -19,7 +18,7 @@ def holding_in_lines(holding: Holding) -> Iterator[str]:
     yield from _wrapped(f"{holding.id}  ", f"{printable(in_words(holding.annotator))}, {version}")
     states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in holding.states.items())
     awaited = f"{holding.awaited} more awaited from people" if holding.awaited else ""
-    counts = f"{holding.labels} labels" + (f": {states}" if states else "")
+    counts = counted(holding.labels, "label") + (f": {states}" if states else "")
     yield from _wrapped(_INDENT, "; ".join(part for part in (counts, awaited) if part))
     if holding.cost:
         yield f"{_INDENT}cost {holding.cost:,.4g}"
@@ -34,7 +33,7 @@ _INDENT = " " * 10
 def _shares(words: str, shares: Sequence[Share]) -> Iterator[str]:
     for share in shares:
         days = dict.fromkeys(_day(at) for at in (share.first, share.last))
-        who = printable(share.who) or _NOBODY
+        who = printable(share.who) or "no account"
         yield from _wrapped(_INDENT, f"{words} {who}: {share.labels}, {' to '.join(days)}")
 
 
@@ -84,6 +83,15 @@ def _wrapped(indent: str, text: str) -> Iterator[str]:
     yield from textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent)
     ) or [indent]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "label"), counted(0, "label")
+    ('1 label', '0 labels')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,7 @@ LOSSES: Registry[Callable[..., Objective]] = Registry(
         "noise_aware": "prefopt_core.training.objectives:NoiseAware",
         "rdpo": "prefopt_core.training.objectives:rdpo",
         "simpo": "prefopt_core.training.objectives:simpo",
+        "soft": "prefopt_core.training.objectives:soft",
     },
     "prefopt.losses",
 )

@@ -32,7 +32,7 @@ def check_pairs(pairs: pl.DataFrame, start: Path, config: TrainingConfig) -> Non
         DataError: A column is missing, there are no pairs, values are missing or not finite, or a
             pair is longer than `config.max_length` or than the model's positions.
     """
-    columns = [*IDS, *LOGPS, "source"]
+    columns = [*IDS, *LOGPS, "source", "confidence"]
     if missing := sorted({*columns} - {*pairs.columns}):
         raise DataError(
             f"The pairs have no {', '.join(missing)}. Score the responses under the policy that "

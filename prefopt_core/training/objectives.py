@@ -30,6 +30,7 @@ class PairLogps(Generic[Array]):
         chosen_lengths: Number of tokens of y_w, end of sequence included.
         rejected_lengths: Number of tokens of y_l.
         flagged: True where the label is held to be wrong.
+        confidence: P(chosen better than rejected), as the pair's verdicts say.
     """
 
     policy_chosen_logps: Array
@@ -39,6 +40,7 @@ class PairLogps(Generic[Array]):
     chosen_lengths: Array
     rejected_lengths: Array
     flagged: Array
+    confidence: Array
 
     @property
     def sums(self) -> tuple[Array, Array, Array, Array]:
@@ -79,6 +81,15 @@ def cdpo(beta: float, *, label_smoothing: Smoothing = 0.1) -> Objective:
             least where σ(β·margin) = 1 - ε.
     """
     return lambda pairs: losses.cdpo(*pairs.sums, beta=beta, label_smoothing=label_smoothing)
+
+
+def soft(beta: float) -> Objective:
+    """DPO on soft labels: `cdpo` in which each pair has its own confidence, where it stops pushing.
+
+    The confidence is what a pair's verdicts say: the judge's probability, or the share of several
+    verdicts; 1 for scores that were paid for.
+    """
+    return lambda pairs: losses.cdpo(*pairs.sums, beta=beta, label_smoothing=1 - pairs.confidence)
 
 
 def rdpo(beta: float, *, label_smoothing: Smoothing = 0.1) -> Objective:

@@ -22,7 +22,7 @@ from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
 def collate(examples: Sequence[Mapping[str, Any]], *, pad_token_id: int) -> Inputs:
     """Pad B pairs to 2B sequences, chosen ones first."""
     inputs: Inputs = DataCollatorForPreference(pad_token_id)(examples)
-    for name in ("doubtful", "row"):
+    for name in ("doubtful", "confidence", "row"):
         inputs[name] = torch.tensor([e[name] for e in examples])
     return inputs
 
@@ -36,7 +36,7 @@ class PreferenceTrainer(DPOTrainer):
         sft: Weight of the negative log-likelihood of the chosen responses, per token.
         start: Folder of the weights that training starts from.
         pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
-            ref_rejected_logps, doubtful, and its number `row`.
+            ref_rejected_logps, doubtful, confidence, and its number `row`.
         settings: Everything else that `DPOTrainer` takes.
     """
 
@@ -86,6 +86,7 @@ class PreferenceTrainer(DPOTrainer):
             chosen_lengths=chosen_lengths,
             rejected_lengths=rejected_lengths,
             flagged=self._flag(inputs, hidden[0]),
+            confidence=inputs["confidence"],
         )
         self._record(pairs, inputs["doubtful"])
         loss = self.objective(pairs).mean()

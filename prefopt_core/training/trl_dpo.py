@@ -99,7 +99,7 @@ def train(
     Args:
         pairs: One pair per row: prompt_token_ids, chosen_token_ids, rejected_token_ids, their
             ref_chosen_logps and ref_rejected_logps (summed over response tokens, under `start`),
-            source ("self" for labels that noise detection may doubt).
+            source ("self" for labels that noise detection may doubt), and confidence.
         start: Model folder: the policy's first weights and the reference model.
         output: Folder to write: safetensors in `config.save_dtype`, tokenizer and settings of
             `start`; with `lora.merge: false` LoRA adapters in place of the weights.
@@ -201,6 +201,7 @@ def _trainer(
     rows = pairs.select(
         *(pl.col(c).alias(name) for c, name in columns.items()),
         ((pl.col("source") == "self") | everyone).alias("doubtful"),
+        "confidence",
     ).with_row_index("row")
     with adaptable(lora, model):
         return PreferenceTrainer(

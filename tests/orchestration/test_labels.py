@@ -45,7 +45,7 @@ def test_ls_says_who_gave_what_when_and_at_what_cost(prefopt, labels):
     assert code == 0
     assert re.search(r"^\w{8}  function score, guidelines 1$", output, re.M)
     assert re.search(r"^\w{8}  people, guidelines 1$", output, re.M)
-    assert "1 labels: 1 given; 1 more awaited from people" in output
+    assert "1 label: 1 given; 1 more awaited from people" in output
     assert output.count("cost 0.5") == 2  # people's price, and what a server was paid
     assert re.search(r"by ada: 1, \d{4}-\d\d-\d\d$", output, re.M)
     assert max(map(len, output.splitlines())) <= 80
@@ -105,17 +105,17 @@ def test_mistakes_end_in_one_line(prefopt, labels, words, said):
 def test_open_questions_go_out_and_come_back(prefopt, labels, tmp_path):
     file = tmp_path / "questions.csv"
     code, output, _ = prefopt("labels", "export", file)
-    assert (code, output) == (0, f"1 open questions to {file}, as csv.\n")
+    assert (code, output) == (0, f"1 open question to {file}, as csv.\n")
     code, output, _ = prefopt("labels", "import", file)
-    assert (code, output) == (0, "0 labels taken; 1 rows have no verdict yet.\n")
+    assert (code, output) == (0, "0 labels taken; 1 row without a verdict yet.\n")
     text = file.read_text("utf-8")
     file.write_text(text.replace('"","",""', '"2","bob",""', 1), "utf-8")
     code, output, _ = prefopt("labels", "import", file)
     assert output == (
-        "1 labels taken; 1 of them count in the budgets of the runs that asked.\n"
+        "1 label taken; 1 of them in the budgets of the runs that asked.\n"
         "No more are awaited: the run's own command goes on from here.\n"
     )
-    assert prefopt("labels", "import", file)[1] == "0 labels taken; 1 were there already.\n"
+    assert prefopt("labels", "import", file)[1] == "0 labels taken; 1 there already.\n"
     assert labels.open == []
     code, _, error = prefopt("labels", "export", file)
     assert (code, "No question waits for people" in error) == (2, True)
@@ -134,7 +134,7 @@ def test_a_public_file_comes_in_under_a_name(prefopt, labels, write):
     file = write("hh.jsonl", [{"chosen": "\n\nHuman: a\n\nAssistant: b",
                                "rejected": "\n\nHuman: a\n\nAssistant: c"}])  # fmt: skip
     code, output, _ = prefopt("labels", "import", file, "--name", "anthropic", "--by", "crowd")
-    assert (code, output) == (0, "1 labels taken.\n")
+    assert (code, output) == (0, "1 label taken.\n")
     output = prefopt("labels", "ls", "anthropic")[1]
     assert "people 'anthropic', guidelines 1" in output
     assert "by crowd: 1" in output
@@ -143,10 +143,10 @@ def test_a_public_file_comes_in_under_a_name(prefopt, labels, write):
 def test_rm_first_says_what_it_would_delete(prefopt, labels):
     code, output, _ = prefopt("labels", "rm", "function")
     assert code == 0
-    assert "1 labels that had cost 0.5 would be deleted, and bought again" in output
+    assert "1 label that had cost 0.5 would be deleted, and bought again" in output
     assert len(labels.verdicts) == 2
     output = prefopt("labels", "rm", "function", "--yes")[1]
-    assert "1 labels that had cost 0.5 deleted" in output
+    assert "1 label that had cost 0.5 deleted" in output
     assert [entry.verdict.by for entry in labels.verdicts] == ["ada"]
 
 
@@ -168,7 +168,7 @@ def test_rm_needs_to_be_told_whose(prefopt, labels):
 def test_a_name_keeps_labels_of_a_function_that_was_edited(prefopt, labels):
     code, output, _ = prefopt("labels", "name", "function", "grace")
     assert code == 0
-    assert "1 labels are those of 'grace' now; `annotation.name=grace` finds them." in output
+    assert "1 label of 'grace' from now on: `annotation.name=grace` finds them." in output
     edited = AnnotatorIdentity(
         '{"function":{"function":"score","function_file":"bb"},"name":"grace"}', "1", "grace"
     )

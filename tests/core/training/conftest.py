@@ -91,6 +91,7 @@ def make_pairs(start):
                     "ref_chosen_logps": logps(prompt, chosen),
                     "ref_rejected_logps": logps(prompt, rejected),
                     "source": source,
+                    "confidence": 1.0,
                 }
             )
         return pl.DataFrame(rows)

@@ -47,7 +47,7 @@ def test_pairs_of_all_tables_are_flagged_by_their_own_ids(tiny_model, tmp_path, 
         ]
         pairs = read_preferences(write(f"{name}.jsonl", rows))
         scored = score_preferences([pairs], tiny_model, ScoringConfig())
-        return scored.with_columns(source=pl.lit(source))
+        return scored.with_columns(source=pl.lit(source), confidence=pl.lit(1.0))
 
     gold, own, more = table("gold", 3, "gold"), table("own", 5, "self"), table("more", 2, "self")
     config = TrainingConfig(

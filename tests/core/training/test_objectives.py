@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ def pairs():
     rng = np.random.default_rng(0)
     logps = rng.uniform(-50, 0, size=(4, 5))
     lengths = rng.integers(1, 9, size=(2, 5))
-    return PairLogps(*logps, *lengths, flagged=np.array([True, False, True, False, False]))
+    flagged = np.array([True, False, True, False, False])
+    return PairLogps(*logps, *lengths, flagged, confidence=np.array([1.0, 0.9, 0.5, 0.6, 0.75]))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -43,6 +45,24 @@ def test_ipo_and_simpo_see_means_and_the_others_sums(pairs):
 def test_noise_aware_spares_the_flagged_pairs_only(pairs):
     plain, spared = LOSSES["dpo"](0.1)(pairs), LOSSES["noise_aware"](0.1, alpha=0.3)(pairs)
     assert np.array_equal(plain != spared, pairs.flagged)
+
+
+def test_soft_labels_stop_pushing_where_the_policy_is_as_sure_as_the_verdicts(pairs):
+    sure = np.full(5, 1.0)
+    assert np.array_equal(
+        LOSSES["soft"](0.1)(replace(pairs, confidence=sure)), LOSSES["dpo"](0.1)(pairs)
+    )
+    smoothed = losses.cdpo(*pairs.sums, beta=0.1, label_smoothing=0.25)
+    assert LOSSES["soft"](0.1)(pairs)[4] == smoothed[4]
+    # The least loss is the entropy of the label, at β·Δ = logit of the confidence.
+    p, zero = pairs.confidence[1:], np.zeros(4)
+    margins = np.log(p / (1 - p)) / 0.1
+    even = PairLogps(margins, zero, zero, zero, zero + 1, zero + 1, zero > 0, confidence=p)
+    entropy = -p * np.log(p) - (1 - p) * np.log(1 - p)
+    assert np.allclose(LOSSES["soft"](0.1)(even), entropy)
+    for moved in (margins - 1, margins + 1):
+        there = replace(even, policy_chosen_logps=moved)
+        assert (LOSSES["soft"](0.1)(there) > entropy).all()
 
 
 def test_a_config_holds_all_settings_of_its_loss():

@@ -95,7 +95,9 @@ def make_pairs(logps_of):
         ]
         columns = ("prompt_token_ids", "chosen_token_ids", "rejected_token_ids")
         rows = [
-            dict(zip(columns, (p, [*c, EOS], [*r, EOS]), strict=True), source="gold")
+            dict(
+                zip(columns, (p, [*c, EOS], [*r, EOS]), strict=True), source="gold", confidence=1.0
+            )
             for p, c, r in texts
         ]
         pairs = pl.DataFrame(rows)
