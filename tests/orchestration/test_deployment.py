@@ -124,13 +124,15 @@ def test_a_run_that_waits_for_people_holds_no_process_and_is_resumed(worker, sto
 
 @pytest.mark.usefixtures("people")
 def test_a_run_waits_for_questions_that_another_account_pays_for(
-    worker, store, tools, settings, config_file
+    worker, store, tools, settings, config_file, command
 ):
     from prefect.client.orchestration import get_client
     from prefect.deployments import run_deployment
 
     others = {"flow": "align"} | settings | {"annotation": PEOPLE | {"account": "other"}}
-    assert main(["run", str(config_file(others)), "--no-server"]) == AWAITING
+    run = command("run", config_file(others), "--no-server", PREFOPT_STORE=str(store.root))
+    said, _ = run.communicate(timeout=120)
+    assert run.returncode == AWAITING, said
     client = get_client(sync_client=True)
     run_id = run_deployment("align/tiny", timeout=0).id
     tools.until(lambda: client.read_flow_run(run_id).state_name == "Suspended", seconds=120)
