@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from fastapi import BackgroundTasks, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field, FiniteFloat
@@ -113,6 +114,10 @@ def create_app(
     @app.exception_handler(PrefoptError)
     def unkept(request: Request, error: Exception) -> Response:
         return PlainTextResponse(f"Not kept. {error}", 503)
+
+    @app.exception_handler(RequestValidationError)
+    def unread(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("This is not what the page sends. Reload it.", 422)
 
     @app.middleware("http")
     async def guarded(

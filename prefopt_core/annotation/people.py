@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from prefopt_core.annotation.asking import Form
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.labels.questions import Question, Verdict
 
 
@@ -26,3 +27,17 @@ def annotate(
             can be measured.
     """
     yield from (None for _ in questions)
+
+
+def check_annotate(*, people: int, overlap: float) -> Iterator[str]:
+    """See whether several people and the overlap say the same.
+
+    Raises:
+        ConfigError: There is one without the other.
+    """
+    if (people > 1) != (overlap > 0):
+        raise ConfigError(
+            f"`params.people: {people}` with `params.overlap: {overlap:g}` asks one person about "
+            "each prompt. Set both, such as `people: 2` and `overlap: 0.2`, or neither."
+        )
+    yield from ()

@@ -16,8 +16,20 @@ class AnnotatorConfig(Backend):
 
     registry: ClassVar[Registry[Any]] = ANNOTATORS
     choice: ClassVar[str] = "annotator"
+    waits: ClassVar[bool] = False
+    """Whether the annotator may answer later."""
 
     annotator: str = Field(description="A name from `prefopt list annotators`.")
+
+    @field_validator("annotator")
+    @classmethod
+    def _not_people(cls, annotator: str) -> str:
+        if annotator == "people" and not cls.waits:
+            raise ConfigError(
+                "'people' answer later, and only `annotation` can wait. Ask someone else here: "
+                "reward-model, llm-judge or function."
+            )
+        return annotator
 
     @property
     def asking(self) -> Asking:
@@ -67,6 +79,8 @@ class OutsideAnnotatorConfig(AnnotatorConfig):
 class AnnotationConfig(OutsideAnnotatorConfig):
     """Who is paid for labels. One label is one verdict: on a response, a pair or a ranking."""
 
+    waits: ClassVar[bool] = True
+
     name: str | None = Field(
         None,
         description="Whose labels these are. With a name, labels stay that annotator's when its "
@@ -81,6 +95,7 @@ class AnnotationConfig(OutsideAnnotatorConfig):
     price: float = Field(
         0.0,
         ge=0,
+        allow_inf_nan=False,
         description="Of one label, in any currency; `max_cost` counts it. What a server is paid "
         "counts by itself.",
     )

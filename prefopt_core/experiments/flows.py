@@ -127,6 +127,7 @@ class Paid(Experiment):
     max_cost: float | None = Field(
         None,
         ge=0,
+        allow_inf_nan=False,
         description="Money this run may spend on labels, in the currency of the prices; never "
         "exceeded. Left out: no limit.",
     )
@@ -134,8 +135,9 @@ class Paid(Experiment):
     @property
     def fewest_labels(self) -> int:
         """Labels that one prompt takes at least."""
-        asking = self.annotation.asking
-        return self.selection.fewest if asking.ask == "score" else asking.labels(self.selection.k)
+        asking, k = self.annotation.asking, self.selection.k
+        responses = self.selection.fewest if asking.ask == "score" else asking.labels(k)
+        return responses * (asking.people if asking.overlap == 1 else 1)
 
     @property
     def allowance(self) -> Allowance:

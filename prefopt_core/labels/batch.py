@@ -29,8 +29,7 @@ WHERE {_IN_BATCH} AND q.prompt_id = COALESCE(:prompt_id, q.prompt_id)
 GROUP BY q.prompt_id, q.compared ORDER BY q.asked_at, q.position
 """
 _GIVEN = f"""
-SELECT v.annotator, v.prompt_id, v.responses, v.said_by, v.seconds, v.bought_at, v.account,
-       q.asked_at, q.price
+SELECT v.annotator, v.prompt_id, v.responses, v.said_by, v.seconds, q.asked_at, q.price
 FROM questions q JOIN verdicts v ON {_OF_QUESTIONS} WHERE {_IN_BATCH} ORDER BY v.bought_at
 """
 _IS_OPEN = f"""
@@ -144,15 +143,13 @@ class Left(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A verdict on a question of a batch: where it lies, when it was given, who paid for it."""
+    """A verdict on a question of a batch: where it lies, and for what it was given."""
 
     annotator: str
     prompt_id: str
     responses: str
     said_by: str
     seconds: float | None
-    bought_at: float
-    account: str
     asked_at: float
     price: float
 

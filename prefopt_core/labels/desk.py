@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Literal
@@ -35,11 +35,13 @@ class Desk:
     def __init__(self, kept: LabelStore, batch: Batch) -> None:
         self.batch = batch
         self._kept = kept
-        self._opened_at = time.time()
         self._lock = threading.Lock()
         # Person → when, and which questions are on the screen. Saves two people from answering the
         # same one; what is on disk decides.
         self._screens: dict[str, tuple[float, frozenset[tuple[str, str]]]] = {}
+        # Person → (prompt_id, responses) of the verdicts recorded here. Clocks jump, and verdicts
+        # come from files meanwhile, so times do not tell which was the last.
+        self._recorded: dict[str, list[tuple[str, str]]] = defaultdict(list)
 
     def kept_open(self) -> AbstractContextManager[object]:
         """Keep the label store open within the block, in which many verdicts arrive.
@@ -112,10 +114,11 @@ class Desk:
             more = is_open(connection, self.batch)
         with self._lock:
             self._screens.pop(verdict.by, None)
+            self._recorded[verdict.by].append((prompt_id, canonical_json(list(responses))))
         return "kept" if more else "last"
 
     def undo(self, person: str) -> bool:
-        """Take back the person's last verdict since this desk was opened, and its payment.
+        """Take back the last verdict that the person gave at this desk, and its payment.
 
         Not once all that was asked with it is answered: a run may have gone on with it by then.
 
@@ -126,16 +129,15 @@ class Desk:
             StoreError: The SQLite file cannot be written.
         """
         with self._kept.connected() as connection, transaction(connection):
-            given = [
-                one
+            given = {
+                (one.prompt_id, one.responses): one
                 for one in given_in(connection, self.batch)
                 if (one.said_by, one.annotator) == (person, self.batch.annotator)
-            ]
-            if not given or given[-1].bought_at < self._opened_at:
+            }
+            here = [place for place in self._recorded[person] if place in given]
+            if not here:
                 return False
-            last = given[-1]
-            if last.account != self.batch.account:  # nothing was paid that could be given back
-                return False
+            last = given[here[-1]]
             if not is_open(connection, self.batch, last.asked_at):
                 return False
             connection.execute(

@@ -72,7 +72,8 @@ class Purchase:
     def commit(self, question: Question, verdict: Verdict) -> None:
         """Write a verdict, and pay for it; both are on disk when this returns.
 
-        Another order of responses that this annotator has judged is no further label.
+        Another order of responses that this annotator has judged is no further label, not even if
+        another model answers by its name now: nothing is held for it.
         """
         with transaction(self._connection) as connection:
             new = self._is_new(question, verdict.by)
@@ -132,11 +133,12 @@ class Purchase:
         return self.account.allowance.account if self.account else ""
 
     def _is_new(self, question: Question, by: str) -> bool:
-        prompt, _, together = _place(question)
+        prompt, shown, together = _place(question)
         found = self._connection.execute(
             "SELECT 1 FROM verdicts WHERE annotator IN (SELECT value FROM json_each(?)) "
-            "AND guidelines = ? AND prompt_id = ? AND compared = ? AND said_by = ?",
-            (self._texts, self._annotator.guidelines, prompt, together, by),
+            "AND guidelines = ? AND prompt_id = ? AND compared = ? "
+            "AND (said_by = ? OR responses <> ?)",
+            (self._texts, self._annotator.guidelines, prompt, together, by, shown),
         )
         return found.fetchone() is None
 

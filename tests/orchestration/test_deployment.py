@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.cli import main
+from flows.cli import AWAITING, main
 from tests.people import PEOPLE, answer
 
 pytestmark = pytest.mark.slow
@@ -120,6 +120,25 @@ def test_a_run_that_waits_for_people_holds_no_process_and_is_resumed(worker, sto
         tools.until(lambda: not state_is("Suspended")())
     tools.until(state_is("Completed"), seconds=120)
     assert resume(store) == 0
+
+
+@pytest.mark.usefixtures("people")
+def test_a_run_waits_for_questions_that_another_account_pays_for(
+    worker, store, tools, settings, config_file, command
+):
+    from prefect.client.orchestration import get_client
+    from prefect.deployments import run_deployment
+
+    others = {"flow": "align"} | settings | {"annotation": PEOPLE | {"account": "other"}}
+    run = command("run", config_file(others), "--no-server", PREFOPT_STORE=str(store.root))
+    said, _ = run.communicate(timeout=120)
+    assert run.returncode == AWAITING, said
+    client = get_client(sync_client=True)
+    run_id = run_deployment("align/tiny", timeout=0).id
+    tools.until(lambda: client.read_flow_run(run_id).state_name == "Suspended", seconds=120)
+    time.sleep(6)  # a worker looks for resumed runs every 2 s
+    waiting = client.read_flow_run(run_id)
+    assert (waiting.state_name, waiting.run_count) == ("Suspended", 1)
 
 
 def _process_of(run_id):

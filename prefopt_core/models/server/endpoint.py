@@ -164,8 +164,8 @@ class Endpoint:
             begun = type(error.__cause__).__name__ not in _NOT_SENT
             raise TransientError(words, billed=begun) from None
         try:
-            answer = Answer.model_validate_json(raw.content)
-        except ValidationError:
+            answer = _read(raw.content)
+        except (ValueError, RecursionError):
             raise self._no_answer(raw.content, "what is no completion", billed=True) from None
         answer.choices = [choice for choice in answer.choices if not choice.failed]
         if answer.error or not answer.choices:
@@ -222,6 +222,14 @@ class Endpoint:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopped.wait(), seconds)
             raise Stopped
+
+
+def _read(content: bytes) -> Answer:
+    """Half of a character, where an answer was cut, becomes a question mark."""
+    with suppress(ValidationError):
+        return Answer.model_validate_json(content)
+    text = json.dumps(json.loads(content), ensure_ascii=False)
+    return Answer.model_validate_json(text.encode("utf-8", "replace"))
 
 
 def _headers_set_outside() -> list[str]:

@@ -372,3 +372,31 @@ def test_least_sure_first_needs_a_judge(load):
     assert load("align", annotation=routed).annotation.first == "least_sure"
     with pytest.raises(ValidationError, match=r"`annotation\.first: least_sure` needs a judge"):
         load("aepo", annotation=routed)
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("section", ["judge", "evaluation"])
+def test_people_are_asked_only_where_a_run_can_wait_for_them(load, section):
+    with pytest.raises(ValidationError, match="'people' answer later, and only `annotation`"):
+        load(**{section: {"annotator": "people"}})
+
+
+@pytest.mark.parametrize("params", [{"people": 3}, {"overlap": 0.2}])
+def test_several_people_without_an_overlap_or_the_reverse_are_refused(load, params):
+    people = load(annotation={"annotator": "people", "params": params}).annotation
+    with pytest.raises(ConfigError, match="asks one person about each prompt"):
+        list(people.check())
+
+
+def test_a_budget_pays_for_all_the_people_that_one_prompt_takes(load):
+    everybody = {"people": 500, "overlap": 1.0}
+    with pytest.raises(ValidationError, match="it cannot pay for the 500 labels of one prompt"):
+        load("aepo", annotation={"annotator": "people", "params": everybody}, selection={"k": 2})
+
+
+@pytest.mark.parametrize("change", [{"max_cost": float("inf")}, {"annotation": {"price": "inf"}}])
+def test_money_without_an_end_is_refused(load, change):
+    with pytest.raises(ValidationError, match="finite number"):
+        load("aepo", **change)

@@ -161,6 +161,16 @@ def test_the_other_order_of_a_label_that_lies_under_an_earlier_text_is_no_furthe
     assert balance(kept).labels == 1
 
 
+def test_the_other_order_by_another_model_of_one_name_is_no_further_label(kept):
+    question = about("p", "a", "b")
+    with buying(kept, ME, TEAM) as purchase:
+        purchase.hold(1)
+        purchase.commit(question, Verdict("tie", by="model a"))
+    with buying(kept, ME, TEAM) as purchase:  # holds nothing: there is a label
+        purchase.commit(question.turned(), Verdict("tie", by="model b"))
+    assert balance(kept).labels == 1
+
+
 def test_a_raised_budget_goes_on_with_what_is_left(kept):
     buy(kept, "p", 10)
     with pytest.raises(OverBudgetError):
@@ -192,7 +202,7 @@ def test_questions_left_for_people_hold_their_labels_until_they_answer(kept):
     with pytest.raises(OverBudgetError, match="7 of 10 are left: 0 are bought, 3 under way"):
         buy(kept, "r", 8, who=YOU)
     with buying(kept, ME, TEAM) as purchase:
-        purchase.commit(asked[0][0].turned(), Verdict("tie", by="Mary"))
+        purchase.commit(asked[0][0], Verdict("tie", by="Mary"))
     assert balance(kept) == Balance(1, 0.0, 2, 0.0)
     with buying(kept, ME, TEAM) as purchase:
         purchase.commit(asked[0][0], Verdict("skipped", by="John"))

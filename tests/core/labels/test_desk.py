@@ -7,9 +7,10 @@ import pytest
 from prefopt_core.labels.account import balance_of
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.desk import Desk
-from prefopt_core.labels.purchase import buying
+from prefopt_core.labels.purchase import write_verdict
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.ledger import transaction
 from tests.people import leave, question_on
 
 
@@ -199,12 +200,18 @@ def test_a_disk_that_is_full_keeps_neither_the_verdict_nor_the_payment(kept):
     assert desk.ahead("Ada") == [question]
 
 
-def test_a_verdict_that_this_account_did_not_pay_for_is_not_taken_back(kept):
-    questions = [question_on(i) for i in range(2)]
+def test_undo_takes_back_what_was_said_here_last_whatever_came_from_elsewhere_or_the_clock_says(
+    kept,
+):
+    questions = [question_on(i) for i in range(3)]
     batch = leave(kept, questions, people=2, account="team")
     desk = Desk(kept, batch)
-    with buying(kept, batch.identity) as purchase:
-        purchase.commit(questions[0], first_is_better("Ada"))
-    assert not desk.undo("Ada")
+    (answered,) = answer(desk, "Ada")
+    with kept.connected() as connection, transaction(connection):
+        there = (one for one in questions if one.compared != answered.compared)
+        write_verdict(connection, batch.identity, next(there), first_is_better("Ada"), "", at=9e9)
+        connection.execute("UPDATE verdicts SET bought_at = 0 WHERE account = 'team'")
+    assert [desk.undo("Ada"), desk.undo("Ada")] == [True, False]
     with kept.connected() as connection:
         assert balance_of(connection, "team").labels == 0
+        assert connection.execute("SELECT bought_at FROM verdicts").fetchall() == [(9e9,)]

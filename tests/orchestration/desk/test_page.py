@@ -297,3 +297,11 @@ def test_a_verdict_that_cannot_be_kept_is_said_and_the_question_stays(kept, app,
     answer = ada.say(card)
     assert (answer.status_code, "disk is full" in answer.text) == (503, True)
     assert ada.question()["cards"][0]["id"] == card["id"]
+
+
+@pytest.mark.parametrize("body", ['{"held": NaN}', '{"held": 1}', "{", "[" * 9000, '"\\ud800"'])
+def test_what_is_no_request_is_refused_and_breaks_nothing(app, person, body):
+    sent = person(app, "Ada").post(
+        "/question", content=body, headers={"content-type": "application/json"}
+    )
+    assert (sent.status_code // 100, sent.text.isascii()) == (4, True)

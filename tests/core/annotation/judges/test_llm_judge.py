@@ -420,3 +420,13 @@ def test_an_evaluation_by_a_judge_that_compares_is_refused():
 def test_a_ranking_is_refused():
     with pytest.raises(ValueError, match="'score' or 'compare'"):
         config(ask="rank")
+
+
+def test_an_answer_with_half_of_a_character_is_read_and_not_bought_again(judge, loopback, better):
+    def behave(request, time):
+        answer = json.dumps(loopback.answer(request, texts=["HERE " + better("A")]))
+        return 200, answer.replace("HERE", "\\ud83d").encode()
+
+    loopback.behave = behave
+    assert {verdict.preference for verdict in judge(orders="one")} == {1.0}
+    assert loopback.times.total() == 3
