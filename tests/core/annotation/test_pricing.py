@@ -2,10 +2,11 @@
 
 import pytest
 
-from prefopt_core.annotation.pricing import expected, too_little
+from prefopt_core.annotation.pricing import expected, left_of, too_little
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.labels.account import Allowance
+from prefopt_core.labels.account import Allowance, spend
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.ledger import transaction
 
 PRICED = AnnotationConfig(annotator="people", price=0.5)
 
@@ -29,3 +30,9 @@ def test_what_the_budget_does_not_pay_for_is_said_in_labels_and_in_money(kept):
     labels, money = too_little(7, PRICED, Allowance("run", 6, 2.6), kept)
     assert labels.startswith("Up to 7 labels are to be bought, and 6 are left:")
     assert money.startswith("The money that is left pays for about 5 of 7 labels.")
+
+
+def test_a_budget_that_was_lowered_below_what_is_bought_has_nothing_left(kept):
+    with kept.connected() as connection, transaction(connection):
+        spend(connection, "run", 6, 0.0)
+    assert left_of(Allowance("run", 4), kept) == "left of the budget: 0 of 4 labels"
