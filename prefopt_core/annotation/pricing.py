@@ -75,10 +75,10 @@ def too_little(
         A sentence for labels, and one for money where the cost of a label is known.
     """
     balance = _balance(allowance, kept)
-    left = allowance.labels - balance.labels
+    left = max(0, allowance.labels - balance.labels)
     if labels > left:
         yield (
-            f"Up to {labels} labels are to be bought, and {max(0, left)} are left: a run that "
+            f"Up to {labels} labels are to be bought, and {left} are left: a run that "
             "needs more ends there. Raise `budget`."
         )
     known = [[label.verdict for label in own] for own in kept.known(identity(config)).values()]

@@ -36,3 +36,4 @@ def test_a_budget_that_was_lowered_below_what_is_bought_has_nothing_left(kept):
     with kept.connected() as connection, transaction(connection):
         spend(connection, "run", 6, 0.0)
     assert left_of(Allowance("run", 4), kept) == "left of the budget: 0 of 4 labels"
+    assert list(too_little(0, PRICED, Allowance("run", 4), kept)) == []
