@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -14,7 +14,12 @@ from prefopt_core.annotation.asking import Form
 from prefopt_core.annotation.given import labels_of_people
 from prefopt_core.export.rows import preference_rows, require_output, write_rows
 from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.ground.errors import AwaitingLabelsError, ConfigError, DataError
+from prefopt_core.ground.errors import (
+    AwaitingLabelsError,
+    ConfigError,
+    DataError,
+    in_words_of,
+)
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.asked import Asked
@@ -50,6 +55,9 @@ def annotate(
     ] = None,
     scale: Annotated[Whole, Parameter(help="single responses are scored 1 to this")] = 5,
     ask: Annotated[Form, Parameter(help="about the responses of a file")] = "compare",
+    empty: Annotated[
+        Literal["error", "drop", "keep"], Parameter(help="what to do with empty ones of a file")
+    ] = "error",
     output: Output = None,
     open: Annotated[bool, Parameter(help="open the page in a browser")] = False,
 ) -> None:
@@ -57,7 +65,8 @@ def annotate(
     page = Page(host, port, _read(guidelines or _GUIDELINES), scale, open)
     kept = LabelStore.of(current_store())
     if batch is not None and batch.endswith(_FILES):
-        return _label_file(Path(batch), ask, output, kept, page)
+        with in_words_of({"generation.params.empty": "--empty"}):
+            return _label_file(Path(batch), ask, empty, output, kept, page)
     if output:
         raise ConfigError("--output is for a file of candidates. Name one, or leave it out.")
     _serve(kept, _chosen(open_batches(kept), batch), page)
@@ -99,11 +108,13 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
     return complete
 
 
-def _label_file(file: Path, ask: Form, output: Path | None, kept: LabelStore, page: Page) -> None:
+def _label_file(
+    file: Path, ask: Form, empty: str, output: Path | None, kept: LabelStore, page: Page
+) -> None:
     """Ask about the responses of a file, and write the pairs that the labels make."""
     output = output or Path(f"{file.stem}.preferences.jsonl")
     require_output(output, file)
-    account, asked = f"file {file.name}", _responses_in(file)
+    account, asked = f"file {file.name}", _responses_in(file, empty)
     try:
         verdicts = labels_of_people(asked, ask, account, kept)
     except AwaitingLabelsError:
@@ -126,11 +137,11 @@ def _label_file(file: Path, ask: Form, output: Path | None, kept: LabelStore, pa
     print(f"{verdicts.height} labels make {pairs.height} pairs: {output}")
 
 
-def _responses_in(file: Path) -> Asked[Any]:
+def _responses_in(file: Path, empty: str) -> Asked[Any]:
     """The prompts and responses of a file, all responses to be asked about."""
     print(describe_candidates(file, None, None))
     prompts = load_prompts(PromptsConfig(params={"path": str(file), "repeats": "drop"}), 0)
-    config = GenerationConfig(generator="file", params={"path": str(file)})
+    config = GenerationConfig(generator="file", params={"path": str(file), "empty": empty})
     candidates = current_store().read(generate_candidates(prompts, None, config, 0))
     return Asked(candidates, candidates, current_store().read(prompts))
 
@@ -158,7 +169,7 @@ def _chosen(found: list[tuple[Batch, Progress]], word: str | None) -> Batch:
         f"  {number}  {words[number - 1]}: {progress.left} of {progress.wanted} labels to give"
         for number, (_, progress) in enumerate(found, 1)
     )
-    said = "" if word is None else f" {word!r} names {len(named)} of them."
+    said = "" if word is None else f" {word!r} names {len(named) or 'none'} of them."
     raise ConfigError(
         "\n".join([f"Name what to label, as `prefopt annotate 1`.{said} Open are:", *listed])
     )

@@ -19,7 +19,7 @@ from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
-from prefopt_core.annotation.pricing import expected, left_of
+from prefopt_core.annotation.pricing import expected, left_of, too_little
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.flows import Paid
 from prefopt_core.experiments.inputs import read_as
@@ -28,6 +28,7 @@ from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.reports.labels import counted
 from prefopt_core.reports.rounds import rounds_in_words
 from tasks.stage import STAGES, Planned, Session, current_store, session
 
@@ -102,10 +103,15 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     print_doubts(doubts, console)
     misses = sum(planned.state == "miss" for planned in stages)
     labels = sum(planned.labels for planned in stages)
-    console.print(f"{misses} of {len(stages)} stages would run and buy at most {labels} labels.")
+    console.print(
+        f"{misses} of {len(stages)} stages would run and buy at most {counted(labels, 'label')}."
+    )
     if isinstance(experiment, Paid):
         for line in _priced(labels, experiment):
             console.print(line, highlight=False, soft_wrap=True)
+        kept = LabelStore.of(current_store())
+        money = too_little(labels, experiment.annotation, experiment.allowance, kept)
+        print_doubts(money, console)
 
 
 def _priced(labels: int, experiment: Paid) -> Iterator[str]:

@@ -21,17 +21,24 @@ def expected(labels: int, config: AnnotationConfig, kept: LabelStore) -> list[st
 
 
 def _expected(labels: int, price: float, known: Sequence[Sequence[Verdict]]) -> Iterator[str]:
-    costs = [cost for own in known if (cost := _sum(v.usage.cost for v in own)) is not None]
+    costs = _costs(known)
     tokens = [count for own in known if (count := _sum(_tokens(v) for v in own)) is not None]
     seconds = [v.seconds for own in known for v in own if v.seconds is not None]
-    each = price + (fmean(costs) if costs else 0.0)
-    if each:
+    if each := _each(price, costs):
         yield f"{labels * each:,.2f} in money, {each:,.4g} each{_so_far(costs)}"
     if tokens:
         yield f"{labels * fmean(tokens):,.0f} tokens{_so_far(tokens)}"
     if seconds:
         hours = labels * median(seconds) / 3600
         yield f"{hours:,.1f} hours of people's time, {median(seconds):.0f} s each{_so_far(seconds)}"
+
+
+def _costs(known: Sequence[Sequence[Verdict]]) -> list[float]:
+    return [cost for own in known if (cost := _sum(v.usage.cost for v in own)) is not None]
+
+
+def _each(price: float, costs: Sequence[float]) -> float:
+    return price + (fmean(costs) if costs else 0.0)
 
 
 def _sum(values: Iterator[float | None]) -> float | None:
@@ -51,12 +58,40 @@ def _so_far(values: Sequence[float]) -> str:
 
 def left_of(allowance: Allowance, kept: LabelStore) -> str:
     """What is left of a run's budget, in words."""
-    balance = Balance(0, 0.0, 0, 0.0)
-    if kept.path.exists():
-        with kept.connected() as connection:
-            balance = balance_of(connection, allowance.account)
-    said = f"{allowance.labels - balance.labels} of {allowance.labels} labels"
+    balance = _balance(allowance, kept)
+    said = f"{max(0, allowance.labels - balance.labels)} of {allowance.labels} labels"
     if allowance.cost is not None:
         said += f" and {allowance.cost - balance.cost:,.2f} of {allowance.cost:,.2f} in money"
     under_way = f"; {balance.held_labels} are under way" if balance.held_labels else ""
     return f"left of the budget: {said}{under_way}"
+
+
+def too_little(
+    labels: int, config: AnnotationConfig, allowance: Allowance, kept: LabelStore
+) -> Iterator[str]:
+    """Doubts whether what is left of a run's budget pays for so many labels.
+
+    Yields:
+        A sentence for labels, and one for money where the cost of a label is known.
+    """
+    balance = _balance(allowance, kept)
+    left = max(0, allowance.labels - balance.labels)
+    if labels > left:
+        yield (
+            f"Up to {labels} labels are to be bought, and {left} are left: a run that "
+            "needs more ends there. Raise `budget`."
+        )
+    known = [[label.verdict for label in own] for own in kept.known(identity(config)).values()]
+    each = _each(config.price, _costs(known))
+    if allowance.cost is not None and labels * each > (money := allowance.cost - balance.cost):
+        yield (
+            f"The money that is left pays for about {max(0, int(money / each))} of {labels} "
+            "labels. Raise `max_cost`, or lower `budget`."
+        )
+
+
+def _balance(allowance: Allowance, kept: LabelStore) -> Balance:
+    if not kept.path.exists():
+        return Balance(0, 0.0, 0, 0.0)
+    with kept.connected() as connection:
+        return balance_of(connection, allowance.account)

@@ -113,7 +113,8 @@ class Account:
             raise OverBudgetError(
                 f"{cost:,.4g} may be spent next, and {max(0.0, money):,.4g} of {most.cost:,.4g} "
                 f"is left: {balance.cost:,.4g} is spent, {balance.held_cost:,.4g} under way"
-                f"{self._named()}. Raise `max_cost`. Labels bought so far are kept."
+                f"{self._named()}. Raise `max_cost`, or lower `budget` to go on with fewer labels; "
+                "those bought so far are kept."
             )
 
     def _named(self) -> str:

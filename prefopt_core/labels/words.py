@@ -59,7 +59,7 @@ def verdict_in(word: str, size: int) -> Verdict:
     ('both_bad', (-2.0, -2.0, -1.0))
     >>> verdict_in("3", 2)
     Traceback (most recent call last):
-    prefopt_core.labels.words.NoVerdictError: expected 1, 2, tie, both bad or skip
+    prefopt_core.labels.words.NoVerdictError: expected 1, 2, tie, both bad or skip, or p=0.9
     """
     plain = word.strip().casefold()
     plain = _ALIASES.get(plain, plain)
@@ -80,7 +80,7 @@ def expected(size: int) -> str:
     if size == 1:
         return "a score, which is a number, or skip"
     if size == 2:
-        return "1, 2, tie, both bad or skip"
+        return "1, 2, tie, both bad or skip, or p=0.9"
     order = ">".join(["2", "1=3", *map(str, range(4, min(size, 9) + 1))])
     return f"an order such as {order}, the best first, or tie, both bad or skip"
 

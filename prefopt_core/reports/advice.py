@@ -90,8 +90,9 @@ def _no_differences(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     if row and row["value"] > UNDECIDED * row["n"]:
         yield (
             f"{row['value']:.0f} of {row['n']} prompts have labels that are all equal, which make "
-            "no pair. A finer scale of `annotation.annotator`, or more different responses "
-            "(`selection.strategy: diverse`), would."
+            "no pair: equal scores, ties, or a judge that turns with the order. A finer scale or a "
+            "surer judge (`annotation.annotator`) would, or more different responses "
+            "(`selection.strategy: diverse`)."
         )
 
 

@@ -22,7 +22,8 @@ def told(error: Exception, prompt: Prompt, server: ServerSettings, kept: str) ->
     if isinstance(error, RequestRefusedError):
         said = quoted(last_text(prompt.messages))
         advice = server.wording.advice(error.status)
-        return ConfigError(f"{url} refuses the prompt {said}: {error}. {advice} {kept}")
+        what = "to answer" if error.status in (401, 403, 404) else f"the prompt {said}"
+        return ConfigError(f"{url} refuses {what}: {error}. {advice} {kept}")
     if isinstance(error, TransientError):
         return ServerError(
             f"{url} gave no answer in {server.max_attempts} attempts; at last: {error}. See to "

@@ -131,7 +131,8 @@ def test_a_refusal_ends_it_at_once_in_the_servers_words(
     with pytest.raises(ConfigError) as caught:
         ask(n=1, prompts=prompts[:1], api_key_env="MY_KEY")
     message = str(caught.value)
-    assert f"refuses the prompt 'Question 0?': HTTP {status}: No, …, not" in message
+    what = "the prompt 'Question 0?'" if status == 400 else "to answer"
+    assert f"refuses {what}: HTTP {status}: No, …, not" in message
     assert advice in message
     assert "sk-secret" not in message
     assert len(loopback.asked) == 1

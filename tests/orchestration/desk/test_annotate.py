@@ -79,7 +79,7 @@ def test_of_several_batches_one_is_to_be_named(prefopt, store):
     kept = LabelStore.of(store)
     leave(kept, [question_on(1)], account="run 1a")
     leave(kept, [question_on(2), question_on(3)], account="run 2b", name="panel")
-    for word, count in ((None, None), ("guidelines 1", 2), ("nobody", 0), ("3", 0)):
+    for word, count in ((None, None), ("guidelines 1", 2), ("nobody", "none"), ("3", "none")):
         status, _, errors = prefopt("annotate", *([word] if word else []))
         assert status == 2
         assert "people, guidelines 1, run 1a: 1 of 1 labels to give" in errors
@@ -201,3 +201,14 @@ def test_a_file_that_is_labelled_is_written_without_a_page(
 def test_a_file_that_would_be_replaced_is_refused(prefopt, candidates, store):
     status, _, errors = prefopt("annotate", candidates, "--output", candidates)
     assert (status, "would replace what is read" in errors) == (2, True)
+
+
+def test_what_to_do_with_empty_responses_of_a_file_is_said_as_it_is_typed(
+    command, start, candidates
+):
+    with candidates.open("a") as file:
+        file.write('{"prompt": "How do I mend 0?", "response": ""}\n')
+    process = command("annotate", candidates)
+    assert "set `--empty` to 'drop'" in process.communicate(timeout=60)[0]
+    _, _, send = start(candidates, "--empty", "drop")
+    assert send("/question", {"held": []})["progress"]["wanted"] == 3
