@@ -13,6 +13,7 @@ def waiting(settings):
     return settings
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_what_it_awaits_and_the_same_command_goes_on(
     waiting, store, server, config_file, monkeypatch, prefopt
 ):
