@@ -130,10 +130,19 @@ class Scoreboard:
             responses = generate_candidates(
                 prompts, policy, evaluation.generation, self.config.seed
             )
-        self.grades.append(grade_responses(responses, responses, prompts, grader))
+        allowance = self.config.allowance
+        self.grades.append(
+            grade_responses(responses, responses, prompts, grader, allowance=allowance)
+        )
         truth = None
         if judged:
-            truth = grade_responses(judged.selections, judged.candidates, judged.prompts, grader)
+            truth = grade_responses(
+                judged.selections,
+                judged.candidates,
+                judged.prompts,
+                grader,
+                allowance=allowance,
+            )
         every = Asked(responses, responses, prompts)
         return {
             "responses": responses,

@@ -122,4 +122,4 @@ def self_judge(
     if judge.annotator == "policy" and judge.reference != "none":
         reference = policies[0 if judge.reference == "initial" else -2]
         reference_logps = score_responses(asked, reference, config.scoring)
-    return judge_responses(asked, logps, reference_logps, judge)
+    return judge_responses(asked, logps, reference_logps, judge, allowance=config.allowance)

@@ -1,11 +1,11 @@
-"""Annotation stages: `annotate` buys labels; `judge` and `grade` score responses for free."""
+"""Annotation stages: `annotate` buys labels; `judge` and `grade` ask without labels."""
 
 import polars as pl
 
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
 from prefopt_core.annotation.table import buy_labels, distinct_responses, judge, labels_to_buy
 from prefopt_core.ground.registry import SpeedOnly
-from prefopt_core.labels.account import Allowance
+from prefopt_core.labels.account import Allowance, paying
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 from tasks.stage import stage
@@ -38,12 +38,17 @@ def judge_responses(
     policy_logps: pl.DataFrame,
     reference_logps: pl.DataFrame | None,
     config: JudgeConfig,
+    *,
+    allowance: SpeedOnly[Allowance | None] = None,
+    label_store: LabelStore,
 ) -> pl.DataFrame:
     """Score the selected responses without labels: SPA's direct preference judgment.
 
-    `policy_logps` and `reference_logps` are tables `logps` under policy and reference model.
+    `policy_logps` and `reference_logps` are tables `logps` under policy and reference model. What a
+    server is paid comes from the run's budget, `allowance`.
     """
-    return judge(asked, config, policy_logps, reference_logps)
+    with paying(label_store, allowance):
+        return judge(asked, config, policy_logps, reference_logps)
 
 
 @stage("grade", table="verdicts", version=2, by_shard=True)
@@ -52,9 +57,14 @@ def grade_responses(
     candidates: pl.DataFrame,
     prompts: pl.DataFrame,
     config: AnnotatorConfig,
+    *,
+    allowance: SpeedOnly[Allowance | None] = None,
+    label_store: LabelStore,
 ) -> pl.DataFrame:
     """Score responses for evaluation only: no label is bought, no policy is trained on them.
 
-    `responses` is the table `candidates`, or `selections` of it.
+    `responses` is the table `candidates`, or `selections` of it. What a server is paid comes from
+    the run's budget, `allowance`.
     """
-    return judge(Asked(distinct_responses(responses), candidates, prompts), config)
+    with paying(label_store, allowance):
+        return judge(Asked(distinct_responses(responses), candidates, prompts), config)

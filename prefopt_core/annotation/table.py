@@ -75,8 +75,8 @@ def buy_labels(
         known = purchase.known()
     if left := sum(ask.labels_missing(known) for ask in asks if later):
         raise AwaitingLabelsError(
-            f"awaiting {left} labels from people, who give them in a browser: `prefopt annotate`. "
-            "When they have, the same command goes on from here.",
+            f"awaiting {left} labels from people, who give them on a page that `prefopt annotate` "
+            "serves. When they have, the same command goes on from here.",
             left,
             wanted - left,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefopt_core.annotation.identity import doubts_of_labels
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.experiments.flows import Experiment
+from prefopt_core.experiments.flows import Experiment, Paid
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.settings import Config
@@ -50,7 +50,7 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
                 problems.append(f"{where}: {error}")
     if not problems:
         problems += [*_too_few_prompts(experiment), *_too_long_responses(experiment)]
-        doubts += _missing_layers(experiment)
+        doubts += [*_missing_layers(experiment), *_without_a_price(experiment)]
     if problems:
         raise ConfigError("\n".join(problems))
     return doubts
@@ -113,6 +113,18 @@ def _too_long_responses(experiment: Experiment) -> Iterator[str]:
                     f"{where}: params.max_new_tokens is {wanted}, and the model in {folder} has "
                     f"{limit} positions for prompt and response. Lower it."
                 )
+
+
+def _without_a_price(experiment: Experiment) -> Iterator[str]:
+    """A limit of money that nothing counts towards."""
+    if not isinstance(experiment, Paid) or experiment.max_cost is None:
+        return
+    annotation = experiment.annotation
+    if not annotation.price and "price_prompt" not in annotation.params:
+        yield (
+            f"max_cost: a label of {annotation.annotator!r} has no price, so none counts towards "
+            "it. Set `annotation.price`."
+        )
 
 
 def _missing_layers(experiment: Experiment) -> Iterator[str]:

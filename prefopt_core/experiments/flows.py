@@ -68,6 +68,11 @@ class Experiment(Config):
         return data | {"evaluation": evaluation | {"generation": inherited}}
 
     @property
+    def allowance(self) -> Allowance | None:
+        """The budget of the run; None: it has none."""
+        return None
+
+    @property
     def test_prompts(self) -> int:
         """Prompts set aside for evaluation."""
         return self.evaluation.prompts if self.evaluation else 0

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from prefopt_core.ground.errors import OverBudgetError
-from prefopt_core.ground.spending import Paid
+from prefopt_core.ground.spending import Paid, paying_from
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.ledger import transaction
 from prefopt_core.store.locks import is_held, locked
@@ -140,6 +140,20 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
             yield account
         finally:
             lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def paying(kept: LabelStore, allowance: Allowance | None) -> Iterator[None]:
+    """Requests within the block are paid from an account, if its money is limited.
+
+    Raises:
+        StoreError: The SQLite file cannot be written.
+    """
+    if allowance is None or allowance.cost is None:
+        yield
+        return
+    with opened(kept, allowance) as account, paying_from(account):
+        yield
 
 
 def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:

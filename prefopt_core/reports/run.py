@@ -83,8 +83,8 @@ def run_page(
         [
             *rounds_in_words(metrics, kept),
             *map(Notice, doubts),
-            *trust,
             *_plot("rounds", plot_rounds(metrics), "figures by round"),
+            *trust,
             *_diagnostics(metrics, *_plot("reliability", plot_reliability(metrics), alt)),
             *selection,
             Heading(f"Pairs of the last round ({preferences.height:,})"),

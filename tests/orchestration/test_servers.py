@@ -7,6 +7,10 @@ import threading
 import polars as pl
 import pytest
 
+from prefopt_core.ground.errors import OverBudgetError
+from prefopt_core.labels.account import balance_of
+from prefopt_core.labels.store import LabelStore
+
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
 
@@ -157,15 +161,16 @@ def test_a_run_killed_amid_its_judge_buys_nothing_twice(
 
 @pytest.mark.slow
 def test_a_judge_on_a_server_labels_judges_and_grades(run, settings, loopback, better_first, store):
-    asked = {"base_url": loopback.url, "model_name": "j"}
+    asked = {"base_url": loopback.url, "model_name": "j", "price_prompt": 100.0}
     grades = {"annotator": "llm-judge", "params": asked | {"ask": "score", "template": "rubric"}}
     judged = {"annotator": "llm-judge", "params": asked}
     settings |= {
-        "annotation": judged,
+        "annotation": judged | {"account": "study"},
         "judge": judged,
         "evaluation": settings["evaluation"] | grades,
         "rounds": [{"prompts": 3, "labels": 3}, {"prompts": 6, "labels": 1}],
         "budget": 4,
+        "max_cost": 1.0,
     }
     result = run(settings)
     metrics = store.read(result.metrics[-1])
@@ -174,8 +179,15 @@ def test_a_judge_on_a_server_labels_judges_and_grades(run, settings, loopback, b
     assert set(judged["state"]) <= {"given", "tie"}
     assert judged["annotator"].unique().to_list() == ["llm-judge"]
     count = len(loopback.asked)
+    with LabelStore.of(store).connected() as connection:
+        balance = balance_of(connection, "study")
+    assert (balance.labels, balance.held_cost) == (4, 0.0)
+    assert balance.cost == pytest.approx(count * 10 * 100 / 1e6)  # of labels, judge and grader
     assert run(settings).metrics == result.metrics
     assert len(loopback.asked) == count
+    settings |= {"max_cost": balance.cost, "seed": 1, "budget": 8}
+    with pytest.raises(OverBudgetError, match="Raise `max_cost`"):
+        run(settings)
 
 
 @pytest.fixture
