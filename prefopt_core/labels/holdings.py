@@ -40,6 +40,7 @@ class Holding:
     Attributes:
         annotator: Its text in the label store.
         guidelines: The version.
+        labels: How many there are; both orders of a pair are one label.
         states: State of verdicts → how many there are.
         cost: That is known of: what servers were paid, and the price of people's labels.
         people: Who gave them.
@@ -49,6 +50,7 @@ class Holding:
 
     annotator: str
     guidelines: str
+    labels: int = 0
     states: dict[str, int] = field(default_factory=dict)
     cost: float = 0.0
     people: list[Share] = field(default_factory=list)
@@ -61,8 +63,8 @@ class Holding:
         return holding_id(self.annotator, self.guidelines)
 
     @property
-    def labels(self) -> int:
-        """How many labels there are; the two orders of a pair count as two."""
+    def verdicts(self) -> int:
+        """How many verdicts there are."""
         return sum(self.states.values())
 
 
@@ -166,6 +168,8 @@ def _holdings(connection: sqlite3.Connection) -> list[Holding]:
     for *key, state, number, cost in connection.execute(_STATES):
         holding(*key).states[state] = number
         holding(*key).cost += cost
+    for *key, labels in connection.execute(_LABELS):
+        holding(*key).labels = labels
     for *key, awaited in connection.execute(_AWAITED):
         holding(*key).awaited = awaited
     for column, name in (("said_by", "people"), ("account", "accounts")):
@@ -181,6 +185,11 @@ FROM verdicts v LEFT JOIN questions q
     ON (q.annotator, q.guidelines, q.prompt_id, q.compared)
      = (v.annotator, v.guidelines, v.prompt_id, v.compared)
 GROUP BY 1, 2, 3 ORDER BY 4 DESC
+"""
+_LABELS = """
+SELECT annotator, guidelines, COUNT(*)
+FROM (SELECT DISTINCT annotator, guidelines, prompt_id, compared, said_by FROM verdicts)
+GROUP BY 1, 2
 """
 _AWAITED = "SELECT annotator, guidelines, SUM(awaited) FROM awaiting GROUP BY 1, 2"
 _SHARES = """

@@ -18,7 +18,8 @@ def holding_in_lines(holding: Holding) -> Iterator[str]:
     yield from _wrapped(f"{holding.id}  ", f"{printable(in_words(holding.annotator))}, {version}")
     states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in holding.states.items())
     awaited = f"{holding.awaited} more awaited from people" if holding.awaited else ""
-    counts = counted(holding.labels, "label") + (f": {states}" if states else "")
+    orders = f" by {holding.verdicts} verdicts" if holding.verdicts > holding.labels else ""
+    counts = counted(holding.labels, "label") + orders + (f": {states}" if states else "")
     yield from _wrapped(_INDENT, "; ".join(part for part in (counts, awaited) if part))
     if holding.cost:
         yield f"{_INDENT}cost {holding.cost:,.4g}"

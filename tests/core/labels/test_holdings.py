@@ -10,6 +10,7 @@ from prefopt_core.labels.kept import Which, forget, verdicts_kept
 from prefopt_core.labels.purchase import buying
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
+from prefopt_core.reports.labels import holding_in_lines
 from tests.asked import PEOPLE, Labels, question
 
 
@@ -88,6 +89,15 @@ def test_labels_of_one_account_are_counted_with_it(labels):
     labels.ask(question("p", "a", "b"), wanted=2)
     (held,) = holdings(labels.kept)
     assert (held.labels, held.awaited, held.accounts) == (0, 2, [])
+
+
+def test_both_orders_of_a_pair_are_one_label_and_two_verdicts(labels):
+    pair = question("p", "a", "b")
+    said = [(pair, Verdict.preferred(0.9)), (pair.turned(), Verdict.preferred(0.2))]
+    labels.keep(*said, (question("q", "a", "b"), Verdict("tie")))
+    (held,) = holdings(labels.kept)
+    assert (held.labels, held.verdicts) == (2, 3)
+    assert "2 labels by 3 verdicts: 2 given, 1 tie" in " ".join(holding_in_lines(held))
 
 
 def test_nothing_is_forgotten_of_others(labels):
