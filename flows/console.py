@@ -1,6 +1,7 @@
 """Console output: a line per stage and a progress bar while stages run; then parts of pages."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from rich.console import Console
@@ -21,7 +22,10 @@ from prefopt_core.store.stage import Outcome
 
 
 class ConsoleObserver:
-    """An `Observer` that prints a line per finished stage; on terminals also a progress bar."""
+    """An `Observer` that prints a line per finished stage; on terminals also a progress bar.
+
+    Within its block it prints warnings of the core, too, which Prefect's logging would swallow.
+    """
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -37,14 +41,17 @@ class ConsoleObserver:
         )
         self._console = console
         self._tasks: dict[str, TaskID] = {}
+        self._warnings = _Warnings(self.noticed)
 
     def __enter__(self) -> "ConsoleObserver":
         self._progress.start()
+        logging.getLogger("prefopt_core").addHandler(self._warnings)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        logging.getLogger("prefopt_core").removeHandler(self._warnings)
         self._progress.stop()
 
     def started(self, stage: str) -> None:
@@ -64,6 +71,18 @@ class ConsoleObserver:
     def noticed(self, text: str) -> None:
         """Print something doubtful."""
         self._console.print(f"! {text}", highlight=False, markup=False, soft_wrap=True)
+
+
+class _Warnings(logging.Handler):
+    """Passes warnings on, as texts."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a warning on."""
+        self._told(record.getMessage())
 
 
 def print_parts(parts: Iterable[Part], console: Console, title: str = "") -> None:

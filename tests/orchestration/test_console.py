@@ -1,10 +1,11 @@
 """Parts of pages on a terminal."""
 
 import io
+import logging
 
 from rich.console import Console
 
-from flows.console import print_parts
+from flows.console import ConsoleObserver, print_parts
 from prefopt_core.reports.page import Estimate, Fold, Heading, Notice, Plot, Strong, Table, Text
 
 EVIL = "[b] [/] [link=x]y[/link]"
@@ -26,3 +27,13 @@ def test_nothing_that_a_page_holds_is_markup_of_the_terminal():
 
 def test_tables_and_paragraphs_are_printed_and_nothing_else():
     assert printed(Plot("p", "data:", "alt"), Heading("h"), Fold("f", [Text("t")])) == ""
+
+
+def test_warnings_of_the_core_are_shown_while_a_run_goes_on():
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    log = logging.getLogger("prefopt_core.models.server.endpoint")
+    with ConsoleObserver(console):
+        log.warning("%s: %s. Asking again in %.0f s.", "http://judge/v1", "HTTP 429 [/]", 8.0)
+        log.info("nothing to see")
+    log.warning("afterwards")
+    assert console.file.getvalue() == "! http://judge/v1: HTTP 429 [/]. Asking again in 8 s.\n"
