@@ -133,8 +133,8 @@ class Paid(Experiment):
         None,
         ge=0,
         allow_inf_nan=False,
-        description="Money this run may spend on labels, in the currency of the prices; never "
-        "exceeded. Left out: no limit.",
+        description="Money this run may spend on labels, and on servers that judge and grade, in "
+        "the currency of the prices; never exceeded. Left out: no limit.",
     )
 
     @property
