@@ -219,6 +219,8 @@ def test_in_prefect_stages_are_tasks_and_rounds_leave_reports(settings, store, p
     assert [stage for stage, _ in states].count("train") == 2
     for state in (first, second):
         reports = _markdown(state)
+        labels = [reports.pop(f"align-labels-{number}") for number in (1, 2)]
+        assert all("How far the labels can be trusted" in text for text in labels)
         assert sorted(reports) == ["align-round-0", "align-round-1", "align-round-2"]
         for text in reports.values():
             assert "| round |" in text

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _LONGEST_WAIT_S = 300.0
 """Longest wait, even if a server's `Retry-After` says more."""
 
 _TRANSIENT = {408, 409, 429}
+_HALF = re.compile("[\ud800-\udfff]")
 _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 """Errors of `httpx` before a server has the request."""
 
@@ -225,11 +227,11 @@ class Endpoint:
 
 
 def _read(content: bytes) -> Answer:
-    """Half of a character, where an answer was cut, becomes a question mark."""
+    """Half of a character, where an answer was cut, becomes U+FFFD, as tokenizers decode it."""
     with suppress(ValidationError):
         return Answer.model_validate_json(content)
     text = json.dumps(json.loads(content), ensure_ascii=False)
-    return Answer.model_validate_json(text.encode("utf-8", "replace"))
+    return Answer.model_validate_json(_HALF.sub("\ufffd", text))
 
 
 def _headers_set_outside() -> list[str]:
