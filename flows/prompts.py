@@ -1,6 +1,6 @@
 """Dividing the prompts of a run: held out for evaluation, then disjoint sets for the rounds."""
 
-from prefopt_core.experiments.flows import Experiment
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.pool.points import require_count
 from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.store.artifacts import Artifact, Folder

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefopt_core.experiments.flows import Experiment
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.ground.errors import in_words_of
 from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.store.artifacts import Artifact, Folder

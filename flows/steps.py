@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.experiments.flows import AlignConfig, Iterated
+from prefopt_core.experiments.base import Iterated
+from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.selection.settings import SelectionConfig

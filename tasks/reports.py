@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import yaml
 
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
-from prefopt_core.experiments.flows import Experiment
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError

@@ -20,8 +20,8 @@ from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.annotation.pricing import expected, left_of, too_little
+from prefopt_core.experiments.base import Paid
 from prefopt_core.experiments.checks import check
-from prefopt_core.experiments.flows import Paid
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefopt_core.annotation.identity import doubts_of_labels
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.experiments.flows import Experiment, Paid
+from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.settings import Config

@@ -10,7 +10,8 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from prefopt_core.evaluation.settings import EvaluationConfig
-from prefopt_core.experiments.flows import CONFIGS, AepoConfig, AlignConfig, Experiment, SpaConfig
+from prefopt_core.experiments.base import Experiment
+from prefopt_core.experiments.flows import CONFIGS, AepoConfig, AlignConfig, SpaConfig
 from prefopt_core.experiments.sources import read_settings, set_setting
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prefopt_core.experiments.flows import Experiment
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.inputs.layouts import describe_candidates, describe_pairs, describe_prompts
 
 

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from prefopt_core.experiments.flows import CONFIGS, Experiment
+from prefopt_core.experiments.base import Experiment
+from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean

@@ -1,0 +1,190 @@
+"""What the configs of flows share: all of them, those of several rounds, those that buy labels."""
+
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
+from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
+from prefopt_core.generation import GENERATORS
+from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.settings import Backend, Config
+from prefopt_core.inputs.settings import PromptsConfig
+from prefopt_core.labels.account import Allowance
+from prefopt_core.lint.settings import LintConfig
+from prefopt_core.models.settings import PolicyConfig
+from prefopt_core.pairing.settings import PairingConfig
+from prefopt_core.pool.settings import PoolConfig
+from prefopt_core.scoring.settings import ScoringConfig
+from prefopt_core.selection.settings import SelectionConfig
+from prefopt_core.store.artifacts import sha256_of
+from prefopt_core.training.settings import TrainingConfig
+
+
+class Round(Config):
+    """One turn of the loop."""
+
+    prompts: int = Field(ge=1, description="Fresh prompts.")
+    labels: int = Field(0, ge=0, description="Labels bought; the policy judges the other prompts.")
+    epochs: float | None = Field(
+        None, gt=0, description="Passes over this round's pairs, in place of training's."
+    )
+
+
+class Experiment(Config):
+    """Settings that all flows have."""
+
+    prompts: PromptsConfig
+    pool: PoolConfig | None = Field(
+        None,
+        description="Which prompts deserve the budget, the most wanted first; left out: all, in a "
+        "random order.",
+    )
+    generation: GenerationConfig = Field(default_factory=GenerationConfig)
+    scoring: ScoringConfig = Field(default_factory=ScoringConfig)
+    pairing: PairingConfig = Field(default_factory=PairingConfig)
+    evaluation: EvaluationConfig | None = Field(
+        None, description="Without it nothing says whether the policy became better."
+    )
+    lint: LintConfig = Field(default_factory=LintConfig)
+    seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluated_as_generated(cls, data: Any) -> Any:
+        """`evaluation.generation` takes what it does not set from `generation`, but for `n`."""
+        evaluation = data.get("evaluation") if isinstance(data, dict) else None
+        if not isinstance(evaluation, dict):
+            return data
+        usual = data.get(
+            "generation", cls.model_fields["generation"].get_default(call_default_factory=True)
+        )
+        own = evaluation.get("generation")
+        inherited = heir_of(usual, {} if own is None else own)
+        return data | {"evaluation": evaluation | {"generation": inherited}}
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """The budget of the run; None: it has none."""
+        return None
+
+    @property
+    def test_prompts(self) -> int:
+        """Prompts set aside for evaluation."""
+        return self.evaluation.prompts if self.evaluation else 0
+
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + 1
+
+
+class Iterated(Experiment):
+    """Settings that flows of several rounds have."""
+
+    policy: PolicyConfig
+    rounds: tuple[Round, ...] = Field(description="One entry per turn of the loop.")
+    judge: JudgeConfig = Field(default_factory=JudgeConfig)
+    replay: bool = Field(
+        True,
+        description="Train on all labelled pairs again in every round (DICE, arXiv:2406.09760).",
+    )
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+    @field_validator("rounds")
+    @classmethod
+    def _at_least_one(cls, rounds: tuple[Round, ...]) -> tuple[Round, ...]:
+        # min_length would also complain whenever something within a round is wrong
+        if not rounds:
+            raise ConfigError("There are none. List at least one, with its `prompts`.")
+        return rounds
+
+    @model_validator(mode="after")
+    def _pool_is_enough(self) -> "Iterated":
+        wanted = sum(r.prompts for r in self.rounds)
+        if self.pool and self.pool.count < wanted:
+            raise ConfigError(
+                f"pool.count is {self.pool.count}: the rounds want {wanted} prompts. Set "
+                f"`pool.count` to at least {wanted}, or lower `prompts` of the rounds."
+            )
+        return self
+
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the whole run needs."""
+        return self.test_prompts + self.first_prompt(len(self.rounds) + 1)
+
+    def first_prompt(self, round_number: int) -> int:
+        """Place of a round's first prompt; those before belong to other rounds."""
+        return sum(r.prompts for r in self.rounds[: round_number - 1])
+
+
+class Paid(Experiment):
+    """Settings of flows that buy labels."""
+
+    selection: SelectionConfig = Field(default_factory=SelectionConfig)
+    annotation: AnnotationConfig
+    budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
+    max_cost: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Money this run may spend on labels, and on servers that judge and grade, in "
+        "the currency of the prices; never exceeded. Left out: no limit.",
+    )
+
+    @property
+    def fewest_labels(self) -> int:
+        """Labels that one prompt takes at least."""
+        asking, k = self.annotation.asking, self.selection.k
+        responses = self.selection.fewest if asking.ask == "score" else asking.labels(k)
+        return responses * (asking.people if asking.overlap == 1 else 1)
+
+    @property
+    def allowance(self) -> Allowance:
+        """The budget of the run: that of its account, or of all runs of the same settings.
+
+        Budget and price are not among these settings, nor what is refused of the pairs, nor what
+        changes speed only: a raised budget goes on with what is left, at whatever concurrency.
+        """
+        settings = self.model_dump(mode="json", exclude={"budget", "max_cost", "lint"})
+        del settings["annotation"]["price"]
+        for name, section in self:
+            if isinstance(section, Backend):
+                for setting in section.registry.speed_only(getattr(section, section.choice)):
+                    del settings[name]["params"][setting]
+        account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
+        return Allowance(account, self.budget, self.max_cost)
+
+    @model_validator(mode="after")
+    def _gains_are_of_scores(self) -> "Paid":
+        if self.annotation.asking.ask != "score" and self.selection.allocation != "fixed":
+            raise ConfigError(
+                f"`selection.allocation: {self.selection.allocation}` is worth labels of one "
+                f"response each; `annotation.params.ask` is {self.annotation.asking.ask!r}. Set "
+                "the former to 'fixed' or the latter to 'score'."
+            )
+        return self
+
+
+def heir_of(usual: Any, own: Any) -> Any:
+    """A section `generation` with what it lacks from another: the generator and its settings.
+
+    A generator that does not run the policy is not taken, nor what only another one knows.
+
+    Args:
+        usual: The section to take from, in YAML or as a config.
+        own: The section, as it is in YAML; anything else is returned as it is.
+    """
+    usual = usual.model_dump() if isinstance(usual, GenerationConfig) else usual
+    if not isinstance(usual, dict) or not isinstance(own, dict):
+        return own  # the fields say what is wrong
+    fallback = GenerationConfig.model_fields["generator"].default
+    theirs = usual.get("generator", fallback)
+    name = own.get("generator", fallback if theirs in NOT_THE_POLICY else theirs)
+    params, given = own.get("params") or {}, usual.get("params") or {}
+    if name not in GENERATORS or not isinstance(params, dict) or not isinstance(given, dict):
+        return own
+    taken = {key: value for key, value in given.items() if key in GENERATORS.settings(name)}
+    return {"n": 1} | own | {"generator": name, "params": taken | params}
