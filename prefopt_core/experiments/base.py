@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
+from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
@@ -146,9 +147,11 @@ class Paid(Experiment):
         """The budget of the run: that of its account, or of all runs of the same settings.
 
         Budget and price are not among these settings, nor what is refused of the pairs, nor what
-        changes speed only: a raised budget goes on with what is left, at whatever concurrency.
+        changes speed only: a raised budget goes on with what is left, at whatever concurrency. A
+        file counts by its path, so that an edit of it leaves the budget as it is.
         """
         settings = self.model_dump(mode="json", exclude={"budget", "max_cost", "lint"})
+        settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
         for name, section in self:
             if isinstance(section, Backend):
