@@ -11,6 +11,10 @@ from prefopt_core.ground.errors import PrefoptError
 
 POOL = "prefopt"
 ZOMBIES = "prefopt: a run without a heartbeat has crashed"
+_PREFECT = """
+import flows, runpy, tasks  # before Prefect puts the working folder, with what is in it, first
+runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+"""
 _SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s, as set in prefect.yaml
 
 
@@ -29,7 +33,8 @@ def deploy() -> None:
         )
     _make_pool()
     _watch_for_zombies()
-    subprocess.run([sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"], check=True)
+    command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
+    subprocess.run(command, check=True)
     print(
         f"Deployed to {url.removesuffix('/api')}. Now a worker has to run here:\n"
         f"  PREFECT_API_URL={url} prefect worker start --pool {POOL}\n"
