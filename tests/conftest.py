@@ -203,7 +203,9 @@ class Loopback(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def loopback():
+def loopback(monkeypatch):
+    """A `Loopback` of which nothing is asked again after more than a moment."""
+    monkeypatch.setattr("prefopt_core.models.server.endpoint.FIRST_WAIT_S", 0.02)
     with Loopback() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
