@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("shared"), max_examples=25)
 settings.load_profile("shared")
 
 # As many merges as these sentences give: small, and every text that can be sampled decodes.
