@@ -14,7 +14,7 @@ test: check
 	$(BIN)/pytest -n 2
 
 test-quick: $(READY)
-	$(BIN)/pytest -m "not slow" -n 2
+	$(BIN)/pytest -m "not slow" -n 2 --hypothesis-profile=quick
 
 test-vllm: $(READY) $(VLLM)/ready
 	PREFOPT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/pytest tests/engine

@@ -1,5 +1,6 @@
 """One offline environment, one tiny random model, one server of responses, other processes."""
 
+import gc
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
+# Two are slower for arrays this small, and wait for each other's core; sums depend on their number.
+os.environ["OMP_NUM_THREADS"] = "1"
 if "PREFOPT_VLLM_PYTHON" not in os.environ:  # its tests want the GPUs there are
     # Many tests ask for what only a CPU gives: the same bits, and a model where their tensors are.
     # `CUDA_VISIBLE_DEVICES=0 pytest -m gpu` runs what is for GPUs.
@@ -24,6 +27,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("shared"), max_examples=25)
 settings.load_profile("shared")
 
 # As many merges as these sentences give: small, and every text that can be sampled decodes.
@@ -37,6 +41,12 @@ CHAT_TEMPLATE = (
     "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+
+
+def pytest_collection_finish():
+    """Modules stay: nobody who collects garbage, as each unloading of a model does, visits them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -194,7 +204,9 @@ class Loopback(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def loopback():
+def loopback(monkeypatch):
+    """A `Loopback` of which nothing is asked again after more than a moment."""
+    monkeypatch.setattr("prefopt_core.models.server.endpoint.FIRST_WAIT_S", 0.02)
     with Loopback() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.user_errors import blaming
@@ -132,15 +132,7 @@ class Registry(Mapping[str, F]):
 
     def settings(self, name: str) -> Settings:
         """Name → (type, default) of its keyword-only parameters: what a config may set."""
-        found: Settings = {}
-        for p in _keyword_only(self[name]):
-            default = ... if p.default is p.empty else p.default
-            found |= (
-                _spread(p.annotation)
-                if _is(p.annotation, _SPREAD)
-                else {p.name: (p.annotation, default)}
-            )
-        return found
+        return dict(_settings_of(self[name]))
 
     def paths(self, name: str) -> list[str]:
         """The settings that name a file or folder."""
@@ -213,10 +205,8 @@ class Registry(Mapping[str, F]):
             for setting, value in known.items()
             if isinstance(value, bool) and is_number(settings[setting][0])
         ]
-        config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
-        model = create_model(name, __config__=config, **settings)  # type: ignore[call-overload]
         try:
-            completed: dict[str, Any] = model(**known).model_dump()
+            completed = _model_of(self[name])(**known).model_dump()
         except ValidationError as error:
             problems += [
                 f"The {self.kind} {name!r}, setting {problem['loc'][0]!r}: {problem['msg']}."
@@ -238,6 +228,25 @@ def package_of(point: EntryPoint | None) -> str:
     if point is None:
         return ""
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+@cache
+def _settings_of(function: Callable[..., Any]) -> Settings:
+    found: Settings = {}
+    for p in _keyword_only(function):
+        default = ... if p.default is p.empty else p.default
+        found |= (
+            _spread(p.annotation)
+            if _is(p.annotation, _SPREAD)
+            else {p.name: (p.annotation, default)}
+        )
+    return found
+
+
+@cache  # made anew for each config, it would be nearly all the time that checking one takes
+def _model_of(function: Callable[..., Any]) -> type[BaseModel]:
+    config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model("Settings", __config__=config, **_settings_of(function))  # type: ignore[call-overload]
 
 
 def _keyword_only(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -1,10 +1,11 @@
-"""A store and a comparison for one test."""
+"""Stores and a comparison for one test."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
+from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.store.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -13,6 +14,13 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def responses(tmp_path, monkeypatch):
+    """The store in which responses and answers bought from servers are kept."""
+    monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
+    return ResponseStore(tmp_path / "store")
 
 
 @pytest.fixture

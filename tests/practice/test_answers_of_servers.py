@@ -7,7 +7,6 @@ import pytest
 from prefopt_core.generation.openai_api import generate
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.spending import Usage
-from prefopt_core.models.server import endpoint
 from prefopt_core.models.server.kept import ResponseStore, ServedResponse
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
@@ -18,7 +17,6 @@ ONE = [Prompt("p", [{"role": "user", "content": "Hi"}])]
 def ask(loopback, tmp_path, monkeypatch):
     """Ask a server that answers `first` once and well from then on; two samples."""
     monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr(endpoint, "FIRST_WAIT_S", 0.01)
 
     def ask(first=None, n=2, **params):
         good = lambda request: loopback.answer(request, ["Hello."] * request.get("n", 1))  # noqa: E731

@@ -16,7 +16,7 @@ def gold(prompt, response):
     points = response.partition(" ")[0]
     return None if points == "none" else float(points)
 """
-PROMPTS = 4000
+PROMPTS = 2000
 
 
 @pytest.fixture

@@ -1,23 +1,9 @@
-"""A generator that asks the loopback server, and the store of what was bought."""
+"""A generator that asks the loopback server."""
 
 import pytest
 
 from prefopt_core.generation.openai_api import generate
 from prefopt_core.ground.ids import Prompt
-from prefopt_core.models.server import endpoint
-from prefopt_core.models.server.kept import ResponseStore
-
-
-@pytest.fixture
-def responses(tmp_path, monkeypatch):
-    """The store in which bought responses are kept."""
-    monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
-    return ResponseStore(tmp_path / "store")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(endpoint, "FIRST_WAIT_S", 0.02)
 
 
 @pytest.fixture

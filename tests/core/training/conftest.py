@@ -1,6 +1,5 @@
 """A tiny Llama with random weights, and preference pairs scored under it without our code."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-torch.set_num_threads(1)  # two are slower for a model this small, and sums depend on their number
 VOCABULARY = 40
 EOS, PAD = 1, 2
 
@@ -113,7 +111,6 @@ if moment == "save":
     resume._mark = lambda folder, mark=resume._mark: (
         die() if folder.name == f"checkpoint-{number}" else mark(folder)
     )
-torch.set_num_threads(1)
 with listening(lambda done, _: die() if (moment, number) == ("step", done) else None):
     worker.main(sys.argv[1])
 """
@@ -126,7 +123,6 @@ def killed():
     def killed(job, moment, number):
         child = subprocess.run(
             [sys.executable, "-c", DIES, str(job), moment, str(number)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
             check=False,
             capture_output=True,
             text=True,

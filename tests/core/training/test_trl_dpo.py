@@ -168,8 +168,7 @@ def test_a_killed_training_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(start, tmp_path, make_pairs, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
     pairs = make_pairs(8)
     figures, weights = [], []
     for processes in (1, 2):

@@ -16,11 +16,6 @@ from prefopt_core.training.settings import TrainingConfig
 WORDS, EOS = 40, 1
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def write_tokenizer():
     """Write a tokenizer of whole words, <unk> <eos> <pad> w3 w4 …, into a folder."""

@@ -1,4 +1,4 @@
-"""A judge behind the loopback server, and the store of what was bought from it."""
+"""A judge behind the loopback server."""
 
 import json
 
@@ -6,20 +6,6 @@ import pytest
 
 from prefopt_core.annotation.llm_judge import annotate
 from prefopt_core.labels.questions import Question, Shown
-from prefopt_core.models.server import endpoint
-from prefopt_core.models.server.kept import ResponseStore
-
-
-@pytest.fixture
-def responses(tmp_path, monkeypatch):
-    """The store in which bought answers are kept."""
-    monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
-    return ResponseStore(tmp_path / "store")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(endpoint, "FIRST_WAIT_S", 0.02)
 
 
 def question(prompt, *texts):

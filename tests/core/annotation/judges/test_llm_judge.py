@@ -302,7 +302,7 @@ def test_trouble_that_passes_is_waited_out(judge, loopback, better, trouble):
     loopback.behave = lambda request, time: (
         trouble(loopback) if time == 1 else (200, loopback.answer(request, texts=[better("A")]))
     )
-    timeout_s = 2 if trouble is TROUBLE["stall"] else 60
+    timeout_s = 1 if trouble is TROUBLE["stall"] else 60
     assert [verdict.preference for verdict in judge(timeout_s=timeout_s)] == [1.0] * 3
 
 
