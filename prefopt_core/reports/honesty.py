@@ -18,8 +18,9 @@ from prefopt_core.labels.agreement import (
     pairs_rated,
     responses_rated,
 )
-from prefopt_core.labels.comparisons import comparisons, scored
+from prefopt_core.labels.comparisons import comparisons
 from prefopt_core.labels.estimates import ENOUGH, Estimate
+from prefopt_core.labels.evidence import scored
 from prefopt_core.labels.honesty import Honesty, doubts, honesty
 from prefopt_core.reports import page
 from prefopt_core.reports.page import Cell, Heading, Notice, Part, Table, Text

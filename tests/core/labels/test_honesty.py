@@ -117,6 +117,18 @@ def test_a_small_sample_warns_of_nothing():
     assert (own.flips.value, own.flips.enough, said) == (1, False, [])
 
 
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [("skipped", "Questions are skipped"), ("invalid", "Answers are no verdicts")],
+)
+def test_verdicts_that_are_none_are_told_however_few_there_are(state, says):
+    rows = [(f"p{n}", "ab", "ann", state if n < 4 else float(n % 2)) for n in range(8)]
+    (text,) = of(rows)[1]
+    assert text.startswith(says)
+    assert "ann 50 % [22, 78]" in text
+    assert of(rows[3:])[1] == []  # one of five may be chance
+
+
 def test_fair_judges_are_seldom_warned_of():
     warned, rng = 0, np.random.default_rng(0)
     for _ in range(40):
