@@ -69,6 +69,8 @@ def buy_labels(
         known = purchase.known()
         purchase.hold(_to_hold(asks, known, purchase.published()))
         questions = _questions(asked, asks, known)
+        if questions and (address := config.params.get("base_url")):
+            kept.note_server(identity(config), str(address))
         later = _buy(questions, config, purchase, len(asks), silent=not known)
         people = {ask.compared: ask.people for ask in asks}
         purchase.publish((question, people[question.compared]) for question in later)

@@ -7,6 +7,7 @@ responses in another order are asked about as one, and both orders are kept.
 
 import json
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -128,6 +129,34 @@ class LabelStore:
                 (annotator.guidelines,),
             )
             return [row for row in rows if row[0] in texts]
+
+    def note_server(self, annotator: AnnotatorIdentity, address: str) -> None:
+        """Note at which address a model's server is asked, which is no part of who it is.
+
+        Raises:
+            StoreError: The SQLite file cannot be written.
+        """
+        with self.connected() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO servers VALUES (?, ?, ?)",
+                (annotator.name, address, time.time()),
+            )
+
+    def servers(self, annotator: AnnotatorIdentity) -> list[str]:
+        """The addresses at which an annotator was asked for its labels, the latest first.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        with self.connected() as connection:
+            rows = connection.execute(
+                "SELECT address FROM servers WHERE annotator IN (SELECT value FROM json_each(?)) "
+                "GROUP BY 1 ORDER BY MAX(asked_at) DESC",
+                (json.dumps(texts_of(connection, annotator)),),
+            )
+            return [address for (address,) in rows]
 
     def counts(self) -> list[tuple[str, str, int]]:
         """(annotator, guidelines, number of labels) of all labels ever bought.

@@ -5,6 +5,7 @@ import threading
 import polars as pl
 import pytest
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.table import buy_labels, judge
 from prefopt_core.ground.errors import DataError, OverBudgetError
@@ -144,3 +145,9 @@ def test_a_number_of_tokens_that_cannot_be_is_not_believed(
     buy(allowance=Allowance("team", 100, 1.0))
     with LabelStore(responses.root).connected() as connection:
         assert 0 < balance_of(connection, "team").cost < 1.0
+
+
+def test_it_is_noted_from_which_server_labels_were_bought(buy, settings, loopback, fair, responses):
+    buy()
+    kept, config = LabelStore(responses.root), AnnotationConfig(**settings)
+    assert kept.servers(identity(config)) == [loopback.url]
