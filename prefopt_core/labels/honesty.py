@@ -13,7 +13,7 @@ import polars as pl
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.agreement import Rated, krippendorffs_alpha, pairs_rated
 from prefopt_core.labels.comparisons import comparisons
-from prefopt_core.labels.estimates import Estimate, median, share
+from prefopt_core.labels.estimates import NOTHING, Estimate, median, share
 from prefopt_core.labels.evidence import rater
 from prefopt_core.labels.questions import State
 
@@ -46,6 +46,7 @@ class Honesty:
         longer: Share of preferences for the longer response, of pairs that differ in length.
         clearly_longer: The same, of pairs in which it is `LONGER` times as long.
         seconds: Median time a verdict took.
+        cost: What its verdicts cost, as far as that is known.
     """
 
     rater: str
@@ -57,6 +58,7 @@ class Honesty:
     longer: Estimate
     clearly_longer: Estimate
     seconds: Estimate
+    cost: float
 
 
 def honesty(verdicts: pl.DataFrame, candidates: pl.DataFrame) -> list[Honesty]:
@@ -127,6 +129,7 @@ def _honesty(who: object, own: pl.DataFrame, preferred: pl.DataFrame) -> Honesty
         _share(preferred, "longer"),
         _share(clear, "longer"),
         median(timed["seconds"].to_numpy(), timed["prompt_id"].to_numpy()),
+        float(own["cost"].sum()),
     )
 
 
@@ -192,6 +195,11 @@ class _Rule:
     counts: bool = False
 
 
+def _first_alone(own: Honesty) -> Estimate:
+    """Of who was shown one order. Where both were, they even out, and flips tell how often."""
+    return NOTHING if own.flips.enough else own.first
+
+
 _RULES = (
     _Rule(
         lambda own: own.flips,
@@ -201,14 +209,14 @@ _RULES = (
         "judge; never ask this one in one order only.",
     ),
     _Rule(
-        lambda own: own.first,
+        _first_alone,
         lambda rate: rate.low > 0.5,
         "The response shown first is preferred too often (50 % is fair): {who}. Ask in both orders "
         "(`annotation.params.orders: both`, where there is that), or see that the order is drawn "
         "at random: in a file, the better one may always stand first.",
     ),
     _Rule(
-        lambda own: own.first,
+        _first_alone,
         lambda rate: rate.high < 0.5,
         "The response shown first is preferred too seldom (50 % is fair): {who}. Ask in both "
         "orders (`annotation.params.orders: both`, where there is that), or see that the order is "
