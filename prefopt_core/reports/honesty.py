@@ -108,24 +108,34 @@ def honesty_parts(
 
 def raters_in_words(figures: list[Honesty]) -> list[Part]:
     """A row a rater, with the columns that say something of one of them, and what these mean."""
-    told = [c for c in _STATES if any(c.of(own).value > 0 for own in figures)]
-    told += [c for c in _HABITS if any(c.of(own).n for own in figures)]
-    paid = any(own.cost for own in figures)
-    header = ["annotator", "verdicts", *(["cost"] * paid), *(column.title for column in told)]
-    rows: list[list[Cell]] = [
-        [
-            own.rater,
-            f"{own.verdicts:,}",
-            *([f"{own.cost:,.4g}"] * paid),
-            *(cell(c.of(own), c.form) for c in told),
-        ]
-        for own in figures
-    ]
-    notes = [column.note for column in told if column.note]
+    states = [c for c in _STATES if any(c.of(own).value > 0 for own in figures)]
+    habits = [c for c in _HABITS if any(c.of(own).n for own in figures)]
+    given: dict[str, list[Cell]] = {
+        "annotator": [own.rater for own in figures],
+        "verdicts": [f"{own.verdicts:,}" for own in figures],
+    }
+    if any(own.cost for own in figures):
+        given["cost"] = [f"{own.cost:,.4g}" if own.cost else "–" for own in figures]
+    columns = [given | _cells(states, figures), _cells(habits, figures)]
+    if len(columns[0]) > len(given) and columns[1]:  # both are too wide for one page
+        columns[1] = {"annotator": given["annotator"]} | columns[1]
+    else:
+        columns = [columns[0] | columns[1]]
+    notes = [column.note for column in habits if column.note]
     brackets = (
         f"In brackets: 95 % intervals, over prompts; –: fewer than {ENOUGH} prompts, so no figure."
     )
-    return [Table(header, rows), *([Text(" ".join([*notes, brackets]))] if told else [])]
+    return [
+        *(
+            Table([*each], [list(row) for row in zip(*each.values(), strict=True)])
+            for each in columns
+        ),
+        *([Text(" ".join([*notes, brackets]))] if states or habits else []),
+    ]
+
+
+def _cells(columns: list[_Column], figures: list[Honesty]) -> dict[str, list[Cell]]:
+    return {c.title: [cell(c.of(own), c.form) for own in figures] for c in columns}
 
 
 def cell(figure: Estimate, form: str = "share") -> Cell:

@@ -63,8 +63,10 @@ def test_a_judge_is_compared_with_people_who_labelled_the_same_for_another_run()
     judged = [(f"p{n}", "ab", "llm", right(n) if n % 10 else 1 - right(n)) for n in range(N)]
     said = [(f"p{n}", "ab", "people/ann", right(n) if n < 20 else "skipped") for n in range(N)]
     parts = honesty_parts(verdicts(*judged), texts(), verdicts(*said))
-    raters, _, two = tables(parts)
-    assert [row[0] for row in raters.rows] == ["llm", "people: ann"]
+    states, habits, _, two = tables(parts)
+    for raters in (states, habits):
+        assert [row[0] for row in raters.rows] == ["llm", "people: ann"]
+    assert states.header == ["annotator", "verdicts", "skipped"]
     assert [str(value) for value in two.rows[0][:2]] == ["llm", "people: ann"]
     assert str(two.rows[0][2]).startswith("90 % [")
     assert "for another one" in str(parts[1])
