@@ -41,7 +41,7 @@ def aepo(config: AepoConfig) -> Result:
         round_number=1,
         seed=seed,
     )
-    board.lint(pairs, labels)
+    board.lint(pairs)
     if policy and config.training:
         policy = train_policy([pairs], policy, config.training, seed)  # π_θ
     board.measure(policy, pairs, labels=labels, proposal=asked)

@@ -54,7 +54,7 @@ def align(config: AlignConfig) -> Result:
             round_number=number,
             seed=seed,
         )
-        board.lint(pairs, labels)
+        board.lint(pairs)
         replay = labelled if config.replay else []
         replayed = [score_preferences(replay, policy, scoring)] if replay else []
         training = config.training.for_round(max(1, number - 1), turn.epochs)

@@ -58,13 +58,8 @@ class Scoreboard:
         self.labels.append((labels, candidates))
         report_labels(labels, candidates, f"{self.flow}: labels {len(self.labels)}")
 
-    def lint(self, pairs: Artifact, verdicts: Artifact | None = None) -> None:
-        """Look for what is doubtful about pairs, before the coming round trains on them.
-
-        Args:
-            pairs: Table `preferences`.
-            verdicts: Table `verdicts` that they were made of, if they were bought.
-        """
+    def lint(self, pairs: Artifact) -> None:
+        """Look for what is doubtful about pairs, before the coming round trains on them."""
         self.warnings += lint_pairs(
             pairs,
             self.config.lint,
@@ -72,7 +67,7 @@ class Scoreboard:
             round_number=len(self.metrics),
             policy=self.policies[0],
             held_out=self.held_out,
-            verdicts=verdicts,
+            reported=bool(self.labels),
         )
 
     def measure(

@@ -36,7 +36,7 @@ def spin(config: SpinConfig) -> Result:
         round_number=1,
         seed=seed,
     )
-    board.lint(gold, labels)
+    board.lint(gold)
     policy = train_policy([gold], policy, config.training.for_round(1), seed)
     board.measure(policy, gold, labels=labels, proposal=asked)
     for number in range(2, config.iterations + 2):

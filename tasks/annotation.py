@@ -11,7 +11,7 @@ from prefopt_core.labels.store import LabelStore
 from tasks.stage import stage
 
 
-@stage("annotate", table="verdicts", version=2, labels=labels_to_buy)
+@stage("annotate", table="verdicts", version=3, labels=labels_to_buy)
 def annotate_responses(
     asked: Asked[pl.DataFrame],
     config: AnnotationConfig,
@@ -32,7 +32,7 @@ def annotate_responses(
     )
 
 
-@stage("judge", table="verdicts", version=2, by_shard=True)
+@stage("judge", table="verdicts", version=3, by_shard=True)
 def judge_responses(
     asked: Asked[pl.DataFrame],
     policy_logps: pl.DataFrame,
@@ -51,7 +51,7 @@ def judge_responses(
         return judge(asked, config, policy_logps, reference_logps)
 
 
-@stage("grade", table="verdicts", version=2, by_shard=True)
+@stage("grade", table="verdicts", version=3, by_shard=True)
 def grade_responses(
     responses: pl.DataFrame,
     candidates: pl.DataFrame,

@@ -11,18 +11,19 @@ from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.stage import current_store, doubts_before, inside_flow_run, notice, planning, stage
 
 
-@stage("lint", table="findings", version=1)
+@stage("lint", table="findings", version=2)
 def find(
     pairs: pl.DataFrame,
     config: LintConfig,
     *,
     policy: Path | None = None,
     held_out: pl.DataFrame | None = None,
-    verdicts: pl.DataFrame | None = None,
+    reported: bool = False,
 ) -> pl.DataFrame:
     """Look for what `config` names in pairs, by what is known of them."""
     control = table.control_names(policy) if policy else ()
-    return table.lint_pairs(pairs, config, Known(held_out, verdicts, control))
+    known = Known(held_out, control=control, reported=reported)
+    return table.lint_pairs(pairs, config, known)
 
 
 def lint_pairs(
@@ -33,7 +34,7 @@ def lint_pairs(
     round_number: int,
     policy: Folder | None = None,
     held_out: Artifact | None = None,
-    verdicts: Artifact | None = None,
+    reported: bool = False,
 ) -> list[str]:
     """Say what is doubtful about pairs; in Prefect as a table, too.
 
@@ -44,7 +45,8 @@ def lint_pairs(
         round_number: Of the round that will train on them.
         policy: Whose tokenizer knows control tokens.
         held_out: Table `prompts` of the test.
-        verdicts: Table `verdicts` that the pairs were made of.
+        reported: Whether the labels of the gold pairs are in the report, and so are the habits of
+            who gave them.
 
     Returns:
         The warnings that nobody gave before the run; none while planning.
@@ -52,7 +54,7 @@ def lint_pairs(
     Raises:
         DataError: `config` refuses what was found.
     """
-    found = find(pairs, config, policy=policy, held_out=held_out, verdicts=verdicts)
+    found = find(pairs, config, policy=policy, held_out=held_out, reported=reported)
     if planning():
         return []
     findings = current_store().read(found)

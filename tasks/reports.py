@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from prefopt_core.experiments.base import Experiment
+from prefopt_core.annotation.table import labels_of_others
+from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
@@ -135,7 +136,7 @@ def write_report(
         read_proposal(proposal) if proposal else None,
         kept,
         [*_doubts(config), *warnings],
-        _trust(labelled),
+        _trust(labelled, config),
     )
     path = current_store().put_page(
         f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)
@@ -144,13 +145,16 @@ def write_report(
     return path
 
 
-def _trust(labelled: Sequence[tuple[Artifact, Artifact]]) -> list[Part]:
+def _trust(labelled: Sequence[tuple[Artifact, Artifact]], config: Experiment) -> list[Part]:
     if not labelled:
         return []
     read_all = current_store().read_all
     labels, candidates = zip(*labelled, strict=True)
     texts = [read_all([each]).select("candidate_id", "response") for each in candidates]
-    return honesty_parts(read_all(labels), pl.concat(texts).unique("candidate_id"))
+    verdicts, others = read_all(labels), None
+    if isinstance(config, Paid):
+        others = labels_of_others(verdicts, config.annotation, LabelStore.of(current_store()))
+    return honesty_parts(verdicts, pl.concat(texts).unique("candidate_id"), others)
 
 
 def _doubts(config: Experiment) -> Sequence[str]:

@@ -64,7 +64,7 @@ def lint(
     refused = sum(config.refuses(name) for name in findings["lint"])
     print(in_one_line(findings, read.looked_at, refused))
     if output:
-        rows = rows_of(findings, read.pairs, read.places)
+        rows = rows_of(findings, read)
         write_rows(rows, output)
         print(f"{rows.height} rows in {output}")
     return 1 if refused else 0

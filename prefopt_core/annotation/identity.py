@@ -74,8 +74,22 @@ def doubts_of_labels(config: AnnotationConfig, kept: LabelStore) -> Iterator[str
                 "was edited since. They are from before prefopt kept the content of functions, and "
                 "are taken for those of today's. Change `annotation.guidelines` to buy them anew."
             )
+    yield from _elsewhere(who, config.params.get("base_url"), kept)
     yield from _superseded(who, kept)
     yield from _lost(config, kept)
+
+
+def _elsewhere(who: AnnotatorIdentity, address: Any, kept: LabelStore) -> Iterator[str]:
+    """Labels of a model of that name on another server, which may be another model."""
+    others = [server for server in kept.servers(who) if server != address]
+    if address and others:
+        count = sum(count for _, count, _ in kept.sources(who))
+        yield (
+            f"{count} labels of this model's name were bought from {', '.join(others)}, and count "
+            f"as those of the model at {address}: by its name, not its address, a model is known. "
+            "If these are two models, let this one's server give it a name of its own (vLLM: "
+            "`--served-model-name`), and set that as `annotation.params.model_name`."
+        )
 
 
 def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """The verdict in a judge's answer, as its template says where it stands.
 
 Only the answer is read, never what the judge was shown. What is no verdict is none: nothing is
-guessed from an answer that was cut off, refused, or says something else.
+guessed from an answer that was cut off, refused, or says something else. Nor from one that says two
+things: which of them the judge means cannot be told from what it quotes of a response.
 """
 
 import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from prefopt_core.annotation.judge_template import Header, Mark
 from prefopt_core.labels.questions import Verdict
@@ -32,8 +32,9 @@ def verdict_in(answer: ServedResponse, header: Header) -> Verdict | None:
         return _token_verdict(_bare(text), answer.likely or [], header)
     if FINISH_REASONS[answer.finish_reason] == "length":
         return None  # what it would have come to is not known
-    found = _last_match(text, header) if header.pattern else _last_field(text, header)
-    return None if found is None else _verdict(found, header)
+    found = re.findall(header.pattern, text) if header.pattern else _fields(text, header)
+    first, *others = [_verdict(each, header) for each in found] or [None]
+    return first if all(other == first for other in others) else None
 
 
 def _token_verdict(text: str, tokens: list[LikelyTokens], header: Header) -> Verdict | None:
@@ -102,19 +103,32 @@ def _score(found: object, header: Header) -> float | None:
     return score if low <= score <= high else None
 
 
-def _last_match(text: str, header: Header) -> str | None:
-    found = re.findall(header.pattern or "", text)
-    return found[-1] if found else None
+def _fields(text: str, header: Header) -> list[object]:
+    """The field of each JSON object that has it; none if it also stands outside of them.
 
-
-def _last_field(text: str, header: Header) -> Any:
-    """The field of the last JSON object that has it; objects within others do not count."""
-    decoder, at, found = json.JSONDecoder(), 0, None
-    while (at := text.find("{", at)) >= 0:
+    Objects within others do not count. A field outside of any is a quotation, or what is left of an
+    object that is no JSON, within which one could be quoted.
+    """
+    decoder, at, found, outside = json.JSONDecoder(object_pairs_hook=_once), 0, [], ""
+    while (start := text.find("{", at)) >= 0:
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            at += 1
-            continue
-        found, at = value.get(header.field, found), end
-    return found
+            end = start + 1
+        else:
+            found += [value[header.field]] if header.field in value else []
+        outside += text[at:start]
+        at = end
+    named = rf"[\"'`]{re.escape(header.field or '')}[\"'`]\s*:"
+    return [] if re.search(named, outside + text[at:]) else found
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON in which no name stands twice.
+
+    Raises:
+        ValueError: One does.
+    """
+    if len(value := dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return value

@@ -52,14 +52,15 @@ _FRAME = 3
 
 
 class Header(BaseModel):
-    """What a template says about itself.
+    r"""What a template says about itself.
 
     Attributes:
         ask: "compare" two responses or "score" one.
         read: What the verdict is in the answer: its one "token", with the log-probabilities of the
-            others where the server gives them; the group of the last match of a "pattern"; a
-            "field" of its last JSON object.
-        pattern: A regular expression with one group.
+            others where the server gives them; the group of a "pattern" where it matches; a "field"
+            of a JSON object. Several that differ are no verdict.
+        pattern: A regular expression with one group. Where a judge names both responses before it
+            decides, one that ends in `\W*\Z` finds its last word alone.
         field: Name of the field.
         marks: What stands for each verdict, of comparisons.
         scale: The least and the highest score.

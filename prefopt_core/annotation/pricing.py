@@ -60,6 +60,8 @@ def left_of(allowance: Allowance, kept: LabelStore) -> str:
     """What is left of a run's budget, in words."""
     balance = _balance(allowance, kept)
     said = f"{max(0, allowance.labels - balance.labels)} of {allowance.labels} labels"
+    if balance.labels:
+        said += f" ({balance.labels} bought; what was found in the store costs nothing)"
     if allowance.cost is not None:
         said += f" and {allowance.cost - balance.cost:,.2f} of {allowance.cost:,.2f} in money"
     under_way = f"; {balance.held_labels} are under way" if balance.held_labels else ""

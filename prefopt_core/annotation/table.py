@@ -22,6 +22,7 @@ from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.evidence import sureness
+from prefopt_core.labels.holdings import in_words
 from prefopt_core.labels.purchase import Purchase, buying
 from prefopt_core.labels.questions import Compared, Question, Shown
 from prefopt_core.labels.store import Label, Labels, LabelStore
@@ -69,6 +70,8 @@ def buy_labels(
         known = purchase.known()
         purchase.hold(_to_hold(asks, known, purchase.published()))
         questions = _questions(asked, asks, known)
+        if questions and (address := config.params.get("base_url")):
+            kept.note_server(identity(config), str(address))
         later = _buy(questions, config, purchase, len(asks), silent=not known)
         people = {ask.compared: ask.people for ask in asks}
         purchase.publish((question, people[question.compared]) for question in later)
@@ -143,6 +146,32 @@ def judge(
             labels.append(Label(*question.key, verdict))
             report_progress(len(labels), len(questions))
     return _table(labels, config.annotator)
+
+
+def labels_of_others(
+    verdicts: pl.DataFrame, config: AnnotationConfig, kept: LabelStore
+) -> pl.DataFrame:
+    """What others were bought for to say of the same responses, by the label store.
+
+    Args:
+        verdicts: Table `verdicts` of `config`'s labels.
+        config: The annotator whose labels these are.
+        kept: The label store.
+
+    Returns:
+        Table `verdicts`, with annotators in the words of `holdings.in_words`.
+    """
+    known = set(verdicts["responses"].explode())
+    tables, names = [_table([], "")], set[str]()
+    for text, labels in kept.of_others(identity(config), verdicts["prompt_id"].unique()).items():
+        same = [label for label in labels if known.issuperset(label.responses)]
+        name = in_words(text)
+        if name in names:  # such as a judge with another template
+            name = f"{name} {digest_of(text)[:8]}"
+        if same:
+            names.add(name)
+            tables.append(_table(same, name))
+    return pl.concat(tables)
 
 
 def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:

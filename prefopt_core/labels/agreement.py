@@ -68,7 +68,7 @@ def responses_rated(scored: pl.DataFrame) -> Rated:
     """The scores that raters gave to responses; an item is a response.
 
     Args:
-        scored: What `comparisons.scored` returns.
+        scored: What `evidence.scored` returns.
     """
     return _rated(scored.rename({"score": "rating"}), ["prompt_id", "candidate_id"])
 

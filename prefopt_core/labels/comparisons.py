@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.labels.evidence import probability_in
+from prefopt_core.labels.evidence import probability_in, rater, scored
 
 SAID = ("first", "second", "tie", "both_bad")
 """What an annotator says of a pair; a skipped or invalid verdict says nothing."""
@@ -15,12 +15,6 @@ SAME = 1e-9
 """A probability as near to ½ as this is a tie: two orders that contradict each other cancel."""
 
 _Pair = tuple[str, str, float | None]
-
-
-def rater() -> pl.Expr:
-    """Who gave a verdict: the annotator, and of several people or models which one."""
-    several = pl.concat_str("annotator", "by", separator=": ")
-    return pl.when(pl.col("by") == "").then("annotator").otherwise(several).alias("rater")
 
 
 def comparisons(verdicts: pl.DataFrame) -> pl.DataFrame:
@@ -57,20 +51,6 @@ def comparisons(verdicts: pl.DataFrame) -> pl.DataFrame:
         .when(side < -SAME)
         .then(pl.lit("second"))
         .otherwise(pl.lit("tie"))
-    )
-
-
-def scored(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The scores of responses that were shown alone: prompt_id, candidate_id, rater, score.
-
-    Scores of a comparison or a ranking are left out: they say which is better, not how good.
-    """
-    alone = verdicts.filter(pl.col("scores").is_not_null() & (pl.col("responses").list.len() == 1))
-    return alone.select(
-        "prompt_id",
-        pl.col("responses").list.first().alias("candidate_id"),
-        rater(),
-        pl.col("scores").list.first().alias("score"),
     )
 
 

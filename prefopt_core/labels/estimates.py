@@ -46,6 +46,25 @@ class Estimate:
         """Whether there is so much behind it that it may be shown."""
         return self.prompts >= ENOUGH
 
+    @property
+    def turned(self) -> "Estimate":
+        """Of a share, that of all other items."""
+        return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.n, self.prompts)
+
+    @property
+    def percent(self) -> str:
+        """A share with its interval.
+
+        >>> Estimate(0.5, 0.4, 0.6, 100, 100).percent
+        '50 % [40, 60]'
+        """
+        return percent(self.value, self.low, self.high)
+
+
+def percent(value: float, low: float, high: float) -> str:
+    """A share with its interval, in words."""
+    return f"{100 * value:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
 
 NOTHING = Estimate(nan, nan, nan, 0, 0)
 """The figure of no item."""

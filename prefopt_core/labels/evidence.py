@@ -30,6 +30,26 @@ class Evidence:
     probabilities: FloatArray | None = None
 
 
+def rater() -> pl.Expr:
+    """Who gave a verdict: the annotator, and of several people or models which one."""
+    several = pl.concat_str("annotator", "by", separator=": ")
+    return pl.when(pl.col("by") == "").then("annotator").otherwise(several).alias("rater")
+
+
+def scored(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """The scores of responses that were shown alone: prompt_id, candidate_id, rater, score.
+
+    Scores of a comparison or a ranking are left out: they say which is better, not how good.
+    """
+    alone = verdicts.filter(pl.col("scores").is_not_null() & (pl.col("responses").list.len() == 1))
+    return alone.select(
+        "prompt_id",
+        pl.col("responses").list.first().alias("candidate_id"),
+        rater(),
+        pl.col("scores").list.first().alias("score"),
+    )
+
+
 def scores_in(verdicts: pl.DataFrame) -> pl.DataFrame:
     """The mean score of each response that was scored by itself.
 
@@ -39,14 +59,10 @@ def scores_in(verdicts: pl.DataFrame) -> pl.DataFrame:
     Returns:
         prompt_id, candidate_id, score; in the order of the table.
     """
-    alone = verdicts.filter((pl.col("state") == "given") & (pl.col("responses").list.len() == 1))
-    scored = alone.select(
-        "prompt_id",
-        candidate_id=pl.col("responses").list.first(),
-        score=pl.col("scores").list.first(),
-    )
-    return scored.group_by("prompt_id", "candidate_id", maintain_order=True).agg(
-        pl.col("score").mean()
+    return (
+        scored(verdicts)
+        .group_by("prompt_id", "candidate_id", maintain_order=True)
+        .agg(pl.col("score").mean())
     )
 
 

@@ -3,7 +3,7 @@
 Figures of each rater, from the tables `verdicts` and `candidates`, and what is doubtful about them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import get_args
@@ -12,8 +12,9 @@ import polars as pl
 
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.agreement import Rated, krippendorffs_alpha, pairs_rated
-from prefopt_core.labels.comparisons import comparisons, rater
-from prefopt_core.labels.estimates import Estimate, median, share
+from prefopt_core.labels.comparisons import comparisons
+from prefopt_core.labels.estimates import NOTHING, Estimate, median, share
+from prefopt_core.labels.evidence import rater
 from prefopt_core.labels.questions import State
 
 LONGER = 1.25
@@ -45,6 +46,7 @@ class Honesty:
         longer: Share of preferences for the longer response, of pairs that differ in length.
         clearly_longer: The same, of pairs in which it is `LONGER` times as long.
         seconds: Median time a verdict took.
+        cost: What its verdicts cost, as far as that is known.
     """
 
     rater: str
@@ -56,6 +58,7 @@ class Honesty:
     longer: Estimate
     clearly_longer: Estimate
     seconds: Estimate
+    cost: float
 
 
 def honesty(verdicts: pl.DataFrame, candidates: pl.DataFrame) -> list[Honesty]:
@@ -73,6 +76,13 @@ def honesty(verdicts: pl.DataFrame, candidates: pl.DataFrame) -> list[Honesty]:
             "rater", maintain_order=True
         )
     ]
+
+
+def first_shown(verdicts: pl.DataFrame) -> Iterator[tuple[str, Estimate]]:
+    """Each rater's share of preferences for the response shown first: `Honesty.first`."""
+    sides = _sides(verdicts.with_columns(rater()))
+    for (who,), own in sides.group_by("rater", maintain_order=True):
+        yield str(who), _share(own, "first_shown")
 
 
 def metrics_of(verdicts: pl.DataFrame, candidates: pl.DataFrame, round_number: int) -> pl.DataFrame:
@@ -119,6 +129,7 @@ def _honesty(who: object, own: pl.DataFrame, preferred: pl.DataFrame) -> Honesty
         _share(preferred, "longer"),
         _share(clear, "longer"),
         median(timed["seconds"].to_numpy(), timed["prompt_id"].to_numpy()),
+        float(own["cost"].sum()),
     )
 
 
@@ -172,11 +183,21 @@ def _longer(compared: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Rule:
-    """When to warn of a figure, and in which words; `{who}` are all raters it is to be said of."""
+    """When to warn of a figure, and in which words; `{who}` are all raters it is to be said of.
+
+    Attributes:
+        counts: Whether a few verdicts are enough: they were paid for, whatever others would be.
+    """
 
     of: Callable[[Honesty], Estimate]
     doubtful: Callable[[Estimate], bool]
     says: str
+    counts: bool = False
+
+
+def _first_alone(own: Honesty) -> Estimate:
+    """Of who was shown one order. Where both were, they even out, and flips tell how often."""
+    return NOTHING if own.flips.enough else own.first
 
 
 _RULES = (
@@ -188,14 +209,14 @@ _RULES = (
         "judge; never ask this one in one order only.",
     ),
     _Rule(
-        lambda own: own.first,
+        _first_alone,
         lambda rate: rate.low > 0.5,
         "The response shown first is preferred too often (50 % is fair): {who}. Ask in both orders "
         "(`annotation.params.orders: both`, where there is that), or see that the order is drawn "
         "at random: in a file, the better one may always stand first.",
     ),
     _Rule(
-        lambda own: own.first,
+        _first_alone,
         lambda rate: rate.high < 0.5,
         "The response shown first is preferred too seldom (50 % is fair): {who}. Ask in both "
         "orders (`annotation.params.orders: both`, where there is that), or see that the order is "
@@ -225,13 +246,16 @@ _RULES = (
     _Rule(
         lambda own: own.states["skipped"],
         lambda rate: rate.low > UNJUDGED,
-        "Questions are skipped: {who}. Ask why, then mend prompts, or what annotators are told.",
+        "Questions are skipped, which are paid for and make no pair: {who}. Ask people why, then "
+        "mend prompts, or what they are told; a function skips where it returns None.",
+        counts=True,
     ),
     _Rule(
         lambda own: own.states["invalid"],
         lambda rate: rate.low > UNJUDGED,
         "Answers are no verdicts: {who}. Read them in the column `why` (`prefopt show annotate`), "
         "then mend the judge's template.",
+        counts=True,
     ),
 )
 
@@ -240,7 +264,7 @@ def doubts(figures: list[Honesty], rated: Rated) -> list[str]:
     """What is doubtful about these labels, a sentence or more each, with what to do.
 
     The nearer end of an interval is compared, so that chance alone seldom causes a warning; figures
-    of fewer than `estimates.ENOUGH` prompts say nothing.
+    of fewer than `estimates.ENOUGH` prompts say nothing, but for what was skipped or is invalid.
 
     Args:
         figures: Of all raters.
@@ -249,9 +273,10 @@ def doubts(figures: list[Honesty], rated: Rated) -> list[str]:
     said = []
     for rule in _RULES:
         found = [(own.rater, rule.of(own)) for own in figures]
-        bad = [(who, rate) for who, rate in found if rate.enough and rule.doubtful(rate)]
+        told = [(who, rate) for who, rate in found if rate.enough or rule.counts]
+        bad = [(who, rate) for who, rate in told if rule.doubtful(rate)]
         if bad:
-            who = ", ".join(f"{who} {percent(rate)}" for who, rate in bad)
+            who = ", ".join(f"{who} {rate.percent}" for who, rate in bad)
             said.append(rule.says.format(who=who))
     alpha = krippendorffs_alpha(rated)
     if alpha.enough and alpha.high < TENTATIVE:
@@ -262,12 +287,3 @@ def doubts(figures: list[Honesty], rated: Rated) -> list[str]:
             "count), and look who differs from all others."
         )
     return said
-
-
-def percent(figure: Estimate) -> str:
-    """A share with its interval.
-
-    >>> percent(Estimate(0.5, 0.4, 0.6, 100, 100))
-    '50 % [40, 60]'
-    """
-    return f"{100 * figure.value:.0f} % [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"

@@ -52,6 +52,12 @@ SELECT q.*, MAX(0, wanted - (
     WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
         = (q.annotator, q.guidelines, q.prompt_id, q.compared)
 )) AS awaited FROM questions q;
+CREATE TABLE IF NOT EXISTS servers (
+    annotator TEXT NOT NULL,   -- as in verdicts
+    address TEXT NOT NULL,     -- at which it was asked: of a model's name alone nobody knows that
+    asked_at REAL NOT NULL,    -- the last time, in seconds since 1970
+    PRIMARY KEY (annotator, address)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (
     account TEXT PRIMARY KEY,
     labels INTEGER NOT NULL,   -- spent

@@ -7,11 +7,13 @@ responses in another order are asked about as one, and both orders are kept.
 
 import json
 import sqlite3
+import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.questions import Compared, Verdict, compared, verdict_of
@@ -20,6 +22,11 @@ from prefopt_core.store.artifacts import canonical_json, sha256_of
 from prefopt_core.store.ledger import ledger
 from prefopt_core.store.locks import locked
 from prefopt_core.store.store import Store
+
+_LABEL = (
+    "prompt_id, responses, said_by, state, said, why, prompt_tokens, completion_tokens, cost, "
+    "seconds"
+)
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,59 @@ class LabelStore:
             )
             return [row for row in rows if row[0] in texts]
 
+    def of_others(
+        self, own: AnnotatorIdentity, prompt_ids: Collection[str]
+    ) -> dict[str, list[Label]]:
+        """Labels on these prompts of all annotators but one, by the annotator's text.
+
+        Of a question that an annotator answered under several guidelines the latest answer counts.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        found: dict[str, dict[tuple[str, ...], Label]] = defaultdict(dict)
+        if self.path.exists():
+            with self.connected() as connection:
+                rows = connection.execute(
+                    f"SELECT annotator, {_LABEL} FROM verdicts "
+                    "WHERE annotator NOT IN (SELECT value FROM json_each(?)) "
+                    "AND prompt_id IN (SELECT value FROM json_each(?)) ORDER BY bought_at",
+                    (json.dumps(texts_of(connection, own)), json.dumps(list(prompt_ids))),
+                )
+                for annotator, *row in rows:
+                    label = _label(row)
+                    key = label.prompt_id, *label.responses, label.verdict.by
+                    found[annotator][key] = label
+        return {annotator: list(labels.values()) for annotator, labels in found.items()}
+
+    def note_server(self, annotator: AnnotatorIdentity, address: str) -> None:
+        """Note at which address a model's server is asked, which is no part of who it is.
+
+        Raises:
+            StoreError: The SQLite file cannot be written.
+        """
+        with self.connected() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO servers VALUES (?, ?, ?)",
+                (annotator.name, address, time.time()),
+            )
+
+    def servers(self, annotator: AnnotatorIdentity) -> list[str]:
+        """The addresses at which an annotator was asked for its labels, the latest first.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        with self.connected() as connection:
+            rows = connection.execute(
+                "SELECT address FROM servers WHERE annotator IN (SELECT value FROM json_each(?)) "
+                "GROUP BY 1 ORDER BY MAX(asked_at) DESC",
+                (json.dumps(texts_of(connection, annotator)),),
+            )
+            return [address for (address,) in rows]
+
     def counts(self) -> list[tuple[str, str, int]]:
         """(annotator, guidelines, number of labels) of all labels ever bought.
 
@@ -145,24 +205,29 @@ class LabelStore:
 
 def labels_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> Labels:
     """All labels that count as this annotator's; of one that lies under two texts, its own."""
-    found: dict[tuple[str, str, str], Label] = {}
+    found: dict[tuple[str, tuple[str, ...], str], Label] = {}
     for text in texts_of(connection, annotator):
         rows = connection.execute(
-            "SELECT prompt_id, responses, said_by, state, said, why, prompt_tokens, "
-            "completion_tokens, cost, seconds FROM verdicts "
+            f"SELECT {_LABEL} FROM verdicts "
             "WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
             (text, annotator.guidelines),
         )
-        for prompt, responses, by, state, said, why, *used, seconds in rows:
-            verdict = verdict_of(
-                state, json.loads(said), by=by, why=why, usage=Usage(*used), seconds=seconds
-            )
-            label = Label(prompt, tuple(json.loads(responses)), verdict)
-            found[prompt, responses, by] = label
+        for row in rows:
+            label = _label(row)
+            found[label.prompt_id, label.responses, label.verdict.by] = label
     together: Labels = defaultdict(list)
     for label in found.values():
         together[compared(label.prompt_id, label.responses)].append(label)
     return dict(together)
+
+
+def _label(row: Sequence[Any]) -> Label:
+    """A row of the columns `_LABEL`."""
+    prompt, responses, by, state, said, why, *used, seconds = row
+    verdict = verdict_of(
+        state, json.loads(said), by=by, why=why, usage=Usage(*used), seconds=seconds
+    )
+    return Label(prompt, tuple(json.loads(responses)), verdict)
 
 
 def texts_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> list[str]:

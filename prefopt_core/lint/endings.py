@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from prefopt_core.lint.findings import ENOUGH, Finding, Known, share
+from prefopt_core.labels.estimates import share
+from prefopt_core.lint.findings import Finding, Known
 from prefopt_core.lint.texts import responses_of
 
 MANY = 0.1
@@ -26,8 +27,7 @@ def truncated(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:
     if "chosen_token_ids" in pairs.columns:
         yield from _at_the_limit(pairs)
     elif "chosen_finished" in pairs.columns:
-        cut = responses_of(pairs, "finished").filter(~pl.col("finished"))
-        yield from _many(cut, responses_of(pairs).height)
+        yield from _many(responses_of(pairs, "finished"), ~pl.col("finished"))
     else:
         yield from _amid(pairs)
 
@@ -39,11 +39,14 @@ def _at_the_limit(pairs: pl.DataFrame) -> Iterator[Finding]:
     )
     end = responses["last"].mode().sort().first()
     cut = (pl.col("length") == pl.col("length").max()) & (pl.col("last") != end)
-    yield from _many(responses.filter(cut), responses.height)
+    yield from _many(responses, cut)
 
 
-def _many(cut: pl.DataFrame, of: int) -> Iterator[Finding]:
-    if of >= ENOUGH and share(cut.height, of)[0] > MANY:
+def _many(responses: pl.DataFrame, which: pl.Expr) -> Iterator[Finding]:
+    cut, of = responses.filter(which), responses.height
+    hits = responses.select(which).to_series().to_numpy()
+    figure = share(hits, responses["prompt_id"].to_numpy())
+    if figure.enough and figure.low > MANY:
         chosen = cut.filter(pl.col("side") == "chosen").height
         yield Finding(
             f"{cut.height} of {of} responses are cut off, {chosen} of them chosen",

@@ -10,8 +10,8 @@ from prefopt_core.ground.tables import TABLES
 
 _NAMED = 3
 """Rows that a sentence names."""
-ENOUGH = 20
-"""The fewest choices of which a share is looked at."""
+BIASED = 0.65
+"""Share of one annotator's choices for a side, or a length, above which to warn."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,18 @@ class Known:
 
     Attributes:
         held_out: Table `prompts` of those that the policy is tested on; None if there are none.
-        verdicts: Table `verdicts` behind the pairs; None if unknown.
+        verdicts: Table `verdicts`, where that is looked at; None: pairs alone are.
         control: Names of the control tokens of the policy's tokenizer; empty if unknown.
         malformed: Row of the file → why it is no pair; these are not among the pairs.
+        reported: Whether the habits of who labelled the gold pairs are reported with their labels,
+            by `labels/honesty.py`.
     """
 
     held_out: pl.DataFrame | None = None
     verdicts: pl.DataFrame | None = None
     control: Collection[str] = ()
     malformed: Sequence[tuple[int, str]] = ()
+    reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,28 +74,6 @@ def counted(rows: Sequence[int], of: int, said: str) -> str:
     '1 of 40 pairs are empty'
     """
     return f"{len(rows)} of {of} pairs {said}"
-
-
-def share(count: int, of: int) -> tuple[float, float]:
-    """(low, high) of the 95 % interval of a share, by Wilson's score; 0 ≤ count ≤ of, of ≥ 1.
-
-    >>> [round(end, 2) for end in share(15, 20)]
-    [0.53, 0.89]
-    """
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
-
-    interval = binomtest(count, of).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def percent(count: int, of: int) -> str:
-    """A share with its interval.
-
-    >>> percent(15, 20)
-    '75 % [53, 89]'
-    """
-    low, high = share(count, of)
-    return f"{100 * count / of:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def as_table(found: Iterable[tuple[str, Finding]]) -> pl.DataFrame:

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from prefopt_core.lint.findings import ENOUGH, Finding, Known, of_rows, percent, share
+from prefopt_core.labels.estimates import share
+from prefopt_core.lint.findings import BIASED, Finding, Known, of_rows
 
-BIASED = 0.65
-"""Share of pairs in which the longer (or the shorter) response is chosen, above which to warn."""
 _SIDES = ("chosen", "rejected")
 _ADVICE = (
     "A policy learns length from them. If that is not meant, leave some of them out, so that "
@@ -27,20 +26,21 @@ _CHARACTERS = 4000
 def length_bias(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:
     """An annotator chooses the longer response, or the shorter one, nearly whatever it says."""
     chosen, rejected = (pl.col(side).str.len_chars().cast(pl.Int64) for side in _SIDES)
-    counted = (
-        pairs.filter(chosen != rejected)
-        .group_by("annotator", "source", maintain_order=True)
-        .agg(pl.len().alias("of"), (chosen > rejected).sum().alias("longer"))
-    )
-    for annotator, source, of, longer in counted.iter_rows():
+    differ = pairs.filter(chosen != rejected)
+    for (annotator, source), own in differ.group_by("annotator", "source", maintain_order=True):
+        if known.reported and source != "self":
+            continue
+        hits = own.select(chosen > rejected).to_series().to_numpy()
+        longer = share(hits, own["prompt_id"].to_numpy())
         more = _OWN if source == "self" else _LONGER
-        sides = (("longer", longer, more), ("shorter", of - longer, _SHORTER))
-        for word, count, advice in sides if of >= ENOUGH else ():
-            if share(count, of)[0] > BIASED:
-                said = (
-                    f"{annotator} chooses the {word} response in {percent(count, of)} of {of} pairs"
+        for word, side, advice in (("longer", longer, more), ("shorter", longer.turned, _SHORTER)):
+            if side.enough and side.low > BIASED:
+                yield Finding(
+                    f"{annotator} chooses the {word} response in {side.percent} of {side.n} pairs",
+                    advice,
+                    round(side.value * side.n),
+                    side.n,
                 )
-                yield Finding(said, advice, count, of)
 
 
 def extreme_length(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
 """Reading pairs that may be bad: what cannot be read is a finding, not the end."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -9,13 +10,15 @@ import polars as pl
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.ground.tables import TABLES, empty
-from prefopt_core.inputs.files import columns_of, read_rows
+from prefopt_core.inputs.files import Row, columns_of, read_rows
 from prefopt_core.inputs.pairs import SIDES, pair_of
+from prefopt_core.inputs.prompt_columns import PROMPT_COLUMNS
 from prefopt_core.inputs.responses import check_texts
 
 _COLUMNS = (
     "prompt_id", "prompt", "chosen", "rejected", "chosen_id", "rejected_id", "annotator", "source",
 )  # fmt: skip
+_TEXTS = ("prompt", *SIDES)
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,15 @@ class Read:
         pairs: Table `preferences`; of a file some of its columns, and `row`: its place, from 0.
         places: What each row of the file is called there; None for tables.
         malformed: (row, why it is no pair) of the others.
+        remains: What stands in these: row, prompt, chosen, rejected, as texts; null where nothing
+            does.
         verdicts: Table `verdicts`, if that is what was read.
     """
 
     pairs: pl.DataFrame
     places: Sequence[str] | None = None
     malformed: Sequence[tuple[int, str]] = ()
+    remains: pl.DataFrame = field(default_factory=lambda: _remains([]))
     verdicts: pl.DataFrame | None = None
 
     @property
@@ -64,11 +70,13 @@ def read_pairs(path: Path, column: str | None = None) -> Read:
     check_texts(file, [name for name in named if name in columns_of(file)])
     rows: list[tuple[object, ...]] = []
     malformed: list[tuple[int, str]] = []
+    remains: list[tuple[object, ...]] = []
     for number, row in enumerate(file):
         try:
             prompt, *texts = pair_of(row, column)
         except DataError as error:
             malformed.append((number, str(error).removeprefix(f"{path}, ")))
+            remains.append((number, *_texts_in(row, column)))
             continue
         prompt_id = prompt_id_of(prompt)
         ids = [candidate_id_of(prompt_id, text) for text in texts]
@@ -81,4 +89,20 @@ def read_pairs(path: Path, column: str | None = None) -> Read:
     columns = TABLES["preferences"].columns
     schema = {"row": pl.Int64()} | {name: columns[name] for name in _COLUMNS}
     places = [row.where.removeprefix(f"{path}, ") for row in file]
-    return Read(pl.DataFrame(rows, schema=schema, orient="row"), places, malformed)
+    pairs = pl.DataFrame(rows, schema=schema, orient="row")
+    return Read(pairs, places, malformed, _remains(remains))
+
+
+def _texts_in(row: Row, column: str | None) -> list[str | None]:
+    """What a row has in the place of prompt, chosen and rejected: a text as it is, else as JSON."""
+    asked = next((name for name in (column, *PROMPT_COLUMNS) if name in row.values), None)
+    found = [row.values.get(name or "") for name in (asked, *SIDES)]
+    return [
+        value if value is None or isinstance(value, str) else json.dumps(value, default=str)
+        for value in found
+    ]
+
+
+def _remains(rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
+    schema = {"row": pl.Int64()} | dict.fromkeys(_TEXTS, pl.String())
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -9,6 +9,7 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.inputs.pairs import SIDES
 from prefopt_core.lint import LINTS, Known
 from prefopt_core.lint.findings import as_table, in_words, places_of
+from prefopt_core.lint.reading import Read
 from prefopt_core.lint.settings import LintConfig
 from prefopt_core.lint.texts import texts_of
 
@@ -57,23 +58,20 @@ def warnings_of(
     return [in_words(row, places) for row in found]
 
 
-def rows_of(
-    findings: pl.DataFrame, preferences: pl.DataFrame, places: Sequence[str] | None = None
-) -> pl.DataFrame:
+def rows_of(findings: pl.DataFrame, read: Read) -> pl.DataFrame:
     """One row for each finding and pair that it is about.
 
     Args:
-        findings: As `lint_pairs` gives it.
-        preferences: What it was given.
-        places: What each row is called; None: "row 1", "row 2", ….
+        findings: What `lint_pairs` found in `read.pairs`.
+        read: The pairs, and what stands in rows that are none.
 
     Returns:
-        Columns lint, where, found, advice, prompt, chosen and rejected; these three are texts, and
-        null in rows that are no pair.
+        Columns lint, where, found, advice, prompt, chosen and rejected; these three are texts.
     """
-    texts = texts_of(preferences).select("row", pl.col("whole").alias("prompt"), *SIDES)
+    texts = texts_of(read.pairs).select("row", pl.col("whole").alias("prompt"), *SIDES)
+    texts = pl.concat([texts, read.remains])
     rows = findings.select("lint", "said", "advice", row="rows").explode("row").drop_nulls("row")
-    where = [places_of([row], places) for row in rows["row"]]
+    where = [places_of([row], read.places) for row in rows["row"]]
     return (
         rows.with_columns(pl.Series("where", where, pl.String))
         .join(texts, "row", how="left", maintain_order="left")

@@ -9,14 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from prefopt_core.labels.estimates import ENOUGH, percent
 from prefopt_core.training.log import rounded_away
 
 Row = Mapping[str, Any]
 RoundMetrics = Mapping[str, Row]
 """Metric → its row in the `metrics` table of one round."""
 
-ENOUGH = 20
-"""The fewest values behind an interval that is looked at."""
 LONGER = 1.25
 """Mean length of responses, as a multiple of the start policy's, above which to warn."""
 OVERCONFIDENT = 0.1
@@ -25,8 +24,6 @@ REPETITIVE = 0.75
 """Share of distinct word pairs, relative to the start policy's, below which to warn."""
 UNFINISHED = 0.1
 """Share of responses cut off above which to warn."""
-UNJUDGED = 0.2
-"""Share of labels without a verdict above which to warn."""
 UNDECIDED = 0.5
 """Share of prompts whose labels are all equal above which to warn."""
 DISPLACED = -1.0
@@ -73,15 +70,6 @@ def _reversed(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
             f"it loses against the start policy (win rate {_percent(row)}). Is a higher score "
             "better to both annotators? Where the best is rank 1, or a score is a loss, let "
             "`annotation.annotator` give the negative. Else lower `training.learning_rate`."
-        )
-
-
-def _no_verdicts(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
-    row = now.get("skipped_labels")
-    if row and row["value"] > UNJUDGED * row["n"]:
-        yield (
-            f"{row['value']:.0f} of {row['n']} labels are without a verdict (None): they were paid "
-            "for and make no pair. Look at `annotation.annotator` (prefopt show annotate)."
         )
 
 
@@ -189,14 +177,12 @@ def _flags(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
 
 
 def _percent(row: Row) -> str:
-    value, low, high = (100 * row[name] for name in ("value", "low", "high"))
-    return f"{value:.0f} % [{low:.0f}, {high:.0f}]"
+    return percent(row["value"], row["low"], row["high"])
 
 
 _RULES: tuple[Callable[[RoundMetrics, RoundMetrics], Iterator[str]], ...] = (
     _worse,
     _reversed,
-    _no_verdicts,
     _no_differences,
     _self_labels,
     _flags,

@@ -18,8 +18,9 @@ from prefopt_core.labels.agreement import (
     pairs_rated,
     responses_rated,
 )
-from prefopt_core.labels.comparisons import comparisons, scored
+from prefopt_core.labels.comparisons import comparisons
 from prefopt_core.labels.estimates import ENOUGH, Estimate
+from prefopt_core.labels.evidence import scored
 from prefopt_core.labels.honesty import Honesty, doubts, honesty
 from prefopt_core.reports import page
 from prefopt_core.reports.page import Cell, Heading, Notice, Part, Table, Text
@@ -29,6 +30,10 @@ _LISTED = 4
 """Raters up to which every two have a line, with intervals; more are a matrix of figures alone."""
 _MATRIX = 16
 """Raters up to which such a matrix can be read."""
+_OTHERS = (
+    "Beside those who gave the labels of this run stands who said something of the same responses "
+    "for another one, as the label store has it; nothing is trained on that here."
+)
 
 
 @dataclass(frozen=True)
@@ -71,22 +76,31 @@ _HABITS = (
 )
 
 
-def honesty_parts(verdicts: pl.DataFrame, candidates: pl.DataFrame) -> list[Part]:
+def honesty_parts(
+    verdicts: pl.DataFrame, candidates: pl.DataFrame, others: pl.DataFrame | None = None
+) -> list[Part]:
     """Who labelled, what gives them away, how far they agree, and what is doubtful.
 
     Args:
         verdicts: Table `verdicts`, of one annotator or of several, one below the other.
         candidates: Table `candidates` with their responses.
+        others: Table `verdicts` of annotators who said something of the same responses, and whose
+            labels these are not.
     """
     title = Heading("How far the labels can be trusted")
     if verdicts.is_empty():
         return [title, Text("There is no verdict yet.")]
+    own = {figures.rater for figures in honesty(verdicts, candidates)}
+    foreign = others is not None and not others.is_empty()
+    if others is not None:
+        verdicts = pl.concat([verdicts, others])
     figures, compared = honesty(verdicts, candidates), comparisons(verdicts)
     rated = pairs_rated(compared)
     return [
         title,
+        *([Text(_OTHERS)] if foreign else []),
         *raters_in_words(figures),
-        *(Notice(text) for text in doubts(figures, rated)),
+        *(Notice(text) for text in doubts([each for each in figures if each.rater in own], rated)),
         *_agreement(rated, responses_rated(scored(verdicts)), _groups(verdicts)),
         *_aggregation(compared, rated),
     ]
@@ -94,18 +108,34 @@ def honesty_parts(verdicts: pl.DataFrame, candidates: pl.DataFrame) -> list[Part
 
 def raters_in_words(figures: list[Honesty]) -> list[Part]:
     """A row a rater, with the columns that say something of one of them, and what these mean."""
-    told = [c for c in _STATES if any(c.of(own).value > 0 for own in figures)]
-    told += [c for c in _HABITS if any(c.of(own).n for own in figures)]
-    header = ["annotator", "verdicts", *(column.title for column in told)]
-    rows: list[list[Cell]] = [
-        [own.rater, f"{own.verdicts:,}", *(cell(c.of(own), c.form) for c in told)]
-        for own in figures
-    ]
-    notes = [column.note for column in told if column.note]
+    states = [c for c in _STATES if any(c.of(own).value > 0 for own in figures)]
+    habits = [c for c in _HABITS if any(c.of(own).n for own in figures)]
+    given: dict[str, list[Cell]] = {
+        "annotator": [own.rater for own in figures],
+        "verdicts": [f"{own.verdicts:,}" for own in figures],
+    }
+    if any(own.cost for own in figures):
+        given["cost"] = [f"{own.cost:,.4g}" if own.cost else "–" for own in figures]
+    columns = [given | _cells(states, figures), _cells(habits, figures)]
+    if len(columns[0]) > len(given) and columns[1]:  # both are too wide for one page
+        columns[1] = {"annotator": given["annotator"]} | columns[1]
+    else:
+        columns = [columns[0] | columns[1]]
+    notes = [column.note for column in habits if column.note]
     brackets = (
         f"In brackets: 95 % intervals, over prompts; –: fewer than {ENOUGH} prompts, so no figure."
     )
-    return [Table(header, rows), *([Text(" ".join([*notes, brackets]))] if told else [])]
+    return [
+        *(
+            Table([*each], [list(row) for row in zip(*each.values(), strict=True)])
+            for each in columns
+        ),
+        *([Text(" ".join([*notes, brackets]))] if states or habits else []),
+    ]
+
+
+def _cells(columns: list[_Column], figures: list[Honesty]) -> dict[str, list[Cell]]:
+    return {c.title: [cell(c.of(own), c.form) for own in figures] for c in columns}
 
 
 def cell(figure: Estimate, form: str = "share") -> Cell:
@@ -145,7 +175,10 @@ def _agreement(pairs: Rated, responses: Rated, groups: list[Between]) -> Iterato
     if not any(several):
         yield Text(
             "No pair and no response was labelled by two annotators, so nothing tells how far they "
-            "would agree. People share some pairs by the settings people and overlap."
+            "would agree. People share some pairs by the settings `people` and `overlap`. How far "
+            "they agree with a judge stands here once they have labelled some of its pairs in this "
+            "store, such as by the same config with `annotation: {annotator: people}` and a small "
+            "budget."
         )
         return
     rows: list[list[Cell]] = []

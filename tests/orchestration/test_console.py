@@ -31,7 +31,7 @@ def test_tables_and_paragraphs_are_printed_and_nothing_else():
 
 def test_warnings_of_the_core_are_shown_while_a_run_goes_on():
     console = Console(file=io.StringIO(), width=200, force_terminal=False)
-    log = logging.getLogger("prefopt_core.models.server.endpoint")
+    log = logging.getLogger("prefopt_core.models.server.waiting")
     with ConsoleObserver(console):
         log.warning("%s: %s. Asking again in %.0f s.", "http://judge/v1", "HTTP 429 [/]", 8.0)
         log.info("nothing to see")

@@ -7,7 +7,6 @@ for a server that sends a byte now and then.
 
 import asyncio
 import json
-import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,8 +23,7 @@ from prefopt_core.ground.extras import import_extra
 from prefopt_core.ground.loopback import spare_loopback
 from prefopt_core.models.server.address import Wording
 from prefopt_core.models.server.completion import Answer
-
-log = logging.getLogger(__name__)
+from prefopt_core.models.server.waiting import Waiting
 
 FIRST_WAIT_S = 2.0
 """Longest first wait of the exponential back-off; it doubles up to a minute, which outlasts a rate
@@ -99,7 +97,7 @@ class Endpoint:
         self._tenacity = import_extra("tenacity", "openai")
         self._key = _key(server)
         self._server = server
-        self._told = False
+        self._waiting = Waiting(server.base_url)
         self.stopped = stopped or asyncio.Event()
 
     async def __aenter__(self) -> "Endpoint":
@@ -114,11 +112,13 @@ class Endpoint:
         )
         # nor the organization and project, which the client also takes from the environment
         self._client.organization = self._client.project = None
+        self._watching = asyncio.create_task(self._waiting.watch())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        self._watching.cancel()
         await self._client.close()
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -155,7 +155,8 @@ class Endpoint:
         api = client.chat.completions if self._server.endpoint == "chat" else client.completions
         try:
             async with asyncio.timeout(self._server.timeout_s):
-                raw = await api.with_raw_response.create(**request, extra_body=extra)
+                with self._waiting.request():
+                    raw = await api.with_raw_response.create(**request, extra_body=extra)
         except (TimeoutError, openai.APITimeoutError):
             words = f"no answer in {self._server.timeout_s:g} s"
             raise TransientError(words, billed=True) from None
@@ -209,16 +210,7 @@ class Endpoint:
         return float(max(asked, own))
 
     def _tell(self, state: Any) -> None:
-        level = logging.DEBUG if self._told else logging.WARNING
-        self._told = True
-        problem, wait = state.outcome.exception(), state.next_action.sleep
-        log.log(
-            level,
-            "%s: %s. Asking again in %.0f s; later repetitions are not shown.",
-            self._server.base_url,
-            problem,
-            wait,
-        )
+        self._waiting.repeated(state.outcome.exception(), state.next_action.sleep)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -35,5 +35,7 @@ def test_what_the_budget_does_not_pay_for_is_said_in_labels_and_in_money(kept):
 def test_a_budget_that_was_lowered_below_what_is_bought_has_nothing_left(kept):
     with kept.connected() as connection, transaction(connection):
         spend(connection, "run", 6, 0.0)
-    assert left_of(Allowance("run", 4), kept) == "left of the budget: 0 of 4 labels"
+    assert left_of(Allowance("run", 4), kept) == (
+        "left of the budget: 0 of 4 labels (6 bought; what was found in the store costs nothing)"
+    )
     assert list(too_little(0, PRICED, Allowance("run", 4), kept)) == []

@@ -1,5 +1,6 @@
 """A server that is slow, broken or unwilling: waited for, or told with a reason."""
 
+import re
 import threading
 import time
 
@@ -8,6 +9,7 @@ import pytest
 from prefopt_core.ground.errors import ConfigError, DataError, ServerError
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.ground.spending import adding_up
+from prefopt_core.models.server import waiting
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
@@ -266,3 +268,41 @@ def test_a_server_that_does_not_sample_is_told(ask, loopback, caplog, prompts):
     loopback.behave = lambda request, time: (200, loopback.answer(request))
     ask(seed=2)
     assert not caplog.records
+
+
+# --- what is seen of it -----------------------------------------------------------------------
+
+
+def refusals_told(ask, loopback, caplog):
+    """What is told of a server that refuses each request three times."""
+    loopback.behave = lambda request, time: (
+        (503, {"error": {"message": "busy"}}) if time < 4 else (200, loopback.answer(request))
+    )
+    ask(concurrency=1)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_of_requests_that_are_repeated_the_first_is_told(ask, loopback, caplog):
+    (line,) = refusals_told(ask, loopback, caplog)
+    assert line == f"{loopback.url}: HTTP 503: busy. Asking again in 0 s."
+
+
+def test_later_repetitions_are_counted_and_told_now_and_then(ask, loopback, caplog, monkeypatch):
+    monkeypatch.setattr(waiting, "EVERY_S", 0.0)
+    _, *later = refusals_told(ask, loopback, caplog)
+    failures = sum(min(times - 1, 3) for times in loopback.times.values())
+    counted = [int(re.search(r"last \d+ s (\d+) requests failed; the last: HTTP", line)[1])
+               for line in later]  # fmt: skip
+    assert 1 + sum(counted) == failures > 1
+
+
+def test_silence_of_a_server_is_told(ask, loopback, caplog, monkeypatch):
+    monkeypatch.setattr(waiting, "SILENT_S", 0.4)
+    loopback.behave = lambda request, time: (
+        loopback.stall() if time == 1 else (200, loopback.answer(request))
+    )
+    ask(timeout_s=2)
+    line = caplog.records[0].getMessage()
+    assert re.fullmatch(
+        rf"{loopback.url}: no answer for \d s; requests that wait for one: 3.", line
+    )

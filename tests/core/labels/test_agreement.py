@@ -17,8 +17,9 @@ from prefopt_core.labels.agreement import (
     pairs_rated,
     responses_rated,
 )
-from prefopt_core.labels.comparisons import comparisons, scored
+from prefopt_core.labels.comparisons import comparisons
 from prefopt_core.labels.estimates import median, over_prompts, share
+from prefopt_core.labels.evidence import scored
 from tests.core.labels.said import verdicts
 
 _ = np.nan

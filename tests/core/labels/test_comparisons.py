@@ -2,7 +2,8 @@
 
 import pytest
 
-from prefopt_core.labels.comparisons import comparisons, scored
+from prefopt_core.labels.comparisons import comparisons
+from prefopt_core.labels.evidence import scored
 from tests.core.labels.said import verdicts
 
 

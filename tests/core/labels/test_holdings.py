@@ -124,6 +124,22 @@ def test_labels_of_schema_one_have_no_texts_and_are_shown_by_their_ids(tmp_path)
     assert in_words(entry.annotator) == "me"
 
 
+def test_labels_of_another_server_are_told_with_what_to_do(labels):
+    def judge(address, model="default"):
+        params = {"model_name": model, "base_url": address}
+        return AnnotationConfig(annotator="llm-judge", params=params)
+
+    here, there = "http://127.0.0.1:8000/v1", "http://127.0.0.1:8001/v1"
+    who = identity(judge(here))
+    labels.keep((question("p", "a", "b"), Verdict.preferred(1.0)), annotator=who)
+    labels.kept.note_server(who, here)
+    assert list(doubts_of_labels(judge(here), labels.kept)) == []
+    assert list(doubts_of_labels(judge(there, "other"), labels.kept)) == []
+    (doubt,) = doubts_of_labels(judge(there), labels.kept)
+    assert f"1 labels of this model's name were bought from {here}, and count" in doubt
+    assert f"the model at {there}" in doubt
+
+
 def test_labels_of_another_template_of_a_judge_are_named(labels, tmp_path):
     def judge(text, model="m"):
         (tmp_path / "rubric.txt").write_text(text)

@@ -7,6 +7,7 @@ from prefopt_core.ground.tables import TABLES, empty
 from prefopt_core.inputs.prompts import of_texts
 from prefopt_core.lint.endings import truncated
 from prefopt_core.lint.findings import Known
+from prefopt_core.lint.lengths import length_bias
 from prefopt_core.lint.settings import LintConfig
 from prefopt_core.lint.table import lint_pairs
 from prefopt_core.lint.texts import texts_of
@@ -55,6 +56,23 @@ def test_a_choice_by_length_is_found_by_annotator(found, good, word):
     assert finding.said.startswith(f"Ann chooses the {word} response in 100 % [9")
 
 
+def test_a_habit_that_is_reported_with_the_labels_is_not_found_again():
+    pairs = texts_of(sampled([9, 8] * 30, [2] * 60)).with_columns(
+        annotator=pl.lit("Ann"), source=pl.lit("gold"), chosen=pl.lit("A longer response.")
+    )
+    assert [f.count for f in length_bias(pairs, Known())] == [30]
+    assert list(length_bias(pairs, Known(reported=True))) == []
+    own = pairs.with_columns(source=pl.lit("self"))
+    assert [f.count for f in length_bias(own, Known(reported=True))] == [30]
+
+
+def test_pairs_of_few_prompts_say_nothing_about_length(found):
+    rows = [
+        pair(f"Hi {i % 19}", f"A longer response, number {i}.", f"Short {i}.") for i in range(95)
+    ]
+    assert found(rows, "length_bias") == []
+
+
 def test_few_pairs_say_nothing_about_length(found):
     rows = [pair(f"Hi {i}", "A longer response.", "Short.") for i in range(19)]
     assert found(rows, "length_bias") == []
@@ -94,14 +112,14 @@ def test_prompts_of_the_test_are_found_alike_and_nearly_alike(found, good):
     assert found(good, "leaked_prompt", against=[half]) == []
 
 
-def verdicts(firsts, seconds, *, by="Bob", scores=False):
+def verdicts(firsts, seconds, *, by="Bob"):
     """So many comparisons in which the first, the second is better."""
     content = [0.9] * firsts + [0.1] * seconds
     rows = [
         {
-            "question_id": str(number), "prompt_id": "p", "responses": ["a", "b"],
+            "question_id": str(number), "prompt_id": f"p{number}", "responses": ["a", "b"],
             "annotator": "people", "by": by, "state": "given",
-            "scores": [p, 1 - p] if scores else None, "preference": None if scores else p,
+            "scores": None, "preference": p,
             "why": "", "cost": None, "seconds": None,
         }
         for number, p in enumerate(content)
@@ -110,11 +128,12 @@ def verdicts(firsts, seconds, *, by="Bob", scores=False):
     return pl.DataFrame(rows + ties, schema=TABLES["verdicts"].columns)
 
 
-@pytest.mark.parametrize("scores", [False, True], ids=["preferences", "scores"])
-def test_who_always_takes_the_same_side_is_named(found, good, scores):
-    table = pl.concat([verdicts(38, 2, scores=scores), verdicts(21, 19, by="Eve", scores=scores)])
+def test_who_always_takes_the_same_side_is_named(found, good):
+    table = pl.concat([verdicts(38, 2), verdicts(21, 19, by="Eve")])
     (finding,) = found(good, verdicts=table)
-    assert finding.said.startswith("Bob finds the response better that is shown first in 95 %")
+    assert finding.said.startswith(
+        "people: Bob finds the response better that is shown first in 95 %"
+    )
     (finding,) = found(good, "always_first", verdicts=verdicts(1, 39))
     assert "shown second in 98 %" in finding.said
     assert found(good, "always_first", verdicts=verdicts(19, 0)) == []

@@ -47,13 +47,15 @@ def test_what_is_skipped_is_not_looked_for_even_if_it_is_refused(bad):
     assert warnings_of(findings, config) == []
 
 
-def test_rows_are_written_out_with_their_texts_and_places(bad):
-    read = read_pairs(bad)
-    findings = lint_pairs(read.pairs, LintConfig(), Known(malformed=[(0, "no pair")]))
-    rows = rows_of(findings, read.pairs, read.places)
+def test_rows_are_written_out_with_their_texts_and_places(bad, good, write):
+    good[0] = {"instruction": ["Hi"], "chosen": "Only this."}
+    read = read_pairs(write("pairs.jsonl", good))
+    findings = lint_pairs(read.pairs, LintConfig(), Known(malformed=read.malformed))
+    rows = rows_of(findings, read)
     assert rows["lint"].to_list() == ["contradiction"] * 2 + ["malformed"] + ["truncated"] * 2
     assert rows["where"].to_list() == ["line 4", "line 5", "line 1", "line 11", "line 12"]
     assert rows["chosen"][3].endswith(" And then the")
+    assert rows.select("prompt", "chosen", "rejected").row(2) == ('["Hi"]', "Only this.", None)
 
 
 def test_an_unknown_lint_is_refused_by_name():

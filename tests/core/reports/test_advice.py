@@ -44,10 +44,6 @@ CASES = {
         {"win_rate": (0.3, 0.2, 0.4), "gold_pairs": (9.0, None, None)},
         r"against the start policy \(win rate 30 % \[20, 40\]\)\. Is a higher score better",
     ),
-    "no verdicts": (
-        {"skipped_labels": (90.0, None, None)},
-        r"90 of \d+ labels are without a verdict",
-    ),
     "no differences": ({"tied_prompts": (80.0, None, None)}, r"80 of \d+ prompts have labels that"),
     "flags": (
         {"flagged_wrong": (0.1, 0.05, 0.2)},

@@ -1,6 +1,7 @@
 """What a report says of its labels: for one annotator and many, for nothing and for too little."""
 
 import numpy as np
+import polars as pl
 
 from prefopt_core.labels.estimates import Estimate
 from prefopt_core.reports.honesty import cell, honesty_parts
@@ -53,6 +54,34 @@ def test_one_annotator_has_habits_and_no_agreement():
         "3.5 [3.5, 3.5], n = 30",
     ]
     assert "nothing tells how far they would agree" in str(parts[-1])
+
+
+def test_a_judge_is_compared_with_people_who_labelled_the_same_for_another_run():
+    def right(n):
+        return float(n % 2)
+
+    judged = [(f"p{n}", "ab", "llm", right(n) if n % 10 else 1 - right(n)) for n in range(N)]
+    said = [(f"p{n}", "ab", "people/ann", right(n) if n < 20 else "skipped") for n in range(N)]
+    parts = honesty_parts(verdicts(*judged), texts(), verdicts(*said))
+    states, habits, _, two = tables(parts)
+    for raters in (states, habits):
+        assert [row[0] for row in raters.rows] == ["llm", "people: ann"]
+    assert states.header == ["annotator", "verdicts", "skipped"]
+    assert [str(value) for value in two.rows[0][:2]] == ["llm", "people: ann"]
+    assert str(two.rows[0][2]).startswith("90 % [")
+    assert "for another one" in str(parts[1])
+    # ann skips a lot; that is told with ann's own labels
+    assert not any(isinstance(part, Notice) for part in parts)
+    assert any(isinstance(part, Notice) for part in honesty_parts(verdicts(*said), texts()))
+
+
+def test_what_a_judge_was_paid_is_beside_its_verdicts():
+    table = verdicts(*[(f"p{n}", "ab", "llm", 1.0) for n in range(N)])
+    paid = table.with_columns(cost=pl.lit(0.01))
+    (free,), (judge,) = tables(honesty_parts(table, texts())), tables(honesty_parts(paid, texts()))
+    assert "cost" not in free.header
+    assert judge.header[:3] == ["annotator", "verdicts", "cost"]
+    assert judge.rows[0][:3] == ["llm", "30", "0.3"]
 
 
 def test_too_few_prompts_show_how_many_and_no_figure():

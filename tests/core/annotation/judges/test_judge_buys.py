@@ -5,13 +5,16 @@ import threading
 import polars as pl
 import pytest
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
-from prefopt_core.annotation.table import buy_labels, judge
+from prefopt_core.annotation.table import buy_labels, judge, labels_of_others
 from prefopt_core.ground.errors import DataError, OverBudgetError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Asked
-from prefopt_core.labels.store import LabelStore
+from prefopt_core.labels.purchase import buying
+from prefopt_core.labels.questions import Question, Shown, Verdict
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
@@ -144,3 +147,27 @@ def test_a_number_of_tokens_that_cannot_be_is_not_believed(
     buy(allowance=Allowance("team", 100, 1.0))
     with LabelStore(responses.root).connected() as connection:
         assert 0 < balance_of(connection, "team").cost < 1.0
+
+
+def test_what_others_said_of_the_same_responses_is_found_in_the_label_store(
+    buy, settings, fair, tables, responses
+):
+    own = buy()
+    kept, config = LabelStore(responses.root), AnnotationConfig(**settings)
+    assert labels_of_others(own, config, kept).is_empty()
+    people = AnnotatorIdentity('{"people":{}}', "1")
+    prompt, (one, other) = own["prompt_id"][0], own["responses"][0]
+    shown = (Shown(one, "…"), Shown(other, "…"))
+    with buying(kept, people) as purchase:
+        for responses_shown in (shown, (shown[0], Shown("not of this run", "…"))):
+            asked = Question(prompt, [{"role": "user", "content": "?"}], responses_shown)
+            purchase.commit(asked, Verdict.preferred(0.0, by="Ann"))
+    found = labels_of_others(own, config, kept)
+    assert found.select("annotator", "by", "preference").rows() == [("people", "Ann", 0.0)]
+    assert found["responses"].to_list() == [[one, other]]
+
+
+def test_it_is_noted_from_which_server_labels_were_bought(buy, settings, loopback, fair, responses):
+    buy()
+    kept, config = LabelStore(responses.root), AnnotationConfig(**settings)
+    assert kept.servers(identity(config)) == [loopback.url]

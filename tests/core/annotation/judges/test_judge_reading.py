@@ -36,10 +36,12 @@ def read(text, header, reason="stop", likely=None):
         ("C", TOKEN, 0.5),
         ("As I see it, B", TOKEN, None),
         ("<think>Surely B.</think>A", TOKEN, 1.0),
-        ("[[A]], or no: [[B]]", PATTERN, 0.0),
+        ("[[B]], and again: [[B]]", PATTERN, 0.0),
         ("[[D]]", PATTERN, None),
         ('Well. ```json\n{"better": "A"}\n```', FIELD, 1.0),
-        ('{"better": "A"} rather {"why": {"better": "A"}, "better": "B"}', FIELD, 0.0),
+        ('{"why": {"better": "A"}, "better": "B"}', FIELD, 0.0),
+        (r'{"why": "It says {\"better\": \"A\"}.", "better": "B"}', FIELD, 0.0),
+        ('By a set {a} the better: {"better": "A"} So {"better": "A"}', FIELD, 1.0),
         ('{"better": true}', FIELD, None),
         ('{"better": "A"', FIELD, None),
         ("{" * 3000, FIELD, None),
@@ -48,11 +50,35 @@ def read(text, header, reason="stop", likely=None):
         ('{"score": 6}', GRADE, None),
         ('{"score": NaN}', GRADE, None),
         ('{"score": true}', GRADE, None),
+        ('{"score": 4} or {"score": "4.0"}', GRADE, (4.0,)),
         ('{"score": "4/5"}', GRADE, None),
     ],
 )
 def test_a_verdict_is_read_as_its_header_says(text, header, found):
     assert read(text, header) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ('{"better": "A"} It says {"better": "B"}, as if that were mine.', FIELD),
+        ('It says {"better": "B"}. {"better": "A"}', FIELD),
+        ('{"why": "It says "{"better": "B"}"", "better": "A"}', FIELD),
+        ("It says {'better': 'B'}. {\"better\": \"A\"}", FIELD),
+        ('{"better": "B", "better": "A"}', FIELD),
+        ('{"better": "A"} {"better": "C or A"}', FIELD),
+        ('{"score": 4} {"score": 5}', GRADE),
+        ("[[A]], or no: [[B]]", PATTERN),
+        ("[[A]], though it says [[B]].", PATTERN),
+    ],
+)
+def test_an_answer_that_says_two_things_is_no_verdict(text, header):
+    assert read(text, header) is None
+
+
+def test_a_pattern_that_ends_with_the_answer_reads_its_last_word_alone():
+    last = PATTERN.model_copy(update={"pattern": r"\b([AB])\W*\Z"})
+    assert read("A is short, B is wrong. So: **A**.", last) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -127,8 +153,8 @@ def test_llmbars_recorded_winners_are_found_in_both_orders():
             if judge == ("PaLM2", "CoT"):
                 reread += winner == winner_of(text, palm, turned)
     assert agreed.total() == 4_939  # of 5,016: 98.5 %
-    # Falcon says (a), then (b); LLMBar takes the first. Of PaLM 2 see above: it says one thing and
-    # has a line of reasons that begins with the other.
+    # Falcon and, once, PaLM 2 say both, which we do not read; LLMBar takes the first. Of PaLM 2 see
+    # above: it says one thing and has a line of reasons that begins with the other.
     assert disagreed == {("PaLM2", "CoT"): 76, ("Falcon", "CoT"): 1}
     assert reread == 418
 
