@@ -95,12 +95,11 @@ def test_what_a_judge_answered_for_a_grade_is_not_bought_as_a_label(
 ):
     graded = judge(tables, AnnotatorConfig(**settings))
     assert len(loopback.asked) == 2 * PROMPTS
-    bought = buy()
+    bought = buy(allowance=Allowance("a", PROMPTS, 0.0))
     assert len(loopback.asked) == 2 * PROMPTS
-    assert bought["cost"].to_list() == [0.0] * 2 * PROMPTS
+    assert bought["cost"].to_list() == pytest.approx([10e-6] * 2 * PROMPTS)
     columns = ["question_id", "preference"]
     assert bought.select(columns).sort(columns).equals(graded.select(columns).sort(columns))
-    assert judge(tables, AnnotatorConfig(**settings))["cost"].sum() == 0
 
 
 def test_a_purchase_that_ended_holds_nothing_while_its_error_is_looked_at(
@@ -144,3 +143,22 @@ def test_a_number_of_tokens_that_cannot_be_is_not_believed(
     buy(allowance=Allowance("team", 100, 1.0))
     with LabelStore(responses.root).connected() as connection:
         assert 0 < balance_of(connection, "team").cost < 1.0
+
+
+def test_an_answer_whose_verdict_a_kill_took_costs_its_verdict_what_was_paid_once(
+    buy, loopback, fair, responses, monkeypatch
+):
+    allowance = Allowance("team", PROMPTS, 1.0)
+
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("prefopt_core.labels.purchase.Purchase.commit", killed)
+        buy(allowance=allowance, concurrency=1)
+    assert len(loopback.asked) > 0
+    table = buy(allowance=allowance)
+    assert len(loopback.asked) == 2 * PROMPTS
+    assert table["cost"].to_list() == pytest.approx([10e-6] * 2 * PROMPTS)
+    with LabelStore(responses.root).connected() as connection:
+        assert balance_of(connection, "team").cost == pytest.approx(table["cost"].sum())
