@@ -43,6 +43,10 @@ class Allowance:
     labels: int
     cost: float | None = None
 
+    def key_part(self) -> dict[str, object]:
+        """The part of the key of a result that was cut short by it, in words of the config."""
+        return {"account": self.account, "budget": self.labels, "max_cost": self.cost}
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -140,6 +144,19 @@ class Account:
         finally:
             self.settle(hold, sum(costs))
 
+    def affordable(self, price: float) -> int:
+        """How many labels of that price the account can hold now.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        most, balance = self.allowance, self.balance()
+        labels = max(0, most.labels - balance.labels - balance.held_labels)
+        if most.cost is None or not price:
+            return labels
+        money = most.cost - balance.cost - balance.held_cost + _rounding(most.cost)
+        return min(labels, max(0, int(money / price)))
+
     def _check(self, balance: Balance, labels: int, cost: float) -> None:
         most = self.allowance
         left = most.labels - balance.labels - balance.held_labels
@@ -152,12 +169,12 @@ class Account:
         if most.cost is None:
             return
         money = most.cost - balance.cost - balance.held_cost
-        if cost > money + 1e-9 * most.cost:  # sums of prices round
+        if cost > money + _rounding(most.cost):
             raise OverBudgetError(
                 f"{cost:,.4g} may be spent next, and {max(0.0, money):,.4g} of {most.cost:,.4g} "
                 f"is left: {balance.cost:,.4g} is spent, {balance.held_cost:,.4g} under way"
-                f"{self._named()}. Raise `max_cost`, or lower `budget` to go on with fewer labels; "
-                "those bought so far are kept."
+                f"{self._named()}. Raise `max_cost`: the same command then goes on, and what was "
+                "bought so far is kept."
             )
 
     def _named(self) -> str:
@@ -235,6 +252,11 @@ def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float
         "labels = labels + excluded.labels, cost = cost + excluded.cost",
         (account, labels, cost),
     )
+
+
+def _rounding(money: float) -> float:
+    """By how much sums of prices may be off."""
+    return 1e-9 * money
 
 
 def _labels_are(number: int) -> str:

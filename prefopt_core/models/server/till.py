@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -128,9 +128,11 @@ class Till:
         comes free again.
         """
         async with AsyncExitStack() as held:
-            try:
-                paid = await self._hold(held, most)
-            except OverBudgetError:
+            paid = None
+            if not self._scarce.locked():  # whoever waits comes first
+                with suppress(OverBudgetError):
+                    paid = await self._hold(held, most)
+            if paid is None:
                 self._returned.set()  # it is out no more
                 async with self._scarce:
                     paid = await self._hold_when_it_fits(held, most)

@@ -163,7 +163,7 @@ def test_an_answer_is_on_disk_before_its_verdict_is_given(judging, loopback, res
         assert responses.bought()[0].responses >= number
 
 
-def test_what_was_bought_is_not_paid_again_and_its_verdicts_cost_what_they_did(
+def test_what_was_bought_is_not_paid_again_and_its_verdict_keeps_its_cost(
     judge, loopback, says, better
 ):
     says("Hm.", better("A"))
