@@ -56,7 +56,8 @@ class Scoreboard:
     def labelled(self, labels: Artifact, candidates: Artifact) -> None:
         """Report labels (table `verdicts`), before anything is trained on them."""
         self.labels.append((labels, candidates))
-        report_labels(labels, candidates, f"{self.flow}: labels {len(self.labels)}")
+        title = f"{self.flow}: labels {len(self.labels)}"
+        self.warnings += report_labels(labels, candidates, title)
 
     def lint(self, pairs: Artifact) -> None:
         """Look for what is doubtful about pairs, before the coming round trains on them."""

@@ -1,7 +1,7 @@
 """Pages of runs and comparisons: made again also when everything else came from the store."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import polars as pl
 import yaml
 
 from prefopt_core.annotation.table import labels_of_others
+from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison
@@ -18,6 +19,7 @@ from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
+from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import Notice, Page, Part
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
@@ -65,14 +67,17 @@ def report_round(
         )
 
 
-def report_labels(labels: Artifact, candidates: Artifact, title: str) -> None:
+def report_labels(labels: Artifact, candidates: Artifact, title: str) -> list[str]:
     """Say how far labels can be trusted before anything is trained on them; in Prefect, too.
 
-    `labels` is a table `verdicts`, `candidates` the table of what was asked about.
+    `labels` is a table `verdicts`, `candidates` the table of what was asked about. Returns whether
+    there are fewer than the round wanted, for the report; nothing while planning.
     """
     if planning():
-        return
-    parts = honesty_parts(current_store().read(labels), current_store().read(candidates))
+        return []
+    verdicts = current_store().read(labels)
+    fewer = list(_fewer_labels(labels, verdicts))
+    parts = [*map(Notice, fewer), *honesty_parts(verdicts, current_store().read(candidates))]
     for part in parts:
         if isinstance(part, Notice):
             notice(part.text)
@@ -81,6 +86,21 @@ def report_labels(labels: Artifact, candidates: Artifact, title: str) -> None:
 
         page = render_markdown(Page(title, parts))
         create_markdown_artifact(page, key=re.sub(r"\W+", "-", title), description=title)
+    return fewer
+
+
+def _fewer_labels(labels: Artifact, verdicts: pl.DataFrame) -> Iterator[str]:
+    """That the budget ended before a round had its labels."""
+    made = (m for m in current_store().manifests("annotate") if m.output == labels)
+    inputs = next(made).inputs
+    if limits := inputs.get("allowance"):
+        _, _, bought = next(labels_bought(verdicts))
+        money = "" if limits["max_cost"] is None else f", `max_cost: {limits['max_cost']:g}`"
+        yield (
+            f"The budget was used up (`budget: {limits['budget']}`{money}): the round goes on with "
+            f"{counted(bought, 'label')} of at most {inputs['labels']}, and the others were not "
+            "asked. Raise it, and the same command buys the rest."
+        )
 
 
 def read_proposal(proposal: Proposal[Artifact]) -> Proposal[pl.DataFrame]:

@@ -54,12 +54,14 @@ class Planned:
         state: "hit" or "miss".
         reason: Why it would run.
         labels: How many labels it would buy, at most.
+        found: Its result, of a hit.
     """
 
     stage: str
     state: str
     reason: str
     labels: int = 0
+    found: Artifact | Folder | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class StageTask(Generic[R]):
         else:
             found = self.spec.find(current_store(), arguments)
         if isinstance(found, Outcome):
-            plan.append(Planned(self.spec.name, "hit", ""))
+            plan.append(Planned(self.spec.name, "hit", "", found=found.value))
             return found.value
         if waiting:
             labels = arguments["labels"] if self.spec.labels else 0

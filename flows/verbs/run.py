@@ -19,10 +19,11 @@ from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
-from prefopt_core.annotation.pricing import expected, left_of, too_little
+from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
 from prefopt_core.experiments.base import Paid
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.inputs import read_as
+from prefopt_core.experiments.samples import sample_of
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
@@ -107,18 +108,20 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
         f"{misses} of {len(stages)} stages would run and buy at most {counted(labels, 'label')}."
     )
     if isinstance(experiment, Paid):
-        for line in _priced(labels, experiment):
-            console.print(line, highlight=False, soft_wrap=True)
-        kept = LabelStore.of(current_store())
-        money = too_little(labels, experiment.annotation, experiment.allowance, kept)
+        store, kept = current_store(), LabelStore.of(current_store())
+        sample = sample_of(experiment, store, [planned.found for planned in stages])
+        for line in _priced(labels, experiment, kept, sample):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        money = too_little(labels, experiment.annotation, experiment.allowance, kept, sample)
         print_doubts(money, console)
 
 
-def _priced(labels: int, experiment: Paid) -> Iterator[str]:
+def _priced(labels: int, experiment: Paid, kept: LabelStore, sample: Sample) -> Iterator[str]:
     """What the labels of a plan take, and what is left of the budget; a line each."""
-    kept = LabelStore.of(current_store())
-    if labels and (takes := expected(labels, experiment.annotation, kept)):
-        yield f"They take {'; '.join(takes)}."
+    annotation = experiment.annotation
+    if labels and (takes := list(expected(labels, annotation, kept, sample))):
+        who = " ".join([annotation.annotator, annotation.params.get("model_name", "")]).strip()
+        yield f"{counted(labels, 'label')} by {who}: {'; '.join(takes)}."
     yield f"{left_of(experiment.allowance, kept).capitalize()}."
 
 

@@ -1,7 +1,9 @@
 """Annotation, table in, table out: buy labels within a budget, or ask a free annotator."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
+from itertools import accumulate
 
 import polars as pl
 
@@ -12,6 +14,7 @@ from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import (
     AwaitingLabelsError,
     ConfigError,
+    OverBudgetError,
     PrefoptError,
 )
 from prefopt_core.ground.ids import digest_of
@@ -26,6 +29,7 @@ from prefopt_core.labels.holdings import in_words
 from prefopt_core.labels.purchase import Purchase, buying
 from prefopt_core.labels.questions import Compared, Question, Shown
 from prefopt_core.labels.store import Label, Labels, LabelStore
+from prefopt_core.store.stage import cut_short
 
 
 def buy_labels(
@@ -41,7 +45,8 @@ def buy_labels(
     """Have whole prompts annotated, in an order drawn from `seed`, while `labels` last.
 
     Labels that were bought before cost nothing but count towards `labels`, so a repeated run uses
-    the same ones as the first.
+    the same ones as the first. Where `allowance` ends before, the labels that are complete by then
+    are the result, and it is `cut_short`.
 
     Args:
         asked: Tables `prompts`, `candidates` and `selections`; the selections are labelled.
@@ -59,7 +64,7 @@ def buy_labels(
         AwaitingLabelsError: People have not answered all questions; these are left for them.
         ConfigError: The labels cannot pay for one prompt.
         DataError: The annotator gave something that is no verdict, or nothing else than skips.
-        OverBudgetError: The run's budget has too little left.
+        OverBudgetError: The run's budget has too little left for one label.
         UserCodeError: The annotator raised.
     """
     affordable = _affordable(asked.selections, config, labels, judgments, seed=seed)
@@ -68,22 +73,27 @@ def buy_labels(
         raise PrefoptError(f"{wanted} labels were selected, {labels} may be bought.")
     with buying(kept, identity(config), allowance, price=config.price) as purchase:
         known = purchase.known()
-        purchase.hold(_to_hold(asks, known, purchase.published()))
-        questions = _questions(asked, asks, known)
+        paid = _hold(asks, known, purchase)
+        questions = _questions(asked, paid, known)
         if questions and (address := config.params.get("base_url")):
             kept.note_server(identity(config), str(address))
-        later = _buy(questions, config, purchase, len(asks), silent=not known)
-        people = {ask.compared: ask.people for ask in asks}
+        later, refused = _buy(questions, config, purchase, len(paid), silent=not known)
+        people = {ask.compared: ask.people for ask in paid}
         purchase.publish((question, people[question.compared]) for question in later)
         known = purchase.known()
-    if left := sum(ask.labels_missing(known) for ask in asks if later):
+    if left := sum(ask.labels_missing(known) for ask in paid if later):
         raise AwaitingLabelsError(
             f"awaiting {left} labels from people, who give them on a page that `prefopt annotate` "
             "serves. When they have, the same command goes on from here.",
             left,
             wanted - left,
         )
-    return _table([label for ask in asks for label in ask.answers(known)], config.annotator)
+    complete = [ask for ask in paid if not ask.orders_missing(known)]
+    if refused and not complete:
+        raise refused
+    if len(complete) < len(asks):
+        cut_short()
+    return _table([label for ask in complete for label in ask.answers(known)], config.annotator)
 
 
 def labels_to_buy(
@@ -191,16 +201,34 @@ def _affordable(
     return within_budget(selections, labels, config.asking.labels_of, seed=seed, first=first)
 
 
-def _to_hold(
-    asks: Iterable[Ask], known: Labels, published: Mapping[Compared, tuple[int, bool]]
-) -> int:
-    """Labels to hold in the budget; questions that were left for people hold theirs already."""
-    held = 0
-    for ask in asks:
-        wanted, ours = published.get(ask.compared, (0, False))
-        if wanted < ask.people:  # of another account they are taken over: see `Purchase.publish`
-            held += ask.people - wanted if ours else ask.labels_missing(known)
-    return held
+def _hold(asks: list[Ask], known: Labels, purchase: Purchase) -> list[Ask]:
+    """Hold the labels of all that is asked, or of as many prompts as the budget pays; returns it.
+
+    Raises:
+        OverBudgetError: It pays for none.
+    """
+    published = purchase.published()
+    wanted = [_to_hold(ask, known, published) for ask in asks]
+    try:
+        purchase.hold(sum(wanted))
+    except OverBudgetError:
+        last = bisect_right(list(accumulate(wanted)), purchase.affordable())
+        while 0 < last < len(asks) and asks[last - 1].prompt_id == asks[last].prompt_id:
+            last -= 1
+        if not last:
+            raise
+        purchase.hold(sum(wanted[:last]))
+        return asks[:last]
+    return asks
+
+
+def _to_hold(ask: Ask, known: Labels, published: Mapping[Compared, tuple[int, bool]]) -> int:
+    """Labels to hold in the budget; a question that was left for people holds its own already."""
+    wanted, ours = published.get(ask.compared, (0, False))
+    if wanted >= ask.people:
+        return 0
+    # of another account they are taken over: see `Purchase.publish`
+    return ask.people - wanted if ours else ask.labels_missing(known)
 
 
 def _questions(
@@ -239,8 +267,8 @@ def _buy(
     total: int,
     *,
     silent: bool,
-) -> list[Question]:
-    """Have the questions answered; returns those that people will answer.
+) -> tuple[list[Question], OverBudgetError | None]:
+    """Have the questions answered.
 
     Args:
         questions: What is asked.
@@ -248,20 +276,26 @@ def _buy(
         purchase: Takes the verdicts.
         total: Labels in all, with those that were known.
         silent: Whether to stop where the annotator gives no verdict at all.
+
+    Returns:
+        Those that people will answer, and why the others were not asked if money ran out.
     """
-    later, states = [], []
+    later, states = list[Question](), list[str]()
     paying = nullcontext() if purchase.account is None else paying_from(purchase.account)
     with paying, closing(answers(questions, config)) as answered:
-        for question, verdict in answered:
-            if verdict is None:
-                later.append(question)
-                continue
-            purchase.commit(question, verdict)
-            states.append(verdict.state)
-            if silent:
-                stop_if_silent(states, config.annotator)
-            report_progress(max(0, total - len(questions)) + len(states), total)
-    return later
+        try:
+            for question, verdict in answered:
+                if verdict is None:
+                    later.append(question)
+                    continue
+                purchase.commit(question, verdict)
+                states.append(verdict.state)
+                if silent:
+                    stop_if_silent(states, config.annotator)
+                report_progress(max(0, total - len(questions)) + len(states), total)
+        except OverBudgetError as error:
+            return later, error
+    return later, None
 
 
 def _table(labels: Iterable[Label], annotator: str) -> pl.DataFrame:

@@ -132,7 +132,8 @@ class Paid(Experiment):
         ge=0,
         allow_inf_nan=False,
         description="Money this run may spend on labels, and on servers that judge and grade, in "
-        "the currency of the prices; never exceeded. Left out: no limit.",
+        "the currency of the prices; never exceeded: where it ends, a round goes on with the "
+        "labels that are complete. Left out: no limit.",
     )
 
     @property

@@ -10,16 +10,23 @@ does that of a request that gets no answer, or one that cannot be read.
 """
 
 import sqlite3
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
 
 from prefopt_core.ground.errors import OverBudgetError
 from prefopt_core.ground.spending import Paid, paying_from
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.ledger import transaction
 from prefopt_core.store.locks import is_held, locked
+
+_Entry = tuple[Callable[[], None], Future[None]]
+"""What is to be written, and whether it is."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class Allowance:
     labels: int
     cost: float | None = None
 
+    def key_part(self) -> dict[str, object]:
+        """The part of the key of a result that was cut short by it, in words of the config."""
+        return {"account": self.account, "budget": self.labels, "max_cost": self.cost}
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -48,10 +59,11 @@ class Balance:
 
 
 class Account:
-    """An account, open for spending by this process."""
+    """An account, open for spending by the threads of this process."""
 
-    def __init__(self, kept: LabelStore, allowance: Allowance, holder: str) -> None:
-        self._kept, self.allowance, self._holder = kept, allowance, holder
+    def __init__(self, connection: sqlite3.Connection, allowance: Allowance, holder: str) -> None:
+        self._connection, self.allowance, self._holder = connection, allowance, holder
+        self._turn, self._waiting = threading.Lock(), SimpleQueue[_Entry]()
 
     def balance(self) -> Balance:
         """What is spent and held, by all processes.
@@ -59,8 +71,8 @@ class Account:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        with self._kept.connected() as connection:
-            return balance_of(connection, self.allowance.account)
+        with self._turn:
+            return balance_of(self._connection, self.allowance.account)
 
     def hold(self, labels: int = 0, cost: float = 0.0) -> str:
         """Hold labels and money for a purchase; returns the hold's id.
@@ -70,12 +82,15 @@ class Account:
             StoreError: The SQLite file cannot be written.
         """
         hold = uuid.uuid4().hex
-        with self._kept.connected() as connection, transaction(connection):
-            self._check(balance_of(connection, self.allowance.account), labels, cost)
-            connection.execute(
+
+        def enter() -> None:
+            self._check(balance_of(self._connection, self.allowance.account), labels, cost)
+            self._connection.execute(
                 "INSERT INTO holds VALUES (?, ?, ?, ?, ?)",
                 (hold, self.allowance.account, self._holder, labels, cost),
             )
+
+        self._commit(enter)
         return hold
 
     def settle(self, hold: str, cost: float = 0.0) -> None:
@@ -84,9 +99,41 @@ class Account:
         Raises:
             StoreError: The SQLite file cannot be written.
         """
-        with self._kept.connected() as connection, transaction(connection):
-            connection.execute("DELETE FROM holds WHERE hold = ?", (hold,))
-            spend(connection, self.allowance.account, 0, cost)
+
+        def enter() -> None:
+            self._connection.execute("DELETE FROM holds WHERE hold = ?", (hold,))
+            spend(self._connection, self.allowance.account, 0, cost)
+
+        self._commit(enter)
+
+    def _commit(self, enter: Callable[[], None]) -> None:
+        """Write an entry; what other threads write meanwhile shares its transaction.
+
+        A transaction is as slow as the disk, and requests have two entries each. An entry that is
+        refused writes nothing, and leaves the others as they are.
+        """
+        own: Future[None] = Future()
+        self._waiting.put((enter, own))
+        with self._turn:
+            if not own.done():  # who had the turn has not written it
+                self._write([self._waiting.get() for _ in range(self._waiting.qsize())])
+        own.result()
+
+    def _write(self, entries: Sequence[_Entry]) -> None:
+        refused: dict[Future[None], OverBudgetError] = {}
+        try:
+            with transaction(self._connection):
+                for enter, done in entries:
+                    try:
+                        enter()
+                    except OverBudgetError as error:
+                        refused[done] = error
+        except BaseException as error:
+            for _, done in entries:
+                done.set_exception(error)
+        else:
+            for _, done in entries:
+                done.set_exception(refused[done]) if done in refused else done.set_result(None)
 
     @contextmanager
     def reserving(self, most: float) -> Iterator[Paid]:
@@ -96,6 +143,19 @@ class Account:
             yield costs.append
         finally:
             self.settle(hold, sum(costs))
+
+    def affordable(self, price: float) -> int:
+        """How many labels of that price the account can hold now.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        most, balance = self.allowance, self.balance()
+        labels = max(0, most.labels - balance.labels - balance.held_labels)
+        if most.cost is None or not price:
+            return labels
+        money = most.cost - balance.cost - balance.held_cost + _rounding(most.cost)
+        return min(labels, max(0, int(money / price)))
 
     def _check(self, balance: Balance, labels: int, cost: float) -> None:
         most = self.allowance
@@ -109,12 +169,12 @@ class Account:
         if most.cost is None:
             return
         money = most.cost - balance.cost - balance.held_cost
-        if cost > money + 1e-9 * most.cost:  # sums of prices round
+        if cost > money + _rounding(most.cost):
             raise OverBudgetError(
                 f"{cost:,.4g} may be spent next, and {max(0.0, money):,.4g} of {most.cost:,.4g} "
                 f"is left: {balance.cost:,.4g} is spent, {balance.held_cost:,.4g} under way"
-                f"{self._named()}. Raise `max_cost`, or lower `budget` to go on with fewer labels; "
-                "those bought so far are kept."
+                f"{self._named()}. Raise `max_cost`: the same command then goes on, and what was "
+                "bought so far is kept."
             )
 
     def _named(self) -> str:
@@ -133,11 +193,10 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
     """
     holder = f"holder-{uuid.uuid4().hex}"
     lock = kept.root / "locks" / holder
-    with locked(lock, "holds of a budget"):
-        account = Account(kept, allowance, holder)
-        _end_holds_of_the_dead(kept, allowance.account)
+    with locked(lock, "holds of a budget"), kept.connected() as connection:
+        _end_holds_of_the_dead(connection, kept.root, allowance.account)
         try:
-            yield account
+            yield Account(connection, allowance, holder)
         finally:
             lock.unlink(missing_ok=True)
 
@@ -156,15 +215,15 @@ def paying(kept: LabelStore, allowance: Allowance | None) -> Iterator[None]:
         yield
 
 
-def _end_holds_of_the_dead(kept: LabelStore, account: str) -> None:
-    with kept.connected() as connection, transaction(connection):
+def _end_holds_of_the_dead(connection: sqlite3.Connection, root: Path, account: str) -> None:
+    with transaction(connection):
         rows = connection.execute(
             "SELECT holder, SUM(IIF(labels = 0, cost, 0.0)) FROM holds WHERE account = ? "
             "GROUP BY 1",
             (account,),
         ).fetchall()
         for holder, cost in rows:
-            lock = kept.root / "locks" / holder
+            lock = root / "locks" / holder
             if not is_held(lock):
                 connection.execute("DELETE FROM holds WHERE holder = ?", (holder,))
                 spend(connection, account, 0, cost)
@@ -193,6 +252,11 @@ def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float
         "labels = labels + excluded.labels, cost = cost + excluded.cost",
         (account, labels, cost),
     )
+
+
+def _rounding(money: float) -> float:
+    """By how much sums of prices may be off."""
+    return 1e-9 * money
 
 
 def _labels_are(number: int) -> str:

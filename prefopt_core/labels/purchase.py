@@ -64,6 +64,10 @@ class Purchase:
         if self.account and labels:
             self._hold = self.account.hold(labels, labels * self._price)
 
+    def affordable(self) -> int:
+        """How many labels could be held; only where there is an account."""
+        return self.account.affordable(self._price) if self.account else 0
+
     def release(self) -> None:
         """Give back what is held and was not spent."""
         if self.account and self._hold:

@@ -189,6 +189,18 @@ class LabelStore:
             )
             return [address for (address,) in rows]
 
+    def seconds(self) -> list[float]:
+        """How long people took for each of their labels, whoever they are.
+
+        Raises:
+            StoreError: The SQLite file cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        with self.connected() as connection:
+            rows = connection.execute("SELECT seconds FROM verdicts WHERE seconds IS NOT NULL")
+            return [seconds for (seconds,) in rows]
+
     def counts(self) -> list[tuple[str, str, int]]:
         """(annotator, guidelines, number of labels) of all labels ever bought.
 

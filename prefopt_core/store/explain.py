@@ -1,7 +1,7 @@
 """Explain a cache miss: name the settings that differ between two sets of stage inputs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefopt_core.store.artifacts import DIGEST
@@ -30,6 +30,19 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
         if (type(was), was) != (type(now), now)  # as in a key: 1 is not 1.0
     ]
     return sorted(changes, key=lambda change: change.startswith("other "))  # settings first
+
+
+def nearest(changes: Sequence[list[str]]) -> str:
+    """The fewest of the changes from earlier runs, in words.
+
+    >>> nearest([["k 2 → 3", "seed 0 → 1"], ["k 4 → 3"]])
+    'k 4 → 3'
+    """
+    if not changes:
+        return "first run"
+    fewest = min(changes, key=len)
+    more = f" and {len(fewest) - 3} more" if len(fewest) > 3 else ""
+    return ", ".join(fewest[:3]) + more or "inputs that look the same and are not"
 
 
 def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:

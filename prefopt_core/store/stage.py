@@ -5,16 +5,14 @@
 Works without an orchestrator; `tasks/stage.py` runs stages as Prefect tasks.
 """
 
-import importlib.metadata
 import logging
 import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,18 +21,18 @@ import polars as pl
 
 from prefopt_core.ground.files import explained
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
-from prefopt_core.store.cache_key import key_values
-from prefopt_core.store.explain import changed_settings
+from prefopt_core.store.cache_key import Keyed, key_values
+from prefopt_core.store.explain import changed_settings, nearest
 from prefopt_core.store.locks import locked
 from prefopt_core.store.opening import bound, opened, speed_only
 from prefopt_core.store.store import Manifest, Store
+from prefopt_core.store.versions import versions
 
 log = logging.getLogger(__name__)
 
-_LIBRARIES = ("numpy", "polars", "pyarrow", "torch", "transformers", "trl", "peft")
-
 _store: ContextVar[Store] = ContextVar("store")
 _workspace: ContextVar[Path] = ContextVar("workspace")
+_cut: ContextVar[list[bool]] = ContextVar("cut")
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,15 @@ class Stage:
         left_out = speed_only(self.function)
         return {name: key_values(v) for name, v in arguments.items() if name not in left_out}
 
+    def limits(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments that can `cut_short` the result: `SpeedOnly` ones with a part for a key."""
+        left_out = speed_only(self.function)
+        return {
+            name: value.key_part()
+            for name, value in arguments.items()
+            if name in left_out and isinstance(value, Keyed)
+        }
+
     def key(self, inputs: Mapping[str, Any]) -> str:
         """The cache key: digest of name, version and inputs."""
         return sha256_of({"stage": self.name, "version": self.version, "inputs": inputs})
@@ -131,12 +138,11 @@ class Stage:
         outputs: list[Artifact | Folder] = []
         parts, missing = self.parts(arguments), ""
         for part in parts:
-            inputs = self.inputs(part)
-            manifest, reason = store.lookup(self.name, self.key(inputs))
+            manifest, reason = self._lookup(store, part)
             if manifest:
                 outputs.append(manifest.output)
             else:
-                missing = missing or self._why(store, inputs, reason)
+                missing = missing or self._why(store, part, reason)
         if missing and len(parts) > 1:
             return f"{len(parts) - len(outputs)} of {len(parts)} shards: {missing}"
         if missing:
@@ -190,32 +196,42 @@ class Stage:
         shards = tuple(store.put_table(self.table, frame) for frame in frames)
         return Artifact(table=self.table, shards=shards)
 
+    def _lookup(self, store: Store, arguments: Mapping[str, Any]) -> tuple[Manifest | None, str]:
+        """The whole result, else one that the same limits cut short; else None, and why."""
+        inputs, limits = self.inputs(arguments), self.limits(arguments)
+        manifest, reason = store.lookup(self.name, self.key(inputs))
+        if manifest is None and limits:
+            manifest, _ = store.lookup(self.name, self.key(inputs | limits))
+        return manifest, reason
+
     def _run_part(
         self, store: Store, arguments: dict[str, Any], refresh: bool, explain: bool
     ) -> tuple[Artifact | Folder, str]:
         inputs = self.inputs(arguments)
-        key = self.key(inputs)
+        key = self.key(inputs)  # whose lock and work folder a result that is cut short has, too
         lock = store.root / "locks" / f"{self.name}-{key[:32]}"
         with store.in_use(), locked(lock, self.name):
-            manifest, reason = store.lookup(self.name, key)
+            manifest, reason = self._lookup(store, arguments)
             if manifest and not refresh:
                 return manifest.output, ""
             if refresh:
                 reason = "refresh asked for"
             elif explain:  # reading earlier manifests costs more than a small shard
-                reason = self._why(store, inputs, reason)
+                reason = self._why(store, arguments, reason)
             started = time.perf_counter()
             work = store.root / "work" / f"{self.name}-{key[:16]}"
-            with running_in(store, work):
+            with running_in(store, work) as cut:
                 output = self._put(store, self.function(**opened(self.function, store, arguments)))
+                if cut:
+                    inputs |= self.limits(arguments)
                 store.put_manifest(
                     Manifest(
                         stage=self.name,
                         version=self.version,
-                        key=key,
+                        key=self.key(inputs),
                         inputs=inputs,
                         output=output,
-                        made_with=_versions(),
+                        made_with=versions(),
                         created=time.time(),
                         seconds=time.perf_counter() - started,
                         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -225,21 +241,19 @@ class Stage:
             shutil.rmtree(work, ignore_errors=True)
             return output, reason
 
-    def _why(self, store: Store, inputs: dict[str, Any], reason: str) -> str:
+    def _why(self, store: Store, arguments: Mapping[str, Any], reason: str) -> str:
         """The reason for a cache miss: what differs from the most similar earlier run."""
         if reason != "not made yet":
             return reason
+        inputs, limits = self.inputs(arguments), self.limits(arguments)
         changes = []
         for manifest in islice(store.manifests(self.name), 200):
-            changed = changed_settings(manifest.inputs, inputs)
+            cut = manifest.inputs.keys() & limits
+            changed = changed_settings(manifest.inputs, inputs | limits if cut else inputs)
             if manifest.version != self.version:
                 changed.insert(0, f"version {manifest.version} → {self.version}")
             changes.append(changed)
-        if not changes:
-            return "first run"
-        nearest = min(changes, key=len)
-        more = f" and {len(nearest) - 3} more" if len(nearest) > 3 else ""
-        return ", ".join(nearest[:3]) + more or "inputs that look the same and are not"
+        return nearest(changes)
 
 
 def workspace() -> Path:
@@ -252,6 +266,15 @@ def stage_store() -> Store:
     return _store.get(None) or Store.open()
 
 
+def cut_short() -> None:
+    """Say that a limit made the running stage's result less than what was asked for.
+
+    It is found again under the same `Stage.limits` only; under others the stage goes on.
+    """
+    if (cut := _cut.get(None)) is not None:
+        cut.append(True)
+
+
 def fresh_folder(name: str) -> Path:
     """Create an empty folder in the workspace; what a killed run left in it is deleted."""
     folder = workspace() / name
@@ -261,23 +284,15 @@ def fresh_folder(name: str) -> Path:
 
 
 @contextmanager
-def running_in(store: Store, work: Path) -> Iterator[None]:
-    """Make `stage_store()` return `store` and `workspace()` return `work` within the block."""
+def running_in(store: Store, work: Path) -> Iterator[list[bool]]:
+    """Within the block, `stage_store()` is `store`, `workspace()` is `work`; yields `cut_short`."""
     with explained(work.parent):
         work.mkdir(parents=True, exist_ok=True)
-    tokens = _store.set(store), _workspace.set(work)
+    cut: list[bool] = []
+    tokens = _store.set(store), _workspace.set(work), _cut.set(cut)
     try:
-        yield
+        yield cut
     finally:
         _store.reset(tokens[0])
         _workspace.reset(tokens[1])
-
-
-@cache
-def _versions() -> dict[str, str]:
-    """Installed versions of the libraries whose results can differ between versions."""
-    found = {}
-    for name in _LIBRARIES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+        _cut.reset(tokens[2])

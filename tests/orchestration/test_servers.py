@@ -135,6 +135,43 @@ def test_a_run_buys_the_comparisons_of_a_judge(prefopt, judged, loopback, config
     assert "0 of" in output
 
 
+def test_a_plan_prices_a_judge_before_its_first_label(
+    prefopt, judged, served, prompts_file, config_file, loopback
+):
+    def plan(settings, *changes):
+        code, output, _ = prefopt("plan", config_file(settings), *changes)
+        assert (code, loopback.asked) == (0, [])
+        return " ".join(output.split())
+
+    output = plan(judged)
+    assert "4 labels by llm-judge j: 8 requests, again where one has no verdict; ≈ " in output
+    assert "tokens read (by the responses in pool.csv, 4 bytes each), ≤ 4,096 written" in output
+    prompts = {"prompts": {"params": {"path": str(prompts_file)}}}
+    output = plan(judged | {"generation": served()} | prompts)
+    assert "(by its prompts and responses of 8 tokens, 4 bytes each)" in output
+
+
+def test_where_max_cost_ends_a_run_goes_on_with_the_labels_it_has_and_says_so(
+    prefopt, judged, loopback, config_file, store
+):
+    config = config_file(judged)
+    code, output, _ = prefopt("run", config, "max_cost=0.075", "--no-server")
+    labels = len(loopback.asked) // 2
+    assert (code, labels in (1, 2, 3)) == (0, True)
+    count = "1 label" if labels == 1 else f"{labels} labels"
+    said = f"the round goes on with {count} of at most 4, and the others were not asked"
+    assert f"(`budget: 4`, `max_cost: 0.075`): {said}" in " ".join(output.split())
+    (report,) = store.root.rglob("report.html")
+    assert said in report.read_text()
+    _, output, _ = prefopt("plan", config, "max_cost=0.075")
+    assert "0 of" in output
+    _, output, _ = prefopt("plan", config, "max_cost=1")
+    assert f"(by the {labels} so far)" in output
+    assert "allowance.max_cost 0.075 → 1" in " ".join(output.split())
+    code, output, _ = prefopt("run", config, "max_cost=1", "--no-server")
+    assert (code, len(loopback.asked), "used up" in output) == (0, 8, False)
+
+
 @pytest.mark.slow
 def test_a_run_killed_amid_its_judge_buys_nothing_twice(
     start, judged, loopback, config_file, prefopt, store

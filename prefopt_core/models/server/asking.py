@@ -30,7 +30,8 @@ Further = Callable[[SentPrompt, ServedResponse], SentPrompt | None]
 """What to ask after an answer; None: nothing, the answer will do."""
 
 Reply = tuple[ServedResponse, Usage]
-"""The last answer, and what the requests took that were made for it now; kept ones took nothing."""
+"""The last answer, and what all requests took that led to it, also those that were paid for before:
+if a run was killed between an answer and its verdict, the verdict costs what the answer did."""
 
 
 def ask_each(
@@ -40,7 +41,7 @@ def ask_each(
     server: ServerSettings,
     prices: Prices,
 ) -> Generator[Reply]:
-    """Ask each thing and what `further` says; answers that the response store has cost nothing.
+    """Ask each thing and what `further` says; answers that the response store has are not paid for.
 
     Args:
         sent: What is asked. What is asked twice is asked once.
@@ -158,8 +159,8 @@ class _Asking:
         self._found.put((digest, (answer, total)))
 
     async def _answer(self, sent: SentPrompt) -> Reply:
-        if kept := self._purchase.known(sent.digest).get(0):
-            return kept, _NOTHING
+        if kept := self._purchase.answer(sent.digest):
+            return kept
         if self._till is None:  # the first that is not kept: from here on a key is needed
             endpoint = await self._open.enter_async_context(Endpoint(self._server, self._stopped))
             self._till = Till(self._order, self._prices, self._purchase, endpoint)

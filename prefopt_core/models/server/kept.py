@@ -111,6 +111,17 @@ class ResponsePurchase:
         self._connection = connection
         self._writer = writer
 
+    def answer(self, prompt: str) -> tuple[ServedResponse, Usage] | None:
+        """Sample 0 of the prompt of that digest, if it is kept, with what its request took."""
+        if (response := self.known(prompt).get(0)) is None:
+            return None
+        took = self._connection.execute(
+            "SELECT prompt_tokens, completion_tokens, cost FROM requests "
+            "WHERE writer = ? AND prompt = ? AND first = 0",
+            (self._writer, prompt),
+        ).fetchone()
+        return response, Usage(*took)
+
     def known(self, prompt: str) -> dict[int, ServedResponse]:
         """Number of the sample → response, for the prompt of that digest; without failures."""
         rows = self._connection.execute(

@@ -67,8 +67,12 @@ class Prices:
             content: The fields of the request that hold what the model reads.
             completion_tokens: The most that it may write.
         """
-        size = len(json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        return self.cost(size, completion_tokens) or 0.0
+        return self.cost(self.size(content), completion_tokens) or 0.0
+
+    @staticmethod
+    def size(content: Mapping[str, Any]) -> int:
+        """Bytes of what the model reads."""
+        return len(json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def missing_price(prices: Prices) -> Iterator[str]:

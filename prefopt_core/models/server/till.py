@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -89,8 +89,8 @@ class Till:
     ) -> None:
         self._order, self._prices = order, prices
         self._purchase, self._endpoint = purchase, endpoint
-        self._out = 0  # requests
-        self._returned = asyncio.Event()
+        self._out = 0  # requests that hold money, or try to
+        self._returned, self._scarce = asyncio.Event(), asyncio.Lock()
 
     async def buy(
         self, sent: SentPrompt, first: int = 0, count: int = 1
@@ -127,24 +127,41 @@ class Till:
         Far less than the most is what a request costs, so near its end a budget has money held that
         comes free again.
         """
-        with ExitStack() as held:
-            while (paid := self._hold(held, most)) is None:
-                self._returned.clear()
-                await self._returned.wait()
-                if self._endpoint.stopped.is_set():
-                    raise Stopped
-            self._out += 1
-            held.callback(self._give_back)
+        async with AsyncExitStack() as held:
+            paid = None
+            if not self._scarce.locked():  # whoever waits comes first
+                with suppress(OverBudgetError):
+                    paid = await self._hold(held, most)
+            if paid is None:
+                self._returned.set()  # it is out no more
+                async with self._scarce:
+                    paid = await self._hold_when_it_fits(held, most)
             yield paid
 
-    def _hold(self, held: ExitStack, most: float) -> Paid | None:
-        """Hold `most`; None if it does not fit while requests are out."""
+    async def _hold_when_it_fits(self, held: AsyncExitStack, most: float) -> Paid:
+        """Hold `most`, one request at a time: only that one knows that nothing will come back."""
+        while not self._endpoint.stopped.is_set():
+            self._returned.clear()
+            try:
+                return await self._hold(held, most)
+            except OverBudgetError:
+                if not self._out and not self._returned.is_set():
+                    raise
+            await self._returned.wait()
+        raise Stopped
+
+    async def _hold(self, held: AsyncExitStack, most: float) -> Paid:
+        """Hold `most`; in a thread, as it is on disk: requests at once wait for that together."""
+        self._out += 1
+        holding = reserving(most)
         try:
-            return held.enter_context(reserving(most))
-        except OverBudgetError:
-            if not self._out:
-                raise
-            return None
+            paid = await asyncio.to_thread(holding.__enter__)
+        except BaseException:
+            self._out -= 1
+            raise
+        held.callback(self._give_back)
+        held.push_async_callback(asyncio.to_thread, holding.__exit__, None, None, None)
+        return paid
 
     def _give_back(self) -> None:
         self._out -= 1

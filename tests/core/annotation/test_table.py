@@ -226,15 +226,27 @@ def test_a_ranking_is_one_label(tables, annotator, store):
         assert [len(texts[one]) for one in responses] == scores
 
 
-def test_what_does_not_fit_into_the_runs_budget_is_refused_before_anybody_is_asked(
-    tables, sided, store
+@pytest.mark.parametrize("allowance", [Allowance("team", 3), Allowance("team", 9, 1.9)])
+def test_of_what_does_not_fit_into_the_runs_budget_whole_prompts_are_bought(
+    tables, sided, store, allowance
 ):
-    with pytest.raises(OverBudgetError, match="4 labels are to be bought and 3 of 3 are left"):
-        buy(tables, sided(), 4, store, Allowance("team", 3))
-    with pytest.raises(OverBudgetError, match=r"2 may be spent next, and 1\.9 of 1\.9 is left"):
-        buy(tables, sided(), 4, store, Allowance("team", 4, 1.9))
-    assert sided.asked() == []
-    assert spent(store) == (0, 0.0)
+    table = buy(tables, sided(), 4, store, allowance)
+    labels = min(3, int((allowance.cost or 9) / 0.5))
+    assert (table.height, table["prompt_id"].n_unique()) == (2 * labels, labels)
+    assert spent(store) == (labels, labels * 0.5)
+    assert buy(tables, sided(), 4, store, Allowance("team", 9, 2.0)).height == 8
+    assert (len(sided.asked()), spent(store)) == (8, (4, 2.0))
+
+
+def test_of_a_prompt_that_the_runs_budget_does_not_pay_for_nothing_is_asked(tables, sided, store):
+    triples, config = all_three(tables), sided(orders="one")
+    with pytest.raises(OverBudgetError, match=r"12 labels are to be bought and 2 of 2 are left"):
+        buy(triples, config, 12, store, Allowance("other", 2))
+    with pytest.raises(OverBudgetError, match=r"6 may be spent next, and 0\.4 of 0\.4 is left"):
+        buy(triples, config, 12, store, Allowance("other", 12, 0.4))
+    assert (sided.asked(), spent(store, "other")) == ([], (0, 0.0))
+    table = buy(triples, config, 12, store, Allowance("team", 5))
+    assert (table.height, table["prompt_id"].n_unique(), spent(store)[0]) == (3, 1, 3)
 
 
 def test_labels_that_are_known_take_nothing_from_a_budget(tables, sided, store):

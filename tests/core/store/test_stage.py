@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from prefopt_core.ground.tables import in_shards
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import select_responses
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.stage import Stage, fresh_folder, workspace
+from prefopt_core.store.stage import Stage, cut_short, fresh_folder, workspace
 
 
 def logps(*values, first=0):
@@ -71,6 +72,39 @@ def test_result_is_computed_once_and_then_found(store, counted, outcome):
     assert counted[1] == [1]
     outcome(2)
     assert counted[1] == [1, 2]
+
+
+@dataclass(frozen=True)
+class Money:
+    most: int
+
+    def key_part(self):
+        return {"max_cost": self.most}
+
+
+def test_what_a_limit_cut_short_is_found_under_that_limit_only(store):
+    calls = []
+
+    def buy(number, money: SpeedOnly[Money]):
+        calls.append(money.most)
+        if money.most < number:
+            cut_short()
+        return logps(*map(float, range(min(number, money.most))))
+
+    spec = stage(buy)
+
+    def run(most):
+        return spec.run(store, spec.bind(5, Money(most)))
+
+    cut = run(2)
+    assert (cut.value.rows, run(2).cached, spec.find(store, spec.bind(5, Money(2))).cached) == (
+        2, True, True,
+    )  # fmt: skip
+    assert spec.find(store, spec.bind(5, Money(7))) == "money.max_cost 2 → 7"
+    whole = run(7)
+    assert (whole.value.rows, whole.cached) == (5, False)
+    assert [run(most).value for most in (2, 7, 9)] == [whole.value] * 3  # it needs no limit
+    assert calls == [2, 7]
 
 
 def test_refresh_computes_what_is_there(counted, outcome):

@@ -93,17 +93,31 @@ def test_the_cap_in_money_ends_a_purchase_before_it_is_exceeded(buy, loopback, f
     assert sum(10e-6 for _ in loopback.asked) <= asked
 
 
+def test_where_the_cap_in_money_ends_a_purchase_its_complete_labels_are_the_result(
+    buy, loopback, fair
+):
+    cap = 0.75e-3  # the most of one request is some 0.7e-3, so after a few answers none fits
+    table = buy(allowance=Allowance("a", 100, cap), concurrency=1)
+    by_pair = table.group_by("prompt_id").len()
+    asked = len(loopback.asked)
+    assert by_pair["len"].unique().to_list() == [2]  # of a pair with one order there is none
+    assert table.height == asked - asked % 2
+    assert 0 < asked < 2 * PROMPTS
+    whole = buy(allowance=Allowance("a", 100, 1.0))
+    assert (whole.height, len(loopback.asked)) == (2 * PROMPTS, 2 * PROMPTS)
+    assert set(table["question_id"]) < set(whole["question_id"])
+
+
 def test_what_a_judge_answered_for_a_grade_is_not_bought_as_a_label(
     buy, loopback, fair, tables, settings
 ):
     graded = judge(tables, AnnotatorConfig(**settings))
     assert len(loopback.asked) == 2 * PROMPTS
-    bought = buy()
+    bought = buy(allowance=Allowance("a", PROMPTS, 0.0))
     assert len(loopback.asked) == 2 * PROMPTS
-    assert bought["cost"].to_list() == [0.0] * 2 * PROMPTS
+    assert bought["cost"].to_list() == pytest.approx([10e-6] * 2 * PROMPTS)
     columns = ["question_id", "preference"]
     assert bought.select(columns).sort(columns).equals(graded.select(columns).sort(columns))
-    assert judge(tables, AnnotatorConfig(**settings))["cost"].sum() == 0
 
 
 def test_a_purchase_that_ended_holds_nothing_while_its_error_is_looked_at(
@@ -171,3 +185,23 @@ def test_it_is_noted_from_which_server_labels_were_bought(buy, settings, loopbac
     buy()
     kept, config = LabelStore(responses.root), AnnotationConfig(**settings)
     assert kept.servers(identity(config)) == [loopback.url]
+
+
+def test_an_answer_whose_verdict_a_kill_took_costs_its_verdict_what_was_paid_once(
+    buy, loopback, fair, responses, monkeypatch
+):
+    allowance = Allowance("team", PROMPTS, 1.0)
+
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prefopt_core.labels.purchase.Purchase.commit", killed)
+        with pytest.raises(SystemExit):
+            buy(allowance=allowance, concurrency=1)
+    assert len(loopback.asked) > 0
+    table = buy(allowance=allowance)
+    assert len(loopback.asked) == 2 * PROMPTS
+    assert table["cost"].to_list() == pytest.approx([10e-6] * 2 * PROMPTS)
+    with LabelStore(responses.root).connected() as connection:
+        assert balance_of(connection, "team").cost == pytest.approx(table["cost"].sum())
