@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from flows.terminal import say
 from prefopt_core.experiments.families import FAMILIES
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry, did_you_mean
@@ -23,7 +24,7 @@ def list_names(
     if kind is not None and kind not in FAMILIES:
         raise ConfigError(f"There is no kind {kind!r}.{did_you_mean(kind, FAMILIES)}")
     for name in [kind] if kind else FAMILIES:
-        print(f"{name}:")
+        say(f"{name}:")
         for member in sorted(FAMILIES[name]):
             _print(FAMILIES[name], member)
 
@@ -32,12 +33,12 @@ def _print(family: Registry[Any], member: str) -> None:
     try:
         summary, settings = family.summary(member), family.settings(member)
     except ConfigError as error:  # a broken plug-in must not hide other members
-        print(f"  {member:<22} {error}")
+        say(f"  {member:<22} {error}")
         return
     origin = f" ({package})" if (package := family.package(member)) else ""
-    print(f"  {member:<22} {summary}{origin}")
+    say(f"  {member:<22} {summary}{origin}")
     speed_only = family.speed_only(member)
     for setting, (_, default) in settings.items():
         value = "required" if default is ... else f"default {default!r}"
         speed = ", changes speed only" if setting in speed_only else ""
-        print(f"  {'':<22}   {setting}: {value}{speed}")
+        say(f"  {'':<22}   {setting}: {value}{speed}")

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from flows.console import ConsoleObserver
 from flows.prompts import POOL_SHARD, choose_from_pool
+from flows.terminal import Terminal, say
 from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_output, require_room_for, write_rows
@@ -89,8 +89,7 @@ def pool(
         rule=rule,
         embedding=EmbeddingConfig(embedder=embedder),
     )
-    console, store = Console(), current_store()
-    observer = ConsoleObserver(console)
+    store, observer = current_store(), ConsoleObserver(Terminal())
     with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
         if vectors:
             known = VectorFile(file, vectors)
@@ -103,10 +102,8 @@ def pool(
     write_rows(rows, output)
     points = open_index(store.open_folder(index))
     what = "rows" if vectors else "distinct prompts"
-    lines = [f"{len(rows):,} of {len(points):,} {what} in {output}", ""]
-    lines += summary(points, store.read(choices).sort("rank"), seed)
-    # no markup: a stratum may be called [b]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    say(f"{len(rows):,} of {len(points):,} {what} in {output}", "")
+    say(*summary(points, store.read(choices).sort("rank"), seed))
 
 
 def _read(file: Path, column: str | None, strata: str | None, seed: int) -> Artifact:

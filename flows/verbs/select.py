@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from flows.console import ConsoleObserver
 from flows.steps import propose
+from flows.terminal import Terminal, say
 from flows.verbs.options import Output, Seed, Whole
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.experiments.flows import refuse_estimates
@@ -79,8 +79,7 @@ def select(
         EmbeddingConfig(embedder=embedder) if similarity == "cosine" else None,
         SelectionConfig(strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)),
     )
-    console = Console()
-    observer = ConsoleObserver(console)
+    observer = ConsoleObserver(Terminal())
     with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
         refuse_estimates(sections.selection)
         read_as = describe_candidates(file, column, declared)
@@ -92,10 +91,9 @@ def select(
     write_rows(rows, output)
     html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}", read_as))
     write_whole(page, lambda path: path.write_text(html, encoding="utf-8"))
-    console.print(
-        f"{read_as}\n{rows.height} of {chosen.candidates.height} responses to {prompts.rows} "
-        f"prompts in {output}\nwhat was selected and what was left: {page}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    say(
+        read_as,
+        f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
+        f"{output}",
+        f"what was selected and what was left: {page}",
     )

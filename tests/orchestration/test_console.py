@@ -3,16 +3,15 @@
 import io
 import logging
 
-from rich.console import Console
-
 from flows.console import ConsoleObserver, print_parts
+from flows.terminal import Terminal
 from prefopt_core.reports.page import Estimate, Fold, Heading, Notice, Plot, Strong, Table, Text
 
 EVIL = "[b] [/] [link=x]y[/link]"
 
 
 def printed(*parts, title=""):
-    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console = Terminal(file=io.StringIO(), width=200, force_terminal=False)
     print_parts(parts, console, title)
     return console.file.getvalue()
 
@@ -30,7 +29,7 @@ def test_tables_and_paragraphs_are_printed_and_nothing_else():
 
 
 def test_warnings_of_the_core_are_shown_while_a_run_goes_on():
-    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console = Terminal(file=io.StringIO(), width=200, force_terminal=False)
     log = logging.getLogger("prefopt_core.models.server.endpoint")
     with ConsoleObserver(console):
         log.warning("%s: %s. Asking again in %.0f s.", "http://judge/v1", "HTTP 429 [/]", 8.0)
