@@ -8,10 +8,9 @@ from cyclopts import Parameter
 from flows.console import ConsoleObserver
 from flows.prompts import POOL_SHARD, choose_from_pool
 from flows.terminal import Terminal, say
-from flows.verbs.options import Output, Seed, Whole
+from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_output, require_room_for, write_rows
-from prefopt_core.ground.errors import in_words_of
 from prefopt_core.inputs.settings import PromptsConfig, StratifiedConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import open_index
@@ -50,6 +49,7 @@ CosineOption = Annotated[
 _FLAGS = {
     "pool.count": "--count",
     "pool.strategy": "--strategy",
+    "pool.rule": "--rule",
     "pool.near_duplicates": "--near-duplicates",
     "pool.embedding.embedder": "--embedder",
     "embedding.embedder": "--embedder",
@@ -82,15 +82,16 @@ def pool(
     """
     output = output or Path(f"{file.stem}.chosen.csv")
     require_output(output, file)
-    config = PoolConfig(
-        strategy=strategy,
-        count=count,
-        near_duplicates=None if near_duplicates == 1 else near_duplicates,
-        rule=rule,
-        embedding=EmbeddingConfig(embedder=embedder),
-    )
+    with as_typed(_FLAGS):
+        config = PoolConfig(
+            strategy=strategy,
+            count=count,
+            near_duplicates=None if near_duplicates == 1 else near_duplicates,
+            rule=rule,
+            embedding=EmbeddingConfig(embedder=embedder),
+        )
     store, observer = current_store(), ConsoleObserver(Terminal())
-    with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
+    with as_typed(_FLAGS), observer, session(Session(observer=observer)):
         if vectors:
             known = VectorFile(file, vectors)
             choices, index = _of_vectors(known, strata, config, seed, output)

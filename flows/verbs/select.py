@@ -9,12 +9,11 @@ from cyclopts import Parameter
 from flows.console import ConsoleObserver
 from flows.steps import propose
 from flows.terminal import Terminal, say
-from flows.verbs.options import Output, Seed, Whole
+from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.experiments.flows import refuse_estimates
 from prefopt_core.export.rows import require_output, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.ground.errors import in_words_of
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
@@ -71,16 +70,19 @@ def select(
     output = output or Path(f"{file.stem}.selected.csv")
     require_output(output, file)
     path, declared = str(file), list(responses) or None
-    sections = _Sections(
-        GenerationConfig(
-            generator="file",
-            params={"path": path, "column": column, "responses": declared, "empty": empty},
-        ),
-        EmbeddingConfig(embedder=embedder) if similarity == "cosine" else None,
-        SelectionConfig(strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)),
-    )
+    with as_typed(_FLAGS):
+        sections = _Sections(
+            GenerationConfig(
+                generator="file",
+                params={"path": path, "column": column, "responses": declared, "empty": empty},
+            ),
+            EmbeddingConfig(embedder=embedder) if similarity == "cosine" else None,
+            SelectionConfig(
+                strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)
+            ),
+        )
     observer = ConsoleObserver(Terminal())
-    with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
+    with as_typed(_FLAGS), observer, session(Session(observer=observer)):
         refuse_estimates(sections.selection)
         read_as = describe_candidates(file, column, declared)
         params = {"path": path, "column": column, "repeats": "drop"}
