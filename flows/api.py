@@ -16,10 +16,10 @@ from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
-from rich.console import Console
 
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
+from flows.terminal import Terminal
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.embedding.table import embed_candidates
 from prefopt_core.experiments.base import Experiment
@@ -128,7 +128,7 @@ def run(
         PrefoptError: See its subclasses.
     """
     flow, config = _loaded(source, changes)
-    console = Console(quiet=quiet)
+    console = Terminal(quiet=quiet)
     with _in(store):
         doubts = tuple(check(config, LabelStore.of(current_store())))
         with ConsoleObserver(console) as observer:
@@ -230,6 +230,6 @@ def _in(store: Path | str | None) -> Iterator[None]:
 
 
 def _as_text(parts: Sequence[Part], title: str) -> str:
-    console = Console(file=StringIO(), width=110, record=True)
+    console = Terminal(file=StringIO(), width=110, record=True)
     print_parts(parts, console, title)
     return console.export_text().rstrip()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
+from flows.terminal import say
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 
 VERBS = {
@@ -74,15 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 1
     except AwaitingLabelsError as awaited:  # nothing is wrong
-        print(f"prefopt: {awaited}")
+        say(f"prefopt: {awaited}")
         return AWAITING
     except KeyboardInterrupt:
-        print("\nprefopt: interrupted; the same command goes on from here.", file=sys.stderr)
+        say("\nprefopt: interrupted; the same command goes on from here.", error=True)
         return 130
     except Exception as error:
         if traced:
-            traceback.print_exc()
-        print(*(f"prefopt: {problem}" for problem in _problems(error)), sep="\n", file=sys.stderr)
+            say(traceback.format_exc(), error=True)
+        say(*(f"prefopt: {problem}" for problem in _problems(error)), error=True)
         return 2
     return status or 0  # a verb returns a status only where it can tell more than an error
 

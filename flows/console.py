@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -15,8 +13,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table as RichTable
 
+from flows.terminal import Terminal
 from prefopt_core.reports.page import Notice, Part, Table, Text
 from prefopt_core.store.stage import Outcome
 
@@ -27,10 +25,10 @@ class ConsoleObserver:
     Within its block it prints warnings of the core, too, which Prefect's logging would swallow.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
             TextColumn("· left"),
@@ -65,12 +63,13 @@ class ConsoleObserver:
     def finished(self, stage: str, outcome: Outcome) -> None:
         """Replace the progress bar by a line with the outcome."""
         self._progress.remove_task(self._tasks.pop(stage))
-        mark = "[green]●[/]" if outcome.cached else "[blue]○[/]"
-        self._console.print(f"{mark} {stage:<18} {outcome}", highlight=False, soft_wrap=True)
+        self._console.tell(
+            ("●", "green") if outcome.cached else ("○", "blue"), f" {stage:<18} {outcome}"
+        )
 
     def noticed(self, text: str) -> None:
         """Print something doubtful."""
-        self._console.print(f"! {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.tell(f"! {text}")
 
 
 class _Warnings(logging.Handler):
@@ -85,24 +84,21 @@ class _Warnings(logging.Handler):
         self._told(record.getMessage())
 
 
-def print_parts(parts: Iterable[Part], console: Console, title: str = "") -> None:
+def print_parts(parts: Iterable[Part], console: Terminal, title: str = "") -> None:
     """Print tables and paragraphs of a page; the rest of it needs a browser.
 
     Args:
         parts: From top to bottom.
-        console: Where to print them; what they hold is never read as its markup.
+        console: Where to print them.
         title: Of the tables among them.
     """
     for part in parts:
         match part:
             case Table():
-                table = RichTable(title=escape(title) or None)
-                for name in part.header:
-                    table.add_column(escape(name), overflow="fold")  # no figure is cut off
-                for row in part.rows:
-                    table.add_row(*(escape(str(cell)) for cell in row))
-                console.print(table)
+                console.table(
+                    part.header, [[str(cell) for cell in row] for row in part.rows], title
+                )
             case Notice():
-                console.print(f"! {part.text}", highlight=False, markup=False)
+                console.print(f"! {part.text}")
             case Text():
-                console.print(part.text, highlight=False, markup=False)
+                console.print(part.text)

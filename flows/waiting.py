@@ -25,12 +25,12 @@ from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.states import Cancelled
 
 from prefopt_core.annotation.identity import identity
-from prefopt_core.ground.errors import AwaitingLabelsError
+from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
-from tasks.stage import current_store, inside_flow_run
+from tasks.stage import current_store, ended_by, inside_flow_run
 
 _AWAITING = "Awaiting labels"
 """Name of the state in which a run ends that nobody can resume."""
@@ -44,10 +44,12 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         def waiting(config: Any) -> Any:
             try:
                 return function(config)
-            except AwaitingLabelsError as awaited:
+            except PrefoptError as error:
                 if not inside_flow_run():
                     raise
-                return _end(awaited, identity(config.annotation))
+                if isinstance(error, AwaitingLabelsError):
+                    return _end(error, identity(config.annotation))
+                return ended_by(error)
 
         return flow(name=name)(waiting)
 

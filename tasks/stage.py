@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import polars as pl
 
 from prefopt_core.ground import progress
-from prefopt_core.ground.errors import AwaitingLabelsError
+from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.stage import Outcome, Stage, stage_store
@@ -259,25 +259,37 @@ def inside_flow_run() -> bool:
     return FlowRunContext.get() is not None
 
 
+def ended_by(error: PrefoptError) -> Any:
+    """Prefect's state of what ends by an error that is told in a line: raised, it would log forty.
+
+    Whoever asks the state for its result gets the error.
+    """
+    from prefect.states import Cancelled, Failed
+
+    if isinstance(error, AwaitingLabelsError):  # nothing failed
+        return Cancelled(name="Awaiting labels", message=str(error))
+    return Failed(message=str(error), data=error)
+
+
 def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) -> Outcome:
     from prefect import task
     from prefect.cache_policies import NO_CACHE
-    from prefect.states import Cancelled, Completed
+    from prefect.states import Completed
 
     # Artifacts are parameters of the task, so that Prefect draws the dependencies of stages.
-    awaited: list[AwaitingLabelsError] = []
+    told: list[PrefoptError] = []
 
     def run(**given: Any) -> Any:
         try:
             outcome = _run(spec, given, session, ProgressArtifact(spec.name))
-        except AwaitingLabelsError as error:  # nothing failed
-            awaited.append(error)
-            return Cancelled(name="Awaiting labels", message=str(error))
+        except PrefoptError as error:
+            told.append(error)
+            return ended_by(error)
         name = "Cached" if outcome.cached else None
         return Completed(name=name, message=str(outcome), data=outcome)
 
     prefect_task = task(name=spec.name, cache_policy=NO_CACHE, persist_result=False)(run)
     state = prefect_task(**arguments, return_state=True)
-    if awaited:
-        raise awaited[0]
+    if told:
+        raise told[0]
     return cast(Outcome, state.result())

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 import flows.desk
 from flows.desk.server import Page, serve
 from flows.server import go_on
+from flows.terminal import say
 from flows.verbs.options import Output, Whole
 from prefopt_core.annotation.asking import Form
 from prefopt_core.annotation.given import labels_of_people
@@ -86,22 +87,21 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
 
     def tell(address: str) -> None:
         left = desk.progress().left
-        print(f"{left} labels to give: {address}\n(stop with Ctrl-C)", flush=True)
+        say(f"{left} labels to give: {address}\n(stop with Ctrl-C)")
 
     def done() -> bool:
         if not stop:
-            print(
+            say(
                 "All labels are given. A deployed run goes on by itself, another one with the "
                 "command that started it.\nWhat it asks next appears on the page.",
-                flush=True,
             )
-        print(go_on(current_store()), end="", flush=True)
+        say(*go_on(current_store()).splitlines())
         return stop
 
     complete = serve(desk, page, tell, done)
     if not complete:
         progress = desk.progress()
-        print(
+        say(
             f"\n{progress.given} of {progress.wanted} labels are given and kept; the same command "
             "goes on from here."
         )
@@ -134,12 +134,12 @@ def _label_file(
         seed=0,
     )
     write_rows(preference_rows(pairs), output)
-    print(f"{verdicts.height} labels make {pairs.height} pairs: {output}")
+    say(f"{verdicts.height} labels make {pairs.height} pairs: {output}")
 
 
 def _responses_in(file: Path, empty: str) -> Asked[Any]:
     """The prompts and responses of a file, all responses to be asked about."""
-    print(describe_candidates(file, None, None))
+    say(describe_candidates(file, None, None))
     prompts = load_prompts(PromptsConfig(params={"path": str(file), "repeats": "drop"}), 0)
     config = GenerationConfig(generator="file", params={"path": str(file), "empty": empty})
     candidates = current_store().read(generate_candidates(prompts, None, config, 0))

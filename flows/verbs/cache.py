@@ -4,9 +4,8 @@ import time
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
+from flows.terminal import Terminal, say
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
@@ -17,21 +16,17 @@ from tasks.stage import current_store
 def ls() -> None:
     """Print what the store holds, by stage, and what was bought."""
     store = current_store()
-    table = Table("stage", "results", "rows", "MB", "seconds to compute", title=str(store.root))
-    for held in maintenance.holdings(store):
-        table.add_row(
-            held.stage,
-            str(held.results),
-            f"{held.rows:,}",
-            f"{held.size / 1e6:,.1f}",
-            f"{held.seconds:,.1f}",
-        )
-    Console().print(table)
+    rows = [
+        [h.stage, str(h.results), f"{h.rows:,}", f"{h.size / 1e6:,.1f}", f"{h.seconds:,.1f}"]
+        for h in maintenance.holdings(store)
+    ]
+    header = ["stage", "results", "rows", "MB", "seconds to compute"]
+    Terminal().table(header, rows, str(store.root))
     for annotator, guidelines, count in LabelStore(store.root).counts():
-        print(f"{count} labels of {annotator}, guidelines {guidelines}")
+        say(f"{count} labels of {annotator}, guidelines {guidelines}")
     for bought in ResponseStore(store.root).bought():
         paid = f", {bought.cost:,.4g} paid" if bought.cost else ""
-        print(
+        say(
             f"{bought.responses} responses of {bought.model}: {bought.prompt_tokens:,} prompt and "
             f"{bought.completion_tokens:,} completion tokens{paid}"
         )
@@ -46,10 +41,10 @@ def explain(artifact: Annotated[str, Parameter(help="the start of a digest or ke
     store = current_store()
     manifest = maintenance.find(store, artifact)[0]
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created))
-    Console().print_json(manifest.model_dump_json(exclude={"format"}))
-    print(
+    say(
+        manifest.model_dump_json(exclude={"format"}, indent=2),
         f"made by stage {manifest.stage} version {manifest.version} on {created} in "
-        f"{manifest.seconds:.1f} s; intact: {store.check(manifest.output) or 'yes'}"
+        f"{manifest.seconds:.1f} s; intact: {store.check(manifest.output) or 'yes'}",
     )
 
 
@@ -61,7 +56,7 @@ def verify() -> None:
     """
     checked = list(maintenance.verify(current_store()))
     problems = [f"{m.stage} {m.key[:12]}: {problem}" for m, problem in checked if problem]
-    print(*problems, f"{len(checked) - len(problems)} of {len(checked)} results intact", sep="\n")
+    say(*problems, f"{len(checked) - len(problems)} of {len(checked)} results intact")
     if problems:
         raise StoreError("Damaged results are computed again by the next run that needs them.")
 
@@ -75,11 +70,11 @@ def rm(
         StoreError: Nothing in the store has that name.
     """
     removed = maintenance.remove(current_store(), stage)
-    print(f"{len(removed)} results forgotten; `prefopt cache gc` frees their space. Labels stay.")
+    say(f"{len(removed)} results forgotten; `prefopt cache gc` frees their space. Labels stay.")
 
 
 def gc(*, dry_run: Annotated[bool, Parameter(help="only say what would be freed")] = False) -> None:
     """Delete objects that no manifest refers to."""
     count, size = maintenance.collect_garbage(current_store(), dry_run=dry_run)
     verb = "would be freed" if dry_run else "freed"
-    print(f"{count} files and folders, {size / 1e6:,.1f} MB {verb}; labels and results stay")
+    say(f"{count} files and folders, {size / 1e6:,.1f} MB {verb}; labels and results stay")

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from flows.console import print_parts
 from flows.server import prefect_server
+from flows.terminal import Terminal
 from flows.verbs.options import NoServer, Quiet, Whole
 from flows.verbs.run import changes_of, print_doubts
 from prefopt_core.experiments.checks import check
@@ -54,7 +52,7 @@ def compare(
     over = {"seeds": seeds, "first_seed": first_seed}
     given = {name: value for name, value in over.items() if value is not None}
     comparison = load_comparison(preset, changes_of(changes), **given)
-    console, kept = Console(), LabelStore.of(current_store())
+    console, kept = Terminal(), LabelStore.of(current_store())
     cells = comparison.of_seed(comparison.first_seed)
     print_doubts([doubt for cell in cells for doubt in check(cell.config, kept)], console)
     if plan:
@@ -62,24 +60,24 @@ def compare(
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    progress = Console(quiet=True) if quiet else console
+    progress = Terminal(quiet=True) if quiet else console
     compared = (_run if no_server else _run_in_prefect)(comparison, progress, workers)
     page = comparison_page(current_store().read(compared.table), comparison)
     print_parts(page.parts, console)
     if out:
         _write(out, page, compared.table)
-    console.print(f"report  {compared.report}", soft_wrap=True, highlight=False)
+    console.tell(f"report  {compared.report}")
     return None
 
 
-def _run_in_prefect(comparison: Comparison, console: Console, workers: int) -> Any:
+def _run_in_prefect(comparison: Comparison, console: Terminal, workers: int) -> Any:
     with prefect_server() as url:
-        console.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
+        console.tell(f"Prefect: {url.removesuffix('/api')}")
         return _run(comparison, console, workers, in_prefect=True)
 
 
 def _run(
-    comparison: Comparison, console: Console, workers: int, *, in_prefect: bool = False
+    comparison: Comparison, console: Terminal, workers: int, *, in_prefect: bool = False
 ) -> Any:
     from flows import comparison as flows_comparison
     from tasks.stage import Session, session
@@ -95,13 +93,12 @@ def _run(
         flows_comparison.log.removeHandler(lines)
 
 
-def _plan(comparison: Comparison, console: Console) -> None:
+def _plan(comparison: Comparison, console: Terminal) -> None:
     """Say which runs the store holds, and what the others would take."""
     from flows.comparison import run_cell
     from tasks.stage import Planned, Session, session
 
-    table = Table("run", "stages in the store", "labels to buy")
-    complete = 0
+    rows, complete = [], 0
     cells = list(comparison.cells())
     for cell in cells:
         stages: list[Planned] = []
@@ -110,11 +107,9 @@ def _plan(comparison: Comparison, console: Console) -> None:
         hits = sum(stage.state == "hit" for stage in stages)
         labels = sum(stage.labels for stage in stages)
         complete += hits == len(stages)
-        table.add_row(
-            escape(cell.name), f"{hits} of {len(stages)}", f"≤ {labels:,}" if labels else ""
-        )
-    console.print(table)
-    console.print(f"{complete} of {len(cells)} runs are in the store.", highlight=False)
+        rows.append([cell.name, f"{hits} of {len(stages)}", f"≤ {labels:,}" if labels else ""])
+    console.table(["run", "stages in the store", "labels to buy"], rows)
+    console.tell(f"{complete} of {len(cells)} runs are in the store.")
 
 
 def _write(folder: Path, page: Page, table: Artifact) -> None:
@@ -128,19 +123,19 @@ def _write(folder: Path, page: Page, table: Artifact) -> None:
 class _Lines(logging.Handler):
     """Prints what the flow says."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         super().__init__()
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line for each finished run."""
-        self.console.print(record.getMessage(), highlight=False, markup=False, soft_wrap=True)
+        self.console.tell(record.getMessage())
 
 
 class _Status:
     """Shows on a terminal which stage is going on; its lines would be too many here."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self.status = console.status("")
 
     def started(self, stage: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from flows.server import usual_server
+from flows.terminal import say
 from prefopt_core.ground.errors import PrefoptError
 
 POOL = "prefopt"
@@ -35,7 +36,7 @@ def deploy() -> None:
     _watch_for_zombies()
     command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
     subprocess.run(command, check=True)
-    print(
+    say(
         f"Deployed to {url.removesuffix('/api')}. Now a worker has to run here:\n"
         f"  PREFECT_API_URL={url} prefect worker start --pool {POOL}\n"
         f"  PREFECT_API_URL={url} prefect deployment run align/quickstart"

@@ -8,13 +8,15 @@ from contextlib import suppress
 from importlib import metadata
 from urllib.parse import urlsplit
 
-from rich.console import Console
-from rich.table import Table
-
 from flows.doctor import Check, examine, guarded
+from flows.terminal import Cell, Terminal
 from prefopt_core.ground.errors import PrefoptError
 
-MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
+MARKS: dict[str, Cell] = {
+    "ok": ("ok", "green"),
+    "warning": ("warning", "yellow"),
+    "problem": ("problem", "red"),
+}
 
 
 def doctor() -> None:
@@ -23,15 +25,13 @@ def doctor() -> None:
     Raises:
         PrefoptError: The quickstart cannot run.
     """
-    console = Console()
+    console = Terminal()
     checks = [*examine(), *guarded("Prefect", prefect_server)]
-    table = Table("", "", "found")
-    for check in checks:
-        table.add_row(MARKS[check.state], check.what, check.found)
-    console.print(table)
+    rows = [[MARKS[check.state], check.what, check.found] for check in checks]
+    console.table(["", "", "found"], rows)
     for check in checks:
         if check.mend:  # below the table, which would break commands in lines
-            console.print(f"{check.what}: {check.mend}", soft_wrap=True, highlight=False)
+            console.tell(f"{check.what}: {check.mend}")
     problems = [check.what for check in checks if check.state == "problem"]
     if problems:
         raise PrefoptError(f"The quickstart cannot run here: mend {', '.join(problems)}.")

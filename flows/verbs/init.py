@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.terminal import say
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs import PROMPT_SOURCES
@@ -33,7 +34,7 @@ def init(folder: Annotated[Path, Parameter(help="where to write it; made if need
     for path in (config, judge):
         write_whole(path, partial(shutil.copyfile, STARTER / path.name))
     write_whole(prompts, lambda path: path.write_text(_prompts(), encoding="utf-8"))
-    print(
+    say(
         f"{config}  what to do, line by line\n{judge}  who labels\n"
         f"{prompts}  {_PROMPTS} prompts of a made-up help desk\n\n"
         f"prefopt plan {config}   # what it will do, and what it will cost\n"

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.server import go_on
+from flows.terminal import say
 from flows.verbs.options import Whole
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
@@ -41,9 +42,9 @@ def ls(whose: Whose = None, /) -> None:
     """
     found = holdings(_kept(), whose)
     for holding in found:
-        print(*holding_in_lines(holding), sep="\n")
+        say(*holding_in_lines(holding))
     if not found:
-        print(f"There are no labels in {_kept().root}.")
+        say(f"There are no labels in {_kept().root}.")
 
 
 def show(
@@ -69,8 +70,8 @@ def show(
         entries = verdicts_kept(_kept(), which)
         shown = entries[max(0, len(entries) - rows) :]
     for entry in shown:
-        print(*entry_in_lines(entry, lines), sep="\n")
-    print(f"{len(shown)} of {len(entries)} {'open questions' if open else 'labels'}")
+        say(*entry_in_lines(entry, lines))
+    say(f"{len(shown)} of {len(entries)} {'open questions' if open else 'labels'}")
 
 
 def export(
@@ -109,7 +110,7 @@ def export(
     if others := len(entries) - len(known):
         lost.append(f"{others} labels of an earlier prefopt are left out: it kept no texts.")
     what = counted(len(known), "verdict" if kept_ones else "open question")
-    print(f"{what} to {file}, as {named}.", *lost, sep="\n")
+    say(f"{what} to {file}, as {named}.", *lost)
 
 
 def import_(
@@ -141,17 +142,17 @@ def import_(
     terms = Terms(people or None, by or "", elsewhere or bool(people), only_open)
     open_before = dict(open_batches(_kept()))
     taken = take(_kept(), read(file), terms)
-    print("; ".join(_taken_in_words(taken)) + ".")
+    say("; ".join(_taken_in_words(taken)) + ".")
     if taken.paid:
         still_open = dict(open_batches(_kept()))
         awaited = sum(progress.left for progress in still_open.values())
-        print(
+        say(
             f"{awaited} more are awaited."
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
         if open_before.keys() - still_open.keys():
-            print(go_on(current_store()), end="")
+            say(*go_on(current_store()).splitlines())
 
 
 def name(
@@ -170,7 +171,7 @@ def name(
         raise DataError(f"{whose!r} may be any of {ids}. Name one of them by its id.")
     number = give_name(_kept(), found[0], name)
     labels = counted(number, "label")
-    print(f"{labels} of {name!r} from now on: `annotation.name={name}` finds them.")
+    say(f"{labels} of {name!r} from now on: `annotation.name={name}` finds them.")
 
 
 def rm(
@@ -190,13 +191,13 @@ def rm(
     meant = [entry.verdict for entry in verdicts_kept(kept, which) if entry.verdict]
     cost = sum(verdict.usage.cost or 0.0 for verdict in meant)
     for holding in holdings(kept, whose):
-        print(*holding_in_lines(holding), sep="\n")
+        say(*holding_in_lines(holding))
     paid = f" that had cost {cost:,.4g}" if cost else ""
     if yes:
         deleted = counted(forget(kept, which), "label")
-        print(f"{deleted}{paid} deleted; what was spent on them stays spent.")
+        say(f"{deleted}{paid} deleted; what was spent on them stays spent.")
     else:
-        print(
+        say(
             f"{counted(len(meant), 'label')}{paid} would be deleted, and bought again by a run "
             "that needs them (with `--refresh annotate` if it has used them). Add --yes to do it; "
             "`prefopt labels export FILE --verdicts` keeps a copy."

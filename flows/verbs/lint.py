@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from flows.console import print_parts
+from flows.terminal import Terminal, say
 from flows.verbs.options import Output
 from prefopt_core.export.rows import require_output, write_rows
 from prefopt_core.ground.errors import StoreError
@@ -58,15 +58,14 @@ def lint(
     held_out = from_file(0, path=str(against), repeats="drop") if against else None
     known = Known(held_out, read.verdicts, malformed=read.malformed)
     findings = lint_pairs(read.pairs, config, known)
-    console = Console()
     if findings.height:
-        print_parts([table_of_findings(findings, config, read.places)], console)
+        print_parts([table_of_findings(findings, config, read.places)], Terminal())
     refused = sum(config.refuses(name) for name in findings["lint"])
-    print(in_one_line(findings, read.looked_at, refused))
+    say(in_one_line(findings, read.looked_at, refused))
     if output:
         rows = rows_of(findings, read)
         write_rows(rows, output)
-        print(f"{rows.height} rows in {output}")
+        say(f"{rows.height} rows in {output}")
     return 1 if refused else 0
 
 

@@ -1,10 +1,15 @@
 """Options that several verbs take."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter, Token, validators
+from pydantic import ValidationError
+
+from prefopt_core.ground.errors import ConfigError, in_words_of
+from prefopt_core.ground.settings import problems_of
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
@@ -20,5 +25,28 @@ Whole = Annotated[int, Parameter(converter=_whole)]
 
 Quiet = Annotated[bool, Parameter(help="print errors and the result only")]
 NoServer = Annotated[bool, Parameter(help="run without Prefect")]
-Seed = Annotated[Whole, Parameter(help="root of every random choice")]
+Seed = Annotated[
+    Whole, Parameter(help="root of every random choice", validator=validators.Number(gte=0))
+]
 Output = Annotated[Path | None, Parameter(help="write .csv, .jsonl or .parquet")]
+
+
+@contextmanager
+def as_typed(flags: Mapping[str, str]) -> Iterator[None]:
+    """Name settings in errors by the options that were typed for them.
+
+    Args:
+        flags: Setting → option.
+
+    Raises:
+        PrefoptError: The error that was raised, in these words.
+    """
+    options = {setting.rpartition(".")[2]: flag for setting, flag in flags.items()}
+    try:
+        with in_words_of(flags):
+            yield
+    except ValidationError as error:
+        told = [problem.partition(": ") for problem in problems_of(error)]
+        raise ConfigError(
+            "\n".join(f"{options.get(place, place)}{sign}{what}" for place, sign, what in told)
+        ) from error

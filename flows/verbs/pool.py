@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from flows.console import ConsoleObserver
 from flows.prompts import POOL_SHARD, choose_from_pool
-from flows.verbs.options import Output, Seed, Whole
+from flows.terminal import Terminal, say
+from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.export.rows import require_output, require_room_for, write_rows
-from prefopt_core.ground.errors import in_words_of
 from prefopt_core.inputs.settings import PromptsConfig, StratifiedConfig
 from prefopt_core.inputs.vectors import VectorFile
 from prefopt_core.pool.lists import open_index
@@ -50,6 +49,7 @@ CosineOption = Annotated[
 _FLAGS = {
     "pool.count": "--count",
     "pool.strategy": "--strategy",
+    "pool.rule": "--rule",
     "pool.near_duplicates": "--near-duplicates",
     "pool.embedding.embedder": "--embedder",
     "embedding.embedder": "--embedder",
@@ -82,16 +82,16 @@ def pool(
     """
     output = output or Path(f"{file.stem}.chosen.csv")
     require_output(output, file)
-    config = PoolConfig(
-        strategy=strategy,
-        count=count,
-        near_duplicates=None if near_duplicates == 1 else near_duplicates,
-        rule=rule,
-        embedding=EmbeddingConfig(embedder=embedder),
-    )
-    console, store = Console(), current_store()
-    observer = ConsoleObserver(console)
-    with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
+    with as_typed(_FLAGS):
+        config = PoolConfig(
+            strategy=strategy,
+            count=count,
+            near_duplicates=None if near_duplicates == 1 else near_duplicates,
+            rule=rule,
+            embedding=EmbeddingConfig(embedder=embedder),
+        )
+    store, observer = current_store(), ConsoleObserver(Terminal())
+    with as_typed(_FLAGS), observer, session(Session(observer=observer)):
         if vectors:
             known = VectorFile(file, vectors)
             choices, index = _of_vectors(known, strata, config, seed, output)
@@ -103,10 +103,8 @@ def pool(
     write_rows(rows, output)
     points = open_index(store.open_folder(index))
     what = "rows" if vectors else "distinct prompts"
-    lines = [f"{len(rows):,} of {len(points):,} {what} in {output}", ""]
-    lines += summary(points, store.read(choices).sort("rank"), seed)
-    # no markup: a stratum may be called [b]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    say(f"{len(rows):,} of {len(points):,} {what} in {output}", "")
+    say(*summary(points, store.read(choices).sort("rank"), seed))
 
 
 def _read(file: Path, column: str | None, strata: str | None, seed: int) -> Artifact:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
 import tasks
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
 from flows.server import own_server, prefect_server
+from flows.terminal import Cell, Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
 from prefopt_core.experiments.base import Paid
@@ -49,8 +48,8 @@ def run(
     """Run a flow and print what it came to."""
     flow, experiment = load_run(config, changes_of(changes))
     again = _refresh(refresh)
-    console = Console()
-    progress = Console(quiet=True) if quiet else console
+    console = Terminal()
+    progress = Terminal(quiet=True) if quiet else console
     doubts = check(experiment, LabelStore.of(current_store()))
     print_doubts(doubts, console)
     # Prefect's own lines would stand between ours; in its UI they are all there.
@@ -59,7 +58,7 @@ def run(
     started = time.monotonic()
     with nullcontext() if no_server else prefect_server() as url:
         if url:
-            progress.print(f"Prefect: {url.removesuffix('/api')}", highlight=False)
+            progress.tell(f"Prefect: {url.removesuffix('/api')}")
         # Importing a flow imports Prefect, which reads the server's URL once and for all.
         from flows.waiting import result_of
 
@@ -72,15 +71,15 @@ def run(
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"
     print_parts(rounds_in_words(figures, result.kept), console, title)
-    console.print(f"report       {result.report}", soft_wrap=True, highlight=False, markup=False)
+    say(f"report       {result.report}")
     # As it was called: `make quickstart` does not put it on the PATH.
     me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
-    console.print(f"preferences  {me} show {result.preferences.digest[:12]}", highlight=False)
+    say(f"preferences  {me} show {result.preferences.digest[:12]}")
     if result.policy:
         path = current_store().folder_path(result.policy)
-        console.print(f"policy       {path}", soft_wrap=True, highlight=False, markup=False)
+        say(f"policy       {path}")
     if not no_server:
-        console.print(f"Prefect UI   {me} ui", highlight=False)
+        say(f"Prefect UI   {me} ui")
 
 
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
@@ -92,28 +91,25 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     function = flow_of(flow)
     with session(Session(refresh=_refresh(refresh), plan=stages)):
         function.fn(experiment)
-    table = Table("stage", "", "why", "labels", title=f"plan of {flow}")
-    for planned in stages:
-        colour = "green" if planned.state == "hit" else "blue"
-        to_buy = f"≤ {planned.labels}" if planned.labels else ""
-        table.add_row(planned.stage, f"[{colour}]{planned.state}[/]", planned.reason, to_buy)
-    console = Console()
-    console.print(table)
-    for line in inputs:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console = Terminal()
+    header = ["stage", "", "why", "labels"]
+    console.table(header, map(_row, stages), f"plan of {flow}")
+    say(*inputs)
     print_doubts(doubts, console)
     misses = sum(planned.state == "miss" for planned in stages)
     labels = sum(planned.labels for planned in stages)
-    console.print(
-        f"{misses} of {len(stages)} stages would run and buy at most {counted(labels, 'label')}."
-    )
+    say(f"{misses} of {len(stages)} stages would run and buy at most {counted(labels, 'label')}.")
     if isinstance(experiment, Paid):
         store, kept = current_store(), LabelStore.of(current_store())
         sample = sample_of(experiment, store, [planned.found for planned in stages])
-        for line in _priced(labels, experiment, kept, sample):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(*_priced(labels, experiment, kept, sample))
         money = too_little(labels, experiment.annotation, experiment.allowance, kept, sample)
         print_doubts(money, console)
+
+
+def _row(planned: Planned) -> list[Cell]:
+    colour: Cell = (planned.state, "green" if planned.state == "hit" else "blue")
+    return [planned.stage, colour, planned.reason, f"≤ {planned.labels}" if planned.labels else ""]
 
 
 def _priced(labels: int, experiment: Paid, kept: LabelStore, sample: Sample) -> Iterator[str]:
@@ -125,16 +121,16 @@ def _priced(labels: int, experiment: Paid, kept: LabelStore, sample: Sample) -> 
     yield f"{left_of(experiment.allowance, kept).capitalize()}."
 
 
-def print_doubts(doubts: Iterable[str], console: Console) -> None:
+def print_doubts(doubts: Iterable[str], console: Terminal) -> None:
     """Print what is doubtful about a config, each once."""
     for doubt in dict.fromkeys(doubts):
-        console.print(f"! {doubt}", highlight=False, markup=False, soft_wrap=True)
+        console.tell(f"! {doubt}")
 
 
 def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) -> None:
     """Serve Prefect's pages until interrupted."""
     with own_server(port) as url:
-        print(f"{url.removesuffix('/api')}  (stop with Ctrl-C)", flush=True)
+        say(f"{url.removesuffix('/api')}  (stop with Ctrl-C)")
         while True:
             time.sleep(3600)
 

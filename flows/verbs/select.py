@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from flows.console import ConsoleObserver
 from flows.steps import propose
-from flows.verbs.options import Output, Seed, Whole
+from flows.terminal import Terminal, say
+from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.experiments.flows import refuse_estimates
 from prefopt_core.export.rows import require_output, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.ground.errors import in_words_of
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
@@ -71,17 +70,19 @@ def select(
     output = output or Path(f"{file.stem}.selected.csv")
     require_output(output, file)
     path, declared = str(file), list(responses) or None
-    sections = _Sections(
-        GenerationConfig(
-            generator="file",
-            params={"path": path, "column": column, "responses": declared, "empty": empty},
-        ),
-        EmbeddingConfig(embedder=embedder) if similarity == "cosine" else None,
-        SelectionConfig(strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)),
-    )
-    console = Console()
-    observer = ConsoleObserver(console)
-    with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
+    with as_typed(_FLAGS):
+        sections = _Sections(
+            GenerationConfig(
+                generator="file",
+                params={"path": path, "column": column, "responses": declared, "empty": empty},
+            ),
+            EmbeddingConfig(embedder=embedder) if similarity == "cosine" else None,
+            SelectionConfig(
+                strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)
+            ),
+        )
+    observer = ConsoleObserver(Terminal())
+    with as_typed(_FLAGS), observer, session(Session(observer=observer)):
         refuse_estimates(sections.selection)
         read_as = describe_candidates(file, column, declared)
         params = {"path": path, "column": column, "repeats": "drop"}
@@ -92,10 +93,9 @@ def select(
     write_rows(rows, output)
     html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}", read_as))
     write_whole(page, lambda path: path.write_text(html, encoding="utf-8"))
-    console.print(
-        f"{read_as}\n{rows.height} of {chosen.candidates.height} responses to {prompts.rows} "
-        f"prompts in {output}\nwhat was selected and what was left: {page}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    say(
+        read_as,
+        f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
+        f"{output}",
+        f"what was selected and what was left: {page}",
     )

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
+from flows.terminal import Terminal, say
 from flows.verbs.options import Whole
 from prefopt_core.export.model import export_model
 from prefopt_core.export.preferences import export_preferences, otherwise_written
@@ -37,23 +36,20 @@ def show(
     """
     if rows < 0:
         raise ConfigError(f"--rows is {rows}: it takes 0 or more.")
-    store, console = current_store(), Console()
+    store, console = current_store(), Terminal()
     manifest = find(store, artifact)[0]
     output = manifest.output
     if not isinstance(output, Artifact):
-        table = Table("file", "bytes", "sha256", title=str(store.folder_path(output)))
-        for file in output.files:
-            table.add_row(file.name, f"{file.size:,}", file.sha256[:12])
-        return console.print(table)
+        files = [[file.name, f"{file.size:,}", file.sha256[:12]] for file in output.files]
+        console.table(["file", "bytes", "sha256"], files, str(store.folder_path(output)))
+        return
     frame = store.scan(output).head(rows).collect()
-    table = Table(
-        *frame.columns,
-        title=f"{output.table} {output.digest[:12]}, by stage {manifest.stage}",
-        caption=f"{frame.height} of {output.rows:,} rows",
+    console.table(
+        frame.columns,
+        [[shown(*cell) for cell in row.items()] for row in frame.iter_rows(named=True)],
+        f"{output.table} {output.digest[:12]}, by stage {manifest.stage}",
     )
-    for row in frame.iter_rows(named=True):
-        table.add_row(*(shown(name, value) for name, value in row.items()))
-    return console.print(table)
+    say(f"{frame.height} of {output.rows:,} rows")
 
 
 def export(
@@ -81,18 +77,18 @@ def export(
     store = current_store()
     named = find(store, artifact)[0].output if artifact else None
     if isinstance(named, Folder):
-        print(f"model in {export_model(store.open_folder(named), folder)}")
+        say(f"model in {export_model(store.open_folder(named), folder)}")
         return
     chosen = [_preferences(named, artifact)] if named and artifact else latest_preferences(store)
     pairs = store.read_all(chosen)
     path = export_preferences(pairs, folder, format, as_text=text)
-    print(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
+    say(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
     folders = [m.output for m in store.manifests() if isinstance(m.output, Folder)]
     looked_at = pairs.gather_every(math.ceil(pairs.height / LOOKED_AT))
     others = otherwise_written(looked_at, [*map(store.folder_path, folders)], as_text=text)
     if others:
         reasons = "; ".join(f"{count} {why}" for why, count in others.most_common())
-        print(
+        say(
             f"Of {2 * looked_at.height} responses {others.total()} give other token ids than those "
             f"that were trained: {reasons}."
         )

@@ -17,7 +17,7 @@ from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.training.settings import TrainingConfig
 
 
-class AlignConfig(Iterated, Paid):
+class AlignConfig(Paid, Iterated):  # fields of the last base come first
     """The joined loop: AEPO chooses what is labelled, SPA labels the rest."""
 
     embedding: EmbeddingConfig | None = Field(

@@ -24,6 +24,7 @@ from prefopt_core.experiments.schema import (
     member_schema,
     schema,
     section_in,
+    sections,
 )
 from prefopt_core.ground.registry import SPEED_ONLY, Registry
 from prefopt_core.ground.settings import Backend, Config
@@ -119,13 +120,8 @@ def _described(field: FieldInfo) -> str:
 
 
 def _sections() -> Iterator[str]:
-    places: dict[type[Config], list[str]] = {}
-    for config in CONFIGS.values():
-        for place, kind in _placed(config, ""):
-            places.setdefault(kind, [])
-            places[kind] += [place] if place not in places[kind] else []
     yield "## Sections"
-    for kind, (name, *others) in ((k, sorted(names, key=len)) for k, names in places.items()):
+    for kind, (name, *others) in sections().items():
         yield f"### `{name}`"
         also = f" The same settings: {', '.join(map(_code, others))}." if others else ""
         yield _summary(kind) + also
@@ -140,13 +136,6 @@ def _sections() -> Iterator[str]:
                 for name, field in settings.items()
             ],
         )
-
-
-def _placed(config: type[Config], prefix: str) -> Iterator[tuple[str, type[Config]]]:
-    for name, field in config.model_fields.items():
-        if section := section_in(field.annotation):
-            yield prefix + name, section
-            yield from _placed(section, f"{prefix}{name}.")
 
 
 def _noted(kind: type[Config], name: str) -> str:

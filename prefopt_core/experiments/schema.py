@@ -65,6 +65,23 @@ def section_in(annotation: Any) -> type[Config] | None:
     return next(filter(None, map(section_in, get_args(annotation))), None)
 
 
+def sections() -> dict[type[Config], list[str]]:
+    """Each kind of section → where configs of flows have it, the shortest name first."""
+    places: dict[type[Config], list[str]] = {}
+    for config in CONFIGS.values():
+        for place, kind in _placed(config, ""):
+            places.setdefault(kind, [])
+            places[kind] += [place] if place not in places[kind] else []
+    return {kind: sorted(names, key=len) for kind, names in places.items()}
+
+
+def _placed(config: type[Config], prefix: str) -> Iterator[tuple[str, type[Config]]]:
+    for name, field in config.model_fields.items():
+        if section := section_in(field.annotation):
+            yield prefix + name, section
+            yield from _placed(section, f"{prefix}{name}.")
+
+
 def member_schema(registry: Registry[Any], name: str) -> Schema:
     """The schema of `params` where that member is chosen."""
     config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), extra="forbid")

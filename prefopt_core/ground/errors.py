@@ -8,9 +8,19 @@ from functools import partial
 
 import yaml
 
+from prefopt_core.ground.foreign import visible
+
 
 class PrefoptError(Exception):
-    """Base class: catch this to catch everything prefopt raises on purpose."""
+    """Base class: catch this to catch everything prefopt raises on purpose.
+
+    Args:
+        words: What happened, what was expected, what to do. Texts of users, models and servers in
+            it are made visible, as it is printed, logged and shown in Prefect.
+    """
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__(visible(words))
 
 
 class ConfigError(PrefoptError, ValueError):

@@ -279,9 +279,19 @@ def _arms(kind: Any) -> Iterator[Any]:
         yield from _arms(part) if get_origin(kind) in (Annotated, Union, UnionType) else ()
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: the nearest known one, and all there are."""
+def did_you_mean(name: str, known: Iterable[str], below: Iterable[str] = ()) -> str:
+    """A hint for a misspelt name: the nearest known one, and all there are.
+
+    Args:
+        name: As it was written.
+        known: The names that there are.
+        below: What may have been meant, too, by its path, such as `params.temperature`.
+
+    >>> did_you_mean("temprature", ["generator"], ["params.temperature"])
+    " Did you mean 'params.temperature'? Available: generator."
+    """
     known = sorted(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    paths = {path.rpartition(".")[2]: path for path in below} | {each: each for each in known}
+    near = get_close_matches(name, paths, n=1, cutoff=0.5)
+    guess = f" Did you mean {paths[near[0]]!r}?" if near else ""
     return f"{guess} Available: {', '.join(known) or 'none'}."

@@ -1,7 +1,7 @@
 """Base classes of config sections: `Config`, and `Backend`, which names a registry member."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,7 +28,8 @@ class Config(BaseModel):
     def _name_unknown_settings(cls, data: Any) -> Any:
         if isinstance(data, dict):
             problems = [
-                f"There is no setting {name!r}.{did_you_mean(name, cls.model_fields)}"
+                f"There is no setting {name!r}."
+                f"{did_you_mean(name, cls.model_fields, cls._below(data))}"
                 for name in sorted(map(str, data.keys() - cls.model_fields.keys()))
             ]
             problems += [
@@ -39,6 +40,14 @@ class Config(BaseModel):
             if problems:
                 raise ConfigError(" ".join(problems))
         return data
+
+    @classmethod
+    def _below(cls, data: Mapping[str, Any]) -> Iterator[str]:
+        """Paths of the settings in the sections of this one, as `data` has them."""
+        for name, field in cls.model_fields.items():
+            for kind in (field.annotation, *get_args(field.annotation)):
+                if isinstance(kind, type) and issubclass(kind, Config):
+                    yield from (f"{name}.{setting}" for setting in kind.model_fields)
 
     def check(self) -> Iterator[str]:
         """Look at what the section names, before anything runs; yields doubts as sentences.
@@ -96,7 +105,18 @@ class Backend(Config):
         params = data.get("params") or {}
         if not isinstance(name, str) or not isinstance(params, dict):
             return data  # the fields say what is wrong
+        beside = {*params} & {*cls.model_fields}
+        if name in cls.registry and (strays := beside - cls.registry.settings(name).keys()):
+            names = ", ".join(sorted(map(repr, strays)))
+            raise ConfigError(f"params: {names} stands beside `params`, not in it.")
         return data | {"params": cls.registry.complete_params(name, params)}
+
+    @classmethod
+    def _below(cls, data: Mapping[str, Any]) -> Iterator[str]:
+        yield from super()._below(data)
+        name = data.get(cls.choice, cls.model_fields[cls.choice].default)
+        if isinstance(name, str) and name in cls.registry:
+            yield from (f"params.{setting}" for setting in cls.registry.settings(name))
 
     def member(self) -> Callable[..., Any]:
         """The registry's function that this section names, with its settings applied."""

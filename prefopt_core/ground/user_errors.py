@@ -1,4 +1,4 @@
-"""Errors raised in code that is not prefopt's: one sentence with the last line of that code."""
+"""Errors raised in code that is not prefopt's: one sentence with the lines of that code."""
 
 import sysconfig
 import traceback
@@ -13,6 +13,8 @@ from prefopt_core.ground.user_code import is_installed
 
 _LONGEST = 300
 """Characters of an error's own text that are told."""
+_DEEPEST = 3
+"""Of the user's lines that an error came through, so many of the last are told."""
 _CORE = Path(__file__).parents[1]
 
 
@@ -66,7 +68,10 @@ def _passed_on(values: Iterator[Any], who: str) -> Iterator[Any]:
 
 
 def _place(error: BaseException) -> str:
-    """File and line of the last frame of the user's code; else of the last outside of Python's."""
+    """File, line and code of the user's frames, from the call to where it was raised.
+
+    Of an error without any: the last frame outside of Python's own library.
+    """
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -75,8 +80,10 @@ def _place(error: BaseException) -> str:
     library = sysconfig.get_paths()["stdlib"]
     others = [f for f in frames if not f.filename.startswith((library, "<"))]
     of_users = [f for f in others if not is_installed(Path(f.filename).resolve())]
-    frame = next(iter((of_users or others or frames)[-1:]), None)
-    if frame is None:
-        return "in the call itself"
+    shown = of_users[-_DEEPEST:] or (others or frames)[-1:]
+    return ", then ".join(map(_in_words, shown)) or "in the call itself"
+
+
+def _in_words(frame: traceback.FrameSummary) -> str:
     code = f": `{frame.line}`" if frame.line else ""
     return f"{frame.filename}, line {frame.lineno}{code}"

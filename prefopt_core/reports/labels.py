@@ -4,6 +4,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
+from prefopt_core.ground.foreign import visible
 from prefopt_core.labels.holdings import Holding, Share, in_words
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.words import word_of
@@ -15,7 +16,7 @@ _STATES = {"both_bad": "both bad"}
 def holding_in_lines(holding: Holding) -> Iterator[str]:
     """What there is of one annotator: states, cost, when, by whom, from which budgets."""
     version = f"guidelines {holding.guidelines}"
-    yield from _wrapped(f"{holding.id}  ", f"{printable(in_words(holding.annotator))}, {version}")
+    yield from _wrapped(f"{holding.id}  ", f"{visible(in_words(holding.annotator))}, {version}")
     states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in holding.states.items())
     awaited = f"{holding.awaited} more awaited from people" if holding.awaited else ""
     orders = f" by {holding.verdicts} verdicts" if holding.verdicts > holding.labels else ""
@@ -34,7 +35,7 @@ _INDENT = " " * 10
 def _shares(words: str, shares: Sequence[Share]) -> Iterator[str]:
     for share in shares:
         days = dict.fromkeys(_day(at) for at in (share.first, share.last))
-        who = printable(share.who) or "no account"
+        who = visible(share.who) or "no account"
         yield from _wrapped(_INDENT, f"{words} {who}: {share.labels}, {' to '.join(days)}")
 
 
@@ -58,7 +59,7 @@ def entry_in_lines(entry: Entry, lines: int) -> Iterator[str]:
         return
     verdict, used = entry.verdict, entry.verdict.usage
     parts = [f"verdict {word_of(verdict)}"]
-    parts += [f"by {printable(verdict.by)}"] if verdict.by else []
+    parts += [f"by {visible(verdict.by)}"] if verdict.by else []
     parts += [f"in {verdict.seconds:,.1f} s"] if verdict.seconds is not None else []
     parts += [f"at {_time(entry.at)}"] if entry.at is not None else []
     parts += [f"for {used.cost:,.4g}"] if used.cost is not None else []
@@ -70,7 +71,7 @@ def entry_in_lines(entry: Entry, lines: int) -> Iterator[str]:
 def _text(name: str, text: str, lines: int) -> Iterator[str]:
     wrapped = [
         part
-        for line in printable(text).splitlines() or [""]
+        for line in visible(text).splitlines() or [""]
         for part in textwrap.wrap(line, WIDTH - 2) or [""]
     ]
     yield f"{name}:"
@@ -93,17 +94,6 @@ def counted(number: int, noun: str) -> str:
     ('1 label', '0 labels')
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    r"""A text without characters that a terminal obeys.
-
-    >>> printable("a\x1b[31mb\nc")
-    'a�[31mb\nc'
-    """
-    return "".join(
-        c if c.isprintable() or c in "\n\t " else "�" for c in text.replace("\r\n", "\n")
-    )
 
 
 def _day(at: float) -> str:

@@ -10,18 +10,25 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from prefopt_core.ground.foreign import visible
 from prefopt_core.reports.page import Page, Plot
 
-# As entities: a backslash would need another rule for each place that a text can stand in.
-_ENTITIES = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;", "\\": "&#92;"}
+_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_MARKUP = re.compile(
+    r"[&<>|`\\*~#]"
+    r"|\](?=[(\[:])"  # of a link
+    r"|(?<!\w)_|_(?!\w)"
+    r"|(?<=\bhttp):(?=//)|(?<=\bhttps):(?=//)|(?<=\bftp):(?=//)|(?<=\bwww)\.|(?<=\w)@(?=\w)"
 )
-_LINK = re.compile(r"\](?=[(\[:])")
+"""What would end a table's cell or begin HTML, code, emphasis, a heading or a link; also addresses.
+
+Becomes entities: a backslash would need another rule for each place that a text can stand in.
+"""
 
 
 def render_html(page: Page) -> str:
     """One self-contained HTML file."""
-    return _environment().get_template("page.html.jinja").render(page=page)
+    return _environment(_escape_html).get_template("page.html.jinja").render(page=page)
 
 
 def render_markdown(page: Page) -> str:
@@ -51,12 +58,12 @@ def plots_to_files(page: Page, folder: Path, prefix: str = "") -> Page:
 
 
 @cache
-def _environment(finalize: Callable[[object], Markup] | None = None) -> Environment:
-    """The templates of this package, for HTML.
+def _environment(finalize: Callable[[object], object]) -> Environment:
+    """The templates of this package.
 
     Args:
-        finalize: Escapes every text for another format before it is escaped as HTML, which leaves
-            what is `Markup` already as it is.
+        finalize: Makes every text fit for a format before it is escaped as HTML, which leaves what
+            is `Markup` already as it is.
     """
     environment = Environment(
         loader=PackageLoader("prefopt_core.reports"),
@@ -71,13 +78,21 @@ def _environment(finalize: Callable[[object], Markup] | None = None) -> Environm
     return environment
 
 
+def _escape_html(value: object) -> object:
+    return value if isinstance(value, Markup) else visible(str(value))
+
+
 def _escape_markdown(value: object) -> Markup:
-    """A text on one line, without what would end a table's cell or begin HTML, code or a link.
+    """A text on one line in which nothing is markup.
 
     >>> str(_escape_markdown("a|b <i> [c](d)"))
     'a&#124;b &lt;i&gt; [c&#93;(d)'
     """
     if isinstance(value, Markup):  # what a macro of the template made of escaped texts
         return value
-    line = re.sub(r"\s+", " ", str(value)).translate(_ENTITIES)
-    return Markup(_LINK.sub("&#93;", line))
+    line = visible(re.sub(r"\s+", " ", str(value)))
+    return Markup(_MARKUP.sub(_entity, line))
+
+
+def _entity(found: re.Match[str]) -> str:
+    return _NAMED.get(found[0]) or f"&#{ord(found[0])};"

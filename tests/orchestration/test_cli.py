@@ -150,6 +150,39 @@ def test_list_names_what_a_config_can_say(prefopt):
     assert "diversity_weight: default" in output
     everything = prefopt("list")[1]
     assert output in everything
+    for section, setting in (
+        ("training", "learning_rate"),
+        ("prompts", "source"),
+        ("evaluation.generation", "n"),
+    ):
+        output = prefopt("list", section)[1]
+        assert re.search(rf"section {section}:\n(  .*\n)*  {setting} +(default|required)", output)
+    assert "section training:\n" in everything
+
+
+def test_what_a_flow_lacks_is_told_from_the_start_of_a_run_to_its_end(prefopt, config_file, store):
+    code, _, error = prefopt("plan", config_file({"flow": "align", "seed": 1}))
+    lacking = [line.split(": ")[1] for line in error.splitlines()]
+    assert (code, lacking) == (2, ["prompts", "policy", "rounds", "annotation", "budget"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["select", "--k", "1"], "--k: Input should be greater than or equal to 2"),
+        (["select", "--k", "9", "--embedder", "hashing"], "Lower `--k` or raise the number"),
+        (["pool", "--count", "0"], "--count: Input should be greater than or equal to 1"),
+        (["pool", "--count", "2", "--rule", "no"], "--rule: Input should be 'proportional'"),
+        (["pool", "--count", "2", "--near-duplicates", "2"], "--near-duplicates: Input should be"),
+        (["pool", "--count", "2", "--seed", "-1"], "--seed"),
+        (["select", "--seed", "-1"], "--seed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_name_what_was_typed(prefopt, write, store, typed, said):
+    file = write("file.csv", "prompt,response\nWhy?,So.\nWhy?,Because.\n")
+    code, _, error = prefopt(typed[0], file, *typed[1:])
+    assert (code, error.count("\n"), said in error) == (2, 1, True), error
 
 
 @pytest.mark.parametrize(
@@ -157,6 +190,9 @@ def test_list_names_what_a_config_can_say(prefopt):
     [
         (["selection.strategy=aepp"], "Did you mean 'aepo'?"),
         (["selection.kk=3"], "selection: There is no setting 'kk'. Did you mean 'k'?"),
+        (["generation.temprature=1"], "Did you mean 'params.temperature'?"),
+        (["learning_rate=1"], "Did you mean 'training.learning_rate'?"),
+        (["generation.params.n=3"], "generation: params: 'n' stands beside `params`"),
         (["selection.k=9"], "Cannot select k=9 of N=4"),
         (["budget=3"], "budget is 3"),
         (["flow=alighn"], "Did you mean 'align'?"),

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
+from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.loopback import spare_loopback
 from prefopt_core.models.server.address import Wording
 from prefopt_core.models.server.completion import Answer
@@ -197,7 +198,7 @@ class Endpoint:
         """The server's error message."""
         body = error.body if isinstance(error.body, dict) else {}
         words = str(body.get("message") or json.dumps(error.body)).strip()
-        return self._without_key(words)[:300]
+        return visible(self._without_key(words)[:300])
 
     def _without_key(self, words: str) -> str:
         """Remove the key, which some servers repeat in their messages."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.errors import DataError, UserCodeError
 from prefopt_core.ground.functions import UserFunction, check_call, load_function
 from prefopt_core.ground.ids import quoted
 from prefopt_core.ground.user_code import content_of
@@ -27,7 +27,13 @@ def compare(
         DataError: What it returns is no matrix of numbers, or has another shape.
         UserCodeError: It raised.
     """
-    made = _loaded(function, content_of(function))(list(responses))
+    try:
+        made = _loaded(function, content_of(function))(list(responses))
+    except UserCodeError as error:
+        raise UserCodeError(
+            f"{error}, asked about {len(responses)} responses, the first {quoted(responses[0])}. "
+            "Labels bought so far are kept; mend the function and run the same command again."
+        ) from error.__cause__
     try:
         matrix = np.asarray(made, dtype=np.float64)
     except (TypeError, ValueError) as error:
