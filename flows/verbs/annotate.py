@@ -23,8 +23,9 @@ from prefopt_core.ground.errors import (
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.asked import Asked
-from prefopt_core.labels.batch import Batch, Progress, open_batches
+from prefopt_core.labels.batch import Batch, open_batches
 from prefopt_core.labels.desk import Desk
+from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
