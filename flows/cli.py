@@ -2,6 +2,7 @@
 
 import os
 import select
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 1
     except AwaitingLabelsError as awaited:  # nothing is wrong
-        print(f"prefopt: {awaited}")
+        print(f"{awaited}\n  then:     {shlex.join(['prefopt', *words])}")
         return AWAITING
     except KeyboardInterrupt:
         print("\nprefopt: interrupted; the same command goes on from here.", file=sys.stderr)

@@ -22,15 +22,17 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
+from prefect.runtime import deployment
 from prefect.states import Cancelled
 
+from flows.desk.addresses import told
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError
-from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.batch import name_account, open_batches
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
-from tasks.stage import current_store, inside_flow_run
+from tasks.stage import called, current_store, inside_flow_run
 
 _AWAITING = "Awaiting labels"
 """Name of the state in which a run ends that nobody can resume."""
@@ -44,10 +46,15 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         def waiting(config: Any) -> Any:
             try:
                 return function(config)
-            except AwaitingLabelsError as awaited:
+            except AwaitingLabelsError as error:
+                people, store = identity(config.annotation), current_store()
+                asks = called() or deployment.name or name
+                name_account(LabelStore.of(store), config.allowance.account, asks)
+                words = told(error, people, store)
+                awaited = AwaitingLabelsError(words, error.left, error.done, error.accounts)
                 if not inside_flow_run():
-                    raise
-                return _end(awaited, identity(config.annotation))
+                    raise awaited from None
+                return _end(awaited, people)
 
         return flow(name=name)(waiting)
 

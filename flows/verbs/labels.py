@@ -19,7 +19,7 @@ from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.labels import counted, entry_in_lines, holding_in_lines
+from prefopt_core.reports.labels import batch_in_lines, counted, entry_in_lines, holding_in_lines
 from tasks.stage import current_store
 
 Whose = Annotated[
@@ -42,6 +42,8 @@ def ls(whose: Whose = None, /) -> None:
     found = holdings(_kept(), whose)
     for holding in found:
         print(*holding_in_lines(holding), sep="\n")
+    for batch in open_batches(_kept()) if whose is None else ():
+        print(*batch_in_lines(*batch), sep="\n")
     if not found:
         print(f"There are no labels in {_kept().root}.")
 
@@ -75,7 +77,9 @@ def show(
 
 def export(
     file: Annotated[Path, Parameter(help="to write; .csv and .html say their format")],
-    whose: Whose = None,
+    whose: Annotated[
+        str | None, Parameter(help="as for `labels ls`; or open questions, by their id or name")
+    ] = None,
     /,
     *,
     format: Format = None,

@@ -67,18 +67,19 @@ def buy_labels(
         raise PrefoptError(f"{wanted} labels were selected, {labels} may be bought.")
     with buying(kept, identity(config), allowance, price=config.price) as purchase:
         known = purchase.known()
-        purchase.hold(_to_hold(asks, known, purchase.published()))
+        ours = allowance.account if allowance else ""
+        purchase.hold(_to_hold(asks, known, purchase.published(), ours))
         questions = _questions(asked, asks, known)
         later = _buy(questions, config, purchase, len(asks), silent=not known)
         people = {ask.compared: ask.people for ask in asks}
         purchase.publish((question, people[question.compared]) for question in later)
-        known = purchase.known()
+        known, published = purchase.known(), purchase.published() if later else {}
     if left := sum(ask.labels_missing(known) for ask in asks if later):
         raise AwaitingLabelsError(
-            f"awaiting {left} labels from people, who give them on a page that `prefopt annotate` "
-            "serves. When they have, the same command goes on from here.",
+            f"awaiting {left} label{'' if left == 1 else 's'} from people",
             left,
             wanted - left,
+            sorted({published[question.compared][1] for question in later}),
         )
     return _table([label for ask in asks for label in ask.answers(known)], config.annotator)
 
@@ -163,14 +164,14 @@ def _affordable(
 
 
 def _to_hold(
-    asks: Iterable[Ask], known: Labels, published: Mapping[Compared, tuple[int, bool]]
+    asks: Iterable[Ask], known: Labels, published: Mapping[Compared, tuple[int, str]], ours: str
 ) -> int:
     """Labels to hold in the budget; questions that were left for people hold theirs already."""
     held = 0
     for ask in asks:
-        wanted, ours = published.get(ask.compared, (0, False))
+        wanted, account = published.get(ask.compared, (0, None))
         if wanted < ask.people:  # of another account they are taken over: see `Purchase.publish`
-            held += ask.people - wanted if ours else ask.labels_missing(known)
+            held += ask.people - wanted if account == ours else ask.labels_missing(known)
     return held
 
 

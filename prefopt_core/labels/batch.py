@@ -4,8 +4,10 @@ Every question of a batch is answered by as many different people as it was publ
 """
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
+from prefopt_core.ground.ids import digest_of
 from prefopt_core.labels.standing import Place, Progress, Standing, standing_of
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 
@@ -18,11 +20,18 @@ class Batch:
         annotator: Who is to answer, as the label store names it: the people as a whole.
         guidelines: Version of what they were told.
         account: The budget that the labels are paid from; "" if nothing is counted.
+        name: Of what asks: a run's config, a file; "" if not known.
     """
 
     annotator: str
     guidelines: str
     account: str
+    name: str = field(default="", compare=False)
+
+    @property
+    def id(self) -> str:
+        """A short name for it, which stays its own."""
+        return digest_of(self.annotator, self.guidelines, self.account)[:8]
 
     @property
     def identity(self) -> AnnotatorIdentity:
@@ -45,7 +54,8 @@ def open_batches(kept: LabelStore) -> list[tuple[Batch, Progress]]:
         return []
     with kept.connected() as connection:
         rows = connection.execute(
-            "SELECT annotator, guidelines, account FROM questions GROUP BY 1, 2, 3 "
+            "SELECT annotator, guidelines, account, IFNULL(name, '') "
+            "FROM questions LEFT JOIN names USING (account) GROUP BY 1, 2, 3 "
             "ORDER BY MIN(asked_at)"
         ).fetchall()
         found = [
@@ -53,3 +63,42 @@ def open_batches(kept: LabelStore) -> list[tuple[Batch, Progress]]:
             for batch in (Batch(*row) for row in rows)
         ]
     return [(batch, progress) for batch, progress in found if progress.left]
+
+
+def name_account(kept: LabelStore, account: str, name: str) -> None:
+    """Say what asks people from an account; what was said before is replaced.
+
+    Raises:
+        StoreError: The SQLite file cannot be written.
+    """
+    with kept.connected() as connection:
+        connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (account, name))
+
+
+def meant(batches: Sequence[Batch], word: str) -> list[Batch]:
+    """The batches that a word may mean: by number, id or name; else by a part of these.
+
+    Args:
+        batches: In the order in which they are shown, from number 1.
+        word: What the user typed.
+    """
+    if word.isdecimal() and 1 <= int(word) <= len(batches):
+        return [batches[int(word) - 1]]
+    return called(batches, word) or [batch for batch in batches if word in in_words(batch)]
+
+
+def called(batches: Iterable[Batch], word: str) -> list[Batch]:
+    """The batches of that id, name or account."""
+    return [batch for batch in batches if word in (batch.id, batch.name, batch.account)]
+
+
+def in_words(batch: Batch) -> str:
+    """A batch as one reads it.
+
+    >>> in_words(Batch('{"name":"Mary","people":{}}', "2", "run 1f", "ask-us.yaml"))
+    'cfff85aa  ask-us.yaml, of Mary, guidelines 2'
+    """
+    words = batch.name or batch.account or "nobody's budget"
+    if batch.identity.called:
+        words += f", of {batch.identity.called}"
+    return f"{batch.id}  {words}, guidelines {batch.guidelines}"
