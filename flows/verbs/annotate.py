@@ -1,6 +1,7 @@
 """The verb `annotate`: people label in a browser what a run, or a file, asks."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +11,8 @@ from cyclopts import Parameter
 import flows.desk
 from flows.desk.addresses import PORT, announced, told
 from flows.desk.server import Page, serve
-from flows.server import go_on
+from flows.desk.watching import watched
+from flows.server import go_on, show_progress
 from flows.verbs.options import Output, Whole
 from prefopt_core.annotation.asking import Form
 from prefopt_core.annotation.given import labels_of_people, people_asked
@@ -86,12 +88,17 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
         page: How it is served.
         stop: Whether to stop serving with the last label.
     """
-    desk = Desk(kept, batch)
+    desk, store = Desk(kept, batch), current_store()
 
-    def tell(address: str) -> AbstractContextManager[None]:
+    def show(progress: Progress) -> None:
+        show_progress(store, batch, progress)
+
+    @contextmanager
+    def tell(address: str) -> Iterator[None]:
         print(batch_in_words(batch, desk.progress()))
         print(f"{address}\n(stop with Ctrl-C)", flush=True)
-        return announced(current_store(), batch, address)
+        with announced(store, batch, address), watched(desk, show):
+            yield
 
     def done() -> bool:
         if not stop:
@@ -100,7 +107,8 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
                 "command that started it.\nWhat it asks next appears on the page.",
                 flush=True,
             )
-        print(go_on(current_store()), end="", flush=True)
+        show(desk.progress())
+        print(go_on(store), end="", flush=True)
         return stop
 
     complete = serve(desk, page, tell, done)

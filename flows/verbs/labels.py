@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.server import go_on
+from flows.server import go_on, show_progress
 from flows.verbs.options import Whole
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
@@ -14,7 +14,7 @@ from prefopt_core.exchange.files import format_of, format_to_write
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.batch import open_batches, progress_of
 from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.questions import STATES
@@ -154,6 +154,8 @@ def import_(
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
+        for batch in open_before:
+            show_progress(current_store(), batch, progress_of(_kept(), batch))
         if open_before.keys() - still_open.keys():
             print(go_on(current_store()), end="")
 

@@ -65,6 +65,16 @@ def open_batches(kept: LabelStore) -> list[tuple[Batch, Progress]]:
     return [(batch, progress) for batch, progress in found if progress.left]
 
 
+def progress_of(kept: LabelStore, batch: Batch) -> Progress:
+    """How far a batch is, also one that is complete.
+
+    Raises:
+        StoreError: The SQLite file cannot be read.
+    """
+    with kept.connected() as connection:
+        return batch.standing(connection).progress()
+
+
 def name_account(kept: LabelStore, account: str, name: str) -> None:
     """Say what asks people from an account; what was said before is replaced.
 
