@@ -2,6 +2,7 @@
 
 import os
 import select
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 1
     except AwaitingLabelsError as awaited:  # nothing is wrong
-        say(f"prefopt: {awaited}")
+        say(f"{awaited}\n  then:     {shlex.join(['prefopt', *words])}")
         return AWAITING
     except KeyboardInterrupt:
         say("\nprefopt: interrupted; the same command goes on from here.", error=True)

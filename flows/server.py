@@ -1,6 +1,7 @@
 """The Prefect server of a run: a running one, or one that is started for the run."""
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -18,8 +19,12 @@ from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import explained
 from prefopt_core.ground.loopback import spare_loopback
 from prefopt_core.ground.user_code import SAFE_PATH
+from prefopt_core.labels.batch import Batch
+from prefopt_core.labels.standing import Progress
 from prefopt_core.store.store import Store
 from tasks.stage import current_store
+
+log = logging.getLogger(__name__)
 
 USUAL_URL = "http://127.0.0.1:4200/api"
 _PATIENCE_S = 120
@@ -61,6 +66,17 @@ def usual_server() -> str | None:
     if url:
         os.environ["PREFECT_API_URL"] = url
     return url
+
+
+def show_progress(store: Store, batch: Batch, progress: Progress) -> None:
+    """Show in Prefect how far a batch is, where a server answers; who labels is not bothered."""
+    try:
+        if usual_server():
+            from flows.waiting import show
+
+            show(store, batch, progress)
+    except Exception as error:
+        log.debug("The progress of labels could not be shown: %s", error)
 
 
 def go_on(store: Store) -> str:

@@ -7,33 +7,43 @@ is given (`resume`); one that was started here ends, and the same command goes o
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from prefect import flow
-from prefect.artifacts import create_progress_artifact
-from prefect.client.orchestration import get_client
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
+from prefect.runtime import deployment
 from prefect.states import Cancelled
 
+from flows.desk.addresses import told
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
-from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.batch import Batch, name_account, open_batches
+from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
-from tasks.stage import current_store, ended_by, inside_flow_run
+from tasks.stage import called, current_store, ended_by, inside_flow_run
 
 _AWAITING = "Awaiting labels"
 """Name of the state in which a run ends that nobody can resume."""
+
+_ARTIFACT = "labels-of-people"
+"""Key of the artifact that shows the progress."""
 
 
 def run(name: str) -> Callable[[Callable[..., Any]], Any]:
@@ -44,11 +54,18 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         def waiting(config: Any) -> Any:
             try:
                 return function(config)
+            except AwaitingLabelsError as error:
+                people, store = identity(config.annotation), current_store()
+                asks = called() or deployment.name or name
+                name_account(LabelStore.of(store), config.allowance.account, asks)
+                words = told(error, people, store)
+                awaited = AwaitingLabelsError(words, error.left, error.done, error.accounts)
+                if not inside_flow_run():
+                    raise awaited from None
+                return _end(awaited, people)
             except PrefoptError as error:
                 if not inside_flow_run():
                     raise
-                if isinstance(error, AwaitingLabelsError):
-                    return _end(error, identity(config.annotation))
                 return ended_by(error)
 
         return flow(name=name)(waiting)
@@ -72,16 +89,15 @@ def _end(awaited: AwaitingLabelsError, people: AnnotatorIdentity) -> State[Any]:
     """Suspend the flow run; without a deployment that could resume it: the state it ends in."""
     context = FlowRunContext.get()
     assert context is not None
-    create_progress_artifact(
-        progress=100 * awaited.done / (awaited.done + awaited.left),
-        key="labels-of-people",
-        description=f"{awaited.done} labels are given, {awaited.left} awaited.",
-    )
+    create_progress_artifact(key=_ARTIFACT, **_shown(awaited.done, awaited.left))
     started = context.flow_run
     if started is None or started.deployment_id is None:
         return Cancelled(name=_AWAITING, message=str(awaited))
+    store = current_store()
+    batches = [Batch(people.name, people.guidelines, account) for account in awaited.accounts]
+    tags = {*started.tags, _tag(store), *(_tag(store, batch) for batch in batches)}
     with get_client(sync_client=True) as client:
-        client.update_flow_run(started.id, tags={*started.tags, _tag(current_store())})
+        client.update_flow_run(started.id, tags=tags)
     try:
         suspend_flow_run(key=uuid4().hex)  # a key of an earlier suspension would be ignored
     except Pause:
@@ -104,16 +120,42 @@ def resume(store: Store) -> int:
     Returns:
         How many.
     """
-    wanted = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[_tag(store)]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
-    )
     with get_client(sync_client=True) as client:
-        waiting = client.read_flow_runs(flow_run_filter=wanted)
-    for suspended in waiting:
-        resume_flow_run(suspended.id)
+        waiting = _suspended(client, _tag(store))
+    for run_id in waiting:
+        resume_flow_run(run_id)
     return len(waiting)
 
 
-def _tag(store: Store) -> str:
-    return f"waits for labels in {sha256_of(str(store.root.resolve()))[:12]}"
+def show(store: Store, batch: Batch, progress: Progress) -> None:
+    """Show how far a batch is at the suspended runs that wait for it."""
+    with get_client(sync_client=True) as client:
+        for run_id in _suspended(client, _tag(store, batch)):
+            newest, *_ = client.read_artifacts(
+                artifact_filter=ArtifactFilter(
+                    key=ArtifactFilterKey(any_=[_ARTIFACT]),
+                    flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]),
+                ),
+                sort=ArtifactSort.CREATED_DESC,
+            )
+            update_progress_artifact(newest.id, **_shown(progress.given, progress.left))
+
+
+def _shown(given: int, left: int) -> dict[str, Any]:
+    return {
+        "progress": 100 * given / (given + left),
+        "description": f"{given} labels are given, {left} awaited.",
+    }
+
+
+def _suspended(client: SyncPrefectClient, tag: str) -> list[UUID]:
+    wanted = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[tag]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
+    )
+    return [waiting.id for waiting in client.read_flow_runs(flow_run_filter=wanted)]
+
+
+def _tag(store: Store, batch: Batch | None = None) -> str:
+    where = sha256_of(str(store.root.resolve()))[:12]
+    return f"waits for labels in {where}" + (f", batch {batch.id}" if batch else "")

@@ -75,6 +75,7 @@ class Session:
         pages: Whether runs write a report page to the store.
         store: Where results live; None: at `$PREFOPT_STORE`.
         doubts: What was doubtful about the config before the run; None: nobody has looked.
+        called: What the user called the run: its config, with what differs from it.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -83,6 +84,7 @@ class Session:
     pages: bool = True
     store: Store | None = None
     doubts: tuple[str, ...] | None = None
+    called: str = ""
 
     def opened(self) -> Store:
         """The store of this session."""
@@ -241,6 +243,11 @@ def leaves_pages() -> bool:
 def doubts_before() -> tuple[str, ...] | None:
     """What was doubtful about the config before the run; None: nobody has looked."""
     return _session.get().doubts
+
+
+def called() -> str:
+    """What the user called the run; "" if nobody said it."""
+    return _session.get().called
 
 
 def part_of_more() -> AbstractContextManager[None]:

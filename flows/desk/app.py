@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field, FiniteFloat
 from flows.desk.guard import COOKIE, HEADERS, Guard
 from flows.desk.pages import card, form_of, page, rendered
 from prefopt_core.ground.errors import PrefoptError
-from prefopt_core.labels.batch import Pace
 from prefopt_core.labels.desk import Desk
 from prefopt_core.labels.questions import Question, State, Verdict
+from prefopt_core.labels.standing import Pace
 
 NAME = "prefopt_annotator"
 """Cookie with the person's name."""

@@ -4,6 +4,7 @@ import secrets
 import socket
 import webbrowser
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import uvicorn
@@ -43,13 +44,18 @@ class Page:
             raise ConfigError(f"--scale is {self.scale}: it takes 2 to 10.")
 
 
-def serve(desk: Desk, page: Page, told: Callable[[str], None], on_done: Callable[[], bool]) -> bool:
+def serve(
+    desk: Desk,
+    page: Page,
+    told: Callable[[str], AbstractContextManager[None]],
+    on_done: Callable[[], bool],
+) -> bool:
     """Serve the page; returns whether the last label was given, and not Ctrl-C pressed.
 
     Args:
         desk: What is asked.
         page: How it is served.
-        told: Is told the address.
+        told: Is told the address; the page is served within the block that it opens.
         on_done: Called when the last label is on disk; returns whether to stop serving.
 
     Raises:
@@ -81,13 +87,13 @@ def serve(desk: Desk, page: Page, told: Callable[[str], None], on_done: Callable
         )
         server = uvicorn.Server(config)
         address = _address(page.host, page.port, token)
-        told(address)
-        if page.browser:
-            webbrowser.open(address)
-        try:
-            server.run(sockets=[listening])
-        except KeyboardInterrupt:  # uvicorn has stopped by now
-            return False
+        with told(address):
+            if page.browser:
+                webbrowser.open(address)
+            try:
+                server.run(sockets=[listening])
+            except KeyboardInterrupt:  # uvicorn has stopped by now
+                return False
     return server.should_exit
 
 

@@ -1,5 +1,7 @@
 """The verb `annotate`: people label in a browser what a run, or a file, asks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,12 +9,14 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import flows.desk
+from flows.desk.addresses import PORT, announced, told
 from flows.desk.server import Page, serve
-from flows.server import go_on
+from flows.desk.watching import watched
+from flows.server import go_on, show_progress
 from flows.terminal import say
 from flows.verbs.options import Output, Whole
 from prefopt_core.annotation.asking import Form
-from prefopt_core.annotation.given import labels_of_people
+from prefopt_core.annotation.given import labels_of_people, people_asked
 from prefopt_core.export.rows import preference_rows, require_output, write_rows
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import (
@@ -24,11 +28,13 @@ from prefopt_core.ground.errors import (
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.asked import Asked
-from prefopt_core.labels.batch import Batch, Progress, open_batches
+from prefopt_core.labels.batch import Batch, meant, name_account, open_batches
 from prefopt_core.labels.desk import Desk
+from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
+from prefopt_core.reports.labels import batch_in_words
 from tasks.generation import generate_candidates
 from tasks.inputs import load_prompts
 from tasks.stage import current_store
@@ -41,13 +47,13 @@ def annotate(
     batch: Annotated[
         str | None,
         Parameter(
-            help="number or name of open questions; or a .csv, .jsonl or .parquet of candidates",
+            help="id, number or name of open questions; or a .csv, .jsonl, .parquet of candidates",
             show_default="what is open",
         ),
     ] = None,
     /,
     *,
-    port: Annotated[Whole, Parameter(help="where to serve the page")] = 8765,
+    port: Annotated[Whole, Parameter(help="where to serve the page")] = PORT,
     host: Annotated[
         str, Parameter(help="0.0.0.0 opens it to other machines, by a token")
     ] = "127.0.0.1",
@@ -83,11 +89,16 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
         page: How it is served.
         stop: Whether to stop serving with the last label.
     """
-    desk = Desk(kept, batch)
+    desk, store = Desk(kept, batch), current_store()
 
-    def tell(address: str) -> None:
-        left = desk.progress().left
-        say(f"{left} labels to give: {address}\n(stop with Ctrl-C)")
+    def show(progress: Progress) -> None:
+        show_progress(store, batch, progress)
+
+    @contextmanager
+    def tell(address: str) -> Iterator[None]:
+        say(batch_in_words(batch, desk.progress()), f"{address}\n(stop with Ctrl-C)")
+        with announced(store, batch, address), watched(desk, show):
+            yield
 
     def done() -> bool:
         if not stop:
@@ -95,7 +106,8 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
                 "All labels are given. A deployed run goes on by itself, another one with the "
                 "command that started it.\nWhat it asks next appears on the page.",
             )
-        say(*go_on(current_store()).splitlines())
+        show(desk.progress())
+        say(*go_on(store).splitlines())
         return stop
 
     complete = serve(desk, page, tell, done)
@@ -114,13 +126,14 @@ def _label_file(
     """Ask about the responses of a file, and write the pairs that the labels make."""
     output = output or Path(f"{file.stem}.preferences.jsonl")
     require_output(output, file)
-    account, asked = f"file {file.name}", _responses_in(file, empty)
+    account, asked = f"file {file.resolve()}", _responses_in(file, empty)
     try:
         verdicts = labels_of_people(asked, ask, account, kept)
-    except AwaitingLabelsError:
+    except AwaitingLabelsError as awaited:
+        if account not in awaited.accounts:  # a run has left the same questions
+            raise AwaitingLabelsError(told(awaited, people_asked(ask), current_store())) from None
+        name_account(kept, account, file.name)
         ours = [found for found in open_batches(kept) if found[0].account == account]
-        if not ours:  # a run has left the same questions
-            raise
         page = replace(page, after=f"the pairs are written to {output}; the page has ended.")
         if not _serve(kept, _chosen(ours, None), page, stop=True):
             return
@@ -157,31 +170,17 @@ def _chosen(found: list[tuple[Batch, Progress]], word: str | None) -> Batch:
             "No questions are open. A run with `annotation: {annotator: people}` leaves some, and "
             "so does `prefopt annotate FILE`, of responses that you have."
         )
-    words = [_words(batch) for batch, _ in found]
-    named = [
-        batch
-        for number, (batch, _) in enumerate(found, 1)
-        if word is None or (word == str(number) if word.isdecimal() else word in words[number - 1])
-    ]
+    batches = [batch for batch, _ in found]
+    named = batches if word is None else meant(batches, word)
     if len(named) == 1:
         return named[0]
-    listed = (
-        f"  {number}  {words[number - 1]}: {progress.left} of {progress.wanted} labels to give"
-        for number, (_, progress) in enumerate(found, 1)
-    )
+    listed = (f"  {n}  {batch_in_words(*one)}" for n, one in enumerate(found, 1))
     said = "" if word is None else f" {word!r} names {len(named) or 'none'} of them."
     raise ConfigError(
-        "\n".join([f"Name what to label, as `prefopt annotate 1`.{said} Open are:", *listed])
+        "\n".join(
+            [f"Name what to label, as `prefopt annotate {batches[0].id}`.{said} Open are:", *listed]
+        )
     )
-
-
-def _words(batch: Batch) -> str:
-    """A batch in words.
-
-    >>> _words(Batch('{"name":"Mary","people":{}}', "2", "run 1f"))
-    'Mary, guidelines 2, run 1f'
-    """
-    return f"{batch.identity.called or 'people'}, guidelines {batch.guidelines}, {batch.account}"
 
 
 def _read(file: Path) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.server import go_on
+from flows.server import go_on, show_progress
 from flows.terminal import say
 from flows.verbs.options import Whole
 from prefopt_core.annotation.identity import identity
@@ -15,12 +15,12 @@ from prefopt_core.exchange.files import format_of, format_to_write
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.batch import open_batches, progress_of
 from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.labels import counted, entry_in_lines, holding_in_lines
+from prefopt_core.reports.labels import batch_in_lines, counted, entry_in_lines, holding_in_lines
 from tasks.stage import current_store
 
 Whose = Annotated[
@@ -43,6 +43,8 @@ def ls(whose: Whose = None, /) -> None:
     found = holdings(_kept(), whose)
     for holding in found:
         say(*holding_in_lines(holding))
+    for batch in open_batches(_kept()) if whose is None else ():
+        say(*batch_in_lines(*batch))
     if not found:
         say(f"There are no labels in {_kept().root}.")
 
@@ -76,7 +78,9 @@ def show(
 
 def export(
     file: Annotated[Path, Parameter(help="to write; .csv and .html say their format")],
-    whose: Whose = None,
+    whose: Annotated[
+        str | None, Parameter(help="as for `labels ls`; or open questions, by their id or name")
+    ] = None,
     /,
     *,
     format: Format = None,
@@ -151,6 +155,8 @@ def import_(
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
+        for batch in open_before:
+            show_progress(current_store(), batch, progress_of(_kept(), batch))
         if open_before.keys() - still_open.keys():
             say(*go_on(current_store()).splitlines())
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import polars as pl
 
 from prefopt_core.annotation.asking import Form
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.annotation.table import buy_labels, distinct_responses
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
-from prefopt_core.labels.store import LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 
 _NO_LIMIT = 10**9
 """Labels: as many as there are questions."""
@@ -35,6 +36,15 @@ def labels_of_people(
     place = pl.int_range(pl.len(), dtype=pl.Int32).over("prompt_id")
     selections = distinct_responses(asked.selections).with_columns(rank=place)
     asked = replace(asked, selections=selections)
-    config = AnnotationConfig(annotator="people", params={"ask": ask}, account=account)
+    config = _config(ask)
     allowance = Allowance(account, _NO_LIMIT)
     return buy_labels(asked, config, _NO_LIMIT, kept, seed=0, allowance=allowance)
+
+
+def people_asked(ask: Form) -> AnnotatorIdentity:
+    """The people who are asked that, as the label store knows them."""
+    return identity(_config(ask))
+
+
+def _config(ask: Form) -> AnnotationConfig:
+    return AnnotationConfig(annotator="people", params={"ask": ask})

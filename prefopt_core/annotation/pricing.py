@@ -180,8 +180,15 @@ def left_of(allowance: Allowance, kept: LabelStore) -> str:
         said += f" ({balance.labels} bought; what was found in the store costs nothing)"
     if allowance.cost is not None:
         said += f" and {allowance.cost - balance.cost:,.2f} of {allowance.cost:,.2f} in money"
-    under_way = f"; {balance.held_labels} are under way" if balance.held_labels else ""
-    return f"left of the budget: {said}{under_way}"
+    if balance.awaited:
+        said += f"; {_labels_wait(balance.awaited)} for people"
+    if bought := balance.held_labels - balance.awaited:
+        said += f"; {bought} are being bought"
+    return f"left of the budget: {said}"
+
+
+def _labels_wait(awaited: int) -> str:
+    return "1 label waits" if awaited == 1 else f"{awaited} labels wait"
 
 
 def too_little(

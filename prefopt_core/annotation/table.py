@@ -73,20 +73,21 @@ def buy_labels(
         raise PrefoptError(f"{wanted} labels were selected, {labels} may be bought.")
     with buying(kept, identity(config), allowance, price=config.price) as purchase:
         known = purchase.known()
-        paid = _hold(asks, known, purchase)
+        ours = allowance.account if allowance else ""
+        paid = _hold(asks, known, purchase, ours)
         questions = _questions(asked, paid, known)
         if questions and (address := config.params.get("base_url")):
             kept.note_server(identity(config), str(address))
         later, refused = _buy(questions, config, purchase, len(paid), silent=not known)
         people = {ask.compared: ask.people for ask in paid}
         purchase.publish((question, people[question.compared]) for question in later)
-        known = purchase.known()
+        known, published = purchase.known(), purchase.published() if later else {}
     if left := sum(ask.labels_missing(known) for ask in paid if later):
         raise AwaitingLabelsError(
-            f"awaiting {left} labels from people, who give them on a page that `prefopt annotate` "
-            "serves. When they have, the same command goes on from here.",
+            f"awaiting {left} label{'' if left == 1 else 's'} from people",
             left,
             wanted - left,
+            sorted({published[question.compared][1] for question in later}),
         )
     complete = [ask for ask in paid if not ask.orders_missing(known)]
     if refused and not complete:
@@ -201,14 +202,14 @@ def _affordable(
     return within_budget(selections, labels, config.asking.labels_of, seed=seed, first=first)
 
 
-def _hold(asks: list[Ask], known: Labels, purchase: Purchase) -> list[Ask]:
+def _hold(asks: list[Ask], known: Labels, purchase: Purchase, ours: str) -> list[Ask]:
     """Hold the labels of all that is asked, or of as many prompts as the budget pays; returns it.
 
     Raises:
         OverBudgetError: It pays for none.
     """
     published = purchase.published()
-    wanted = [_to_hold(ask, known, published) for ask in asks]
+    wanted = [_to_hold(ask, known, published, ours) for ask in asks]
     try:
         purchase.hold(sum(wanted))
     except OverBudgetError:
@@ -222,13 +223,15 @@ def _hold(asks: list[Ask], known: Labels, purchase: Purchase) -> list[Ask]:
     return asks
 
 
-def _to_hold(ask: Ask, known: Labels, published: Mapping[Compared, tuple[int, bool]]) -> int:
+def _to_hold(
+    ask: Ask, known: Labels, published: Mapping[Compared, tuple[int, str]], ours: str
+) -> int:
     """Labels to hold in the budget; a question that was left for people holds its own already."""
-    wanted, ours = published.get(ask.compared, (0, False))
+    wanted, account = published.get(ask.compared, (0, None))
     if wanted >= ask.people:
         return 0
     # of another account they are taken over: see `Purchase.publish`
-    return ask.people - wanted if ours else ask.labels_missing(known)
+    return ask.people - wanted if account == ours else ask.labels_missing(known)
 
 
 def _questions(

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -53,11 +53,14 @@ class AwaitingLabelsError(PrefoptError):
     Attributes:
         left: How many.
         done: How many of those that it asked for are given.
+        accounts: The budgets by which their questions were left for people.
     """
 
-    def __init__(self, words: str, left: int = 0, done: int = 0) -> None:
+    def __init__(
+        self, words: str, left: int = 0, done: int = 0, accounts: Iterable[str] = ()
+    ) -> None:
         super().__init__(words)
-        self.left, self.done = left, done
+        self.left, self.done, self.accounts = left, done, tuple(accounts)
 
 
 class UserCodeError(PrefoptError):

@@ -50,12 +50,21 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Balance:
-    """Labels and money of an account that are spent, and held for what is under way."""
+    """Labels and money of an account that are spent, and held for what is under way.
+
+    Attributes:
+        labels: Spent.
+        cost: Spent.
+        held_labels: Held, also by questions that wait for people.
+        held_cost: Held, the same.
+        awaited: Of the held labels, those that people are to give.
+    """
 
     labels: int
     cost: float
     held_labels: int
     held_cost: float
+    awaited: int = 0
 
 
 class Account:
@@ -242,7 +251,7 @@ def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
     awaited, price = connection.execute(
         "SELECT TOTAL(awaited), TOTAL(awaited * price) FROM awaiting WHERE account = ?", (account,)
     ).fetchone()
-    return Balance(labels, cost, int(held_labels + awaited), held_cost + price)
+    return Balance(labels, cost, int(held_labels + awaited), held_cost + price, int(awaited))
 
 
 def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float) -> None:

@@ -5,28 +5,109 @@ import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Literal
 
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels.account import spend
-from prefopt_core.labels.batch import Batch, Progress, given_in, is_open, progress_of, questions_in
+from prefopt_core.labels.batch import Batch
 from prefopt_core.labels.purchase import write_verdict
 from prefopt_core.labels.questions import Question, Shown, Verdict
+from prefopt_core.labels.standing import Left, Place, Progress, Standing
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import refusals_told, transaction
 
 AWAY_S = 900.0
 """A question that somebody has on the screen is kept from others for so long, in seconds."""
+
+_OLD_S = 1.0
+"""What is in memory may be so old, in seconds, when others have written meanwhile."""
+
+_SAID = """
+FROM verdicts WHERE annotator = ? AND guidelines = ? AND prompt_id = ? AND compared = ?
+AND said_by = ?
+"""
 
 Recorded = Literal["kept", "last", "refused"]
 """last: kept, and the batch is complete; refused: nothing was written, as the question is not open
 for this person, or was not shown in this order."""
 
 
+class _Held:
+    """A connection to the label store, and how the batch stands as it was read by that."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.connection, self._path = connection, path
+        self._inode = path.stat().st_ino
+        self._standing: Standing | None = None
+        self._version, self._read_at = 0, 0.0
+
+    def require(self) -> None:
+        """Refuse to go on where verdicts would be written into a file that nobody finds.
+
+        Raises:
+            StoreError: The file was moved or replaced.
+        """
+        if not (self._path.exists() and self._path.stat().st_ino == self._inode):
+            raise StoreError(
+                f"{self._path} was moved or replaced since `prefopt annotate` started. Start it "
+                "again."
+            )
+
+    def standing(self, batch: Batch, old_s: float = _OLD_S) -> Standing:
+        """How the batch stands; read anew if others have written since, and it is older."""
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+        is_old = version != self._version and time.monotonic() - self._read_at >= old_s
+        if self._standing is None or is_old:
+            self._standing = batch.standing(self.connection)
+            self._version, self._read_at = version, time.monotonic()
+        return self._standing
+
+    def settled(
+        self, batch: Batch, standing: Standing, question: Left, person: str | None = None
+    ) -> bool:
+        """Whether a question is left for this person, or anybody, on disk; memory learns it."""
+        here = batch.standing(self.connection, question.place)
+        if here.question(question.place) != question:
+            self._version = -1  # it was taken away, or is for more people: all is read again
+            return False
+        standing.settle(question.place, here.answers(question.place))
+        return standing.is_left(question, person)
+
+    def is_open(self, batch: Batch, place: Place, asked_at: float | None = None) -> bool:
+        """Whether the batch, or what was left at one time, lacks labels, after a change there."""
+        for old_s in (_OLD_S, 0.0):
+            standing = self.standing(batch, old_s)
+            if question := standing.question(place):
+                self.settled(batch, standing, question)
+            if any(
+                asked_at in (None, one.asked_at) and self.settled(batch, standing, one)
+                for one in standing.ahead()
+            ):
+                return True
+        return False
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; if it fails, memory has learned what is not so."""
+        try:
+            with transaction(self.connection) as connection:
+                yield connection
+        except BaseException:
+            self._standing = None
+            raise
+
+
 class Desk:
     """One batch, open for people; several may answer at once, in several processes.
+
+    What is next and how far the batch is are known from memory, so that they take no longer in a
+    large batch. What others write meanwhile makes them old by up to `_OLD_S`; so what is on disk
+    decides: each question is looked up there before it is shown, and before a verdict is written.
 
     Attributes:
         batch: What is asked.
@@ -35,21 +116,30 @@ class Desk:
     def __init__(self, kept: LabelStore, batch: Batch) -> None:
         self.batch = batch
         self._kept = kept
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._held: _Held | None = None
         # Person → when, and which questions are on the screen. Saves two people from answering the
         # same one; what is on disk decides.
-        self._screens: dict[str, tuple[float, frozenset[tuple[str, str]]]] = {}
-        # Person → (prompt_id, responses) of the verdicts recorded here. Clocks jump, and verdicts
-        # come from files meanwhile, so times do not tell which was the last.
-        self._recorded: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._screens: dict[str, tuple[float, frozenset[Place]]] = {}
+        # Person → places of the verdicts recorded here. Clocks jump, and verdicts come from files
+        # meanwhile, so times do not tell which was the last.
+        self._recorded: dict[str, list[Place]] = defaultdict(list)
 
-    def kept_open(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
         """Keep the label store open within the block, in which many verdicts arrive.
 
         SQLite tidies up whenever the last connection to a file is closed, which takes several times
-        as long as writing a verdict.
+        as long as writing a verdict; and what is in memory is only known to be old by a connection
+        that stays.
         """
-        return self._kept.connected()
+        with self._kept.connected() as connection:
+            self._held = _Held(connection, self._kept.path)
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._held = None
 
     def ahead(self, person: str, count: int = 1) -> list[Question]:
         """The next questions for a person, see `look`."""
@@ -70,18 +160,17 @@ class Desk:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        with self._kept.connected() as connection:
-            rows = questions_in(connection, self.batch, person)
-            progress = progress_of(rows, given_in(connection, self.batch))
-            with self._lock:
-                elsewhere = self._elsewhere(person)
-                free = (r for r in rows if not r.answered and r.left > elsewhere[r.place])
-                shown = list(islice(free, count))
-                self._screens[person] = (time.monotonic(), frozenset(row.place for row in shown))
+        with self._opened() as held:
+            standing = held.standing(self.batch)
+            shown = self._free(held, standing, person, count)
+            if len(shown) < count:
+                standing = held.standing(self.batch, old_s=0)
+                shown = self._free(held, standing, person, count)
+            self._screens[person] = (time.monotonic(), frozenset(one.place for one in shown))
             questions = [
-                _question(connection, row.prompt_id, row.shown_to(person)) for row in shown
+                _question(held.connection, one.prompt_id, one.shown_to(person)) for one in shown
             ]
-        return questions, progress
+            return questions, standing.progress()
 
     def record(self, prompt_id: str, responses: tuple[str, ...], verdict: Verdict) -> Recorded:
         """Write a person's verdict and pay for it; both are on disk when this returns.
@@ -101,20 +190,17 @@ class Desk:
         question = Question(prompt_id, (), tuple(Shown(one, "") for one in responses))
         if not verdict.fits(question):
             raise ValueError(f"a verdict that does not fit {len(responses)} responses")
-        with self._kept.connected() as connection, transaction(connection):
-            rows = questions_in(connection, self.batch, verdict.by, prompt_id)
-            asked = {row.compared: row for row in rows}.get(question.compared)
-            if asked is None or asked.answered or not asked.left:
+        by, place = verdict.by, _place(question)
+        with self._opened() as held, held.writing() as connection:
+            here = self.batch.standing(connection, place)
+            asked = here.question(place)
+            if not asked or not here.is_left(asked, by) or asked.shown_to(by) != responses:
                 return "refused"
-            if asked.shown_to(verdict.by) != responses:
-                return "refused"
-            account = self.batch.account
-            write_verdict(connection, self.batch.identity, question, verdict, account)
+            write_verdict(connection, self.batch.identity, question, verdict, self.batch.account)
             self._spend(connection, 1, asked.price)
-            more = is_open(connection, self.batch)
-        with self._lock:
-            self._screens.pop(verdict.by, None)
-            self._recorded[verdict.by].append((prompt_id, canonical_json(list(responses))))
+            more = held.is_open(self.batch, place)
+            self._screens.pop(by, None)
+            self._recorded[by].append(place)
         return "kept" if more else "last"
 
     def undo(self, person: str) -> bool:
@@ -128,24 +214,19 @@ class Desk:
         Raises:
             StoreError: The SQLite file cannot be written.
         """
-        with self._kept.connected() as connection, transaction(connection):
-            given = {
-                (one.prompt_id, one.responses): one
-                for one in given_in(connection, self.batch)
-                if (one.said_by, one.annotator) == (person, self.batch.annotator)
-            }
-            here = [place for place in self._recorded[person] if place in given]
-            if not here:
+        with self._opened() as held, held.writing() as connection:
+            recorded = self._recorded[person]
+            while recorded and not self._said(connection, person, recorded[-1]):
+                recorded.pop()  # it was deleted since
+            if not recorded:
                 return False
-            last = given[here[-1]]
-            if not is_open(connection, self.batch, last.asked_at):
+            place = recorded[-1]
+            last = self.batch.standing(connection, place).question(place)
+            if last is None or not held.is_open(self.batch, place, last.asked_at):
                 return False
-            connection.execute(
-                "DELETE FROM verdicts WHERE annotator = :annotator AND guidelines = :guidelines "
-                "AND prompt_id = :prompt_id AND responses = :responses AND said_by = :said_by",
-                last._asdict() | {"guidelines": self.batch.guidelines},
-            )
+            connection.execute(f"DELETE {_SAID}", self._own(person, place))
             self._spend(connection, -1, -last.price)
+            held.is_open(self.batch, place)  # it is, again
         return True
 
     def progress(self) -> Progress:
@@ -154,12 +235,39 @@ class Desk:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        with self._kept.connected() as connection:
-            return progress_of(
-                questions_in(connection, self.batch), given_in(connection, self.batch)
-            )
+        with self._opened() as held:
+            return held.standing(self.batch, old_s=0).progress()
 
-    def _elsewhere(self, person: str) -> Counter[tuple[str, str]]:
+    @contextmanager
+    def _opened(self) -> Iterator["_Held"]:
+        """The label store and what is known of it, for one thread at a time."""
+        with self._lock:
+            if self._held is None:
+                with self._kept.connected() as connection:
+                    yield _Held(connection, self._kept.path)
+            else:
+                self._held.require()
+                with refusals_told(self._kept.path, "labels"):
+                    yield self._held
+
+    def _free(self, held: "_Held", standing: Standing, person: str, count: int) -> list[Left]:
+        """The next questions that are left for a person, on disk, too, and on no other screen."""
+        elsewhere = self._elsewhere(person)
+        free = (
+            one
+            for one in standing.ahead(person)
+            if standing.to_give(one) > elsewhere[one.place]
+            and held.settled(self.batch, standing, one, person)
+        )
+        return list(islice(free, count))
+
+    def _said(self, connection: sqlite3.Connection, person: str, place: Place) -> bool:
+        return bool(connection.execute(f"SELECT 1 {_SAID}", self._own(person, place)).fetchone())
+
+    def _own(self, person: str, place: Place) -> tuple[str, ...]:
+        return (self.batch.annotator, self.batch.guidelines, *place, person)
+
+    def _elsewhere(self, person: str) -> Counter[Place]:
         """How many others have each question on their screens."""
         now = time.monotonic()
         return Counter(
@@ -172,6 +280,11 @@ class Desk:
     def _spend(self, connection: sqlite3.Connection, labels: int, cost: float) -> None:
         if self.batch.account:
             spend(connection, self.batch.account, labels, cost)
+
+
+def _place(question: Question) -> Place:
+    prompt_id, together = question.compared
+    return prompt_id, canonical_json(list(together))
 
 
 def _question(

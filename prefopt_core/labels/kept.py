@@ -3,10 +3,11 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prefopt_core.ground.ids import digest_of
 from prefopt_core.ground.spending import Usage
+from prefopt_core.labels.batch import Batch, called, open_batches
 from prefopt_core.labels.holdings import Holding, holdings
 from prefopt_core.labels.questions import Question, Shown, Verdict, verdict_of
 from prefopt_core.labels.store import LabelStore
@@ -73,11 +74,20 @@ def verdicts_kept(kept: LabelStore, which: Which) -> list[Entry]:
 def questions_open(kept: LabelStore, which: Which) -> list[Entry]:
     """The questions that wait for people, in the order in which they are asked.
 
+    Args:
+        kept: The label store.
+        which: `whose` may be the id or the name of a batch, too.
+
     Raises:
         DataError: There is nothing of that name.
         StoreError: The SQLite file cannot be read.
     """
-    return _read(kept, which, _open)
+    batches = (batch for batch, _ in open_batches(kept))
+    named = called(batches, which.whose) if which.whose else []
+    if not named:
+        return _read(kept, which, _open)
+    entries = _read(kept, replace(which, whose=None), _open)
+    return [one for one in entries if Batch(one.annotator, one.guidelines, one.account) in named]
 
 
 _Reader = Callable[[sqlite3.Connection, Holding, dict[str, str]], Iterator[Entry]]

@@ -120,15 +120,15 @@ class Purchase:
                 write_texts(connection, [question])
             connection.execute("DELETE FROM holds WHERE hold = ?", (self._hold,))
 
-    def published(self) -> dict[Compared, tuple[int, bool]]:
-        """The questions left for people: for how many people, and whether this account pays."""
+    def published(self) -> dict[Compared, tuple[int, str]]:
+        """The questions left for people: for how many people, and which account pays."""
         rows = self._connection.execute(
             "SELECT prompt_id, compared, wanted, account FROM questions "
             "WHERE annotator = ? AND guidelines = ?",
             (self._annotator.name, self._annotator.guidelines),
         )
         return {
-            (prompt, tuple(json.loads(ids))): (wanted, account == self._account_name)
+            (prompt, tuple(json.loads(ids))): (wanted, account)
             for prompt, ids, wanted, account in rows
         }
 

@@ -63,6 +63,10 @@ CREATE TABLE IF NOT EXISTS accounts (
     labels INTEGER NOT NULL,   -- spent
     cost REAL NOT NULL         -- spent, or presumed so: see labels/account.py
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS names (
+    account TEXT PRIMARY KEY,
+    name TEXT NOT NULL         -- of what asks people: a run's config, a file
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS holds (
     hold TEXT PRIMARY KEY,
     account TEXT NOT NULL,

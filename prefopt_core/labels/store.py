@@ -247,7 +247,7 @@ def texts_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> li
 
     Those of its name if it has one; else those of the same content, whoever was named for it.
     """
-    every = connection.execute("SELECT DISTINCT annotator FROM verdicts").fetchall()
+    every = connection.execute(_ANNOTATORS).fetchall()
     parts = {text: unnamed(text) for (text,) in every}
     if annotator.called is None:
         others = [text for text, (_, content) in parts.items() if content == annotator.name]
@@ -255,6 +255,18 @@ def texts_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> li
         others = [text for text, (name, _) in parts.items() if name == annotator.called]
     own = annotator.name
     return [t for t in dict.fromkeys([*annotator.earlier, *others]) if t != own] + [own]
+
+
+# DISTINCT would read every label; this takes a step in the index for each annotator.
+_ANNOTATORS = """
+WITH RECURSIVE found (annotator) AS (
+  SELECT MIN(annotator) FROM verdicts
+  UNION ALL
+  SELECT (SELECT MIN(annotator) FROM verdicts v WHERE v.annotator > found.annotator)
+  FROM found WHERE found.annotator IS NOT NULL
+)
+SELECT annotator FROM found WHERE annotator IS NOT NULL
+"""
 
 
 def unnamed(text: str) -> tuple[str | None, str]:

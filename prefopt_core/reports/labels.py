@@ -5,8 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from prefopt_core.ground.foreign import visible
+from prefopt_core.labels.batch import Batch
+from prefopt_core.labels.batch import in_words as in_line
 from prefopt_core.labels.holdings import Holding, Share, in_words
 from prefopt_core.labels.kept import Entry
+from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.words import word_of
 
 WIDTH = 80
@@ -27,6 +30,17 @@ def holding_in_lines(holding: Holding) -> Iterator[str]:
     people = [share for share in holding.people if share.who]
     yield from _shares("by", people)
     yield from _shares("paid from", holding.accounts)
+
+
+def batch_in_words(batch: Batch, progress: Progress) -> str:
+    """Questions that wait for people, in a line: whose they are, how many, since when."""
+    left = f"{progress.left} of {counted(progress.wanted, 'label')} to give"
+    return f"{visible(in_line(batch))}: {left}, asked {_time(progress.since)}"
+
+
+def batch_in_lines(batch: Batch, progress: Progress) -> Iterator[str]:
+    """The same beside holdings."""
+    yield from _wrapped("open:     ", batch_in_words(batch, progress))
 
 
 _INDENT = " " * 10

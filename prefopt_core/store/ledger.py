@@ -29,16 +29,28 @@ def ledger(
     """
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+    # one thread at a time uses it, but not always the one that opens it (models.server.asking)
+    with (
+        refusals_told(path, entries),
+        closing(sqlite3.connect(path, timeout=60, check_same_thread=False)) as connection,
+    ):
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(schema)
+        upgrade(connection)
+        yield connection
+
+
+@contextmanager
+def refusals_told(path: Path, entries: str) -> Iterator[None]:
+    """Turn what SQLite refuses within the block into an error that says what to do.
+
+    Raises:
+        StoreError: The file cannot be written, or is damaged.
+    """
     try:
-        # one thread at a time uses it, but not always the one that opens it (models.server.asking)
-        connected = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        with closing(connected) as connection:
-            connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(schema)
-            upgrade(connection)
-            yield connection
+        yield
     except sqlite3.DatabaseError as error:
         raise StoreError(
             f"Cannot use the {entries} in {path}: {error}. Free some space, make the file "

@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from flows.cli import AWAITING, main
+from flows.server import show_progress
+from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.store import LabelStore
 from tests.people import PEOPLE, answer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -117,9 +120,23 @@ def test_a_run_that_waits_for_people_holds_no_process_and_is_resumed(worker, sto
     def state_is(name):
         return lambda: client.read_flow_run(run_id).state_name == name
 
+    def progress():
+        """(Per cent, words) of the newest artifact that shows it."""
+        wanted = {"flow_runs": {"id": {"any_": [str(run_id)]}}, "sort": "CREATED_DESC"}
+        found = client.request("POST", "/artifacts/filter", json=wanted).json()
+        shown = next(one for one in found if one["key"] == "labels-of-people")
+        return round(shown["data"]), shown["description"]
+
     for labels in (6, 10):
         tools.until(state_is("Suspended"), seconds=120)
         tools.until(lambda: not _processes_of(run_id), seconds=30)
+        if labels == 6:
+            assert progress() == (0, "0 labels are given, 6 awaited.")
+            answer(store, most=3)
+            ((batch, given),) = open_batches(LabelStore.of(store))
+            assert batch.name == "tiny"
+            show_progress(store, batch, given)
+            assert progress() == (50, "3 labels are given, 3 awaited.")
         assert answer(store) == labels
         assert resume(store) == 1
         tools.until(lambda: not state_is("Suspended")())

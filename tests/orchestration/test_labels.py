@@ -8,10 +8,11 @@ import pytest
 
 from flows.cli import AWAITING, LABELS
 from prefopt_core.ground.spending import Usage
+from prefopt_core.labels.batch import name_account
 from prefopt_core.labels.questions import Verdict
-from prefopt_core.labels.store import AnnotatorIdentity
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from tests.asked import Labels, question
-from tests.people import PEOPLE
+from tests.people import PEOPLE, leave, question_on
 
 JUDGE = AnnotatorIdentity('{"function":{"function":"score","function_file":"aa"}}', "1")
 
@@ -119,6 +120,21 @@ def test_open_questions_go_out_and_come_back(prefopt, labels, tmp_path):
     assert labels.open == []
     code, _, error = prefopt("labels", "export", file)
     assert (code, "No question waits for people" in error) == (2, True)
+
+
+def test_one_of_two_batches_goes_out_by_its_name_or_its_id(prefopt, store, tmp_path):
+    kept, file = LabelStore.of(store), tmp_path / "questions.csv"
+    batches = [
+        leave(kept, [question_on(10 * n + i) for i in range(n)], account=f"run {n}") for n in (2, 1)
+    ]
+    name_account(kept, "run 2", "ask-us.yaml seed=1")
+    ids = [batch.id for batch in batches]
+    output = prefopt("labels", "ls")[1]
+    assert f"open:     {ids[0]}  ask-us.yaml seed=1, guidelines 1: 2 of 2 labels to" in output
+    for word, number in (("ask-us.yaml seed=1", 2), (ids[0], 2), ("run 1", 1), (ids[1], 1)):
+        assert prefopt("labels", "export", file, word)[1].startswith(f"{number} open question")
+    assert prefopt("labels", "export", file)[1].startswith("3 open questions")
+    assert prefopt("labels", "export", file, "run 4")[0] == 2
 
 
 @pytest.mark.parametrize("name", ["p.jsonl --format trl", "p.parquet --format helpsteer3"])

@@ -193,21 +193,21 @@ def test_questions_left_for_people_hold_their_labels_until_they_answer(kept):
     with buying(kept, ME, TEAM) as purchase:
         purchase.hold(3)
         purchase.publish(asked)
-        assert balance(kept) == Balance(0, 0.0, 3, 0.0)  # once, not as a hold and as questions
+        assert balance(kept) == Balance(0, 0.0, 3, 0.0, 3)  # once, not as a hold and as questions
         assert purchase.published() == {
-            ("p", ("a", "b")): (2, True),
-            ("q", ("a", "b")): (1, True),
+            ("p", ("a", "b")): (2, "team"),
+            ("q", ("a", "b")): (1, "team"),
         }
     assert balance(kept).held_labels == 3  # no process is there, and they are held
     with pytest.raises(OverBudgetError, match="7 of 10 are left: 0 are bought, 3 under way"):
         buy(kept, "r", 8, who=YOU)
     with buying(kept, ME, TEAM) as purchase:
         purchase.commit(asked[0][0], Verdict("tie", by="Mary"))
-    assert balance(kept) == Balance(1, 0.0, 2, 0.0)
+    assert balance(kept) == Balance(1, 0.0, 2, 0.0, 2)
     with buying(kept, ME, TEAM) as purchase:
         purchase.commit(asked[0][0], Verdict("skipped", by="John"))
         purchase.commit(asked[0][0], Verdict("tie", by="Ann"))  # one more than was wanted
-    assert balance(kept) == Balance(3, 0.0, 1, 0.0)
+    assert balance(kept) == Balance(3, 0.0, 1, 0.0, 1)
 
 
 def test_questions_that_are_published_again_are_there_once(kept):
@@ -374,7 +374,7 @@ def test_questions_left_for_people_hold_their_price_until_they_answer(kept):
     with buying(kept, ME, team, price=1.5) as purchase:
         purchase.hold(2)
         purchase.publish([(about("p", "a", "b"), 1), (about("q", "a", "b"), 1)])
-    assert balance(kept) == Balance(0, 0.0, 2, 3.0)
+    assert balance(kept) == Balance(0, 0.0, 2, 3.0, 2)
     with (
         opened(kept, team) as account,
         pytest.raises(OverBudgetError, match="1 of 4 is left: 0 is spent, 3 under way"),
@@ -383,7 +383,7 @@ def test_questions_left_for_people_hold_their_price_until_they_answer(kept):
         pass
     with buying(kept, ME, team, price=1.5) as purchase:
         purchase.commit(about("p", "a", "b"), Verdict("tie", by="Mary"))
-    assert balance(kept) == Balance(1, 1.5, 1, 1.5)
+    assert balance(kept) == Balance(1, 1.5, 1, 1.5, 1)
 
 
 def test_who_wants_more_people_takes_a_question_over_and_pays_for_it(kept):

@@ -1,9 +1,11 @@
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
+from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels.account import balance_of
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.desk import Desk
@@ -215,3 +217,78 @@ def test_undo_takes_back_what_was_said_here_last_whatever_came_from_elsewhere_or
     with kept.connected() as connection:
         assert balance_of(connection, "team").labels == 0
         assert connection.execute("SELECT bought_at FROM verdicts").fetchall() == [(9e9,)]
+
+
+def test_an_open_desk_shows_nothing_that_others_have_answered_meanwhile(kept):
+    batch = leave(kept, [question_on(i) for i in range(4)])
+    here, there = Desk(kept, batch), Desk(kept, batch)
+    with here.kept_open(), there.kept_open():
+        assert len(here.ahead("Ada", 4)) == 4
+        answered = answer(there, "Ben", 3)
+        (left,) = here.ahead("Ada", 4)
+        assert left not in answered
+        answer(there, "Ben")
+        assert here.ahead("Ada") == []
+        assert here.record(*left.key, first_is_better("Ada")) == "refused"
+        leave(kept, [question_on(9)])  # of the next round
+        assert [q.prompt_id for q in here.ahead("Ada")] == [question_on(9).prompt_id]
+
+
+def test_of_two_open_desks_one_learns_that_the_last_label_came(kept):
+    batch = leave(kept, [question_on(i) for i in range(6)])
+    desks = {"Ada": Desk(kept, batch), "Ben": Desk(kept, batch)}
+    became = []
+    with desks["Ada"].kept_open(), desks["Ben"].kept_open():
+        for by in ("Ada", "Ben") * 3:
+            (question,) = desks[by].ahead(by)
+            became.append(desks[by].record(*question.key, first_is_better(by)))
+        assert not desks["Ben"].undo("Ben")
+        assert desks["Ada"].progress().left == 0
+    assert became == ["kept"] * 5 + ["last"]
+
+
+def test_an_undo_at_an_open_desk_brings_its_question_back_to_all(kept):
+    batch = leave(kept, [question_on(i) for i in range(3)])
+    desk = Desk(kept, batch)
+    with desk.kept_open():
+        (question,) = answer(desk, "Ada")
+        assert desk.undo("Ada")
+        assert desk.ahead("Ben") == [q for q in desk.ahead("Ben", 3) if q.key[0] == question.key[0]]
+        assert desk.progress().given == 0
+
+
+def test_no_verdict_goes_into_a_file_that_was_replaced(kept):
+    desk = Desk(kept, leave(kept, [question_on(1)]))
+    with desk.kept_open():
+        (question,) = desk.ahead("Ada")
+        kept.path.rename(kept.path.with_suffix(".old"))
+        with pytest.raises(StoreError, match="was moved or replaced"):
+            desk.record(*question.key, first_is_better("Ada"))
+
+
+class Counting(LabelStore):
+    """Counts what SQLite does, in hundreds of its instructions."""
+
+    steps = 0
+
+    @contextmanager
+    def connected(self):
+        with super().connected() as connection:
+            connection.set_progress_handler(self._count, 100)
+            yield connection
+
+    def _count(self):
+        self.steps += 1
+
+
+def test_what_a_verdict_costs_does_not_grow_with_what_was_asked(tmp_path):
+    steps = []
+    for number in (30, 600):
+        kept = Counting(tmp_path / str(number))
+        desk = Desk(kept, leave(kept, [question_on(i) for i in range(number)]))
+        with desk.kept_open():
+            answer(desk, "Ada", 10)
+            before = kept.steps
+            answer(desk, "Ada", 10)
+            steps.append(kept.steps - before)
+    assert 0 < steps[1] < 2 * steps[0]

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from flows.cli import AWAITING
-from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.batch import name_account, open_batches
 from prefopt_core.labels.store import LabelStore
 from tests.people import leave, question_on
 
@@ -77,13 +77,14 @@ def test_without_open_questions_it_says_where_some_come_from(prefopt, store):
 
 def test_of_several_batches_one_is_to_be_named(prefopt, store):
     kept = LabelStore.of(store)
-    leave(kept, [question_on(1)], account="run 1a")
-    leave(kept, [question_on(2), question_on(3)], account="run 2b", name="panel")
+    one = leave(kept, [question_on(1)], account="run 1a")
+    two = leave(kept, [question_on(2), question_on(3)], account="run 2b", name="panel")
+    name_account(kept, "run 1a", "ask-us.yaml")
     for word, count in ((None, None), ("guidelines 1", 2), ("nobody", "none"), ("3", "none")):
         status, _, errors = prefopt("annotate", *([word] if word else []))
         assert status == 2
-        assert "people, guidelines 1, run 1a: 1 of 1 labels to give" in errors
-        assert "panel, guidelines 1, run 2b: 2 of 2 labels to give" in errors
+        assert f"1  {one.id}  ask-us.yaml, guidelines 1: 1 of 1 label to give, asked 20" in errors
+        assert f"2  {two.id}  run 2b, of panel, guidelines 1: 2 of 2 labels to give" in errors
         assert word is None or f"names {count} of them" in errors
 
 
