@@ -2,16 +2,45 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+from pydantic import PositiveInt
 
 from prefopt_core.annotation.judge_reading import verdict_in
-from prefopt_core.annotation.judge_template import JudgeTemplate, load_template
+from prefopt_core.annotation.judge_template import JudgeTemplate, TemplateName, load_template
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import Prompt
+from prefopt_core.ground.registry import InputPath
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.questions import Question, Shown, Verdict
 from prefopt_core.models.server.answers import text_of
 from prefopt_core.models.server.kept import ServedResponse
 from prefopt_core.models.server.till import SentPrompt
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """Settings of every annotator that is an LLM judge.
+
+    Attributes:
+        ask: "compare" two responses, or "score" one.
+        orders: How often a pair is asked about: in "one" order, or in "both", which shows and
+            evens out a judge's liking for the first or the second place.
+        template: What the judge is shown and how its verdict is read: the path of a file, or one of
+            "pairwise", "statement" and "one-token", which compare, and "rubric", which scores.
+        guidelines: A text file that the template shows to the judge; null: none.
+        max_new_tokens: The most tokens of an answer, thinking included where a server counts it; an
+            answer that is cut off is no verdict.
+        attempts: The most times the judge is asked for a verdict, each time with its answers so
+            far and the template's block `again`.
+    """
+
+    ask: Literal["score", "compare"] = "compare"
+    orders: Literal["one", "both"] = "both"
+    template: TemplateName = "pairwise"
+    guidelines: InputPath | None = None
+    max_new_tokens: PositiveInt = 512
+    attempts: PositiveInt = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,16 @@ class Judge:
     template: JudgeTemplate
     guidelines: str
     attempts: int
+
+    @classmethod
+    def of(cls, settings: JudgeSettings) -> "Judge":
+        """The judge of these settings.
+
+        Raises:
+            ConfigError: The template or the guidelines cannot be used.
+        """
+        template = fitting(settings.template, settings.ask)
+        return cls(template, text_in(settings.guidelines), settings.attempts)
 
     @property
     def wanted(self) -> int:

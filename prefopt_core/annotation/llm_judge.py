@@ -7,9 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from prefopt_core.annotation.judge import Conversation, Judge, checked, fitting, text_in
-from prefopt_core.annotation.judge_template import TemplateName
-from prefopt_core.ground.registry import InputPath, SpeedOnly
+from prefopt_core.annotation.judge import (
+    Conversation,
+    Judge,
+    JudgeSettings,
+    checked,
+    fitting,
+    text_in,
+)
+from prefopt_core.ground.registry import SpeedOnly, Spread
 from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.models.server.address import (
     OURS,
@@ -36,18 +42,13 @@ def annotate(
     *,
     base_url: SpeedOnly[str],
     model_name: str,
-    ask: Literal["score", "compare"] = "compare",
-    orders: Literal["one", "both"] = "both",
-    template: TemplateName = "pairwise",
-    guidelines: InputPath | None = None,
+    judging: Spread[JudgeSettings],
     api_key_env: SpeedOnly[KeyVariable | None] = None,
     temperature: NonNegativeFloat | None = 0.0,
-    max_new_tokens: PositiveInt = 512,
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 5,
     seeded: bool = True,
     extra_body: dict[str, Any] | None = None,
-    attempts: PositiveInt = 2,
     concurrency: SpeedOnly[PositiveInt] = 16,
     timeout_s: SpeedOnly[PositiveFloat] = 600.0,
     max_attempts: SpeedOnly[PositiveInt] = 8,
@@ -64,17 +65,10 @@ def annotate(
         questions: One response to score each, or two to compare.
         base_url: The server's address, `https://host/v1` or the like, without user or password.
         model_name: The judge's name on the server.
-        ask: "compare" two responses, or "score" one.
-        orders: How often a pair is asked about: in "one" order, or in "both", which shows and
-            evens out a judge's liking for the first or the second place.
-        template: What the judge is shown and how its verdict is read: the path of a file, or one of
-            "pairwise", "statement" and "one-token", which compare, and "rubric", which scores.
-        guidelines: A text file that the template shows to the judge; null: none.
+        judging: What the judge is asked, and how.
         api_key_env: Name of the environment variable that holds the key; null: the server needs
             none.
         temperature: 0: the judge's likeliest words; null: not sent, for models that refuse it.
-        max_new_tokens: The most tokens of an answer, thinking included where a server counts it; an
-            answer that is cut off is no verdict.
         length_field: The request's field for `max_new_tokens`; some models take
             `max_completion_tokens` only.
         top_logprobs: Of templates that read a token: how many likely tokens the server is asked
@@ -82,8 +76,6 @@ def annotate(
         seeded: Send a seed with every request; false: for servers that refuse it.
         extra_body: Further fields of every request that only this server knows; null: none. Fields
             that prefopt sends itself are refused.
-        attempts: The most times the judge is asked for a verdict, each time with its answers so
-            far and the template's block `again`.
         concurrency: Requests at a time.
         timeout_s: Seconds to wait for an answer before the request is repeated.
         max_attempts: The most times a request is sent until there is an answer; then the run ends,
@@ -101,8 +93,8 @@ def annotate(
         MissingExtraError: The extra `openai` is not installed.
     """
     check_address(_WORDING.where, base_url, extra_body, _OURS)
-    judge = Judge(fitting(template, ask), text_in(guidelines), attempts)
-    settings = {"temperature": temperature, length_field: max_new_tokens}
+    judge = Judge.of(judging)
+    settings = {"temperature": temperature, length_field: judging.max_new_tokens}
     if judge.template.header.read == "token" and top_logprobs:
         settings |= {"logprobs": True, "top_logprobs": top_logprobs}
     order = Order(

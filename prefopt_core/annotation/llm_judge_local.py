@@ -3,13 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveInt
 
-from prefopt_core.annotation.judge import Conversation, Judge, checked, fitting, text_in
-from prefopt_core.annotation.judge_template import TemplateName
-from prefopt_core.ground.registry import InputPath, SpeedOnly
+from prefopt_core.annotation.judge import (
+    Conversation,
+    Judge,
+    JudgeSettings,
+    checked,
+    fitting,
+    text_in,
+)
+from prefopt_core.ground.registry import InputPath, SpeedOnly, Spread
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.models.folder import check_model
@@ -33,12 +39,7 @@ def annotate(
     questions: Sequence[Question],
     *,
     model: InputPath,
-    ask: Literal["score", "compare"] = "compare",
-    orders: Literal["one", "both"] = "both",
-    template: TemplateName = "pairwise",
-    guidelines: InputPath | None = None,
-    max_new_tokens: PositiveInt = 512,
-    attempts: PositiveInt = 2,
+    judging: Spread[JudgeSettings],
     batch_size: SpeedOnly[PositiveInt] = 8,
     device: SpeedOnly[str] = "auto",
 ) -> Iterator[Verdict]:
@@ -50,15 +51,7 @@ def annotate(
     Args:
         questions: One response to score each, or two to compare.
         model: Folder of a causal language model with a chat template.
-        ask: "compare" two responses, or "score" one.
-        orders: How often a pair is asked about: in "one" order, or in "both", which shows and
-            evens out a judge's liking for the first or the second place.
-        template: What the judge is shown and how its verdict is read: the path of a file, or one of
-            "pairwise", "statement" and "one-token", which compare, and "rubric", which scores.
-        guidelines: A text file that the template shows to the judge; null: none.
-        max_new_tokens: The most tokens of an answer; one that is cut off is no verdict.
-        attempts: The most times the judge is asked for a verdict, each time with its answers so
-            far and the template's block `again`.
+        judging: What the judge is asked, and how.
         batch_size: Questions at a time; more need more memory.
         device: "cpu", "cuda", …; "auto": spread over the GPUs there are, else the CPU.
 
@@ -70,8 +63,8 @@ def annotate(
         DataError: A question is too long for the model, or its chat template does not take the
             template's roles.
     """
-    judge = Judge(fitting(template, ask), text_in(guidelines), attempts)
-    writer = _Writer(model, device, max_new_tokens, judge.template.header.read == "token")
+    judge = Judge.of(judging)
+    writer = _Writer(model, device, judging.max_new_tokens, judge.template.header.read == "token")
     for start in range(0, len(questions), batch_size):
         asked = [judge.asked(question) for question in questions[start : start + batch_size]]
         sent = [each for each in asked if isinstance(each, Conversation)]

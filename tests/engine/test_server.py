@@ -147,8 +147,11 @@ def undecided(tmp_path):
 def test_a_judge_says_what_the_one_in_this_process_says(
     url, model, asked, undecided, tmp_path, monkeypatch
 ):
-    from prefopt_core.annotation.llm_judge import annotate
-    from prefopt_core.annotation.llm_judge_local import annotate as annotate_here
+    from prefopt_core.annotation import ANNOTATORS
+
+    def verdicts(annotator, **params):
+        complete = ANNOTATORS.complete_params(annotator, params)
+        return list(ANNOTATORS.bind(annotator, complete)(questions))
 
     monkeypatch.setenv("PREFOPT_STORE", str(tmp_path / "store"))
     shown = (Shown("a", "Press the button."), Shown("b", "Load the tray."))
@@ -156,8 +159,8 @@ def test_a_judge_says_what_the_one_in_this_process_says(
     questions += [question.turned() for question in questions]
     greeting = undecided("Hello", "Hi")  # how the help desk begins
     params = {"template": greeting, "max_new_tokens": 1, "attempts": 1}
-    here = list(annotate_here(questions, model=str(model), device="cpu", **params))
-    there = list(annotate(questions, base_url=url, model_name=NAME, top_logprobs=20, **params))
+    here = verdicts("llm-judge-local", model=str(model), device="cpu", **params)
+    there = verdicts("llm-judge", base_url=url, model_name=NAME, top_logprobs=20, **params)
     assert {verdict.state for verdict in here} == {"given"}
     for one, other in zip(here, there, strict=True):
         assert one.preference == pytest.approx(other.preference, abs=1e-4)

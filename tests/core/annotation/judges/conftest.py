@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from prefopt_core.annotation.llm_judge import annotate
+from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.labels.questions import Question, Shown
 
 
@@ -30,7 +30,8 @@ def judging(loopback, responses, pairs):
 
     def judging(questions=pairs, **params):
         params = {"base_url": loopback.url, "model_name": "j", "timeout_s": 60} | params
-        return annotate(questions, **params)
+        complete = ANNOTATORS.complete_params("llm-judge", params)
+        return ANNOTATORS.bind("llm-judge", complete)(questions)
 
     return judging
 

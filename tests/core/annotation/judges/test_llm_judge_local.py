@@ -7,7 +7,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prefopt_core.annotation import ANNOTATORS
-from prefopt_core.annotation.llm_judge_local import annotate
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.models.tokens import prompt_token_ids
 
@@ -57,6 +56,11 @@ def spoken(likely, question_about):
         if next(iter(shares)).isalnum() and len(usable(shares)) > 1:
             found.setdefault(next(iter(shares)), []).append((question_about("x", a, b), shares))
     return max(found.values(), key=len)
+
+
+def annotate(questions, **params):
+    complete = ANNOTATORS.complete_params("llm-judge-local", params)
+    return ANNOTATORS.bind("llm-judge-local", complete)(questions)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
