@@ -83,7 +83,7 @@ def buy_labels(
             f"awaiting {left} labels from people, who give them on a page that `prefopt annotate` "
             "serves. When they have, the same command goes on from here.",
             left,
-            wanted - left,
+            sum(people.values()) - left,
         )
     complete = [ask for ask in paid if not ask.orders_missing(known)]
     if refused and not complete:

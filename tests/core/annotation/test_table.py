@@ -313,8 +313,9 @@ def test_whole_numbers_are_scores_too(tables, store):
 def test_people_are_asked_what_the_runs_budget_pays_for_and_no_more(tables, store):
     people, allowance = AnnotationConfig(annotator="people"), Allowance("team", 3)
     for _ in range(2):
-        with pytest.raises(AwaitingLabelsError, match=r"^awaiting 3 labels from people"):
+        with pytest.raises(AwaitingLabelsError, match=r"^awaiting 3 labels from people") as waits:
             buy(tables, people, 4, store, allowance)
+        assert (waits.value.left, waits.value.done) == (3, 0)
     with store.connected() as connection:
         rows = connection.execute("SELECT prompt_id, responses FROM questions").fetchall()
     with buying(store, identity(people), allowance) as purchase:
