@@ -1,7 +1,7 @@
 """What a cap in money costs a judge's speed: `python -m benchmarks.money`.
 
-A server on this machine, in a process of its own, that answers at once; one purchase of labels
-without `max_cost` and one with it, in turn.
+A server on this machine, in a process of its own, that answers at once; labels bought and grades
+given without `max_cost` and with it, in turn.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from statistics import median
 import polars as pl
 
 from benchmarks.timing import in_turn, once
-from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.annotation.table import buy_labels
+from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
+from prefopt_core.annotation.table import buy_labels, judge
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
-from prefopt_core.labels.account import Allowance
+from prefopt_core.labels.account import Allowance, paying
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
 
@@ -89,18 +89,24 @@ def asked(pairs: int) -> Asked[pl.DataFrame]:
     return Asked(candidates.drop("response"), candidates, table)
 
 
-def verdicts_a_second(url: str, pairs: int, max_cost: float | None) -> float:
-    """Buy labels into an empty store, both orders of every pair."""
+def verdicts_a_second(url: str, pairs: int, max_cost: float | None, *, labels: bool) -> float:
+    """Have both orders of every pair judged, with an empty store; as labels, or as grades."""
     params = {"base_url": url, "model_name": "j", "price_prompt": 1.0, "price_completion": 1.0}
-    config = AnnotationConfig(annotator="llm-judge", params=params)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PREFOPT_STORE"] = folder
         kept, tables = LabelStore(Path(folder)), asked(pairs)
         # With an account that counts labels alone nothing is held for a request.
         allowance = None if max_cost is None else Allowance("us", pairs, max_cost)
-        table, time = once(
-            lambda: buy_labels(tables, config, pairs, kept, seed=0, allowance=allowance)
-        )
+
+        def buy() -> pl.DataFrame:
+            config = AnnotationConfig(annotator="llm-judge", params=params)
+            return buy_labels(tables, config, pairs, kept, seed=0, allowance=allowance)
+
+        def grade() -> pl.DataFrame:
+            with paying(kept, allowance):
+                return judge(tables, AnnotatorConfig(annotator="llm-judge", params=params))
+
+        table, time = once(buy if labels else grade)
     return table.height / time.seconds
 
 
@@ -111,16 +117,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with served() as url:
-        verdicts_a_second(url, 10, None)
-        ways = {
-            name: partial(verdicts_a_second, url, options.pairs, most)
-            for name, most in (("without max_cost", None), ("with max_cost", 1e3))
-        }
-        rates = in_turn(ways, options.rounds)
-    for name, each in rates.items():
-        print(f"{name:<18} {median(each):>6,.0f} verdicts a second")
-    low, *_, high = ratios = sorted(b / a for a, b in zip(*rates.values(), strict=True))
-    print(f"ratio              {median(ratios):>6.2f} (from {low:.2f} to {high:.2f})")
+        verdicts_a_second(url, 10, None, labels=True)
+        for what in ("labels", "grades"):
+            free, capped = in_turn(
+                {
+                    name: partial(
+                        verdicts_a_second, url, options.pairs, most, labels=what == "labels"
+                    )
+                    for name, most in (("without", None), ("with", 1e3))
+                },
+                options.rounds,
+            ).values()
+            low, *_, high = ratios = sorted(b / a for a, b in zip(free, capped, strict=True))
+            print(
+                f"{what}: {median(free):,.0f} verdicts a second without max_cost, "
+                f"{median(capped):,.0f} with it: {median(ratios):.2f} ({low:.2f} to {high:.2f})"
+            )
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ def _time(
         yield f"{hours:,.1f} hours of people's time, {median(seconds):.0f} s each{by}"
     elif config.annotator == "people":
         yield "people's time is not known before their first label"
+    if config.annotator == "people":
+        yield "a question that is skipped counts, too"
 
 
 @dataclass(frozen=True)

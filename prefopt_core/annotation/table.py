@@ -86,7 +86,7 @@ def buy_labels(
         raise AwaitingLabelsError(
             f"awaiting {left} label{'' if left == 1 else 's'} from people",
             left,
-            wanted - left,
+            sum(people.values()) - left,
             sorted({published[question.compared][1] for question in later}),
         )
     complete = [ask for ask in paid if not ask.orders_missing(known)]

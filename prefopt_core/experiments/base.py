@@ -126,7 +126,9 @@ class Paid(Experiment):
 
     selection: SelectionConfig = Field(default_factory=SelectionConfig)
     annotation: AnnotationConfig
-    budget: int = Field(ge=0, description="Labels this run may buy; never exceeded.")
+    budget: int = Field(
+        ge=0, description="Labels this run may buy, skips included; never exceeded."
+    )
     max_cost: float | None = Field(
         None,
         ge=0,

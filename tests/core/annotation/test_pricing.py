@@ -22,9 +22,10 @@ def kept(tmp_path):
 
 
 def test_labels_take_their_price(kept):
-    money, time = expected(6, PRICED, kept, NOTHING)
+    money, time, skips = expected(6, PRICED, kept, NOTHING)
     assert money == "3.00 in money, 0.5 each"
     assert time == "people's time is not known before their first label"
+    assert skips == "a question that is skipped counts, too"
     function = AnnotationConfig(annotator="function", params={"function": "builtins:len"})
     assert list(expected(6, function, kept, NOTHING)) == []
 
@@ -33,13 +34,13 @@ def test_the_time_of_people_is_that_of_others_until_they_have_given_a_label(kept
     for person, seconds in (("Mary", 30.0), ("John", 50.0), ("Ann", 900.0)):
         with buying(kept, AnnotatorIdentity("others", "1")) as purchase:
             purchase.commit(about("p", "a", "b"), Verdict("tie", by=person, seconds=seconds))
-    _, time = expected(144, PRICED, kept, NOTHING)
+    _, time, _ = expected(144, PRICED, kept, NOTHING)
     assert time == (
         "2.0 hours of people's time, 50 s each (by 3 labels of other people or guidelines)"
     )
     with buying(kept, identity(PRICED)) as purchase:
         purchase.commit(about("p", "a", "b"), Verdict("tie", by="Eve", seconds=25.0))
-    _, time = expected(144, PRICED, kept, NOTHING)
+    _, time, _ = expected(144, PRICED, kept, NOTHING)
     assert time == "1.0 hours of people's time, 25 s each (by the 1 so far)"
 
 

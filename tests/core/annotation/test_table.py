@@ -308,3 +308,19 @@ def test_whole_numbers_are_scores_too(tables, store):
     config = OwnAnnotation(annotator="as-written", params={"verdict": "Verdict.scored(3)"})
     assert buy(tables, config, 2, store)["scores"].to_list() == [[3.0], [3.0]]
     assert buy(tables, config, 2, store)["scores"].to_list() == [[3.0], [3.0]]
+
+
+def test_people_are_asked_what_the_runs_budget_pays_for_and_no_more(tables, store):
+    people, allowance = AnnotationConfig(annotator="people"), Allowance("team", 3)
+    for _ in range(2):
+        with pytest.raises(AwaitingLabelsError, match=r"^awaiting 3 labels from people") as waits:
+            buy(tables, people, 4, store, allowance)
+        assert (waits.value.left, waits.value.done) == (3, 0)
+    with store.connected() as connection:
+        rows = connection.execute("SELECT prompt_id, responses FROM questions").fetchall()
+    with buying(store, identity(people), allowance) as purchase:
+        for prompt_id, responses in rows:
+            shown = tuple(Shown(one, "") for one in json.loads(responses))
+            purchase.commit(Question(prompt_id, (), shown), Verdict("tie", by="Mary"))
+    assert buy(tables, people, 4, store, allowance).height == 3
+    assert spent(store) == (3, 0.0)
