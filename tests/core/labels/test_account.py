@@ -1,88 +1,19 @@
-"""Accounts: held before anybody is asked, never exceeded, whoever is killed meanwhile."""
-
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+"""Accounts: held before anybody is asked, and never exceeded."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from prefopt_core.ground.errors import OverBudgetError
-from prefopt_core.ground.spending import paying_from, reserving
-from prefopt_core.labels.account import Allowance, Balance, balance_of, opened
+from prefopt_core.labels.account import Allowance, Balance, opened
 from prefopt_core.labels.purchase import buying
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
+from tests.core.labels.accounts import GOOD, ME, TEAM, YOU, balance, buy
 from tests.verdicts import about
-
-ME, YOU = AnnotatorIdentity("me", "1"), AnnotatorIdentity("you", "1")
-TEAM = Allowance("team", 10)
-GOOD = Verdict.scored(1.0)
-
-IMPORTS = """
-import sys, time
-from pathlib import Path
-from prefopt_core.ground.errors import OverBudgetError
-from prefopt_core.labels.account import Allowance, opened
-from prefopt_core.labels.purchase import buying
-from prefopt_core.labels.questions import Verdict
-from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
-from tests.verdicts import about
-
-kept = LabelStore(Path(sys.argv[1]))
-"""
-BUY = f"""
-{IMPORTS}
-name, size, go_on = sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
-allowance = Allowance("team", 60, 13.0)
-print("ready", flush=True)
-while not go_on.exists():
-    time.sleep(0.001)
-bought = 0
-for number in range(60):
-    try:
-        with buying(kept, AnnotatorIdentity(name, "1"), allowance, price=0.25) as purchase:
-            purchase.hold(size)
-            for i in range(size):
-                purchase.commit(about(f"p{{number}}", f"r{{i}}"), Verdict.scored(1.0))
-                bought += 1
-    except OverBudgetError:
-        break
-print(bought)
-"""
-HANG = f"""
-{IMPORTS}
-allowance = Allowance("team", 10, 8.0)
-with buying(kept, AnnotatorIdentity("me", "1"), allowance, price=0.5) as purchase:
-    purchase.hold(6)
-    for i in range(2):
-        purchase.commit(about("p", f"r{{i}}"), Verdict.scored(1.0))
-    with purchase.account.reserving(1.5), purchase.account.reserving(0.25) as paid:
-        paid(0.125)
-        print("ready", flush=True)
-        time.sleep(60)
-"""
 
 
 @pytest.fixture
 def kept(tmp_path):
     return LabelStore(tmp_path / "store")
-
-
-def balance(kept, account="team"):
-    with kept.connected() as connection:
-        return balance_of(connection, account)
-
-
-def buy(kept, prompt, responses, allowance=TEAM, who=ME, price=0.0, hold=None):
-    with buying(kept, who, allowance, price=price) as purchase:
-        purchase.hold(responses if hold is None else hold)
-        for number in range(responses):
-            purchase.commit(about(prompt, f"r{number}"), GOOD)
-
-
-# --- labels -------------------------------------------------------------------------------------
 
 
 def test_what_is_held_becomes_what_is_spent_label_by_label(kept):
@@ -218,131 +149,6 @@ def test_questions_that_are_published_again_are_there_once(kept):
     with kept.connected() as connection:
         rows = connection.execute("SELECT prompt_id, responses, position FROM questions")
         assert sorted(rows) == [("p", '["b","a"]', 0), ("q", '["a","b"]', 1)]
-
-
-# --- money --------------------------------------------------------------------------------------
-
-
-def test_labels_cost_their_price_and_money_is_a_budget_of_its_own(kept):
-    rich = Allowance("team", 100, 1.75)
-    buy(kept, "p", 2, rich, price=0.5)
-    message = r"1 may be spent next, and 0\.75 of 1\.75 is left: 1 is spent, 0 under way.*max_cost"
-    with pytest.raises(OverBudgetError, match=message):
-        buy(kept, "q", 0, rich, price=0.5, hold=2)
-    buy(kept, "q", 1, rich, price=0.5)
-    assert balance(kept) == Balance(3, 1.5, 0, 0.0)
-
-
-def test_a_budget_that_prices_fill_exactly_is_enough(kept):
-    buy(kept, "p", 10, Allowance("team", 10, 1.0), price=0.1)  # ten times 0.1 is not 1.0 in binary
-    with pytest.raises(OverBudgetError):
-        buy(kept, "q", 1, Allowance("team", 11, 1.0), price=0.1)
-
-
-def test_a_request_costs_what_it_cost_and_what_else_was_held_is_free(kept):
-    allowance = Allowance("team", 0, 2.0)
-    with opened(kept, allowance) as account, paying_from(account):
-        with reserving(1.5) as paid:
-            assert balance(kept) == Balance(0, 0.0, 0, 1.5)
-            message = r"1 may be spent next, and 0\.5 of 2 is left"
-            with pytest.raises(OverBudgetError, match=message), reserving(1.0):
-                pytest.fail("nothing may be asked")
-            paid(0.25)
-            paid(0.5)  # it was tried twice
-        assert balance(kept) == Balance(0, 0.75, 0, 0.0)
-        with suppress(ConnectionError), reserving(1.25) as paid:
-            paid(0.125)
-            raise ConnectionError
-        with reserving(1.0):
-            pass  # it never got an answer, for free
-        assert balance(kept) == Balance(0, 0.875, 0, 0.0)
-
-
-def test_without_a_budget_nothing_is_held(kept):
-    with reserving(1e9) as paid:
-        paid(1e9)
-    assert not kept.root.exists()
-
-
-def test_requests_of_many_threads_never_hold_more_than_there_is(kept):
-    allowance, most, refused = Allowance("team", 0, 1.0), [], []
-    together = threading.Barrier(8)
-
-    def request(account):
-        together.wait()
-        for _ in range(4):
-            try:
-                with account.reserving(0.25) as paid:
-                    most.append(account.balance())
-                    paid(0.0625)
-            except OverBudgetError:
-                refused.append(1)
-
-    with opened(kept, allowance) as account, ThreadPoolExecutor(8) as pool:
-        list(pool.map(request, [account] * 8))
-    assert all(own.cost + own.held_cost <= 1.0 for own in most)
-    assert balance(kept) == Balance(0, 0.0625 * len(most), 0, 0.0)
-    assert len(most) + len(refused) == 32
-
-
-@settings(max_examples=15)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=6), st.integers(0, 12))
-def test_whatever_is_wanted_the_budget_holds(tmp_path_factory, wants, budget):
-    kept, spent = LabelStore(tmp_path_factory.mktemp("labels")), 0
-    allowance = Allowance("team", budget, 2.0 * budget)
-    for number, (held, bought) in enumerate(wants):
-        try:
-            buy(kept, f"p{number}", min(held, bought), allowance, price=2.0, hold=held)
-        except OverBudgetError:
-            assert held > budget - spent
-        else:
-            spent += min(held, bought)
-        assert balance(kept) == Balance(spent, 2.0 * spent, 0, 0.0)
-    assert spent <= budget
-
-
-# --- processes ----------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_eight_processes_that_buy_at_once_never_exceed_their_account(kept, start, tmp_path):
-    # 60 labels, or 13.0 / 0.25 = 52; `python -O` must not make a difference
-    sizes = [1, 2, 3, 1, 2, 3, 1, 2]
-    processes = [
-        start(BUY, kept.root, f"annotator {i}", size, tmp_path / "go-on", PYTHONOPTIMIZE=str(i % 2))
-        for i, size in enumerate(sizes)
-    ]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    (tmp_path / "go-on").touch()
-    seen = []
-    while any(process.poll() is None for process in processes):
-        seen.append(balance(kept))
-    bought = [int(process.communicate(timeout=60)[0]) for process in processes]
-    assert max(own.labels + own.held_labels for own in seen) <= 52
-    assert max(own.cost + own.held_cost for own in seen) <= 13.0
-    # Whoever buys one at a time ends when nothing is left.
-    assert balance(kept) == Balance(52, 13.0, 0, 0.0)
-    assert sum(bought) == sum(count for *_, count in kept.counts()) == 52
-    assert [*kept.root.glob("locks/holder-*")] == []
-
-
-def test_of_a_killed_process_labels_are_free_and_reserved_money_counts_as_spent(kept, start):
-    process = start(HANG, kept.root)
-    assert process.stdout.readline() == "ready\n"
-    allowance = Allowance("team", 10, 8.0)
-    alive = Balance(2, 1.0, 4, 4 * 0.5 + 1.5 + 0.25)
-    assert balance(kept) == alive
-    with pytest.raises(OverBudgetError, match="2 are bought, 4 under way"):
-        buy(kept, "q", 5, allowance, YOU)
-    assert balance(kept) == alive  # a process that lives keeps what it holds
-    process.kill()
-    process.wait(10)
-    buy(kept, "q", 5, allowance, YOU)
-    # Labels: the two that arrived. Money: theirs, and all that was reserved for requests, whose
-    # answers nobody has seen; not the labels that were never asked for.
-    assert balance(kept) == Balance(2 + 5, 2 * 0.5 + 1.5 + 0.25, 0, 0.0)
-    assert [*kept.root.glob("locks/holder-*")] == []
 
 
 def test_answers_of_people_stay_paid_when_a_run_names_the_people(kept):
