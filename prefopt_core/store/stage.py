@@ -35,6 +35,7 @@ _LIBRARIES = ("numpy", "polars", "pyarrow", "torch", "transformers", "trl", "pef
 
 _store: ContextVar[Store] = ContextVar("store")
 _workspace: ContextVar[Path] = ContextVar("workspace")
+_role: ContextVar[str] = ContextVar("role", default="")
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ class Stage:
                         created=time.time(),
                         seconds=time.perf_counter() - started,
                         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                        role=_role.get(),
                     )
                 )
             # Only after the commit: until then, a run after a crash resumes from this folder.
@@ -226,11 +228,15 @@ class Stage:
             return output, reason
 
     def _why(self, store: Store, inputs: dict[str, Any], reason: str) -> str:
-        """The reason for a cache miss: what differs from the most similar earlier run."""
+        """The reason for a cache miss: what differs from the most similar earlier result.
+
+        Of the same role only: a round's responses differ from those for evaluation by design.
+        """
         if reason != "not made yet":
             return reason
         changes = []
-        for manifest in islice(store.manifests(self.name), 200):
+        earlier = (m for m in store.manifests(self.name) if m.role in ("", _role.get()))
+        for manifest in islice(earlier, 200):
             changed = changed_settings(manifest.inputs, inputs)
             if manifest.version != self.version:
                 changed.insert(0, f"version {manifest.version} → {self.version}")
@@ -258,6 +264,16 @@ def fresh_folder(name: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextmanager
+def in_role(role: str) -> Iterator[None]:
+    """Within the block, stages are a part of the run, such as "round 2"; no key depends on it."""
+    token = _role.set(role)
+    try:
+        yield
+    finally:
+        _role.reset(token)
 
 
 @contextmanager
