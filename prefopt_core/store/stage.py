@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _store: ContextVar[Store] = ContextVar("store")
 _workspace: ContextVar[Path] = ContextVar("workspace")
 _cut: ContextVar[list[bool]] = ContextVar("cut")
+_role: ContextVar[str] = ContextVar("role", default="")
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ class Stage:
                         created=time.time(),
                         seconds=time.perf_counter() - started,
                         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                        role=_role.get(),
                     )
                 )
             # Only after the commit: until then, a run after a crash resumes from this folder.
@@ -242,12 +244,16 @@ class Stage:
             return output, reason
 
     def _why(self, store: Store, arguments: Mapping[str, Any], reason: str) -> str:
-        """The reason for a cache miss: what differs from the most similar earlier run."""
+        """The reason for a cache miss: what differs from the most similar earlier result.
+
+        Of the same role only: a round's responses differ from those for evaluation by design.
+        """
         if reason != "not made yet":
             return reason
         inputs, limits = self.inputs(arguments), self.limits(arguments)
         changes = []
-        for manifest in islice(store.manifests(self.name), 200):
+        earlier = (m for m in store.manifests(self.name) if m.role in ("", _role.get()))
+        for manifest in islice(earlier, 200):
             cut = manifest.inputs.keys() & limits
             changed = changed_settings(manifest.inputs, inputs | limits if cut else inputs)
             if manifest.version != self.version:
@@ -281,6 +287,16 @@ def fresh_folder(name: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextmanager
+def in_role(role: str) -> Iterator[None]:
+    """Within the block, stages are a part of the run, such as "round 2"; no key depends on it."""
+    token = _role.set(role)
+    try:
+        yield
+    finally:
+        _role.reset(token)
 
 
 @contextmanager

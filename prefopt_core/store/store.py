@@ -42,6 +42,7 @@ class Manifest(Record):
     created: float  # seconds since 1970
     seconds: float
     peak_memory_mb: int
+    role: str = ""  # the part of the run that it was made for, such as "round 2"
 
 
 class Store:

@@ -16,7 +16,7 @@ from prefopt_core.ground.tables import in_shards
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import select_responses
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.stage import Stage, cut_short, fresh_folder, workspace
+from prefopt_core.store.stage import Stage, cut_short, fresh_folder, in_role, workspace
 
 
 def logps(*values, first=0):
@@ -190,6 +190,24 @@ def test_finding_says_what_a_run_would_do_and_computes_nothing(store, counted, o
     assert (found.value, found.cached) == (made.value, True)
     assert spec.find(store, spec.bind(2)) == "number 1 → 2"
     assert calls == [1]
+
+
+def test_a_miss_is_compared_with_results_of_the_same_role_only(store, counted, outcome):
+    spec, _ = counted
+
+    def why(number, role):
+        with in_role(role):
+            return spec.find(store, spec.bind(number))
+
+    outcome(1)  # of an earlier prefopt, which wrote no roles
+    assert why(2, "round 1") == "number 1 → 2"
+    store.manifest_path("score", next(store.manifests("score")).key).unlink()
+    with in_role("evaluation"):
+        outcome(3)
+    assert why(4, "round 1") == "first run"
+    assert why(4, "evaluation") == "number 3 → 4"
+    assert not isinstance(why(3, "round 1"), str)  # the role is no part of the key
+    assert [manifest.role for manifest in store.manifests("score")] == ["evaluation"]
 
 
 def test_outcome_reads_like_a_line_of_a_log(outcome):
