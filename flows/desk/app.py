@@ -16,6 +16,7 @@ from flows.desk.guard import COOKIE, HEADERS, Guard
 from flows.desk.pages import card, form_of, page, rendered
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.labels.desk import Desk
+from prefopt_core.labels.people import alike, person_named
 from prefopt_core.labels.questions import Question, State, Verdict
 from prefopt_core.labels.standing import Pace
 
@@ -155,6 +156,13 @@ class _Pages:
         """Keep a person's name in the browser."""
         if not (by := _tidy(named.name)):
             return PlainTextResponse("A name needs letters.", 422)
+        known = {pace.by for pace in self.desk.progress().people}
+        if by not in known and (others := alike(by, known)):
+            return PlainTextResponse(
+                f"{others[0]} labels here already. If that is you, go on under that name; if not, "
+                "add to yours.",
+                409,
+            )
         response = JSONResponse({"by": by})
         # Not "strict": an address opened from a mail would ask for the name again.
         response.set_cookie(NAME, quote(by), max_age=_YEAR_S, httponly=True, samesite="lax")
@@ -222,5 +230,5 @@ def _name_in(request: Request) -> str:
 
 def _tidy(name: str) -> str:
     """A name on one line, at most 60 characters; "" if it cannot be shown."""
-    by = " ".join(name.split())[:60]
+    by = person_named(name)[:60]
     return by if by.isprintable() else ""

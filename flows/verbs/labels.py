@@ -18,6 +18,7 @@ from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.batch import open_batches, progress_of
 from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
+from prefopt_core.labels.people import person_named
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import batch_in_lines, counted, entry_in_lines, holding_in_lines
@@ -147,6 +148,8 @@ def import_(
     open_before = dict(open_batches(_kept()))
     taken = take(_kept(), read(file), terms)
     say("; ".join(_taken_in_words(taken)) + ".")
+    for new, known in sorted(taken.alike):
+        say(f"! {new!r} and {known!r} are kept as two people. Write one name if they are one.")
     if taken.paid:
         still_open = dict(open_batches(_kept()))
         awaited = sum(progress.left for progress in still_open.values())
@@ -165,8 +168,10 @@ def name(
     whose: Annotated[str, Parameter(help="the id that `labels ls` shows")],
     name: Annotated[str, Parameter(help="as `annotation.name` will say it")],
     /,
+    *,
+    yes: Annotated[bool, Parameter(help="do it, and not only say what would be named")] = False,
 ) -> None:
-    """Give an annotator a name: its labels count for whoever has it, whatever is edited.
+    """Name an annotator: its labels count for whoever has the name; without --yes, say which.
 
     Raises:
         DataError: There are none of that id, or of several annotators.
@@ -175,6 +180,13 @@ def name(
     if len(found) > 1:
         ids = ", ".join(holding.id for holding in found)
         raise DataError(f"{whose!r} may be any of {ids}. Name one of them by its id.")
+    if not yes:
+        say(*holding_in_lines(found[0]))
+        say(
+            f"These would be labels of {name!r}, and no longer of who gave them unnamed. Add --yes "
+            "to do it."
+        )
+        return
     number = give_name(_kept(), found[0], name)
     labels = counted(number, "label")
     say(f"{labels} of {name!r} from now on: `annotation.name={name}` finds them.")
@@ -217,7 +229,7 @@ def _kept() -> LabelStore:
 def _which(whose: str | None, by: str | None, state: str | None) -> Which:
     if state is not None and state not in STATES:
         raise ConfigError(f"There is no state {state!r}.{did_you_mean(state, STATES)}")
-    return Which(whose, by, state)
+    return Which(whose, by and person_named(by), state)
 
 
 def _taken_in_words(taken: Taken) -> list[str]:

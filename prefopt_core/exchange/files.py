@@ -16,6 +16,8 @@ from prefopt_core.labels.kept import Entry
 
 _SHOWN = 10
 """So many problems are told."""
+_ROWS = 3
+"""So many rows with the same problem are named."""
 _BY_ENDING = {".csv": "csv", ".html": "html"}
 _BY_COLUMNS: tuple[tuple[set[str], str], ...] = (
     ({"prefopt", "verdicts"}, "html"),
@@ -35,9 +37,12 @@ def format_to_write(path: Path, named: str | None) -> str:
     """The format of a file to be written: as named, else by the ending.
 
     Raises:
-        ConfigError: The ending says nothing.
+        ConfigError: The ending says nothing, or something else.
     """
-    found = named or _BY_ENDING.get(path.suffix.lower())
+    ending = path.suffix.lower()
+    found = named or _BY_ENDING.get(ending)
+    if found in _BY_ENDING.values() and _BY_ENDING.get(ending) != found:
+        raise ConfigError(f"{path} must end in .{found} in the format {found}. Rename it.")
     if found is None:
         raise ConfigError(
             f"{path} does not say by its ending what it is to be: .csv and .html do. Name the "
@@ -139,38 +144,60 @@ def records_in(path: Path) -> list[tuple[str, Row]]:
 def each(
     rows: Iterable[tuple[str, Row]], make: Callable[[Row, str], Iterable[Entry]]
 ) -> Iterator[Entry]:
-    """The entries of all rows.
+    """The entries of all rows that are well-formed, then an error if some are not.
 
     Args:
         rows: (file and row, its columns).
         make: The entries of one row, by its columns and its place.
 
     Raises:
-        DataError: Some rows are malformed; a line for each of the first, and how many there are.
+        RowsError: Some rows are malformed.
     """
-    entries: list[Entry] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for where, row in rows:
         try:
-            entries += make(row, where)
+            entries = list(make(row, where))
         except DataError as error:
-            problems.append(str(error))
+            problems.append((where, str(error).removeprefix(where)))
         except (AttributeError, TypeError, LookupError, ValueError) as error:
             # Other tools' files nest deeply, and any part may be of another kind than it should.
-            problems.append(
-                f"{where} is not as its format has it ({error}). Export it from its tool again."
-            )
-    refuse(problems)
-    yield from entries
-
-
-def refuse(problems: Sequence[str]) -> None:
-    """Say what is wrong with a file, if anything is.
-
-    Raises:
-        DataError: There are problems; a line for each of the first, and how many there are.
-    """
+            said = f": not as its format has it ({error}). Export it from its tool again."
+            problems.append((where, said))
+        else:
+            yield from entries
     if problems:
-        more = len(problems) - _SHOWN
-        rest = [f"{more} more rows are refused."] if more > 0 else []
-        raise DataError("\n".join([*problems[:_SHOWN], *rest]))
+        raise RowsError(problems)
+
+
+Problem = tuple[str, str]
+"""File and row; what is wrong, as it follows these."""
+
+
+class RowsError(DataError):
+    """What is wrong with rows of a file: a line for each of the first causes, and how many more.
+
+    Attributes:
+        problems: All of them, in the order of the file.
+    """
+
+    def __init__(self, problems: Sequence[Problem], end: str = "") -> None:
+        self.problems = tuple(problems)
+        causes: dict[str, list[str]] = {}
+        for where, cause in problems:
+            causes.setdefault(cause, []).append(where)
+        lines = [f"{_together(rows)}{cause}" for cause, rows in list(causes.items())[:_SHOWN]]
+        if more := sum(len(rows) for rows in list(causes.values())[_SHOWN:]):
+            lines.append(f"{more} more rows are refused.")
+        super().__init__("\n".join([*lines, *([end] if end else [])]))
+
+
+def _together(rows: Sequence[str]) -> str:
+    """Rows of one file, each once, the first of many.
+
+    >>> _together(["a.csv, row 1", "a.csv, row 4", "a.csv, row 5", "a.csv, row 9"])
+    'a.csv, row 1, 4, 5 and 1 more'
+    """
+    first, *others = dict.fromkeys(rows)
+    numbers = [first, *(row.rpartition(" ")[2] for row in others[: _ROWS - 1])]
+    more = len(others) - len(numbers) + 1
+    return ", ".join(numbers) + (f" and {more} more" if more else "")

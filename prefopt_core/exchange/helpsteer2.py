@@ -20,7 +20,7 @@ from prefopt_core.exchange.cells import (
     text_in,
 )
 from prefopt_core.exchange.files import each, records_in, write_records
-from prefopt_core.exchange.pairs import lost_of
+from prefopt_core.exchange.pairs import lost_of, orders_joined
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message, last_text
 from prefopt_core.labels.kept import Entry
@@ -38,9 +38,11 @@ def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
     Yields:
         What the file cannot hold.
     """
+    entries, joined = orders_joined(entries)
     held = strengths_of(entries)
     rows = [_row(entry, strength) for entry, strength in held]
     write_records(path, [row for row in rows if row])
+    yield from joined
     yield from lost_of([entry for entry in entries if not _is_tie(entry)])
     yield from lost_of_strengths(entries)
     if others := sum(row is None for row in rows):

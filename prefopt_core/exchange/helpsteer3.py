@@ -16,9 +16,9 @@ from prefopt_core.exchange.cells import (
 )
 from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.exchange.helpsteer2 import lost_of_strengths, strengths_of, verdict_of
-from prefopt_core.exchange.pairs import lost_of
+from prefopt_core.exchange.pairs import in_order_of, lost_of, orders_joined
 from prefopt_core.labels.kept import Entry
-from prefopt_core.labels.questions import Verdict
+from prefopt_core.labels.questions import Compared, Verdict
 
 
 def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
@@ -27,10 +27,14 @@ def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
     Yields:
         What the file cannot hold.
     """
-    questions: dict[str, list[tuple[Entry, int]]] = defaultdict(list)
-    for entry, strength in strengths_of(entries):
-        questions[entry.question_id].append((entry, strength))
-    write_records(path, [_row(same) for same in questions.values()])
+    entries, joined = orders_joined(entries)
+    questions: dict[Compared, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        same = questions[known_texts(entry).compared]
+        same.append(in_order_of(same[0], entry) if same else entry)  # people see either order
+    rows = (strengths_of(same) for same in questions.values())
+    write_records(path, [_row(same) for same in rows if same])
+    yield from joined
     yield from lost_of([e for e in entries if not e.verdict or e.verdict.state != "tie"])
     yield from lost_of_strengths(entries)
     yield "Names of people, `domain` and `language` are not held."

@@ -7,7 +7,7 @@ from typing import Any
 from prefopt_core.exchange.cells import Row, in_any_order, known_texts, public, question_in, text_in
 from prefopt_core.exchange.files import each, records_in, write_records
 from prefopt_core.exchange.hh_rlhf import as_dialogue
-from prefopt_core.exchange.pairs import lost_of
+from prefopt_core.exchange.pairs import lost_of, orders_joined
 from prefopt_core.exchange.trl import said
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
@@ -27,11 +27,12 @@ def write(entries: Sequence[Entry], path: Path) -> Iterator[str]:
     Yields:
         What the file cannot hold.
     """
+    entries, joined = orders_joined(entries)
     rankings = [e for e in entries if e.verdict and e.verdict.state == "given"]
     rankings = [e for e in rankings if len(known_texts(e).responses) > 1]
     rows = [_row(entry) for entry in rankings]
     write_records(path, [row for row in rows if row])
-    yield from lost_of(entries)
+    yield from [*joined, *lost_of(entries)]
     if others := sum(row is None for row in rows):
         yield f"{others} rankings are left out: no dialogue can hold their prompt."
     yield "Models, who gave a verdict, why, how sure and scores are not held."

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 
@@ -33,6 +33,9 @@ class Better:
     scores: tuple[float, float] | None
     verdict: Verdict
 
+
+BOTH_ORDERS = "Verdicts on both orders of a pair are one, by the mean of their probabilities."
+"""What is lost where they are joined."""
 
 _Said = list[tuple[Entry, int, int]]
 """Verdicts on the same two responses, by their places in each: that of the smaller id first."""
@@ -85,12 +88,65 @@ def _probability(entry: Entry, i: int, j: int) -> float:
     return 0.5 if p is None else p
 
 
+def orders_joined(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+    """The entries with one for what an annotator says of two responses in both orders.
+
+    It is in the order that came first, by the means of scores, or of the probabilities; a tie where
+    the orders contradict each other.
+
+    Returns:
+        The entries, and what is lost, a sentence each.
+    """
+    same: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
+    for number, entry in enumerate(entries):
+        question, verdict = known_texts(entry), entry.verdict
+        if len(question.responses) != 2 or verdict is None or verdict.probability() is None:
+            same[number,].append(entry)
+        else:
+            same[entry.annotator, entry.guidelines, verdict.by, question.compared].append(entry)
+    joined = [one for some in same.values() for one in _joined(some)]
+    return joined, [BOTH_ORDERS] if len(joined) < len(entries) else []
+
+
+def _joined(same: Sequence[Entry]) -> Sequence[Entry]:
+    first, *others = same
+    if len({one.question_id for one in same}) == 1 or first.verdict is None:
+        return same
+    verdicts = [one.verdict for one in (first, *(in_order_of(first, o) for o in others))]
+    scores = [verdict.scores for verdict in verdicts if verdict and verdict.scores]
+    p = fmean(0.5 if v is None else v.probability() or 0.0 for v in verdicts)
+    if abs(p - 0.5) < SAME:
+        said = Verdict("tie")
+    elif len(scores) == len(verdicts):
+        said = Verdict.scored(*map(fmean, zip(*scores, strict=True)))
+    else:
+        said = Verdict.preferred(p)
+    verdict = replace(
+        first.verdict, state=said.state, scores=said.scores, preference=said.preference
+    )
+    return [replace(first, verdict=verdict)]
+
+
+def in_order_of(first: Entry, other: Entry) -> Entry:
+    """The other entry, on the same two responses, with these in the order of the first."""
+    question, verdict = known_texts(other), other.verdict
+    if question.key == known_texts(first).key or verdict is None:
+        return other
+    p = verdict.preference
+    turned = replace(
+        verdict,
+        scores=verdict.scores and verdict.scores[::-1],
+        preference=None if p is None else 1 - p,
+    )
+    return replace(other, question_id=first.question_id, question=question.turned(), verdict=turned)
+
+
 def lost_of_pairs(entries: Sequence[Entry]) -> Iterator[str]:
     """What a file of pairs cannot hold of these entries, a sentence each."""
     yield from lost_of(entries)
     both = [same for same in _together(entries) if len(same) > 1]
     if both:
-        yield "Verdicts on both orders of a pair are one, by the mean of their probabilities."
+        yield BOTH_ORDERS
     if others := sum(_pair(same) is None for same in both):
         yield f"{others} pairs are left out: what was said of their two orders cancels out."
 

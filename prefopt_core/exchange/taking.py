@@ -5,12 +5,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from prefopt_core.exchange.files import refuse
+from prefopt_core.exchange.files import Problem, RowsError
 from prefopt_core.exchange.unchanged import check_annotator, check_texts
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import digest_of, last_text, quoted
 from prefopt_core.labels.account import spend
 from prefopt_core.labels.kept import Entry, question_of
+from prefopt_core.labels.people import alike, person_named
 from prefopt_core.labels.purchase import write_texts, write_verdict
 from prefopt_core.labels.questions import Question, Verdict, compared
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
@@ -47,6 +48,7 @@ class Taken:
         known: Rows that were taken before.
         blank: Rows without a verdict.
         surplus: Rows that were left out: enough people had answered.
+        alike: Pairs of names, kept as two people, that may be one person.
     """
 
     labels: int = 0
@@ -54,6 +56,7 @@ class Taken:
     known: int = 0
     blank: int = 0
     surplus: int = 0
+    alike: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -90,16 +93,22 @@ def take(kept: LabelStore, entries: Iterable[Entry], terms: Terms) -> Taken:
         DataError: A row cannot be taken; a line for each of the first.
         StoreError: The SQLite file cannot be written.
     """
-    rows = [_named(entry, terms) for entry in entries]
+    unread: list[Problem] = []
+    rows: list[Entry] = []
+    try:
+        for entry in entries:
+            rows.append(_named(entry, terms))
+    except RowsError as error:  # what else is wrong with the file is said, too
+        unread += error.problems
     said = [entry for entry in rows if entry.verdict is not None]
     taken = Taken(blank=len(rows) - len(said))
-    if not said:
+    if not said and not unread:
         return taken
     annotators = sorted({(entry.annotator, entry.guidelines) for entry in said})
     # Who buys labels holds the lock, too: it would otherwise buy what is taken here.
     locked = kept.locked(*(_identity(*one) for one in annotators))
     with locked as connection, transaction(connection):
-        _Taking(connection, terms, taken).take(said)
+        _Taking(connection, terms, taken).take(said, unread)
     return taken
 
 
@@ -108,8 +117,9 @@ def _named(entry: Entry, terms: Terms) -> Entry:
     if terms.annotator:
         who = terms.annotator
         entry = replace(entry, annotator=who.name, guidelines=who.guidelines)
-    if entry.verdict and terms.by and not entry.verdict.by:
-        entry = replace(entry, verdict=replace(entry.verdict, by=terms.by))
+    if entry.verdict:
+        by = person_named(entry.verdict.by or terms.by)
+        entry = replace(entry, verdict=replace(entry.verdict, by=by))
     return entry
 
 
@@ -127,6 +137,7 @@ class _Taking:
         self._shown: dict[tuple[str, str, str], tuple[str, str]] = {}
         self._said: dict[tuple[str, ...], _Said] = {}
         self._new: dict[tuple[str, ...], str] = {}
+        self._people: set[str] = set()
         self._read()
 
     def _read(self) -> None:
@@ -142,6 +153,7 @@ class _Taking:
         ):
             said = self._said.setdefault(tuple(key), _Said())
             said.verdicts[shown, by] = (state, content)
+            self._people.add(by)
             self._see(key, shown)
 
     def _see(self, key: Sequence[str], shown: str) -> None:
@@ -149,21 +161,20 @@ class _Taking:
         question_id = digest_of(prompt, *json.loads(shown))
         self._shown[annotator, guidelines, question_id] = prompt, shown
 
-    def take(self, entries: Sequence[Entry]) -> None:
+    def take(self, entries: Sequence[Entry], unread: Sequence[Problem]) -> None:
         """Write all rows.
 
         Raises:
-            DataError: One of them cannot be taken.
+            RowsError: One of them cannot be taken, or could not be read.
         """
-        problems = []
+        problems = list(unread)
         for entry in entries:
             try:
                 self._take(entry, self._question(entry))
             except DataError as error:
-                problems.append(f"{entry.where}: {error}")
+                problems.append((entry.where, f": {error}"))
         if problems:
-            problems.append("Nothing was taken from the file.")
-        refuse(problems)
+            raise RowsError(problems, "Nothing was taken from the file.")
 
     def _question(self, entry: Entry) -> Question:
         """The question that a row answers, with the texts that were asked about.
@@ -189,8 +200,8 @@ class _Taking:
         check_annotator(entry.annotator)
         if not (self._terms.elsewhere and entry.question):
             raise DataError(
-                f"the question {entry.question_id} was never asked from this store, of this "
-                "annotator under these guidelines. If that is meant, as with labels of another "
+                "such a question was never asked from this store, of this annotator under these "
+                "guidelines. If that is meant, as with labels of another "
                 "store, import a file that has the texts, with `--elsewhere`."
             )
         if entry.question.question_id != entry.question_id:
@@ -259,6 +270,8 @@ class _Taking:
     def _write(self, entry: Entry, question: Question, asked: _Asked | None, said: _Said) -> None:
         assert entry.verdict is not None
         verdict, account = entry.verdict, asked.account if asked else ""
+        self._taken.alike |= {(verdict.by, other) for other in alike(verdict.by, self._people)}
+        self._people.add(verdict.by)
         who = _identity(entry.annotator, entry.guidelines)
         write_verdict(self._connection, who, question, verdict, account, entry.at)
         write_texts(self._connection, [question])

@@ -3,7 +3,7 @@
 * `1` or `2`: the first or the second is better; `p=0.9`: the first is, with that probability;
 * `2>1=3`: a ranking, the best first, equal ones joined by `=`;
 * `4.5`: the score of the only response; `[4.5, 3.0]`: those of several;
-* `tie`, `both bad`, `skip`, `invalid`.
+* `tie`, `both bad`, `skip`, `invalid`; or `t`, `b`, `s`, the keys of the page.
 """
 
 import json
@@ -20,7 +20,10 @@ _STATES: dict[str, State] = {
     "invalid": "invalid",
 }
 _WORDS = {state: word for word, state in _STATES.items()}
-_ALIASES = {"both_bad": "both bad", "bad": "both bad", "skipped": "skip", "equal": "tie"}
+_ALIASES = {
+    **{"both_bad": "both bad", "bad": "both bad", "skipped": "skip", "equal": "tie"},
+    **{"t": "tie", "b": "both bad", "s": "skip"},  # the keys of the page
+}
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?", re.I)
 
 

@@ -137,6 +137,15 @@ def test_one_of_two_batches_goes_out_by_its_name_or_its_id(prefopt, store, tmp_p
     assert prefopt("labels", "export", file, "run 4")[0] == 2
 
 
+@pytest.mark.parametrize("format", ["csv", "html"])
+def test_a_file_is_not_written_under_the_ending_of_another_format(
+    prefopt, labels, tmp_path, format
+):
+    file = tmp_path / "questions.json"
+    code, _, error = prefopt("labels", "export", file, "--format", format)
+    assert (code, f"must end in .{format}" in error, file.exists()) == (2, True, False)
+
+
 @pytest.mark.parametrize("name", ["p.jsonl --format trl", "p.parquet --format helpsteer3"])
 def test_verdicts_go_out_as_preferences_with_what_is_lost(prefopt, labels, tmp_path, name):
     file, *options = name.split()
@@ -183,6 +192,13 @@ def test_rm_needs_to_be_told_whose(prefopt, labels):
 
 def test_a_name_keeps_labels_of_a_function_that_was_edited(prefopt, labels):
     code, output, _ = prefopt("labels", "name", "function", "grace")
+    assert (code, "function score, guidelines 1" in output, "Add --yes" in output) == (
+        0,
+        True,
+        True,
+    )
+    assert prefopt("labels", "show", "grace")[0] == 2
+    code, output, _ = prefopt("labels", "name", "function", "grace", "--yes")
     assert code == 0
     assert "1 label of 'grace' from now on: `annotation.name=grace` finds them." in output
     edited = AnnotatorIdentity(

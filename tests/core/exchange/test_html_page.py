@@ -125,7 +125,7 @@ def test_what_the_page_saved_is_checked_row_by_row(desk, asked, write):
     for changed, said in (
         ({"verdict": "4"}, "verdict 1: '4' is no verdict; expected 1, 2, tie"),
         ({"responses": 3, "verdict": "1>2>3"}, "no verdict on 2 responses; expected 1, 2, tie"),
-        ({"id": "00"}, "the question 00 was never asked from this store"),
+        ({"id": "00"}, "such a question was never asked from this store"),
         ({"by": ""}, "it does not say who gave the verdict"),
         ({"seconds": "x"}, "'seconds' is 'x'; expected a number"),
         ({"why": {}}, "'why' is '{}'; expected a text"),

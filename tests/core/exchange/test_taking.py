@@ -81,9 +81,9 @@ def test_the_same_file_twice_is_one_purchase(desk, sheet):
         (by("", "1"), r"row 2: it does not say who gave the verdict.*--by NAME"),
         (by("alice", "2", response_1="better"), r"row 2: 'response_1' was edited .*'first 1'"),
         (by("alice", "2", prompt="Another"), r"row 2: 'prompt' was edited .*'Question 1'"),
-        (by("alice", "2", question_id="q2-00ff"), r"row 2: the question 00ff was never asked"),
+        (by("alice", "2", question_id="q2-00ff"), r"row 2: such a question was never asked"),
         (by("alice", "2", question_id="12"), r"row 2: 'question_id' is '12'"),
-        (by("alice", "2", guidelines="2"), r"row 2: the question .* under these guidelines"),
+        (by("alice", "2", guidelines="2"), r"row 2: such a question .* under these guidelines"),
         (by("alice", "2", seconds="soon"), r"row 2: 'seconds' is 'soon'; expected a number"),
         (by("alice", "2", seconds="nan"), r"row 2: 'seconds' is 'nan'; expected a number"),
     ],
@@ -99,9 +99,32 @@ def test_every_wrong_row_has_its_line(desk, sheet):
     path = sheet(by("alice", "good"), by("alice", "bad one"), by("alice", "1"))
     with pytest.raises(DataError) as error:
         import_csv(desk, path)
-    first, second = str(error.value).splitlines()
+    first, second, end = str(error.value).splitlines()
     assert "row 1" in first
     assert "row 2" in second
+    assert end == "Nothing was taken from the file."
+
+
+def test_what_is_wrong_with_many_rows_is_said_once(desk, sheet):
+    path = sheet(by("", "1"), by("", "2"), by("alice", "maybe"))
+    with pytest.raises(DataError) as error:
+        import_csv(desk, path)
+    unread, unnamed, _ = str(error.value).splitlines()
+    assert ", row 3: 'verdict' is 'maybe'" in unread  # and it hides nothing else
+    assert ", row 1, 2: it does not say who gave the verdict" in unnamed
+    assert desk.verdicts == []
+
+
+def test_the_keys_of_the_page_are_verdicts(desk, asked, sheet):
+    import_csv(desk, sheet(by("alice", "b"), by("alice", "T"), by("alice", "s")))
+    assert [desk.said[one.key][0].state for one in asked] == ["both_bad", "tie", "skipped"]
+
+
+def test_a_name_has_one_spelling_and_names_alike_are_told(desk, sheet):
+    taken = import_csv(desk, sheet(by("Zo\u00eb", "1"), by("Zoe\u0308", "2"), by("ZO\u00cb", "2")))
+    assert taken.labels == 3
+    assert taken.alike == {("ZO\u00cb", "Zo\u00eb")}
+    assert {verdict.by for (verdict,) in desk.said.values()} == {"Zo\u00eb", "ZO\u00cb"}
 
 
 def test_one_person_answers_once(desk, sheet):

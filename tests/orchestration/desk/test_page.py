@@ -274,10 +274,19 @@ def test_a_name_is_asked_for_tidied_and_kept(app, person):
     assert "Who labels here?" in anna.get("/").text
     assert anna.post("/question", json={}).status_code == 409
     assert anna.post("/name", json={"name": " \u0000 "}).status_code == 422
-    assert anna.post("/name", json={"name": "  Anna  Kärcher\n"}).json() == {"by": "Anna Kärcher"}
+    for typed in ("  Anna  Kärcher\n", "Anna Ka\u0308rcher"):
+        assert anna.post("/name", json={"name": typed}).json() == {"by": "Anna Kärcher"}
     assert "Anna Kärcher" in anna.get("/").text
     assert anna.post("/leave", json={}).status_code == 200
     assert "Who labels here?" in anna.get("/").text
+
+
+def test_a_name_that_differs_by_capitals_only_is_asked_about(app, person):
+    ada = person(app, "Ada")
+    ada.say(ada.question()["cards"][0])
+    answer = person(app).post("/name", json={"name": "ADA"})
+    assert (answer.status_code, "Ada labels here already" in answer.text) == (409, True)
+    assert person(app).post("/name", json={"name": "Ada"}).status_code == 200
 
 
 def test_urls_of_the_framework_are_off(app, person):
