@@ -4,10 +4,11 @@ from functools import cache, lru_cache
 from typing import Any
 
 import nh3
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from prefopt_core.ground.templates import templates_of
 from prefopt_core.labels.questions import Question
 
 TAGS = {
@@ -63,12 +64,6 @@ def page(name: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("flows.desk"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("flows.desk")
     environment.filters["rendered"] = rendered
     return environment

@@ -12,13 +12,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from prefopt_core.exchange.cells import Row, known_texts, number_in, text_in, time_in
 from prefopt_core.exchange.files import each, read_json, write_text
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import digest_of, quoted
+from prefopt_core.ground.templates import templates_of
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.words import NoVerdictError, expected, verdict_in, word_of
@@ -50,19 +50,20 @@ def write(entries: Sequence[Entry], path: Path, *, guide: Path | None = None) ->
     for sign, entity in _AS_ENTITIES.items():
         data = data.replace(sign, entity)
     script, style = (_part(name) for name in ("page.js", "page.css"))
-    environment = Environment(
-        loader=PackageLoader("prefopt_core.exchange"), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("page.html.jinja").render(
-        data=Markup(data),
-        script=Markup(script),
-        style=Markup(style),
-        policy=(
-            f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-            "base-uri 'none'; form-action 'none'"
-        ),
-        number=len(questions),
-        guide=_text_of(guide) if guide else "",
+    page = (
+        templates_of("prefopt_core.exchange")
+        .get_template("page.html.jinja")
+        .render(
+            data=Markup(data),
+            script=Markup(script),
+            style=Markup(style),
+            policy=(
+                f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+                "base-uri 'none'; form-action 'none'"
+            ),
+            number=len(questions),
+            guide=_text_of(guide) if guide else "",
+        )
     )
     write_text(path, page)
     return ()

@@ -129,9 +129,8 @@ class Desk:
     def kept_open(self) -> Iterator[None]:
         """Keep the label store open within the block, in which many verdicts arrive.
 
-        SQLite tidies up whenever the last connection to a file is closed, which takes several times
-        as long as writing a verdict; and what is in memory is only known to be old by a connection
-        that stays.
+        SQLite tidies up whenever the last connection is closed, which takes longer than a verdict;
+        and only a connection that stays tells whether others have written since.
         """
         with self._kept.connected() as connection:
             self._held = _Held(connection, self._kept.path)

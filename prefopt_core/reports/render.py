@@ -7,10 +7,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from prefopt_core.ground.foreign import visible
+from prefopt_core.ground.templates import templates_of
 from prefopt_core.reports.page import Page, Plot
 
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -65,14 +66,8 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
         finalize: Makes every text fit for a format before it is escaped as HTML, which leaves what
             is `Markup` already as it is.
     """
-    environment = Environment(
-        loader=PackageLoader("prefopt_core.reports"),
-        autoescape=True,
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    environment = templates_of(
+        "prefopt_core.reports", finalize=finalize, keep_trailing_newline=True
     )
     environment.filters["kind"] = lambda thing: type(thing).__name__
     return environment
