@@ -21,7 +21,7 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
         changes: Dotted setting → value, applied on top: `{"selection.k": 4}`.
 
     Returns:
-        (name of the flow, its config).
+        (name of the flow, its config, with a name).
 
     Raises:
         ConfigError: There is no such file, deployment, flow or path of a setting; or it is a
@@ -39,7 +39,7 @@ def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
     flow = str(settings.pop("flow", None) or _usual_flow(source, settings))
     if flow not in CONFIGS:
         raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, CONFIGS)}")
-    return flow, CONFIGS[flow].model_validate(settings)
+    return flow, CONFIGS[flow].model_validate(settings).named(Path(source).stem)
 
 
 def _usual_flow(source: str, settings: dict[str, Any]) -> str:
