@@ -4,6 +4,7 @@ A block, not a function, so that a flow reads as its algorithm does: hence the e
 Prefect itself calls a flow.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -30,7 +31,7 @@ def part(name: str, *given: Any) -> Iterator[None]:
     """Within the block, stages belong to one part of the run.
 
     Args:
-        name: Such as "round 2"; what precedes the number is the name of Prefect's flow.
+        name: Such as "round 2"; its first word is the name of Prefect's flow.
         given: What the part starts from, for the arrows in Prefect's graph.
     """
     here = Part(name)
@@ -47,7 +48,7 @@ def _flow_run(part: Part, given: tuple[Any, ...]) -> Iterator[None]:
     def nothing() -> None:
         """The block is what runs."""
 
-    kind = part.name.rstrip("0123456789 ")
+    kind = re.split(r"\W", part.name)[0]
     described = flow(name=kind, flow_run_name=part.name, persist_result=False)(nothing)
     engine: FlowRunEngine[..., Any] = FlowRunEngine(described, wait_for=list(given))
     awaited: list[AwaitingLabelsError] = []

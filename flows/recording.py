@@ -1,4 +1,4 @@
-"""What is kept of a run under its name: its record in the store, name and tag of Prefect's run."""
+"""What a run is called, and what is kept under its name: its record, and a tag in Prefect."""
 
 import time
 from collections.abc import Iterator
@@ -18,6 +18,14 @@ def named(flow: str, config: Experiment) -> Experiment:
     return config.named(str(deployment.name or flow) if inside_flow_run() else flow)
 
 
+def name_here(flow: str) -> str:
+    """The name of the run that Prefect is about to begin."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.parameters is not None
+    return str(named(flow, context.parameters["config"]).name)
+
+
 @contextmanager
 def recording(flow: str, config: Experiment) -> Iterator[None]:
     """Keep the record of a run within the block; not while planning, nor within a comparison."""
@@ -32,19 +40,19 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         settings=config.digest,
         model=str(policy.params.get("path", policy.source)) if policy else "",
         started=time.time(),
-        flow_run=_call_it(config.name),
+        flow_run=_tagged(config.name),
     )
     with recorded(current_store(), run):
         yield
 
 
-def _call_it(name: str) -> str:
-    """Give Prefect's run its name, as a tag, too; returns its id, "" for a run without Prefect."""
+def _tagged(name: str) -> str:
+    """Give Prefect's run its name as a tag; returns its id, "" for a run without Prefect."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return ""
     here = context.flow_run
-    here.name, here.tags = name, sorted({*here.tags, name})
+    here.tags = sorted({*here.tags, name})
     with get_client(sync_client=True) as client:
-        client.update_flow_run(here.id, name=here.name, tags=here.tags)
+        client.update_flow_run(here.id, tags=here.tags)
     return str(here.id)

@@ -98,9 +98,8 @@ class Scoreboard:
         number = len(self.metrics)
         start_grades = self.grades[0] if self.grades else None
         previous_grades = self.grades[-1] if self.grades else None
-        with part(
-            f"measure · round {number}" if number else "measure · start", policy, preferences
-        ):
+        here = f"round {number}" if number else "start"
+        with part(f"measure, {here}", policy, preferences):
             self.metrics.append(
                 evaluate_round(
                     round_number=number,

@@ -5,7 +5,7 @@ is given (`resume`); one that was started here ends, and the same command goes o
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.states import Cancelled
 
 from flows.parts import AWAITING
-from flows.recording import named, recording
+from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError
 from prefopt_core.labels.batch import open_batches
@@ -50,7 +50,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
                     raise
                 return _end(awaited, identity(config.annotation))
 
-        return flow(name=name)(waiting)
+        return flow(name=name, flow_run_name=partial(name_here, name))(waiting)
 
     return decorate
 

@@ -67,7 +67,7 @@ class Part:
     """A part of a run, such as a round.
 
     Attributes:
-        name: Stages have it behind their own names in Prefect: `generate · round 2`.
+        name: Stages have it behind their own names in Prefect: `generate, round 2`.
         made: What stages have made in it so far.
     """
 
@@ -299,7 +299,7 @@ def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) ->
 
     prefect_task = task(
         name=spec.name,
-        task_run_name=f"{spec.name} · {session.part.name}" if session.part else spec.name,
+        task_run_name=f"{spec.name}, {session.part.name}" if session.part else spec.name,
         cache_policy=NO_CACHE,
         persist_result=False,
     )(run)

@@ -18,7 +18,9 @@ MARKS = {"completed": "green", "running": "blue", "waiting": "yellow"}
 
 def runs() -> None:
     """Print a line for every run, the newest first."""
-    table = Table("run", "state", "win rate", "labels", "cost", "started", "model")
+    table = Table()
+    for column in ("run", "state", "win rate", "labels", "cost", "started", "model"):
+        table.add_column(column, overflow="fold")  # a name that is cut off names nothing
     found = runs_of(current_store())
     for run in found:
         table.add_row(*_row(run))
