@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
+from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
@@ -82,8 +83,9 @@ class Experiment(Config):
 
     @property
     def digest(self) -> str:
-        """Digest of all settings but the name."""
-        return sha256_of(self.model_dump(mode="json", exclude={"name"}))
+        """Digest of all settings but the name; the same in every working folder."""
+        settings = self.model_dump(mode="json", exclude={"name"})
+        return sha256_of(resolved(settings, type(self)))
 
     def named(self, stem: str) -> Self:
         """This config with a name: its own, or one made of `stem`, the seed and the settings."""
@@ -173,8 +175,10 @@ class Paid(Experiment):
 
         Name, budget and price are not among these settings, nor what is refused of the pairs, nor
         what changes speed only: a raised budget goes on with what is left, at whatever concurrency.
+        A file counts by its path, so that an edit of it leaves the budget as it is.
         """
         settings = self.model_dump(mode="json", exclude={"name", "budget", "max_cost", "lint"})
+        settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
         for name, section in self:
             if isinstance(section, Backend):
