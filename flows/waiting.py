@@ -5,7 +5,7 @@ is given (`resume`); one that was started here ends, and the same command goes o
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +24,8 @@ from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.states import Cancelled
 
+from flows.parts import AWAITING
+from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 from prefopt_core.labels.batch import open_batches
@@ -32,9 +34,6 @@ from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
 from tasks.stage import current_store, ended_by, inside_flow_run
 
-_AWAITING = "Awaiting labels"
-"""Name of the state in which a run ends that nobody can resume."""
-
 
 def run(name: str) -> Callable[[Callable[..., Any]], Any]:
     """Turn a function of one config into a Prefect flow that waits for people if it has to."""
@@ -42,8 +41,10 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         @wraps(function)
         def waiting(config: Any) -> Any:
+            config = named(name, config)
             try:
-                return function(config)
+                with recording(name, config):
+                    return function(config)
             except PrefoptError as error:
                 if not inside_flow_run():
                     raise
@@ -51,7 +52,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
                     return _end(error, identity(config.annotation))
                 return ended_by(error)
 
-        return flow(name=name)(waiting)
+        return flow(name=name, flow_run_name=partial(name_here, name))(waiting)
 
     return decorate
 
@@ -63,7 +64,7 @@ def result_of(function: Any, config: Any) -> Any:
         AwaitingLabelsError: It waits for people.
     """
     state = function(config, return_state=True)
-    if state.name == _AWAITING:
+    if state.name == AWAITING:
         raise AwaitingLabelsError(state.message)
     return state.result()
 
@@ -79,7 +80,7 @@ def _end(awaited: AwaitingLabelsError, people: AnnotatorIdentity) -> State[Any]:
     )
     started = context.flow_run
     if started is None or started.deployment_id is None:
-        return Cancelled(name=_AWAITING, message=str(awaited))
+        return Cancelled(name=AWAITING, message=str(awaited))
     with get_client(sync_client=True) as client:
         client.update_flow_run(started.id, tags={*started.tags, _tag(current_store())})
     try:

@@ -1,4 +1,4 @@
-"""The wheel holds three packages and nothing else."""
+"""The wheel holds three packages, and the runs and presets that come with prefopt."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_exactly_the_three_packages(tmp_path):
+def test_the_wheel_holds_the_three_packages_and_what_runs_come_with_them(tmp_path):
     pytest.importorskip("hatchling", reason="hatchling builds the wheel")
     build = ["pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT]
     subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
@@ -26,6 +26,8 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert code == in_checkout
+    shipped = "prefopt_core/experiments/shipped"
+    presets = {path.relative_to(ROOT).as_posix() for path in (ROOT / "presets").rglob("*.yaml")}
+    assert code == in_checkout | {f"{shipped}/{name}" for name in {"prefect.yaml", *presets}}
     assert "flows/verbs/run.py" in code
     assert b"prefopt = flows.cli:main" in entry_points

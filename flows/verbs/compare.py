@@ -23,7 +23,7 @@ from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.stage import Outcome
 from tasks.stage import current_store
 
-Preset = Annotated[str, Parameter(help="YAML file with base, arms and baseline; see presets/")]
+Preset = Annotated[str, Parameter(help="YAML file with base and arms, or the name of a preset")]
 Changes = Annotated[str, Parameter(help="settings of every arm that has none itself, as budget=64")]
 Seeds = Annotated[Whole | None, Parameter(help="runs of every arm", metavar="N", show_default="10")]
 FirstSeed = Annotated[

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from prefopt_core.evaluation.settings import EvaluationConfig
+from prefopt_core.experiments.anchoring import anchored
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.flows import CONFIGS, AepoConfig, AlignConfig, SpaConfig
 from prefopt_core.experiments.sources import read_settings, set_setting
@@ -48,7 +50,7 @@ class Comparison(Config):
     claim: str = Field("", description="The claim that it examines, as somebody would make it.")
     base: dict[str, Any] = Field(
         description="Settings of a run, with its `flow`; or the path of a YAML file, or the name "
-        "of a deployment in prefect.yaml."
+        "of a deployment."
     )
     common: dict[str, Any] = Field(
         default_factory=dict, description="What differs from the base in every arm: `rounds: …`."
@@ -83,7 +85,7 @@ class Comparison(Config):
     @field_validator("base", mode="before")
     @classmethod
     def _by_name(cls, base: Any) -> Any:
-        return read_settings(base) if isinstance(base, str) else base
+        return read_settings(base)[0] if isinstance(base, str) else base
 
     @field_validator("against", mode="before")
     @classmethod
@@ -194,7 +196,7 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
     """Read a preset.
 
     Args:
-        path: Of its YAML file.
+        path: Of its YAML file; or the name of one that comes with prefopt.
         changes: Dotted setting → value, in every arm that does not set it itself.
         more: Settings of the comparison itself: `seeds`, `first_seed`.
 
@@ -202,7 +204,7 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
         ConfigError: The file is no preset, or `changes` name the seed.
         pydantic.ValidationError: A setting of the preset or of one of its arms is not valid.
     """
-    preset = read_settings(path)
+    preset, folder = read_settings(path)
     if "seed" in changes:
         raise ConfigError("seed: A comparison has its own; use --seeds and --first-seed.")
     if "arms" not in preset:
@@ -210,12 +212,34 @@ def load_comparison(path: str, changes: dict[str, Any], **more: int) -> Comparis
             f"{path} has no `arms`: it is a run, not a comparison. `prefopt run` runs it; a preset "
             "has `base`, `arms` and `baseline`."
         )
-    base = preset.get("base")
-    base = read_settings(base) if isinstance(base, str) else base
+    preset |= _in_place(preset, folder)
     common = preset.get("common") or {}
     if isinstance(common, dict):  # else its field says what is wrong
         common = {name: value for name, value in common.items() if name not in changes} | changes
-    return Comparison.model_validate(preset | {"base": base, "common": common} | more)
+    return Comparison.model_validate(preset | {"common": common} | more)
+
+
+def _in_place(preset: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Base, common settings and arms of a preset, with their paths as seen from here."""
+    base: Any = preset.get("base")
+    common, arms = preset.get("common") or {}, preset.get("arms") or {}
+    beside = folder
+    if isinstance(base, str):
+        base, beside = read_settings(base, folder)
+    own = arms.values() if isinstance(arms, dict) else (None,)
+    if not all(isinstance(part, dict) for part in (base, common, *own)):
+        return {"base": base}  # the fields say what is wrong
+
+    def placed(changes: dict[str, Any], *before: dict[str, Any], start: Path) -> dict[str, Any]:
+        settings = reduce(_changed, (*before, changes))
+        kind = CONFIGS.get(str(settings.get("flow", "align")), AlignConfig)
+        return anchored(changes, settings, kind, start)
+
+    return {
+        "base": placed(base, start=beside),
+        "common": placed(common, base, start=folder),
+        "arms": {arm: placed(own, base, common, start=folder) for arm, own in arms.items()},
+    }
 
 
 def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""Where a run's settings come from: a YAML file, or a deployment; and changes on top of them."""
+"""Where a run's settings come from: a YAML file, or a name; and changes on top of them."""
 
+import copy
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prefopt_core.experiments.anchoring import anchored
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.experiments.yaml_text import read_yaml
@@ -12,34 +15,50 @@ from prefopt_core.ground.registry import did_you_mean
 
 log = logging.getLogger(__name__)
 
+_HERE = Path(__file__)
+SHIPPED = next(
+    folder
+    for folder in (_HERE.with_name("shipped"), _HERE.parents[2])
+    if (folder / "prefect.yaml").is_file()
+)
+"""Where prefopt's own `prefect.yaml` and presets lie: in a wheel here, else in the checkout."""
 
-def load_run(source: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
-    """Find a run by the path of its YAML file or the name of a deployment in `prefect.yaml`.
+
+def load_run(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[str, Experiment]:
+    """Find a run by the path of its YAML file or its name, see `read_settings`.
 
     Args:
-        source: Path or name.
-        changes: Dotted setting → value, applied on top: `{"selection.k": 4}`.
+        source: Path or name; or settings as in a file, of which relative paths start from the
+            working folder.
+        changes: Dotted setting → value, applied on top: `{"selection.k": 4}`. Relative paths in
+            them start from the working folder, those in the file from the file's own.
 
     Returns:
-        (name of the flow, its config).
+        (name of the flow, its config, with a name).
 
     Raises:
-        ConfigError: There is no such file, deployment, flow or path of a setting; or it is a
+        ConfigError: There is no such file, name, flow or path of a setting; or it is a
             comparison.
         pydantic.ValidationError: A setting is not valid.
     """
-    settings = read_settings(source)
-    for path, value in changes.items():
-        set_setting(settings, path.split("."), value)
+    if isinstance(source, str):
+        name, (settings, folder) = source, read_settings(source)
+    else:
+        name, settings, folder = "The dictionary", copy.deepcopy(dict(source)), Path()
     if "arms" in settings:
         raise ConfigError(
-            f"{source} has `arms`: it is a comparison, not a run. `prefopt compare {source}` "
-            "runs it."
+            f"{name} has `arms`: it is a comparison, not a run. `prefopt compare {name}` runs it."
         )
-    flow = str(settings.pop("flow", None) or _usual_flow(source, settings))
+    said = settings.pop("flow", None)
+    flow = str(changes.get("flow") or said or _usual_flow(name, settings))
     if flow not in CONFIGS:
-        raise ConfigError(f"{source}: there is no flow {flow!r}.{did_you_mean(flow, CONFIGS)}")
-    return flow, CONFIGS[flow].model_validate(settings)
+        raise ConfigError(f"{name}: there is no flow {flow!r}.{did_you_mean(flow, CONFIGS)}")
+    settings = anchored(settings, settings, CONFIGS[flow], folder)
+    for path, value in changes.items():
+        if path != "flow":
+            set_setting(settings, path.split("."), value)
+    stem = Path(source).stem if isinstance(source, str) else flow
+    return flow, CONFIGS[flow].model_validate(settings).named(stem)
 
 
 def _usual_flow(source: str, settings: dict[str, Any]) -> str:
@@ -61,13 +80,38 @@ def _usual_flow(source: str, settings: dict[str, Any]) -> str:
     return "align"
 
 
-def read_settings(source: str) -> dict[str, Any]:
-    """Settings by the path of a YAML file or the name of a deployment in `prefect.yaml`.
+def read_settings(source: str, beside: Path = Path()) -> tuple[dict[str, Any], Path]:
+    """Settings by the path of a YAML file, or the name of a deployment or of a preset.
+
+    A name is looked for in the `prefect.yaml` here, then among the runs and presets that come with
+    prefopt.
+
+    Args:
+        source: Path or name.
+        beside: The folder that a relative path starts from.
+
+    Returns:
+        (settings, the folder that relative paths in them start from).
 
     Raises:
         ConfigError: There is neither, or it holds no settings.
     """
-    return _yaml(Path(source)) if Path(source).is_file() else _deployment(source)
+    if (beside / source).is_file():
+        return _yaml(beside / source), (beside / source).parent
+    known: dict[str, Any] = {}
+    for folder in (Path(), SHIPPED):
+        entries = _deployments(folder / "prefect.yaml")
+        if source in entries:
+            return _deployment(source, entries[source]), folder
+        known |= entries
+    presets = {path.stem: path for path in sorted((SHIPPED / "presets").glob("*.yaml"))}
+    if source in presets:
+        return _yaml(presets[source]), presets[source].parent
+    raise ConfigError(
+        f"There is no file {source!r}, no such deployment in a prefect.yaml here, and nothing of "
+        f"that name comes with prefopt.{did_you_mean(source, {*known, *presets})} Give one of them "
+        "or the path of a YAML file."
+    )
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -78,23 +122,21 @@ def _yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path} holds no settings. The README has an example to start from.")
+        raise ConfigError(f"{path} holds no settings. `prefopt init` writes some to start from.")
     return settings
 
 
-def _deployment(name: str) -> dict[str, Any]:
-    path = Path("prefect.yaml")
+def _deployments(path: Path) -> dict[str, Any]:
+    """Name → entry of the deployments in a prefect.yaml, if there is one."""
     entries = _yaml(path).get("deployments") if path.is_file() else None
-    known = {entry["name"]: entry for entry in entries or []}
-    if name not in known:
-        raise ConfigError(
-            f"There is no file {name!r} and no such deployment in prefect.yaml here."
-            f"{did_you_mean(name, known)} Give one of them or the path of a YAML file."
-        )
-    config = (known[name].get("parameters") or {}).get("config")
+    return {entry["name"]: entry for entry in entries or []}
+
+
+def _deployment(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    config = (entry.get("parameters") or {}).get("config")
     if not isinstance(config, dict):
         raise ConfigError(f"Deployment {name!r} in prefect.yaml has no `parameters.config`.")
-    return {"flow": str(known[name].get("entrypoint")).rpartition(".")[2], **config}
+    return {"flow": str(entry.get("entrypoint")).rpartition(".")[2], **config}
 
 
 def set_setting(settings: Any, path: list[str], value: Any) -> None:

@@ -24,8 +24,8 @@ from prefopt_core.ground.user_errors import blaming
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-_PATH = "path"
-InputPath = Annotated[str, _PATH]
+PATH = "names a file or folder"
+InputPath = Annotated[str, PATH]
 """A setting that may name a file or folder: the cache key has its content digest, not its path."""
 
 
@@ -147,7 +147,7 @@ class Registry(Mapping[str, F]):
         return [
             setting
             for setting, (kind, _) in self.settings(name).items()
-            if any(_is(part, _PATH) for part in (kind, *get_args(kind)))
+            if any(_is(part, PATH) for part in (kind, *get_args(kind)))
         ]
 
     def file(self, name: str, setting: str, value: str) -> Path:
@@ -155,6 +155,10 @@ class Registry(Mapping[str, F]):
         kind, _ = self.settings(name)[setting]
         marks = (mark for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, Shipped))
         return next((mark.path(value) for mark in marks), Path(value))
+
+    def ships(self, name: str, setting: str, value: str) -> bool:
+        """Whether a value of such a setting is the name of a file of ours."""
+        return self.file(name, setting, value) != Path(value)
 
     def speed_only(self, name: str) -> set[str]:
         """The settings marked `SpeedOnly`, which enter no cache key."""

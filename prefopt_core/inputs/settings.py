@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from prefopt_core.ground.files import content_digest
-from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.registry import InputPath, Registry
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs import PROMPT_SOURCES
 
@@ -26,7 +26,7 @@ class PromptsConfig(Backend):
 class VectorsConfig(Config):
     """A Parquet file of embeddings that the user brings."""
 
-    path: str = Field(description="A .parquet.")
+    path: InputPath = Field(description="A .parquet.")
     column: str = Field(description="The column with the vectors.")
 
     def key_part(self) -> Any:
@@ -49,7 +49,9 @@ class StratifiedConfig(VectorsConfig):
 class SeedConfig(Config):
     """A labelled seed: a file of preference pairs with columns prompt, chosen, rejected."""
 
-    path: str = Field(description=".jsonl, .csv or .parquet, for instance of `prefopt export`.")
+    path: InputPath = Field(
+        description=".jsonl, .csv or .parquet, for instance of `prefopt export`."
+    )
     column: str | None = Field(None, description="The prompt's column, if not `prompt`.")
 
     def key_part(self) -> Any:

@@ -181,7 +181,7 @@ FILES = {
     "two colons": (b"a: b: c", r"run\.yaml is not YAML, line 1: "),
     "tab": (b"\tx: 1", r"run\.yaml is not YAML"),
     "binary": (b"\xff\xfe\x00", r"run\.yaml is not YAML: .*utf-8"),
-    "empty": (b"", r"run\.yaml holds no settings\. The README has an example"),
+    "empty": (b"", r"run\.yaml holds no settings\. `prefopt init` writes"),
     "list": (b"- policy\n", r"run\.yaml holds no settings"),
     "unknown flow": (b"flow: alin", r"run\.yaml: there is no flow 'alin'\. Did you mean 'align'\?"),
     "flow a list": (b"flow: [spa]", r"run\.yaml: there is no flow"),
@@ -197,9 +197,9 @@ def test_file_that_is_no_config_is_told(write, content, message):
 
 ENTRY = {"name": "quickstart", "entrypoint": "flows.spa.spa"}
 DEPLOYMENTS = {
-    "no file": (None, r"no file 'quickstrat' and no such deployment .*here\. Available: none"),
+    "no file": (None, r"no file 'quickstrat', no such deployment .*Did you mean 'quickstart'\?"),
     "misspelt": ({"deployments": [ENTRY]}, r"Did you mean 'quickstart'\?.*path of a YAML file"),
-    "none": ({"name": "prefopt"}, r"no such deployment in prefect\.yaml"),
+    "none": ({"name": "prefopt"}, r"no such deployment in a prefect\.yaml here"),
     "no YAML": ("deployments: [", r"prefect\.yaml is not YAML"),
     "no config": (
         {"deployments": [ENTRY | {"name": "quickstrat"}]},
