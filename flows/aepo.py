@@ -1,5 +1,6 @@
 """AEPO: label few responses, chosen to be representative and diverse (arXiv:2405.13541)."""
 
+from flows.parts import part
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
@@ -24,25 +25,26 @@ def aepo(config: AepoConfig) -> Result:
     board.measure(policy)
     divided = config.evaluation or config.pool
     fresh = prompts.draw(0, None, "training") if divided else every  # x ∈ D
-    asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
-    labels = annotate_responses(
-        asked, config.annotation, config.budget, seed, allowance=config.allowance
-    )
-    board.labelled(labels, asked.candidates)
-    logps = None
-    if policy and config.training:
-        logps = score_responses(asked, policy, config.scoring)  # log π_ref
-    pairs = pair_responses(
-        labels=labels,
-        candidates=asked.candidates,
-        prompts=asked.prompts,
-        logps=logps,
-        config=config.pairing,
-        round_number=1,
-        seed=seed,
-    )
-    board.lint(pairs)
-    if policy and config.training:
-        policy = train_policy([pairs], policy, config.training, seed)  # π_θ
+    with part("round 1", fresh):
+        asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
+        labels = annotate_responses(
+            asked, config.annotation, config.budget, seed, allowance=config.allowance
+        )
+        board.labelled(labels, asked.candidates)
+        logps = None
+        if policy and config.training:
+            logps = score_responses(asked, policy, config.scoring)  # log π_ref
+        pairs = pair_responses(
+            labels=labels,
+            candidates=asked.candidates,
+            prompts=asked.prompts,
+            logps=logps,
+            config=config.pairing,
+            round_number=1,
+            seed=seed,
+        )
+        board.lint(pairs)
+        if policy and config.training:
+            policy = train_policy([pairs], policy, config.training, seed)  # π_θ
     board.measure(policy, pairs, labels=labels, proposal=asked)
     return board.result()

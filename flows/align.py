@@ -1,5 +1,6 @@
 """AEPO and SPA in one loop: AEPO selects responses to label, the policy judges the others."""
 
+from flows.parts import part
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import Past, propose, self_judge
@@ -28,40 +29,42 @@ def align(config: AlignConfig) -> Result:
         if board.stops():
             break
         policy = policies[-1]
-        fresh = prompts.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
-        past = Past(config, policies, labelled, vectors)
-        asked = propose(fresh, policy, config, seed, past)  # k of N ~ π_{t-1}
-        logps = score_responses(asked, policy, scoring)  # log π_{t-1}
-        judgments = self_judge(asked, logps, policies, config)
-        labels = None
-        if turn.labels:
-            labels = annotate_responses(
-                asked,
-                config.annotation,
-                turn.labels,
-                seed,
-                allowance=config.allowance,
-                judgments=judgments if config.annotation.first == "least_sure" else None,
+        name = f"round {number}"
+        with part(name, policy):
+            fresh = prompts.draw(config.first_prompt(number), turn.prompts, name)  # X_t
+            past = Past(config, policies, labelled, vectors)
+            asked = propose(fresh, policy, config, seed, past)  # k of N ~ π_{t-1}
+            logps = score_responses(asked, policy, scoring)  # log π_{t-1}
+            judgments = self_judge(asked, logps, policies, config)
+            labels = None
+            if turn.labels:
+                labels = annotate_responses(
+                    asked,
+                    config.annotation,
+                    turn.labels,
+                    seed,
+                    allowance=config.allowance,
+                    judgments=judgments if config.annotation.first == "least_sure" else None,
+                )
+                board.labelled(labels, asked.candidates)
+            pairs = pair_responses(
+                labels=labels,
+                judgments=judgments,
+                candidates=asked.candidates,
+                prompts=asked.prompts,
+                logps=logps,
+                config=config.pairing,
+                round_number=number,
+                seed=seed,
             )
-            board.labelled(labels, asked.candidates)
-        pairs = pair_responses(
-            labels=labels,
-            judgments=judgments,
-            candidates=asked.candidates,
-            prompts=asked.prompts,
-            logps=logps,
-            config=config.pairing,
-            round_number=number,
-            seed=seed,
-        )
-        board.lint(pairs)
-        replay = labelled if config.replay else []
-        replayed = [score_preferences(replay, policy, scoring)] if replay else []
-        training = config.training.for_round(max(1, number - 1), turn.epochs)
-        # π_t; its reference model is π_{t-1}
-        policies.append(train_policy([pairs, *replayed], policy, training, seed))
-        labelled += [pairs] if labels else []
-        vectors += [asked.embeddings] if labels and asked.embeddings else []
+            board.lint(pairs)
+            replay = labelled if config.replay else []
+            replayed = [score_preferences(replay, policy, scoring)] if replay else []
+            training = config.training.for_round(max(1, number - 1), turn.epochs)
+            # π_t; its reference model is π_{t-1}
+            policies.append(train_policy([pairs, *replayed], policy, training, seed))
+            labelled += [pairs] if labels else []
+            vectors += [asked.embeddings] if labels and asked.embeddings else []
         judged = asked if judgments else None
         board.measure(policies[-1], pairs, labels=labels, judged=judged, proposal=asked)
     return board.result()

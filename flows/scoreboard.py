@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.parts import part
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.ground.errors import in_words_of
 from prefopt_core.labels.asked import Asked, Proposal
@@ -56,7 +57,7 @@ class Scoreboard:
     def labelled(self, labels: Artifact, candidates: Artifact) -> None:
         """Report labels (table `verdicts`), before anything is trained on them."""
         self.labels.append((labels, candidates))
-        title = f"{self.flow}: labels {len(self.labels)}"
+        title = f"{self.config.name}: labels {len(self.labels)}"
         self.warnings += report_labels(labels, candidates, title)
 
     def lint(self, pairs: Artifact) -> None:
@@ -90,24 +91,27 @@ class Scoreboard:
             proposal: The responses selected for labels, for the report.
         """
         self.policies.append(policy)
+        number = len(self.metrics)
         start_grades = self.grades[0] if self.grades else None
         previous_grades = self.grades[-1] if self.grades else None
-        self.metrics.append(
-            evaluate_round(
-                round_number=len(self.metrics),
-                seed=self.config.seed,
-                **self._graded(policy, judged),
-                start_grades=start_grades,
-                previous_grades=previous_grades,
-                preferences=preferences,
-                labels=labels,
-                candidates=proposal.candidates if labels and proposal else None,
-                policy=policy if preferences else None,
+        here = f"round {number}" if number else "start"
+        with part(f"measure, {here}", policy, preferences):
+            self.metrics.append(
+                evaluate_round(
+                    round_number=number,
+                    seed=self.config.seed,
+                    **self._graded(policy, judged),
+                    start_grades=start_grades,
+                    previous_grades=previous_grades,
+                    preferences=preferences,
+                    labels=labels,
+                    candidates=proposal.candidates if labels and proposal else None,
+                    policy=policy if preferences else None,
+                )
             )
-        )
         self.learned += [preferences] if preferences else []
         self.proposal = proposal
-        report_round(self.flow, self.metrics, preferences, proposal)
+        report_round(self.config, self.metrics, preferences, proposal)
 
     def _graded(
         self, policy: Folder | None, judged: Asked[Artifact] | None
@@ -164,6 +168,7 @@ class Scoreboard:
             self.metrics,
             self.learned,
             kept=kept,
+            policy=self.policies[kept],
             proposal=self.proposal,
             labelled=self.labels,
             warnings=self.warnings,

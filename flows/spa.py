@@ -1,5 +1,6 @@
 """SPA: spread a few labels over many self-generated pairs (arXiv:2406.04412)."""
 
+from flows.parts import part
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose, self_judge
@@ -21,31 +22,34 @@ def spa(config: SpaConfig) -> Result:
     prompts = Prompts(config, load_prompts(config.prompts, seed), used=labelled)
     board = Scoreboard("spa", config, prompts.held_out)
     board.measure(start)
-    board.lint(labelled)
-    pairs = score_preferences([labelled], start, scoring)
-    training = config.training.for_round(1, config.seed_epochs)
-    policies = [start, train_policy([pairs], start, training, seed)]  # π_init, π_0
+    with part("seed", start, labelled):
+        board.lint(labelled)
+        pairs = score_preferences([labelled], start, scoring)
+        training = config.training.for_round(1, config.seed_epochs)
+        policies = [start, train_policy([pairs], start, training, seed)]  # π_init, π_0
     board.measure(policies[-1], pairs)
     for number, turn in enumerate(config.rounds, 1):
         if board.stops():
             break
         policy = policies[-1]
-        fresh = prompts.draw(config.first_prompt(number), turn.prompts, f"round {number}")  # X_t
-        asked = propose(fresh, policy, config, seed)  # y ~ π_{t-1}
-        logps = score_responses(asked, policy, scoring)  # log π_{t-1}
-        judgments = self_judge(asked, logps, policies, config)
-        pairs = pair_responses(
-            judgments=judgments,
-            candidates=asked.candidates,
-            prompts=asked.prompts,
-            logps=logps,
-            config=config.pairing,
-            round_number=number,
-            seed=seed,
-        )
-        board.lint(pairs)
-        replayed = [score_preferences([labelled], policy, scoring)] if config.replay else []
-        training = config.training.for_round(number, turn.epochs)
-        policies.append(train_policy([pairs, *replayed], policy, training, seed))  # π_t
+        name = f"round {number}"
+        with part(name, policy):
+            fresh = prompts.draw(config.first_prompt(number), turn.prompts, name)  # X_t
+            asked = propose(fresh, policy, config, seed)  # y ~ π_{t-1}
+            logps = score_responses(asked, policy, scoring)  # log π_{t-1}
+            judgments = self_judge(asked, logps, policies, config)
+            pairs = pair_responses(
+                judgments=judgments,
+                candidates=asked.candidates,
+                prompts=asked.prompts,
+                logps=logps,
+                config=config.pairing,
+                round_number=number,
+                seed=seed,
+            )
+            board.lint(pairs)
+            replayed = [score_preferences([labelled], policy, scoring)] if config.replay else []
+            training = config.training.for_round(number, turn.epochs)
+            policies.append(train_policy([pairs, *replayed], policy, training, seed))  # π_t
         board.measure(policies[-1], pairs, judged=asked)
     return board.result()

@@ -1,5 +1,6 @@
 """SPIN: train on labels once, then on labelled against own responses (arXiv:2401.01335)."""
 
+from flows.parts import part
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
@@ -22,30 +23,33 @@ def spin(config: SpinConfig) -> Result:
     prompts = Prompts(config, load_prompts(config.prompts, seed))
     board = Scoreboard("spin", config, prompts.held_out)
     board.measure(policy)
-    asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
-    labels = annotate_responses(
-        asked, config.annotation, config.budget, seed, allowance=config.allowance
-    )
-    board.labelled(labels, asked.candidates)
-    gold = pair_responses(
-        labels=labels,
-        candidates=asked.candidates,
-        prompts=asked.prompts,
-        logps=score_responses(asked, policy, scoring),
-        config=config.pairing,
-        round_number=1,
-        seed=seed,
-    )
-    board.lint(gold)
-    policy = train_policy([gold], policy, config.training.for_round(1), seed)
+    with part("round 1", policy):
+        asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
+        labels = annotate_responses(
+            asked, config.annotation, config.budget, seed, allowance=config.allowance
+        )
+        board.labelled(labels, asked.candidates)
+        gold = pair_responses(
+            labels=labels,
+            candidates=asked.candidates,
+            prompts=asked.prompts,
+            logps=score_responses(asked, policy, scoring),
+            config=config.pairing,
+            round_number=1,
+            seed=seed,
+        )
+        board.lint(gold)
+        policy = train_policy([gold], policy, config.training.for_round(1), seed)
     board.measure(policy, gold, labels=labels, proposal=asked)
     for number in range(2, config.iterations + 2):
         if board.stops():
             break
-        own = generate_candidates(asked.prompts, policy, config.answers, seed)  # y' ~ π_{t-1}
-        rescored = score_preferences([gold], policy, scoring)  # log π_{t-1} of the labelled y
-        pairs = pair_against_own(rescored, own, number)
-        board.lint(pairs)
-        policy = train_policy([pairs], policy, config.training.for_round(number - 1), seed)  # π_t
+        with part(f"round {number}", policy):
+            own = generate_candidates(asked.prompts, policy, config.answers, seed)  # y' ~ π_{t-1}
+            rescored = score_preferences([gold], policy, scoring)  # log π_{t-1} of the labelled y
+            pairs = pair_against_own(rescored, own, number)
+            board.lint(pairs)
+            training = config.training.for_round(number - 1)
+            policy = train_policy([pairs], policy, training, seed)  # π_t
         board.measure(policy, pairs)
     return board.result()

@@ -5,7 +5,7 @@ is given (`resume`); one that was started here ends, and the same command goes o
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,10 +26,11 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
-from prefect.runtime import deployment
 from prefect.states import Cancelled
 
 from flows.desk.addresses import told
+from flows.parts import AWAITING
+from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 from prefopt_core.labels.batch import Batch, name_account, open_batches
@@ -37,10 +38,7 @@ from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
-from tasks.stage import called, current_store, ended_by, inside_flow_run
-
-_AWAITING = "Awaiting labels"
-"""Name of the state in which a run ends that nobody can resume."""
+from tasks.stage import current_store, ended_by, inside_flow_run
 
 _ARTIFACT = "labels-of-people"
 """Key of the artifact that shows the progress."""
@@ -52,12 +50,13 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         @wraps(function)
         def waiting(config: Any) -> Any:
+            config = named(name, config)
             try:
-                return function(config)
+                with recording(name, config):
+                    return function(config)
             except AwaitingLabelsError as error:
                 people, store = identity(config.annotation), current_store()
-                asks = called() or deployment.name or name
-                name_account(LabelStore.of(store), config.allowance.account, asks)
+                name_account(LabelStore.of(store), config.allowance.account, config.name)
                 words = told(error, people, store)
                 awaited = AwaitingLabelsError(words, error.left, error.done, error.accounts)
                 if not inside_flow_run():
@@ -68,7 +67,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
                     raise
                 return ended_by(error)
 
-        return flow(name=name)(waiting)
+        return flow(name=name, flow_run_name=partial(name_here, name))(waiting)
 
     return decorate
 
@@ -80,7 +79,7 @@ def result_of(function: Any, config: Any) -> Any:
         AwaitingLabelsError: It waits for people.
     """
     state = function(config, return_state=True)
-    if state.name == _AWAITING:
+    if state.name == AWAITING:
         raise AwaitingLabelsError(state.message)
     return state.result()
 
@@ -92,7 +91,7 @@ def _end(awaited: AwaitingLabelsError, people: AnnotatorIdentity) -> State[Any]:
     create_progress_artifact(key=_ARTIFACT, **_shown(awaited.done, awaited.left))
     started = context.flow_run
     if started is None or started.deployment_id is None:
-        return Cancelled(name=_AWAITING, message=str(awaited))
+        return Cancelled(name=AWAITING, message=str(awaited))
     store = current_store()
     batches = [Batch(people.name, people.guidelines, account) for account in awaited.accounts]
     tags = {*started.tags, _tag(store), *(_tag(store, batch) for batch in batches)}

@@ -1,21 +1,22 @@
 """Pages of runs and comparisons: made again also when everything else came from the store."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import yaml
 
 from prefopt_core.annotation.table import labels_of_others
 from prefopt_core.evaluation.diagnostics import labels_bought
-from prefopt_core.experiments.base import Experiment, Paid
+from prefopt_core.experiments.base import Experiment, Paid, slug
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.ids import last_text
+from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
@@ -24,8 +25,8 @@ from prefopt_core.reports.page import Notice, Page, Part
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
-from prefopt_core.store.artifacts import Artifact, sha256_of
-from prefopt_core.store.last_run import note_latest
+from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
+from prefopt_core.store.runs import note
 from tasks.stage import (
     current_store,
     doubts_before,
@@ -39,7 +40,7 @@ _EXAMPLES = 20
 
 
 def report_round(
-    flow: str,
+    config: Experiment,
     metrics: Sequence[Artifact],
     preferences: Artifact | None,
     proposal: Proposal[Artifact] | None = None,
@@ -51,17 +52,18 @@ def report_round(
 
     round_number = len(metrics) - 1
     figures = current_store().read_all(metrics)
-    title = f"{flow}: round {round_number}" if round_number else f"{flow}: start policy"
+    here = f"round {round_number}" if round_number else "start policy"
+    title = f"{config.name}: {here}"
     create_markdown_artifact(
         render_markdown(round_page(figures, title, read_proposal(proposal) if proposal else None)),
-        key=f"{flow}-round-{round_number}",
+        key=f"{config.name}-{slug(here)}",
         description=title,
     )
     if preferences is not None:
         pairs = current_store().read(preferences)
         create_table_artifact(
             _rows(pairs.head(_EXAMPLES)),
-            key=f"{flow}-pairs-{round_number}",
+            key=f"{config.name}-round-{round_number}-pairs",
             description=f"{min(_EXAMPLES, pairs.height)} of {pairs.height:,} pairs of round "
             f"{round_number}; all of them: `prefopt show {preferences.digest[:12]}`",
         )
@@ -85,7 +87,7 @@ def report_labels(labels: Artifact, candidates: Artifact, title: str) -> list[st
         from prefect.artifacts import create_markdown_artifact
 
         page = render_markdown(Page(title, parts))
-        create_markdown_artifact(page, key=re.sub(r"\W+", "-", title), description=title)
+        create_markdown_artifact(page, key=slug(title), description=title)
     return fewer
 
 
@@ -135,34 +137,61 @@ def write_report(
     preferences: Sequence[Artifact],
     *,
     kept: int,
+    policy: Folder | None,
     proposal: Proposal[Artifact] | None = None,
     labelled: Sequence[tuple[Artifact, Artifact]] = (),
     warnings: Sequence[str] = (),
 ) -> Path | None:
-    """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
+    """Write the run's HTML page into the store, and its results into its record; returns its path.
 
-    `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
+    `preferences` are the pairs of every round, `kept` is the round of the returned `policy`,
     `proposal` is the last round's selection, `labelled` are the labels of every round (`verdicts`)
     with the responses that they are about (`candidates`), `warnings` are of what pairs are like.
     """
     if not leaves_pages():
         return None
+    assert config.name is not None
     settings = config.model_dump(mode="json")
+    figures = current_store().read_all(metrics)
     page = run_page(
-        current_store().read_all(metrics),
+        figures,
         current_store().read(preferences[-1]),
         yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
-        f"prefopt {flow}, seed {config.seed}",
+        f"{config.name}: {flow}, seed {config.seed}",
         read_proposal(proposal) if proposal else None,
         kept,
         [*_doubts(config), *warnings],
         _trust(labelled, config),
     )
-    path = current_store().put_page(
-        f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)
+    path = current_store().put_page(f"{config.name}/report.html", render_html(page))
+    note(
+        current_store(),
+        config.name,
+        metrics=tuple(metrics),
+        preferences=tuple(preferences[: max(1, kept)]),
+        policy=policy,
+        kept=kept,
+        **_figures(figures, kept, config.allowance),
     )
-    note_latest(current_store(), preferences[: max(1, kept)])
     return path
+
+
+def _figures(metrics: pl.DataFrame, kept: int, allowance: Allowance | None) -> dict[str, Any]:
+    """What the list of runs says of one."""
+
+    def values(metric: str) -> pl.DataFrame:
+        return metrics.filter(pl.col("metric") == metric)
+
+    won = values("win_rate").filter(pl.col("round") == kept)["value"]
+    cost = 0.0
+    if allowance:
+        with LabelStore.of(current_store()).connected() as connection:
+            cost = balance_of(connection, allowance.account).cost
+    return {
+        "win_rate": won[0] if len(won) else None,
+        "labels": int(values("labels")["value"].sum()),
+        "cost": cost,
+    }
 
 
 def _trust(labelled: Sequence[tuple[Artifact, Artifact]], config: Experiment) -> list[Part]:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -20,7 +20,7 @@ from prefopt_core.ground import progress
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
-from prefopt_core.store.stage import Outcome, Stage, stage_store
+from prefopt_core.store.stage import Outcome, Stage, in_role, stage_store
 from prefopt_core.store.store import Store
 from tasks.progress import ProgressArtifact
 
@@ -65,6 +65,19 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a run, such as a round.
+
+    Attributes:
+        name: Stages have it behind their own names in Prefect: `generate, round 2`.
+        made: What stages have made in it so far.
+    """
+
+    name: str
+    made: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Session:
     """How the stages of this process run, beyond what their configs say.
 
@@ -75,7 +88,7 @@ class Session:
         pages: Whether runs write a report page to the store.
         store: Where results live; None: at `$PREFOPT_STORE`.
         doubts: What was doubtful about the config before the run; None: nobody has looked.
-        called: What the user called the run: its config, with what differs from it.
+        part: The part of the run that stages belong to; None: to the run itself.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -84,11 +97,16 @@ class Session:
     pages: bool = True
     store: Store | None = None
     doubts: tuple[str, ...] | None = None
-    called: str = ""
+    part: Part | None = None
 
     def opened(self) -> Store:
         """The store of this session."""
         return self.store or stage_store()
+
+    @property
+    def role(self) -> str:
+        """What results are made for: the name of the part, or "" for the run itself."""
+        return self.part.name if self.part else ""
 
 
 _session: ContextVar[Session] = ContextVar("session", default=Session())  # noqa: B039, frozen
@@ -135,7 +153,10 @@ class StageTask(Generic[R]):
             return cast(R, self._plan(arguments, current.plan, current.refresh))
         # `current` is passed on: Prefect may run the task in a thread with other context variables.
         run = _prefect_run if inside_flow_run() else _run
-        return cast(R, run(self.spec, arguments, current).value)
+        made = cast(R, run(self.spec, arguments, current).value)
+        if current.part:
+            current.part.made.append(made)
+        return made
 
     def _plan(
         self, arguments: Mapping[str, Any], plan: list[Planned], refresh: frozenset[str]
@@ -146,7 +167,8 @@ class StageTask(Generic[R]):
         elif self.spec.name in refresh:
             found = "refresh asked for"
         else:
-            found = self.spec.find(current_store(), arguments)
+            with in_role(_session.get().role):
+                found = self.spec.find(current_store(), arguments)
         if isinstance(found, Outcome):
             plan.append(Planned(self.spec.name, "hit", "", found=found.value))
             return found.value
@@ -214,7 +236,7 @@ def _run(
 
     if observer:
         observer.started(spec.name)
-    with progress.listening(progressed), adding_up() as spent:
+    with in_role(session.role), progress.listening(progressed), adding_up() as spent:
         outcome = spec.run(
             session.opened(), arguments, refresh=spec.name in session.refresh, on_part=on_part
         )
@@ -245,14 +267,14 @@ def doubts_before() -> tuple[str, ...] | None:
     return _session.get().doubts
 
 
-def called() -> str:
-    """What the user called the run; "" if nobody said it."""
-    return _session.get().called
-
-
 def part_of_more() -> AbstractContextManager[None]:
     """Within the block, runs write no report pages of their own: they are runs of a comparison."""
     return session(replace(_session.get(), pages=False))
+
+
+def in_part(part: Part) -> AbstractContextManager[None]:
+    """Within the block, stages belong to that part of the run."""
+    return session(replace(_session.get(), part=part))
 
 
 def inside_flow_run() -> bool:
@@ -295,7 +317,12 @@ def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) ->
         name = "Cached" if outcome.cached else None
         return Completed(name=name, message=str(outcome), data=outcome)
 
-    prefect_task = task(name=spec.name, cache_policy=NO_CACHE, persist_result=False)(run)
+    prefect_task = task(
+        name=spec.name,
+        task_run_name=f"{spec.name}, {session.part.name}" if session.part else spec.name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )(run)
     state = prefect_task(**arguments, return_state=True)
     if told:
         raise told[0]

@@ -17,8 +17,8 @@ from prefopt_core.lint.settings import REFUSED, LintConfig
 from prefopt_core.lint.table import lint_pairs, rows_of
 from prefopt_core.reports.lint import in_one_line, table_of_findings
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.last_run import latest_preferences
 from prefopt_core.store.maintenance import find
+from prefopt_core.store.runs import last_run
 from tasks.stage import current_store
 
 Names = Annotated[tuple[str, ...], Parameter(metavar="NAME")]
@@ -72,7 +72,7 @@ def lint(
 def _read(name: str | None, column: str | None) -> Read:
     store = current_store()
     if name is None:
-        return of_tables(store.read_all(latest_preferences(store)))
+        return of_tables(store.read_all(last_run(store).preferences))
     if Path(name).suffix or Path(name).exists():
         return read_pairs(Path(name), column)
     output = find(store, name)[0].output

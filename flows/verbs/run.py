@@ -55,7 +55,6 @@ def run(
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    called = " ".join([Path(config).name, *changes])
     started = time.monotonic()
     with nullcontext() if no_server else prefect_server() as url:
         if url:
@@ -65,7 +64,7 @@ def run(
 
         with (
             ConsoleObserver(progress) as observer,
-            session(Session(again, observer, doubts=tuple(doubts), called=called)),
+            session(Session(again, observer, doubts=tuple(doubts))),
         ):
             function = flow_of(flow)
             result = function.fn(experiment) if no_server else result_of(function, experiment)

@@ -1,6 +1,7 @@
 """What the configs of flows share: all of them, those of several rounds, those that buy labels."""
 
-from typing import Any
+import re
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -36,6 +37,11 @@ class Round(Config):
 class Experiment(Config):
     """Settings that all flows have."""
 
+    name: str | None = Field(
+        None,
+        description="Of the run: in Prefect, of its folder and page, for `prefopt show NAME`. Left "
+        "out: made of its file, seed and settings.",
+    )
     prompts: PromptsConfig
     pool: PoolConfig | None = Field(
         None,
@@ -51,6 +57,16 @@ class Experiment(Config):
     lint: LintConfig = Field(default_factory=LintConfig)
     seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
 
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str | None) -> str | None:
+        if name is not None and name != slug(name):
+            raise ConfigError(
+                f"{name!r} has more than lower-case letters, digits and single dashes. Write "
+                f"{slug(name) or 'my-run'!r}."
+            )
+        return name
+
     @model_validator(mode="before")
     @classmethod
     def _evaluated_as_generated(cls, data: Any) -> Any:
@@ -64,6 +80,17 @@ class Experiment(Config):
         own = evaluation.get("generation")
         inherited = heir_of(usual, {} if own is None else own)
         return data | {"evaluation": evaluation | {"generation": inherited}}
+
+    @property
+    def digest(self) -> str:
+        """Digest of all settings but the name; the same in every working folder."""
+        settings = self.model_dump(mode="json", exclude={"name"})
+        return sha256_of(resolved(settings, type(self)))
+
+    def named(self, stem: str) -> Self:
+        """This config with a name: its own, or one made of `stem`, the seed and the settings."""
+        made = f"{slug(stem)}-{self.seed}-{self.digest[:6]}"
+        return self.model_copy(update={"name": self.name or made})
 
     @property
     def allowance(self) -> Allowance | None:
@@ -149,11 +176,11 @@ class Paid(Experiment):
     def allowance(self) -> Allowance:
         """The budget of the run: that of its account, or of all runs of the same settings.
 
-        Budget and price are not among these settings, nor what is refused of the pairs, nor what
-        changes speed only: a raised budget goes on with what is left, at whatever concurrency. A
-        file counts by its path, so that an edit of it leaves the budget as it is.
+        Name, budget and price are not among these settings, nor what is refused of the pairs, nor
+        what changes speed only: a raised budget goes on with what is left, at whatever concurrency.
+        A file counts by its path, so that an edit of it leaves the budget as it is.
         """
-        settings = self.model_dump(mode="json", exclude={"budget", "max_cost", "lint"})
+        settings = self.model_dump(mode="json", exclude={"name", "budget", "max_cost", "lint"})
         settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
         for name, section in self:
@@ -172,6 +199,11 @@ class Paid(Experiment):
                 "the former to 'fixed' or the latter to 'score'."
             )
         return self
+
+
+def slug(text: str) -> str:
+    """A text as names of runs are, and keys in Prefect: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def heir_of(usual: Any, own: Any) -> Any:

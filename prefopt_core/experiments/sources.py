@@ -34,7 +34,7 @@ def load_run(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> tup
             them start from the working folder, those in the file from the file's own.
 
     Returns:
-        (name of the flow, its config).
+        (name of the flow, its config, with a name).
 
     Raises:
         ConfigError: There is no such file, name, flow or path of a setting; or it is a
@@ -57,7 +57,8 @@ def load_run(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> tup
     for path, value in changes.items():
         if path != "flow":
             set_setting(settings, path.split("."), value)
-    return flow, CONFIGS[flow].model_validate(settings)
+    stem = Path(source).stem if isinstance(source, str) else flow
+    return flow, CONFIGS[flow].model_validate(settings).named(stem)
 
 
 def _usual_flow(source: str, settings: dict[str, Any]) -> str:

@@ -252,9 +252,29 @@ def until(condition, seconds=60, every=0.1):
     return found
 
 
+def parts_of(run_id):
+    """A filter for a flow run and its parts, in Prefect."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterId,
+        FlowRunFilterParentFlowRunId,
+    )
+
+    parts = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
+    with get_client(sync_client=True) as client:
+        ids = [run_id, *(part.id for part in client.read_flow_runs(flow_run_filter=parts))]
+    return FlowRunFilter(id=FlowRunFilterId(any_=ids))
+
+
 @pytest.fixture
 def tools():
     """`kill`, `until`, `free_port` and the others of this file that need no fixture."""
     return SimpleNamespace(
-        kill=kill, until=until, free_port=free_port, parsed=parsed, repository=REPOSITORY
+        kill=kill,
+        until=until,
+        free_port=free_port,
+        parsed=parsed,
+        parts_of=parts_of,
+        repository=REPOSITORY,
     )

@@ -211,17 +211,20 @@ def test_spa_buys_nothing_and_learns_from_its_seed_and_itself(run, spa, store, f
 
 @pytest.mark.slow
 def test_in_prefect_stages_are_tasks_and_rounds_leave_reports(settings, store, prefect, tools):
-    flow, config = tools.parsed(settings)
-    first, second = (flow(config, return_state=True) for _ in range(2))
-    assert first.is_completed()
-    states, reports = _task_states(first), _markdown(first)
+    flow, config = tools.parsed(settings | {"name": "mine"})
+    first, second = (
+        tools.parts_of(flow(config, return_state=True).state_details.flow_run_id) for _ in range(2)
+    )
+    states = _task_states(first)
     assert {state.name for _, state in states} == {"Completed"}
-    assert [stage for stage, _ in states].count("train") == 2
-    for state in (first, second):
-        reports = _markdown(state)
-        labels = [reports.pop(f"align-labels-{number}") for number in (1, 2)]
+    assert "load_policy" in dict(states)
+    assert {"train, round 1", "train, round 2", "generate, round 1"} <= dict(states).keys()
+    assert {"grade, measure, start", "evaluate, measure, round 2"} <= dict(states).keys()
+    for parts in (first, second):
+        reports = _markdown(parts)
+        labels = [reports.pop(f"mine-labels-{number}") for number in (1, 2)]
         assert all("How far the labels can be trusted" in text for text in labels)
-        assert sorted(reports) == ["align-round-0", "align-round-1", "align-round-2"]
+        assert sorted(reports) == ["mine-round-1", "mine-round-2", "mine-start-policy"]
         for text in reports.values():
             assert "| round |" in text
             assert "data:image/png;base64," in text
@@ -230,28 +233,54 @@ def test_in_prefect_stages_are_tasks_and_rounds_leave_reports(settings, store, p
     assert [stage for stage, _ in again] == [stage for stage, _ in states]
     assert {state.name for _, state in again} == {"Cached"}
     assert all(re.match(r"hit · .+ · [0-9a-f]{12}", state.message) for _, state in again)
-    reasons = {stage: state.message for stage, state in states}
-    assert "first run" in reasons["load_policy"]
+    assert "first run" in dict(states)["load_policy"].message
 
 
-def _task_states(flow_state):
+@pytest.mark.slow
+def test_in_prefect_a_round_is_a_part_that_starts_from_the_round_before(
+    settings, store, prefect, tools
+):
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-    run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_state.state_details.flow_run_id]))
+    flow, config = tools.parsed(settings | {"name": "mine"})
+    run_id = flow(config, return_state=True).state_details.flow_run_id
     with get_client(sync_client=True) as client:
-        found = client.read_task_runs(flow_run_filter=run)
-    found.sort(key=lambda task_run: task_run.start_time)
-    return [(task_run.name.rpartition("-")[0], task_run.state) for task_run in found]
+        run = client.read_flow_run(run_id)
+        graph = client.request("GET", f"/flow_runs/{run_id}/graph-v2").json()
+    assert (run.name, run.tags) == ("mine", ["mine"])
+    nodes = dict(graph["nodes"])
+    names = {key: node["label"].rpartition(" / ")[2] for key, node in nodes.items()}
+    arrows = {
+        (names[parent["id"]], names[key])
+        for key, node in nodes.items()
+        for parent in node["parents"]
+    }
+    assert len(nodes) == 8
+    assert arrows == {
+        ("load_prompts", "draw_prompts"),
+        ("load_policy", "measure, start"),
+        ("load_policy", "round 1"),
+        ("round 1", "measure, round 1"),
+        ("round 1", "round 2"),
+        ("round 2", "measure, round 2"),
+    }
 
 
-def _markdown(flow_state):
+def _task_states(parts):
+    """(name, state) of every stage, in the order of their starts; parts are no stages."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-    run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts(flow_run_filter=run)
+        found = client.read_task_runs(flow_run_filter=parts)
+    stages = (t for t in found if t.state.state_details.child_flow_run_id is None)
+    return [(t.name, t.state) for t in sorted(stages, key=lambda t: t.start_time)]
+
+
+def _markdown(parts):
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(flow_run_filter=parts)
     return {a.key: a.data for a in artifacts if a.type == "markdown"}
 
 
@@ -266,3 +295,30 @@ def test_progress_that_cannot_be_shown_costs_nothing(monkeypatch):
     show = ProgressArtifact("generate", started=-100.0)
     show(1, 2)
     assert asked == [50]
+
+
+class Reasons:
+    """Remembers why each `generate` was computed."""
+
+    def __init__(self):
+        self.told = []
+
+    def started(self, stage): ...
+
+    def progressed(self, stage, done, total): ...
+
+    def finished(self, stage, outcome):
+        self.told += outcome.reasons[:1] if stage == "generate" else ()
+
+    def noticed(self, text): ...
+
+
+def test_a_round_is_explained_by_the_same_round_of_an_earlier_run(run, settings, store):
+    first, second = Reasons(), Reasons()
+    with session(Session(observer=first)):
+        run(settings)
+    assert first.told == ["first run"] * 5  # the start, and two rounds with what measures each
+    settings["generation"]["params"]["temperature"] = 0.8
+    with session(Session(observer=second)):
+        run(settings)
+    assert second.told[0] == "params.temperature 0.9 → 0.8"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from prefopt_core.store.last_run import latest_preferences
+from prefopt_core.store.runs import last_run
 from prefopt_core.store.store import Store
 
 # Called once for each of six held-out responses a round, before anything else of that round.
@@ -63,7 +63,7 @@ def test_a_round_that_loses_ends_the_run_and_the_best_one_is_kept(stopped, prefo
     assert "Kept: round 1, by its gold score." in result.report.read_text()
 
     # What the kept policy learned from is exported, not what made the next one worse.
-    (pairs,) = rows_of(store, latest_preferences(store))
+    (pairs,) = rows_of(store, last_run(store).preferences)
     assert set(pairs["round"]) == {1}
     assert prefopt("export", tmp_path / "out", "--format", "jsonl")[0] == 0
     assert pl.read_ndjson(tmp_path / "out" / "train.jsonl").height == pairs.height
@@ -75,7 +75,7 @@ def test_a_round_that_loses_ends_the_run_and_the_best_one_is_kept(stopped, prefo
     assert last.metrics == result.metrics
     assert last.policy != result.policy
     assert "Kept:" not in last.report.read_text()
-    assert [set(own["round"]) for own in rows_of(store, latest_preferences(store))] == [{1}, {2}]
+    assert [set(own["round"]) for own in rows_of(store, last_run(store).preferences)] == [{1}, {2}]
     assert stopped.of(stop="not_better", keep="best").policy == result.policy
 
 

@@ -28,20 +28,21 @@ def page(server, tmp_path):
 @pytest.fixture
 def runs(given_candidates, store, prefect, tools):
     """A run of `aepo` on given candidates, and the same again from the store."""
-    flow, config = tools.parsed(given_candidates)
+    flow, config = tools.parsed(given_candidates | {"name": "mine"})
     return [flow(config, return_state=True).state_details.flow_run_id for _ in range(2)]
 
 
-def test_pages_of_a_run_show_what_was_cached_and_its_report(runs, page):
+def test_pages_of_a_run_show_what_was_cached_and_its_report(runs, page, tools):
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-    again = FlowRunFilter(id=FlowRunFilterId(any_=runs[1:]))
+    again = tools.parts_of(runs[1])
     with get_client(sync_client=True) as client:
-        task_run = client.read_task_runs(flow_run_filter=again)[0]
+        (task_run,) = (
+            t for t in client.read_task_runs(flow_run_filter=again) if t.name == "pair, round 1"
+        )
         artifacts = client.read_artifacts(flow_run_filter=again)
-    (report,) = (a for a in artifacts if a.key == "aepo-round-1")
-    (pairs,) = (a for a in artifacts if a.key == "aepo-pairs-1")
+    (report,) = (a for a in artifacts if a.key == "mine-round-1")
+    (pairs,) = (a for a in artifacts if a.key == "mine-round-1-pairs")
 
     stage = page(f"/runs/task-run/{task_run.id}")
     badge = re.search(r"state-badge__icon.*?<span>(\w+)</span>", stage, re.DOTALL)

@@ -1,5 +1,6 @@
 """What the preset of a comparison may say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,29 @@ def test_a_cell_alone_is_a_run(preset, tmp_path):
 
     cell = Comparison(**preset).cell("aepo", 7)
     (tmp_path / "cell.yaml").write_text(cell.settings())
-    assert load_run(str(tmp_path / "cell.yaml"), {}) == (cell.flow, cell.config)
+    flow, config = load_run(str(tmp_path / "cell.yaml"), {})
+    assert (flow, config.digest) == (cell.flow, cell.config.digest)
+
+
+def test_a_run_is_named_after_its_file_and_what_differs_from_it(preset, tmp_path):
+    from prefopt_core.experiments.sources import load_run
+
+    cell = Comparison(**preset).cell("aepo", 7)
+    file = tmp_path / "My run_2.yaml"
+    file.write_text(cell.settings())
+
+    def config(**changes):
+        return load_run(str(file), changes)[1]
+
+    assert re.fullmatch("my-run-2-7-[0-9a-f]{6}", config().name)
+    assert config().name == config().name
+    assert config().name != config(seed=8).name
+    mine = config(name="mine")
+    assert mine.name == "mine"
+    assert mine.digest == config().digest
+    assert mine.allowance == config().allowance  # the same run, whose labels are bought once
+    with pytest.raises(ValidationError, match="Write 'my-run'"):
+        config(name="My run!")
 
 
 def test_changes_reach_every_arm_and_the_base_may_be_a_file(preset, tmp_path):

@@ -1,0 +1,58 @@
+"""What a run is called, and what is kept under its name: its record, and a tag in Prefect."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.runtime import deployment
+
+from prefopt_core.experiments.base import Experiment
+from prefopt_core.store.runs import Run, recorded
+from tasks.stage import current_store, inside_flow_run, leaves_pages
+
+
+def named(flow: str, config: Experiment) -> Experiment:
+    """The config with a name: its own, or one made of the deployment that is run, or the flow."""
+    return config.named(str(deployment.name or flow) if inside_flow_run() else flow)
+
+
+def name_here(flow: str) -> str:
+    """The name of the run that Prefect is about to begin."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.parameters is not None
+    return str(named(flow, context.parameters["config"]).name)
+
+
+@contextmanager
+def recording(flow: str, config: Experiment) -> Iterator[None]:
+    """Keep the record of a run within the block; not while planning, nor within a comparison."""
+    if not leaves_pages():
+        yield
+        return
+    assert config.name is not None
+    policy = getattr(config, "policy", None)
+    run = Run(
+        name=config.name,
+        flow=flow,
+        settings=config.digest,
+        model=str(policy.params.get("path", policy.source)) if policy else "",
+        started=time.time(),
+        flow_run=_tagged(config.name),
+    )
+    with recorded(current_store(), run):
+        yield
+
+
+def _tagged(name: str) -> str:
+    """Give Prefect's run its name as a tag; returns its id, "" for a run without Prefect."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return ""
+    here = context.flow_run
+    here.tags = sorted({*here.tags, name})
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(here.id, tags=here.tags)
+    return str(here.id)

@@ -1,0 +1,157 @@
+"""Runs by their names: how each ended, and what it came to.
+
+runs/<name>/run.json     the record: written when a run starts, has its results, and ends
+runs/<name>/report.html  the page
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from prefopt_core.ground.errors import AwaitingLabelsError, StoreError
+from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.store.artifacts import Artifact, Folder, Record
+from prefopt_core.store.locks import is_held, locked
+from prefopt_core.store.store import Store
+
+
+class Run(Record):
+    """The record of a run.
+
+    Attributes:
+        name: Its name, and that of its folder.
+        flow: Such as "align".
+        settings: Digest of all settings.
+        model: The start policy, as the config names it; "" if there is none.
+        started: Seconds since 1970, as `ended`, which is None while it goes on.
+        state: How it ended; "killed" is found out: it goes on, and no process does it.
+        reason: Why it waits or failed.
+        flow_run: Id in Prefect; "" for a run without.
+        metrics: Tables `metrics` of all rounds.
+        preferences: Tables `preferences` of all rounds up to the one that was kept.
+        policy: The policy it returned.
+        kept: The round of that policy.
+        win_rate: Of that policy, over the start policy.
+        labels: Bought for it.
+        cost: In the currency of the prices.
+    """
+
+    name: str
+    flow: str
+    settings: str
+    model: str
+    started: float
+    ended: float | None = None
+    state: Literal["running", "waiting", "failed", "killed", "completed"] = "running"
+    reason: str = ""
+    flow_run: str = ""
+    metrics: tuple[Artifact, ...] = Field((), strict=False)
+    preferences: tuple[Artifact, ...] = Field((), strict=False)
+    policy: Folder | None = None
+    kept: int | None = None
+    win_rate: float | None = None
+    labels: int = 0
+    cost: float = 0.0
+
+
+@contextmanager
+def recorded(store: Store, run: Run) -> Iterator[None]:
+    """Keep the record of a run within the block, which is the run.
+
+    Results of an earlier run of the same settings stay in the record until `note` replaces them.
+    """
+    before = _read(_file(store, run.name))
+    if before and before.settings == run.settings:
+        results = {"metrics", "preferences", "policy", "kept", "win_rate", "labels", "cost"}
+        run = run.model_copy(update={name: getattr(before, name) for name in results})
+    with locked(_lock(store, run.name), f"run {run.name}", shared=True):
+        _write(store, run)
+        try:
+            yield
+        except BaseException as error:
+            state = "waiting" if isinstance(error, AwaitingLabelsError) else "failed"
+            reason = str(error) or type(error).__name__
+            note(store, run.name, state=state, reason=reason, ended=time.time())
+            raise
+        note(store, run.name, state="completed", ended=time.time())
+
+
+def note(store: Store, name: str, **changes: Any) -> None:
+    """Change fields of a run's record.
+
+    Raises:
+        StoreError: There is no such run, or the operating system refuses to write.
+    """
+    _write(store, _exactly(store, name).model_copy(update=changes))
+
+
+def runs(store: Store) -> list[Run]:
+    """Every run with a readable record, the newest first."""
+    found = [run for path in (store.root / "runs").glob("*/run.json") if (run := _read(path))]
+    return sorted((_as_it_is(store, run) for run in found), key=lambda run: -run.started)
+
+
+def find_run(store: Store, name: str) -> Run:
+    """A run by its name, or the newest whose name starts with that and a dash.
+
+    Raises:
+        StoreError: There is none.
+    """
+    known = runs(store)
+    for run in [r for r in known if r.name == name] or known:
+        if run.name == name or run.name.startswith(f"{name}-"):
+            return run
+    hint = did_you_mean(name, [run.name for run in known])
+    raise StoreError(
+        f"The store {store.root} has no run {name!r}.{hint} `prefopt runs` lists those that it has."
+    )
+
+
+def last_run(store: Store) -> Run:
+    """The run that ended last among those with results.
+
+    Raises:
+        StoreError: No run has ended in this store.
+    """
+    ended = [run for run in runs(store) if run.preferences]
+    if not ended:
+        raise StoreError(
+            f"No run has ended in the store {store.root}. Run one, or name an artifact with "
+            "`--artifact`; `prefopt cache ls` shows what there is."
+        )
+    return max(ended, key=lambda run: run.ended or run.started)
+
+
+def _exactly(store: Store, name: str) -> Run:
+    if run := _read(_file(store, name)):
+        return run
+    raise StoreError(f"The record {_file(store, name)} is gone or damaged. Run it again.")
+
+
+def _as_it_is(store: Store, run: Run) -> Run:
+    if run.state == "running" and not is_held(_lock(store, run.name)):
+        return run.model_copy(update={"state": "killed"})
+    return run
+
+
+def _file(store: Store, name: str) -> Path:
+    return store.root / "runs" / name / "run.json"
+
+
+def _lock(store: Store, name: str) -> Path:
+    return store.root / "locks" / f"run-{name}"
+
+
+def _read(path: Path) -> Run | None:
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _write(store: Store, run: Run) -> None:
+    store.put_page(f"{run.name}/run.json", run.model_dump_json(indent=1))
