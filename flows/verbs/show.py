@@ -15,7 +15,7 @@ from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.reports.values import shown
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.last_run import latest_preferences
-from prefopt_core.store.maintenance import find
+from prefopt_core.store.maintenance import find, folders
 from tasks.stage import current_store
 
 LOOKED_AT = 1000
@@ -38,8 +38,8 @@ def show(
     if rows < 0:
         raise ConfigError(f"--rows is {rows}: it takes 0 or more.")
     store, console = current_store(), Console()
-    manifest = find(store, artifact)[0]
-    output = manifest.output
+    found = find(store, artifact)[0]
+    output = found.output
     if not isinstance(output, Artifact):
         table = Table("file", "bytes", "sha256", title=str(store.folder_path(output)))
         for file in output.files:
@@ -48,7 +48,7 @@ def show(
     frame = store.scan(output).head(rows).collect()
     table = Table(
         *frame.columns,
-        title=f"{output.table} {output.digest[:12]}, by stage {manifest.stage}",
+        title=f"{output.table} {output.digest[:12]}, by stage {found.stage}",
         caption=f"{frame.height} of {output.rows:,} rows",
     )
     for row in frame.iter_rows(named=True):
@@ -87,9 +87,8 @@ def export(
     pairs = store.read_all(chosen)
     path = export_preferences(pairs, folder, format, as_text=text)
     print(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
-    folders = [m.output for m in store.manifests() if isinstance(m.output, Folder)]
     looked_at = pairs.gather_every(math.ceil(pairs.height / LOOKED_AT))
-    others = otherwise_written(looked_at, [*map(store.folder_path, folders)], as_text=text)
+    others = otherwise_written(looked_at, folders(store), as_text=text)
     if others:
         reasons = "; ".join(f"{count} {why}" for why, count in others.most_common())
         print(

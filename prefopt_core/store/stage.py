@@ -10,7 +10,7 @@ import logging
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ from prefopt_core.store.store import Manifest, Store
 log = logging.getLogger(__name__)
 
 _LIBRARIES = ("numpy", "polars", "pyarrow", "torch", "transformers", "trl", "peft")
+
+_REFRESH = "refresh asked for"
 
 _store: ContextVar[Store] = ContextVar("store")
 _workspace: ContextVar[Path] = ContextVar("workspace")
@@ -115,12 +117,16 @@ class Stage:
         counts = {len(table.shards) for table in tables.values()}
         assert len(counts) == 1, f"{self.name}: inputs of {sorted(counts)} shards do not match"
         return [
-            {
-                **arguments,
-                **{n: Artifact(table=a.table, shards=(a.shards[i],)) for n, a in tables.items()},
-            }
+            {**arguments, **{name: table.shard(i) for name, table in tables.items()}}
             for i in range(counts.pop())
         ]
+
+    def _inputs_of(self, parts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The inputs of each part; what all have in common is put together once."""
+        same = {name: v for name, v in parts[0].items() if not isinstance(v, Artifact)}
+        shared = self.inputs(same)
+        for part in parts:
+            yield shared | self.inputs({name: v for name, v in part.items() if name not in same})
 
     def labels_wanted(self, store: Store, arguments: Mapping[str, Any]) -> int:
         """How many labels a run would buy; 0 for a stage that buys none."""
@@ -130,8 +136,7 @@ class Stage:
         """Look the result up: the outcome if all of it is in the store, else why not."""
         outputs: list[Artifact | Folder] = []
         parts, missing = self.parts(arguments), ""
-        for part in parts:
-            inputs = self.inputs(part)
+        for inputs in self._inputs_of(parts):
             manifest, reason = store.lookup(self.name, self.key(inputs))
             if manifest:
                 outputs.append(manifest.output)
@@ -164,9 +169,14 @@ class Stage:
         reasons: list[str] = []
         started = time.perf_counter()
         parts = self.parts(arguments)
-        for number, part in enumerate(parts):
+        for number, (part, inputs) in enumerate(zip(parts, self._inputs_of(parts), strict=True)):
             on_part(number, len(parts))
-            output, reason = self._run_part(store, part, refresh, explain=not reasons)
+            found, reason = store.lookup(self.name, self.key(inputs))
+            if found and not refresh:  # without a lock, so that nothing is written
+                outputs.append(found.output)
+                continue
+            reason = _REFRESH if refresh else reason
+            output, reason = self._run_part(store, part, reason, explain=not reasons)
             outputs.append(output)
             reasons += [reason] if reason else []
         on_part(len(parts), len(parts))
@@ -191,18 +201,16 @@ class Stage:
         return Artifact(table=self.table, shards=shards)
 
     def _run_part(
-        self, store: Store, arguments: dict[str, Any], refresh: bool, explain: bool
+        self, store: Store, arguments: dict[str, Any], reason: str, explain: bool
     ) -> tuple[Artifact | Folder, str]:
         inputs = self.inputs(arguments)
         key = self.key(inputs)
         lock = store.root / "locks" / f"{self.name}-{key[:32]}"
-        with store.in_use(), locked(lock, self.name):
-            manifest, reason = store.lookup(self.name, key)
-            if manifest and not refresh:
+        with store.in_use(), locked(lock, self.name, passing=True):
+            manifest, _ = store.lookup(self.name, key)
+            if manifest and reason != _REFRESH:  # another process was faster
                 return manifest.output, ""
-            if refresh:
-                reason = "refresh asked for"
-            elif explain:  # reading earlier manifests costs more than a small shard
+            if explain:  # reading earlier manifests costs more than a small shard
                 reason = self._why(store, inputs, reason)
             started = time.perf_counter()
             work = store.root / "work" / f"{self.name}-{key[:16]}"

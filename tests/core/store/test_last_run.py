@@ -24,7 +24,7 @@ def test_what_a_kill_leaves_of_it_is_collected(tmp_path, monkeypatch):
     monkeypatch.setattr("prefopt_core.ground.files.publish", die)
     monkeypatch.setattr("pathlib.Path.unlink", lambda *arguments, **options: None)
     with pytest.raises(KeyboardInterrupt):
-        note_latest(store, [])
+        note_latest(store, [Artifact(table="preferences", shards=())])
     monkeypatch.undo()
     assert maintenance.collect_garbage(store)[0] == 1
     assert latest_preferences(store) == []
