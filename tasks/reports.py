@@ -1,4 +1,4 @@
-"""Pages of runs and comparisons: made again also when everything else came from the store."""
+"""Pages of runs and comparisons: written also when everything else came from the store."""
 
 import re
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.store import LabelStore
@@ -23,6 +24,7 @@ from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
+from prefopt_core.store.pages import put_page_of
 from tasks.stage import (
     current_store,
     doubts_before,
@@ -126,20 +128,34 @@ def write_report(
     """
     if not leaves_pages():
         return None
-    settings = config.model_dump(mode="json")
-    page = run_page(
-        current_store().read_all(metrics),
-        current_store().read(preferences[-1]),
-        yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
-        f"prefopt {flow}, seed {config.seed}",
-        read_proposal(proposal) if proposal else None,
-        kept,
-        [*_doubts(config), *warnings],
-        _trust(labelled),
-    )
-    path = current_store().put_page(
-        f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)
-    )
+    store, settings = current_store(), config.model_dump(mode="json")
+    doubts = [*_doubts(config), *warnings]
+
+    def page() -> str:
+        parts = run_page(
+            store.read_all(metrics),
+            store.read(preferences[-1]),
+            yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
+            f"prefopt {flow}, seed {config.seed}",
+            read_proposal(proposal) if proposal else None,
+            kept,
+            doubts,
+            _trust(labelled),
+        )
+        return render_html(parts)
+
+    made_of = {
+        "flow": flow,
+        "settings": settings,
+        "metrics": metrics,
+        "preferences": preferences[-1],
+        "proposal": proposal and vars(proposal),
+        "kept": kept,
+        "doubts": doubts,
+        "labelled": labelled,
+        "by": content_digest(Path(__file__)),
+    }
+    path = put_page_of(store, f"{flow}-{sha256_of(settings)[:8]}/report.html", made_of, page)
     note_latest(current_store(), preferences[: max(1, kept)])
     return path
 
