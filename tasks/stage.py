@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Artifact | Folder)
 
 
+class NotStored(BaseException):
+    """A stage has to be computed in a session that does not; no `except` of a flow may take it."""
+
+
 class Observer(Protocol):
     """Receives the start, the progress callbacks and the outcome of every stage."""
 
@@ -73,6 +77,7 @@ class Session:
         pages: Whether runs write a report page to the store.
         store: Where results live; None: at `$PREFOPT_STORE`.
         doubts: What was doubtful about the config before the run; None: nobody has looked.
+        stored_only: A stage that is not in the store raises `NotStored`.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -81,6 +86,7 @@ class Session:
     pages: bool = True
     store: Store | None = None
     doubts: tuple[str, ...] | None = None
+    stored_only: bool = False
 
     def opened(self) -> Store:
         """The store of this session."""
@@ -210,10 +216,11 @@ def _run(
 
     if observer:
         observer.started(spec.name)
+    refresh = spec.name in session.refresh
+    if session.stored_only and (refresh or isinstance(spec.find(session.opened(), arguments), str)):
+        raise NotStored(spec.name)
     with progress.listening(progressed), adding_up() as spent:
-        outcome = spec.run(
-            session.opened(), arguments, refresh=spec.name in session.refresh, on_part=on_part
-        )
+        outcome = spec.run(session.opened(), arguments, refresh=refresh, on_part=on_part)
     outcome = replace(outcome, spent=str(spent))
     if observer:
         observer.finished(spec.name, outcome)
