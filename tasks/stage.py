@@ -217,14 +217,22 @@ def _run(
     if observer:
         observer.started(spec.name)
     refresh = spec.name in session.refresh
-    if session.stored_only and (refresh or isinstance(spec.find(session.opened(), arguments), str)):
-        raise NotStored(spec.name)
     with progress.listening(progressed), adding_up() as spent:
-        outcome = spec.run(session.opened(), arguments, refresh=refresh, on_part=on_part)
+        if session.stored_only:
+            outcome = _stored(spec, session.opened(), arguments, refresh)
+        else:
+            outcome = spec.run(session.opened(), arguments, refresh=refresh, on_part=on_part)
     outcome = replace(outcome, spent=str(spent))
     if observer:
         observer.finished(spec.name, outcome)
     return outcome
+
+
+def _stored(spec: Stage, store: Store, arguments: Mapping[str, Any], refresh: bool) -> Outcome:
+    found = "refresh asked for" if refresh else spec.find(store, arguments)
+    if isinstance(found, str):
+        raise NotStored(f"{spec.name}: {found}")
+    return found
 
 
 def notice(text: str) -> None:

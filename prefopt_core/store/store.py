@@ -87,7 +87,7 @@ class Store:
 
     def manifest_path(self, stage: str, key: str) -> Path:
         """The manifest of one stage run."""
-        return self.root / "manifests" / stage / f"{key}.json"
+        return self.root / f"manifests/{stage}/{key}.json"
 
     def manifests(self, stage: str = "*") -> Iterator[Manifest]:
         """Every readable manifest, newest first."""
