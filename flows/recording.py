@@ -10,7 +10,7 @@ from prefect.runtime import deployment
 
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.store.runs import Run, recorded
-from tasks.stage import current_store, inside_flow_run, leaves_pages
+from tasks.stage import NotStored, current_store, inside_flow_run, leaves_pages
 
 
 def named(flow: str, config: Experiment) -> Experiment:
@@ -42,7 +42,7 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         started=time.time(),
         flow_run=_tagged(config.name),
     )
-    with recorded(current_store(), run):
+    with recorded(current_store(), run, undone_by=(NotStored,)):
         yield
 
 

@@ -43,11 +43,21 @@ def prefect_server() -> Iterator[str]:
     port = _free_port()
     with own_server(port) as url:
         os.environ["PREFECT_API_URL"] = url
+        _read_again()
         try:
             yield url
         finally:
             _send_the_rest()
             del os.environ["PREFECT_API_URL"]
+            _read_again()
+
+
+def _read_again() -> None:
+    """Have Prefect look at the environment again, if it is imported and so has read it before."""
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 def usual_server() -> str | None:

@@ -1,4 +1,4 @@
-"""Pages of runs and comparisons: made again also when everything else came from the store."""
+"""Pages of runs and comparisons: written also when everything else came from the store."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +15,7 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Proposal
@@ -26,6 +27,7 @@ from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
+from prefopt_core.store.pages import put_page_of
 from prefopt_core.store.runs import note
 from tasks.stage import (
     current_store,
@@ -151,21 +153,38 @@ def write_report(
     if not leaves_pages():
         return None
     assert config.name is not None
-    settings = config.model_dump(mode="json")
-    figures = current_store().read_all(metrics)
-    page = run_page(
-        figures,
-        current_store().read(preferences[-1]),
-        yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
-        f"{config.name}: {flow}, seed {config.seed}",
-        read_proposal(proposal) if proposal else None,
-        kept,
-        [*_doubts(config), *warnings],
-        _trust(labelled, config),
-    )
-    path = current_store().put_page(f"{config.name}/report.html", render_html(page))
+    store, settings = current_store(), config.model_dump(mode="json")
+    figures, doubts = store.read_all(metrics), [*_doubts(config), *warnings]
+    others = _labels_of_others(labelled, config)
+
+    def page() -> str:
+        parts = run_page(
+            figures,
+            store.read(preferences[-1]),
+            yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
+            f"{config.name}: {flow}, seed {config.seed}",
+            read_proposal(proposal) if proposal else None,
+            kept,
+            doubts,
+            _trust(labelled, others),
+        )
+        return render_html(parts)
+
+    made_of = {
+        "flow": flow,
+        "settings": settings,
+        "metrics": metrics,
+        "preferences": preferences[-1],
+        "proposal": proposal and vars(proposal),
+        "kept": kept,
+        "doubts": doubts,
+        "labelled": labelled,
+        "others": others.write_ndjson() if others is not None else None,
+        "by": content_digest(Path(__file__)),
+    }
+    path = put_page_of(store, f"{config.name}/report.html", made_of, page)
     note(
-        current_store(),
+        store,
         config.name,
         metrics=tuple(metrics),
         preferences=tuple(preferences[: max(1, kept)]),
@@ -194,16 +213,25 @@ def _figures(metrics: pl.DataFrame, kept: int, allowance: Allowance | None) -> d
     }
 
 
-def _trust(labelled: Sequence[tuple[Artifact, Artifact]], config: Experiment) -> list[Part]:
+Labelled = Sequence[tuple[Artifact, Artifact]]
+"""Labels of each round (table `verdicts`), and the candidates that they are of."""
+
+
+def _labels_of_others(labelled: Labelled, config: Experiment) -> pl.DataFrame | None:
+    """What others than this run's annotator said of the same responses."""
+    if not labelled or not isinstance(config, Paid):
+        return None
+    verdicts = current_store().read_all([labels for labels, _ in labelled])
+    return labels_of_others(verdicts, config.annotation, LabelStore.of(current_store()))
+
+
+def _trust(labelled: Labelled, others: pl.DataFrame | None) -> list[Part]:
     if not labelled:
         return []
     read_all = current_store().read_all
     labels, candidates = zip(*labelled, strict=True)
     texts = [read_all([each]).select("candidate_id", "response") for each in candidates]
-    verdicts, others = read_all(labels), None
-    if isinstance(config, Paid):
-        others = labels_of_others(verdicts, config.annotation, LabelStore.of(current_store()))
-    return honesty_parts(verdicts, pl.concat(texts).unique("candidate_id"), others)
+    return honesty_parts(read_all(labels), pl.concat(texts).unique("candidate_id"), others)
 
 
 def _doubts(config: Experiment) -> Sequence[str]:

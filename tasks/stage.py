@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Artifact | Folder)
 
 
+class NotStored(BaseException):
+    """A stage has to be computed in a session that does not; no `except` of a flow may take it."""
+
+
 class Observer(Protocol):
     """Receives the start, the progress callbacks and the outcome of every stage."""
 
@@ -89,6 +93,7 @@ class Session:
         store: Where results live; None: at `$PREFOPT_STORE`.
         doubts: What was doubtful about the config before the run; None: nobody has looked.
         part: The part of the run that stages belong to; None: to the run itself.
+        stored_only: A stage that is not in the store raises `NotStored`.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -98,6 +103,7 @@ class Session:
     store: Store | None = None
     doubts: tuple[str, ...] | None = None
     part: Part | None = None
+    stored_only: bool = False
 
     def opened(self) -> Store:
         """The store of this session."""
@@ -236,14 +242,23 @@ def _run(
 
     if observer:
         observer.started(spec.name)
+    refresh = spec.name in session.refresh
     with in_role(session.role), progress.listening(progressed), adding_up() as spent:
-        outcome = spec.run(
-            session.opened(), arguments, refresh=spec.name in session.refresh, on_part=on_part
-        )
+        if session.stored_only:
+            outcome = _stored(spec, session.opened(), arguments, refresh)
+        else:
+            outcome = spec.run(session.opened(), arguments, refresh=refresh, on_part=on_part)
     outcome = replace(outcome, spent=str(spent))
     if observer:
         observer.finished(spec.name, outcome)
     return outcome
+
+
+def _stored(spec: Stage, store: Store, arguments: Mapping[str, Any], refresh: bool) -> Outcome:
+    found = "refresh asked for" if refresh else spec.find(store, arguments)
+    if isinstance(found, str):
+        raise NotStored(f"{spec.name}: {found}")
+    return found
 
 
 def notice(text: str) -> None:

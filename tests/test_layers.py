@@ -48,6 +48,18 @@ for name in light:
     subprocess.run([sys.executable, "-c", WALK + code], cwd=ROOT, check=True)
 
 
+def test_the_command_and_its_flows_are_imported_without_what_only_computing_needs():
+    code = """
+import importlib, pkgutil, sys
+import flows.verbs, flows.aepo, flows.align, flows.spa, flows.spin
+for verb in pkgutil.iter_modules(flows.verbs.__path__):
+    importlib.import_module(f"flows.verbs.{verb.name}")
+heavy = {"torch", "transformers", "scipy", "sklearn", "faiss", "matplotlib"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 @pytest.mark.slow
 def test_the_core_is_imported_without_an_orchestrator():
     code = """

@@ -10,6 +10,7 @@ from prefopt_core.ground.errors import StoreError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.store import maintenance
+from prefopt_core.store.store import read_manifest
 from tasks.stage import current_store
 
 
@@ -39,7 +40,10 @@ def explain(artifact: Annotated[str, Parameter(help="the start of a digest or ke
         StoreError: Nothing in the store has that name.
     """
     store = current_store()
-    manifest = maintenance.find(store, artifact)[0]
+    found = maintenance.find(store, artifact)[0]
+    manifest = read_manifest(store.manifest_path(found.stage, found.key))
+    if isinstance(manifest, str):  # removed by another process since it was found
+        raise StoreError(f"{found.stage} {found.key[:12]}: {manifest}.")
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.created))
     say(
         manifest.model_dump_json(exclude={"format"}, indent=2),

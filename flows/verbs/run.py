@@ -15,11 +15,12 @@ from cyclopts import Parameter
 import tasks
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
-from flows.server import own_server, prefect_server
+from flows.server import own_server, prefect_server, usual_server
+from flows.stored import from_store
 from flows.terminal import Cell, Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
-from prefopt_core.experiments.base import Paid
+from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.samples import sample_of
@@ -56,18 +57,9 @@ def run(
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     started = time.monotonic()
-    with nullcontext() if no_server else prefect_server() as url:
-        if url:
-            progress.tell(f"Prefect: {url.removesuffix('/api')}")
-        # Importing a flow imports Prefect, which reads the server's URL once and for all.
-        from flows.waiting import result_of
-
-        with (
-            ConsoleObserver(progress) as observer,
-            session(Session(again, observer, doubts=tuple(doubts))),
-        ):
-            function = flow_of(flow)
-            result = function.fn(experiment) if no_server else result_of(function, experiment)
+    with ConsoleObserver(progress) as observer:
+        how = Session(again, observer, doubts=tuple(doubts))
+        result, url = _ran(flow, experiment, how, no_server=no_server, progress=progress)
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"
     print_parts(rounds_in_words(figures, result.kept), console, title)
@@ -78,8 +70,30 @@ def run(
     if result.policy:
         path = current_store().folder_path(result.policy)
         say(f"policy       {path}")
-    if not no_server:
+    if url:
         say(f"Prefect UI   {me} ui")
+    elif not no_server:
+        say("Prefect      has no part in this run: the store held every result")
+
+
+def _ran(
+    flow: str, experiment: Experiment, how: Session, *, no_server: bool, progress: Terminal
+) -> tuple[Any, str | None]:
+    """Result of the run, and where Prefect shows it: nowhere if no server runs or is needed."""
+    if not no_server and usual_server() is None:
+        stored = from_store(flow, experiment, how)
+        if stored is not None:
+            return stored, None
+    with nullcontext() if no_server else prefect_server() as url:
+        if url:
+            progress.tell(f"Prefect: {url.removesuffix('/api')}")
+        # Importing a flow imports Prefect, which reads the server's URL once and for all.
+        from flows.waiting import result_of
+
+        with session(how):
+            function = flow_of(flow)
+            result = function.fn(experiment) if no_server else result_of(function, experiment)
+    return result, url
 
 
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:

@@ -15,7 +15,7 @@ from prefopt_core.export.preferences import export_preferences, otherwise_writte
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.reports.values import shown
 from prefopt_core.store.artifacts import Artifact, Folder
-from prefopt_core.store.maintenance import find
+from prefopt_core.store.maintenance import find, folders
 from prefopt_core.store.runs import Run, find_run, last_run, runs
 from tasks.stage import current_store
 
@@ -41,8 +41,8 @@ def show(
     store, console = current_store(), Terminal()
     if artifact in {run.name for run in runs(store)}:
         return print_run(find_run(store, artifact), console)
-    manifest = find(store, artifact)[0]
-    output = manifest.output
+    found = find(store, artifact)[0]
+    output = found.output
     if not isinstance(output, Artifact):
         files = [[file.name, f"{file.size:,}", file.sha256[:12]] for file in output.files]
         console.table(["file", "bytes", "sha256"], files, str(store.folder_path(output)))
@@ -51,7 +51,7 @@ def show(
     console.table(
         frame.columns,
         [[shown(*cell) for cell in row.items()] for row in frame.iter_rows(named=True)],
-        f"{output.table} {output.digest[:12]}, by stage {manifest.stage}",
+        f"{output.table} {output.digest[:12]}, by stage {found.stage}",
     )
     say(f"{frame.height} of {output.rows:,} rows")
     return None
@@ -96,9 +96,8 @@ def export(
         pairs = store.read_all(_learned(find_run(store, run) if run else last_run(store)))
     path = export_preferences(pairs, folder, format, as_text=text)
     say(f"{pairs.height} pairs in {path}; datasets.load_dataset({str(folder)!r}) reads it")
-    folders = [m.output for m in store.manifests() if isinstance(m.output, Folder)]
     looked_at = pairs.gather_every(math.ceil(pairs.height / LOOKED_AT))
-    others = otherwise_written(looked_at, [*map(store.folder_path, folders)], as_text=text)
+    others = otherwise_written(looked_at, folders(store), as_text=text)
     if others:
         reasons = "; ".join(f"{count} {why}" for why, count in others.most_common())
         say(

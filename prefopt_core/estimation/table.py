@@ -1,19 +1,24 @@
 """Estimation, table in, table out: what is believed of the reward of every candidate."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
 from prefopt_core.arrays import FloatArray
-from prefopt_core.estimation.laplace import Posterior, fit
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES, empty
 from prefopt_core.ground.vectors import unpack
 from prefopt_core.implicit_reward import implicit_reward
+
+if TYPE_CHECKING:
+    from prefopt_core.estimation.laplace import Posterior
 
 
 def estimate_by_labels(
@@ -45,6 +50,9 @@ def estimate_by_labels(
     Raises:
         DataError: A response of a labelled pair, or a candidate, has no embedding.
     """
+    # Here, as most runs need no SciPy, and before the limit below, which is of loaded libraries.
+    from prefopt_core.estimation.laplace import fit
+
     learned: Posterior | None = None
     shards = []
     for responses, vectors in zip(candidates, embeddings, strict=True):

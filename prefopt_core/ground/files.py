@@ -83,7 +83,9 @@ def file_digest(path: Path) -> tuple[str, int]:
 
 @lru_cache(maxsize=100_000)
 def _digest(path: Path, inode: int, size: int, modified_ns: int) -> str:
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
+        if size < 2**18:  # of that size is the buffer that `file_digest` makes
+            return hashlib.sha256(file.readall()).hexdigest()
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

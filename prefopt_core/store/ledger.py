@@ -1,5 +1,6 @@
 """SQLite files for labels and responses that were paid for: on disk as soon as they arrive."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +19,8 @@ def ledger(
 ) -> Iterator[sqlite3.Connection]:
     """Open an SQLite file with a write-ahead log; every statement is a transaction of its own.
 
+    One in a folder that cannot be written is opened for reading, as it is.
+
     Args:
         path: The SQLite file; created if absent, with its folder.
         schema: The CREATE TABLE IF NOT EXISTS statements.
@@ -27,18 +30,17 @@ def ledger(
     Raises:
         StoreError: The file cannot be written, or is damaged.
     """
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    # one thread at a time uses it, but not always the one that opens it (models.server.asking)
-    with (
-        refusals_told(path, entries),
-        closing(sqlite3.connect(path, timeout=60, check_same_thread=False)) as connection,
-    ):
+    for_reading = path.exists() and not os.access(path.parent, os.W_OK)
+    if not for_reading:
+        with explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    with refusals_told(path, entries), closing(_connected(path, for_reading)) as connection:
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(schema)
-        upgrade(connection)
+        if not for_reading:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(schema)
+            upgrade(connection)
         yield connection
 
 
@@ -57,6 +59,16 @@ def refusals_told(path: Path, entries: str) -> Iterator[None]:
             "writable, or put back a copy if it is damaged; then run the same command again. "
             f"{entries.capitalize()} bought so far are kept."
         ) from error
+
+
+def _connected(path: Path, for_reading: bool) -> sqlite3.Connection:
+    how = "mode=rwc"
+    if for_reading:  # SQLite wants to write even then, unless it may take the file for complete
+        log = path.with_name(f"{path.name}-wal")
+        how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
+    # one thread at a time uses it, but not always the one that opens it (models.server.asking)
+    address = f"{path.absolute().as_uri()}?{how}"
+    return sqlite3.connect(address, uri=True, timeout=60, check_same_thread=False)
 
 
 @contextmanager

@@ -27,53 +27,89 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextmanager
-def locked(path: Path, purpose: str, *, shared: bool = False) -> Iterator[None]:
+def locked(
+    path: Path, purpose: str, *, shared: bool = False, passing: bool = False
+) -> Iterator[None]:
     """Hold the lock on `path` for the block; waits while another process holds it.
 
     Args:
-        path: Lock file; created if absent and never removed, so that all lock the same inode.
+        path: Lock file; created if absent.
         purpose: What the lock is held for, for the message that another process is waited for.
         shared: A shared (read) lock: any number at once, but none beside an exclusive one.
+        passing: Remove the file at the end, where there are many names. Never of a lock that is
+            shared, nor of one that guards money: an earlier prefopt that waits for it does not
+            look whether the file is still there, and would hold it beside another.
     """
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    _held.add(descriptor)
+    descriptor = _taken(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, purpose)
     try:
-        _wait_for(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, purpose)
         yield
     finally:
         if descriptor in _held:  # not in a forked child, where it is closed already
-            _held.discard(descriptor)
-            os.close(descriptor)
+            if passing and _is_at(descriptor, path):
+                path.unlink(missing_ok=True)  # while it is held: see `_taken`
+            _close(descriptor)
+
+
+def _taken(path: Path, kind: int, purpose: str) -> int:
+    """Descriptor of the lock file, locked; the one at `path`, not one removed while we waited."""
+    while True:
+        with explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _held.add(descriptor)
+        try:
+            _wait_for(descriptor, kind, purpose)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            _close(descriptor)
+            raise
+        _close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _close(descriptor: int) -> None:
+    _held.discard(descriptor)
+    os.close(descriptor)
 
 
 def _wait_for(descriptor: int, kind: int, purpose: str) -> None:
     told = False
-    while True:
-        try:
-            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
+    while not _is_free(descriptor, kind):
         if not told:
             log.warning("%s: another process is at it; waiting for it to finish", purpose)
             told = True
         time.sleep(0.1)
 
 
-def is_held(path: Path) -> bool:
-    """Whether some process holds the lock on `path`."""
+def _is_free(descriptor: int, kind: int) -> bool:
+    """Whether the lock could be taken at once; then it is."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        return False
+    return True
+
+
+def is_held(path: Path, *, remove: bool = False) -> bool:
+    """Whether some process holds the lock on `path`; if not, the file can be removed."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        return True
+        if not _is_free(descriptor, fcntl.LOCK_EX):
+            return True
+        if remove and _is_at(descriptor, path):
+            path.unlink(missing_ok=True)
+        return False
     finally:
         os.close(descriptor)
-    return False

@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.store.artifacts import Artifact, Folder
-from prefopt_core.store.store import Manifest, Store
+from prefopt_core.store.artifacts import Folder
+from prefopt_core.store.index import FOLDER, Entry, entries, indexed
+from prefopt_core.store.locks import is_held
+from prefopt_core.store.store import Store
+
+_LASTING = {"store", "labels", "responses", "holder"}
+"""First words of the names of locks that stay: few, and what they guard is dear."""
 
 
 @dataclass(frozen=True)
@@ -25,64 +32,45 @@ class Holding:
 
 def holdings(store: Store) -> list[Holding]:
     """The number and size of results in the store, by stage."""
-    by_stage: dict[str, list[Manifest]] = {}
-    for manifest in store.manifests():
-        by_stage.setdefault(manifest.stage, []).append(manifest)
-    return [
-        Holding(
-            stage,
-            len(manifests),
-            sum(m.output.rows for m in manifests if isinstance(m.output, Artifact)),
-            sum(size_of(m.output) for m in manifests),
-            sum(m.seconds for m in manifests),
-        )
-        for stage, manifests in sorted(by_stage.items())
-    ]
+    sums = (pl.col(name).sum() for name in ("rows", "size", "seconds"))
+    by_stage = indexed(store).group_by("stage").agg(pl.len(), *sums).sort("stage")
+    return [Holding(*row) for row in by_stage.iter_rows()]
 
 
-def size_of(output: Artifact | Folder) -> int:
-    """Bytes of an artifact's or folder's files."""
-    return sum(p.size for p in (output.files if isinstance(output, Folder) else output.shards))
-
-
-def find(store: Store, name: str) -> list[Manifest]:
-    """Manifests by table, by stage, or by the start of a cache key or digest; newest first.
+def find(store: Store, name: str) -> list[Entry]:
+    """Results by table, by stage, or by the start of a cache key or digest; newest first.
 
     Raises:
         StoreError: Nothing in the store has that name.
     """
-    manifests = sorted(store.manifests(), key=lambda m: m.created, reverse=True)
-    for found in (
-        [m for m in manifests if name == table_of(m)],
-        [m for m in manifests if name == m.stage],
-        [m for m in manifests if any(digest.startswith(name) for digest in _digests(m))],
-    ):
-        if found:
-            return found
-    known = sorted({n for m in manifests for n in (table_of(m), m.stage)})
+    rows = indexed(store)
+    for column in ("table", "stage"):
+        if (named := rows.filter(pl.col(column) == name)).height:
+            return list(entries(named))
+    starts = (pl.col(column).str.starts_with(name) for column in ("key", "digest"))
+    of_shard = pl.col("shards").list.eval(pl.element().str.starts_with(name)).list.any()
+    if (named := rows.filter(pl.any_horizontal(*starts, of_shard))).height:
+        return list(entries(named))
+    known = sorted({*rows["table"], *rows["stage"]})
     raise StoreError(
         f"The store {store.root} holds nothing named {name!r}.{did_you_mean(name, known)} "
         "The start of a digest works too; `prefopt cache ls` shows what there is."
     )
 
 
-def table_of(manifest: Manifest) -> str:
-    """Name of the table of a manifest's output, or `model` for a folder."""
-    return manifest.output.table if isinstance(manifest.output, Artifact) else "model"
+def folders(store: Store) -> list[Path]:
+    """The paths of all folders that are results: models, adapters, search indexes."""
+    made = entries(indexed(store).filter(pl.col("table") == FOLDER))
+    return [store.folder_path(one.output) for one in made if isinstance(one.output, Folder)]
 
 
-def _digests(manifest: Manifest) -> list[str]:
-    shards = manifest.output.shards if isinstance(manifest.output, Artifact) else ()
-    return [manifest.key, manifest.output.digest, *(shard.sha256 for shard in shards)]
+def verify(store: Store) -> Iterator[tuple[Entry, str]]:
+    """Compare every object with its digest; yields (result, problem), "" for intact."""
+    for entry in entries(indexed(store)):
+        yield entry, store.check(entry.output)
 
 
-def verify(store: Store) -> Iterator[tuple[Manifest, str]]:
-    """Compare every object with its digest; yields (manifest, problem), "" for intact."""
-    for manifest in store.manifests():
-        yield manifest, store.check(manifest.output)
-
-
-def remove(store: Store, name: str) -> list[Manifest]:
+def remove(store: Store, name: str) -> list[Entry]:
     """Delete the manifests that `find` finds; `collect_garbage` frees their objects.
 
     Labels are never touched.
@@ -90,14 +78,15 @@ def remove(store: Store, name: str) -> list[Manifest]:
     Raises:
         StoreError: Nothing in the store has that name.
     """
-    manifests = [m for m in store.manifests() if name == m.stage] or find(store, name)
-    for manifest in manifests:
-        store.manifest_path(manifest.stage, manifest.key).unlink(missing_ok=True)
-    return manifests
+    of_stage = list(entries(indexed(store).filter(pl.col("stage") == name)))
+    found = of_stage or find(store, name)
+    for entry in found:
+        store.manifest_path(entry.stage, entry.key).unlink(missing_ok=True)
+    return found
 
 
 def collect_garbage(store: Store, *, dry_run: bool = False) -> tuple[int, int]:
-    """Delete objects, quarantined files and unfinished work that nothing refers to.
+    """Delete objects, quarantined files, unfinished work and locks that nothing refers to.
 
     Labels and the manifests stay. Waits for running stages, whose objects have no manifest yet.
 
@@ -105,6 +94,9 @@ def collect_garbage(store: Store, *, dry_run: bool = False) -> tuple[int, int]:
         (files and folders deleted, bytes).
     """
     with store.in_use(alone=True):
+        for lock in (store.root / "locks").iterdir() if not dry_run else []:
+            if lock.name.partition("-")[0] not in _LASTING:
+                is_held(lock, remove=True)  # left by a killed process, or an earlier prefopt
         return _collect_garbage(store, dry_run)
 
 

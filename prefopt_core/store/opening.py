@@ -70,6 +70,7 @@ def opened(
     return {name: _opened(name, kind, store, arguments) for name, kind in kinds.items()}
 
 
+@cache
 def speed_only(function: Callable[..., Any]) -> set[str]:
     """Names of the parameters marked `SpeedOnly`, which enter no cache key."""
     parameters = inspect.signature(function, eval_str=True).parameters.values()

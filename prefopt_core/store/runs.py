@@ -59,10 +59,17 @@ class Run(Record):
 
 
 @contextmanager
-def recorded(store: Store, run: Run) -> Iterator[None]:
+def recorded(
+    store: Store, run: Run, undone_by: tuple[type[BaseException], ...] = ()
+) -> Iterator[None]:
     """Keep the record of a run within the block, which is the run.
 
     Results of an earlier run of the same settings stay in the record until `note` replaces them.
+
+    Args:
+        store: Where.
+        run: What is known when it starts.
+        undone_by: Raised by a block that turns out to be no run: the record stays as it was.
     """
     before = _read(_file(store, run.name))
     if before and before.settings == run.settings:
@@ -72,6 +79,12 @@ def recorded(store: Store, run: Run) -> Iterator[None]:
         _write(store, run)
         try:
             yield
+        except undone_by:
+            if before:
+                _write(store, before)
+            else:
+                _file(store, run.name).unlink(missing_ok=True)
+            raise
         except BaseException as error:
             state = "waiting" if isinstance(error, AwaitingLabelsError) else "failed"
             reason = str(error) or type(error).__name__

@@ -9,7 +9,7 @@ import logging
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ from prefopt_core.store.store import Manifest, Store
 from prefopt_core.store.versions import versions
 
 log = logging.getLogger(__name__)
+
+_REFRESH = "refresh asked for"
 
 _store: ContextVar[Store] = ContextVar("store")
 _workspace: ContextVar[Path] = ContextVar("workspace")
@@ -123,12 +125,16 @@ class Stage:
         counts = {len(table.shards) for table in tables.values()}
         assert len(counts) == 1, f"{self.name}: inputs of {sorted(counts)} shards do not match"
         return [
-            {
-                **arguments,
-                **{n: Artifact(table=a.table, shards=(a.shards[i],)) for n, a in tables.items()},
-            }
+            {**arguments, **{name: table.shard(i) for name, table in tables.items()}}
             for i in range(counts.pop())
         ]
+
+    def _inputs_of(self, parts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The inputs of each part; what all have in common is put together once."""
+        same = {name: v for name, v in parts[0].items() if not isinstance(v, Artifact)}
+        shared = self.inputs(same)
+        for part in parts:
+            yield shared | self.inputs({name: v for name, v in part.items() if name not in same})
 
     def labels_wanted(self, store: Store, arguments: Mapping[str, Any]) -> int:
         """How many labels a run would buy; 0 for a stage that buys none."""
@@ -138,8 +144,8 @@ class Stage:
         """Look the result up: the outcome if all of it is in the store, else why not."""
         outputs: list[Artifact | Folder] = []
         parts, missing = self.parts(arguments), ""
-        for part in parts:
-            manifest, reason = self._lookup(store, part)
+        for part, inputs in zip(parts, self._inputs_of(parts), strict=True):
+            manifest, reason = self._lookup(store, part, inputs)
             if manifest:
                 outputs.append(manifest.output)
             else:
@@ -171,9 +177,14 @@ class Stage:
         reasons: list[str] = []
         started = time.perf_counter()
         parts = self.parts(arguments)
-        for number, part in enumerate(parts):
+        for number, (part, inputs) in enumerate(zip(parts, self._inputs_of(parts), strict=True)):
             on_part(number, len(parts))
-            output, reason = self._run_part(store, part, refresh, explain=not reasons)
+            found, reason = self._lookup(store, part, inputs)
+            if found and not refresh:  # without a lock, so that nothing is written
+                outputs.append(found.output)
+                continue
+            reason = _REFRESH if refresh else reason
+            output, reason = self._run_part(store, part, reason, explain=not reasons)
             outputs.append(output)
             reasons += [reason] if reason else []
         on_part(len(parts), len(parts))
@@ -197,27 +208,27 @@ class Stage:
         shards = tuple(store.put_table(self.table, frame) for frame in frames)
         return Artifact(table=self.table, shards=shards)
 
-    def _lookup(self, store: Store, arguments: Mapping[str, Any]) -> tuple[Manifest | None, str]:
+    def _lookup(
+        self, store: Store, arguments: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> tuple[Manifest | None, str]:
         """The whole result, else one that the same limits cut short; else None, and why."""
-        inputs, limits = self.inputs(arguments), self.limits(arguments)
+        limits = self.limits(arguments)
         manifest, reason = store.lookup(self.name, self.key(inputs))
         if manifest is None and limits:
-            manifest, _ = store.lookup(self.name, self.key(inputs | limits))
+            manifest, _ = store.lookup(self.name, self.key({**inputs, **limits}))
         return manifest, reason
 
     def _run_part(
-        self, store: Store, arguments: dict[str, Any], refresh: bool, explain: bool
+        self, store: Store, arguments: dict[str, Any], reason: str, explain: bool
     ) -> tuple[Artifact | Folder, str]:
         inputs = self.inputs(arguments)
         key = self.key(inputs)  # whose lock and work folder a result that is cut short has, too
         lock = store.root / "locks" / f"{self.name}-{key[:32]}"
-        with store.in_use(), locked(lock, self.name):
-            manifest, reason = self._lookup(store, arguments)
-            if manifest and not refresh:
+        with store.in_use(), locked(lock, self.name, passing=True):
+            manifest, _ = self._lookup(store, arguments, inputs)
+            if manifest and reason != _REFRESH:  # another process was faster
                 return manifest.output, ""
-            if refresh:
-                reason = "refresh asked for"
-            elif explain:  # reading earlier manifests costs more than a small shard
+            if explain:  # reading earlier manifests costs more than a small shard
                 reason = self._why(store, arguments, reason)
             started = time.perf_counter()
             work = store.root / "work" / f"{self.name}-{key[:16]}"

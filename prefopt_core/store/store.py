@@ -4,7 +4,8 @@ objects/ab/<sha256>.parquet   a shard of a table
 objects/ab/<sha256>/          a folder: a model, an adapter, a search index
 manifests/<stage>/<key>.json  inputs and output of one stage run; written last: it is the commit
 quarantine/                   damaged objects, whose bytes do not match their digests
-locks/  work/                 one lock per cache key; checkpoints and other unfinished work
+locks/  work/                 a lock per stage that runs; checkpoints and other unfinished work
+index                         a copy of what manifests say, see `store.index`
 labels.sqlite                 labels that were paid for
 responses.sqlite              responses bought from model servers
 """
@@ -70,7 +71,7 @@ class Store:
 
     def shard_path(self, shard: Shard) -> Path:
         """The Parquet file of a shard."""
-        return self.root / "objects" / shard.sha256[:2] / f"{shard.sha256}.parquet"
+        return self.root / f"objects/{shard.sha256[:2]}/{shard.sha256}.parquet"
 
     def folder_path(self, folder: Folder) -> Path:
         """The path of a stored folder."""
@@ -87,13 +88,13 @@ class Store:
 
     def manifest_path(self, stage: str, key: str) -> Path:
         """The manifest of one stage run."""
-        return self.root / "manifests" / stage / f"{key}.json"
+        return self.root / f"manifests/{stage}/{key}.json"
 
     def manifests(self, stage: str = "*") -> Iterator[Manifest]:
         """Every readable manifest, newest first."""
         paths = (self.root / "manifests").glob(f"{stage}/*.json")
         for path in sorted(paths, key=_modified, reverse=True):
-            if isinstance(manifest := _read_manifest(path), Manifest):
+            if isinstance(manifest := read_manifest(path), Manifest):
                 yield manifest
 
     def in_use(self, *, alone: bool = False) -> AbstractContextManager[None]:
@@ -104,7 +105,7 @@ class Store:
 
     def lookup(self, stage: str, key: str) -> tuple[Manifest | None, str]:
         """Look up a cache key: (manifest, "") for a hit, (None, reason) for a miss."""
-        manifest = _read_manifest(self.manifest_path(stage, key))
+        manifest = read_manifest(self.manifest_path(stage, key))
         if isinstance(manifest, str):
             return None, manifest
         problem = self.check(manifest.output)
@@ -123,10 +124,12 @@ class Store:
         return self._check_object(self.folder_path(folder), parts)
 
     def _check_object(self, path: Path, parts: dict[str, Shard] | dict[str, File]) -> str:
+        if all(_is_intact(path / name, part) for name, part in parts.items()) and (
+            parts or path.exists()  # a folder may be empty
+        ):
+            return ""
         if not path.exists():
             return f"{path.name[:12]} is gone from the store"
-        if all(_is_intact(path / name, part) for name, part in parts.items()):
-            return ""
         quarantine = self.root / "quarantine" / f"{path.name}.{time.time_ns()}"
         with explained(self.root), suppress(FileNotFoundError):  # another process was faster
             quarantine.parent.mkdir(parents=True, exist_ok=True)
@@ -141,12 +144,8 @@ class Store:
         """
         self._must_be_intact(artifact)
         wanted = list(columns) if columns else None
-        return pl.concat(
-            [
-                pl.read_parquet(self.shard_path(s), columns=wanted, glob=False)
-                for s in artifact.shards
-            ]
-        )
+        paths = [self.shard_path(shard) for shard in artifact.shards]
+        return pl.read_parquet(paths, columns=wanted, glob=False)
 
     def read_all(self, artifacts: Sequence[Artifact]) -> pl.DataFrame:
         """Concatenate tables; a column that one of them lacks is null in its rows.
@@ -214,7 +213,8 @@ class Store:
                 sync(path)
             made = described(folder)
             # os.replace cannot replace a folder that is not empty, as it does a file.
-            with locked(self.root / "locks" / f"model-{made.digest[:32]}", "storing a folder"):
+            lock = self.root / "locks" / f"model-{made.digest[:32]}"
+            with locked(lock, "storing a folder", passing=True):
                 if self._check_folder(made):  # not there, or damaged and now out of the way
                     publish(folder, self.folder_path(made))
         return made
@@ -226,10 +226,11 @@ class Store:
             StoreError: The operating system refuses to write.
         """
         path = self.root / "runs" / name
+        content = text.encode()
+        if path.is_file() and path.read_bytes() == content:
+            return path
         with explained(self.root):
-            write_whole(
-                path, lambda file: file.write_text(text, encoding="utf-8"), self.root / "runs"
-            )
+            write_whole(path, lambda file: file.write_bytes(content), self.root / "runs")
         return path
 
     def put_manifest(self, manifest: Manifest) -> None:
@@ -244,7 +245,8 @@ class Store:
             publish(path, self.manifest_path(manifest.stage, manifest.key))
 
 
-def _read_manifest(path: Path) -> Manifest | str:
+def read_manifest(path: Path) -> Manifest | str:
+    """The manifest at a path of `Store.manifest_path`, or why there is none."""
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:

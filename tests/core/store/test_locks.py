@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefopt_core.ground.errors import StoreError
+from prefopt_core.store import locks
 from prefopt_core.store.locks import locked
 
 COUNTER = """
@@ -17,9 +18,9 @@ import sys, time
 from pathlib import Path
 from prefopt_core.store.locks import locked
 
-lock, counter = map(Path, sys.argv[1:])
+lock, counter = map(Path, sys.argv[1:3])
 for _ in range(20):
-    with locked(lock, "counting"):
+    with locked(lock, "counting", passing=sys.argv[3] == "passing"):
         count = int(counter.read_text())
         time.sleep(0.001)
         counter.write_text(str(count + 1))
@@ -79,12 +80,41 @@ def enter(lock, **kind):
     return entered
 
 
-def test_processes_take_turns(tmp_path, start):
+@pytest.mark.parametrize("kind", ["lasting", "passing"])
+def test_processes_take_turns(tmp_path, start, kind):
     lock, counter = tmp_path / "lock", tmp_path / "counter"
     counter.write_text("0")
-    for process in [start(COUNTER, lock, counter) for _ in range(3)]:
+    for process in [start(COUNTER, lock, counter, kind) for _ in range(3)]:
         assert process.wait(30) == 0
     assert counter.read_text() == "60"
+    assert lock.exists() == (kind == "lasting")
+
+
+def test_passing_lock_that_was_waited_for_is_still_a_lock(tmp_path):
+    lock = tmp_path / "lock"
+    with locked(lock, "first", passing=True):
+        second = enter(lock, passing=True)
+        time.sleep(0.15)  # it has the file open that the first removes
+    assert second.wait(5)
+    with locked(lock, "third", passing=True):
+        assert not enter(lock, passing=True).wait(0.3)
+
+
+def test_lock_that_others_made_anew_meanwhile_stays_theirs(tmp_path):
+    lock = tmp_path / "lock"
+    with locked(lock, "first", passing=True):
+        lock.unlink()  # somebody cleans up by hand
+        lock.touch()
+    assert lock.exists()
+
+
+def test_lock_that_is_held_is_not_removed(tmp_path):
+    lock = tmp_path / "lock"
+    with locked(lock, "first"):
+        assert locks.is_held(lock, remove=True)
+        assert lock.exists()
+    assert not locks.is_held(lock, remove=True)
+    assert not lock.exists()
 
 
 def test_threads_take_turns(tmp_path):

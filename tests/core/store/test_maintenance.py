@@ -10,6 +10,7 @@ from prefopt_core.labels.purchase import buying
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store import maintenance
+from prefopt_core.store.locks import locked
 from prefopt_core.store.stage import Stage, fresh_folder
 from tests.verdicts import SKIPPED, about
 
@@ -154,6 +155,21 @@ def test_manifest_that_cannot_be_read_keeps_nothing(store):
     path.write_text("{")
     assert maintenance.collect_garbage(store)[0] == 1
     assert made(store, 0) == [artifact]
+
+
+def test_locks_that_nobody_holds_go_and_those_that_guard_money_stay(store, labels):
+    locks = store.root / "locks"
+    made(store, 0)
+    (locks / f"score-{'a' * 32}").touch()  # of a killed process, or an earlier prefopt
+    lasting = sorted(path.name.partition("-")[0] for path in locks.iterdir())
+    assert lasting == ["labels", "score", "store"]
+    maintenance.collect_garbage(store, dry_run=True)
+    with locked(locks / f"score-{'b' * 32}", "score"):
+        maintenance.collect_garbage(store)
+        left = sorted(path.name.partition("-")[0] for path in locks.iterdir())
+    assert left == ["labels", "score", "store"]
+    maintenance.collect_garbage(store)
+    assert sorted(path.name.partition("-")[0] for path in locks.iterdir()) == ["labels", "store"]
 
 
 # --- waiting ------------------------------------------------------------------------------------

@@ -58,6 +58,21 @@ def test_the_state_says_how_a_run_ended(store):
     assert find_run(store, "asks").state == "waiting"
 
 
+def test_what_turns_out_to_be_no_run_leaves_the_record_as_it_was(store):
+    class NoRun(BaseException):
+        pass
+
+    with pytest.raises(NoRun), recorded(store, record("one"), (NoRun,)):
+        raise NoRun
+    assert runs(store) == []
+    with recorded(store, record("one")):
+        note(store, "one", preferences=PAIRS)
+    (before,) = runs(store)
+    with pytest.raises(NoRun), recorded(store, record("one"), (NoRun,)):
+        raise NoRun
+    assert runs(store) == [before]
+
+
 def test_a_killed_run_is_told_from_one_that_goes_on(store, start):
     code = (
         "import sys, time; from pathlib import Path\n"
