@@ -95,8 +95,8 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
 
     @contextmanager
     def tell(address: str) -> Iterator[None]:
-        print(batch_in_words(batch, desk.progress()))
-        print(f"{address}\n(stop with Ctrl-C)", flush=True)
+        asked = batch_in_words(batch, desk.progress())
+        print(f"{address}\n{asked}\n(stop with Ctrl-C)", flush=True)
         with announced(store, batch, address), watched(desk, show):
             yield
 
