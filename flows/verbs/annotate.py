@@ -96,7 +96,7 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
 
     @contextmanager
     def tell(address: str) -> Iterator[None]:
-        say(batch_in_words(batch, desk.progress()), f"{address}\n(stop with Ctrl-C)")
+        say(address, batch_in_words(batch, desk.progress()), "(stop with Ctrl-C)")
         with announced(store, batch, address), watched(desk, show):
             yield
 
