@@ -69,13 +69,13 @@ def test_deploying_twice_leaves_one_of_everything(deployed, prefect):
 
 
 def test_a_config_is_deployed_with_whole_paths_changes_and_a_schedule(
-    deployed, prefect, settings, prompts_file, config_file, capsys
+    deployed, prefect, settings, prompts_file, config_file, capfd
 ):
     from prefect.client.orchestration import get_client
 
     file = config_file({"flow": "align"} | settings, "My loop.yaml")
     assert main(["deploy", str(file), "seed=3", "--cron", "0 2 * * *"]) == 0
-    assert "prefect deployment run align/my-loop" in capsys.readouterr().out
+    assert "prefect deployment run align/my-loop" in capfd.readouterr().out
     with get_client(sync_client=True) as client:
         made = client.read_deployment_by_name("align/my-loop")
     assert [schedule.schedule.cron for schedule in made.schedules] == ["0 2 * * *"]
@@ -84,7 +84,7 @@ def test_a_config_is_deployed_with_whole_paths_changes_and_a_schedule(
     sections = made.parameter_openapi_schema["definitions"]
     assert "aepo" in sections["SelectionConfig"]["properties"]["strategy"]["enum"]
     assert main(["deploy", str(file), "--cron", "at night"]) == 2
-    assert "'0 2 * * *'" in capsys.readouterr().err
+    assert "'0 2 * * *'" in capfd.readouterr().err
 
 
 def test_a_killed_run_is_retried_and_goes_on(worker, store, prefect, tools):
