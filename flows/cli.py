@@ -12,6 +12,7 @@ from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 
 VERBS = {
+    "init": ("flows.verbs.init:init", "write a config, prompts and a judge to start from"),
     "run": ("flows.verbs.run:run", "run a config; what the store holds is not computed again"),
     "plan": ("flows.verbs.run:plan", "show what a run would do, and which labels it would buy"),
     "compare": ("flows.verbs.compare:compare", "spend the same labels in several ways, by seeds"),
@@ -138,6 +139,12 @@ def _shown(default: object) -> str | None:
     return None if isinstance(default, bool | tuple | None) else str(default)
 
 
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"prefopt {version('prefopt-flows')}"
+
+
 def _register(group: App, verbs: dict[str, tuple[str, str]]) -> None:
     for place, (name, (function, text)) in enumerate(verbs.items()):
         group.command(function, name=name, help=text, help_epilogue="", sort_key=place)
@@ -149,7 +156,8 @@ app = App(
     help_epilogue="Artifacts lie in the store: $PREFOPT_STORE, by default data/store. With "
     "--traceback any verb shows where an error came from.",
     help_format="plaintext",
-    version_flags=(),
+    version=_version,
+    version_flags=("--version",),
     default_parameter=Parameter(negative=(), allow_repeating=True, show_default=_shown),
 )
 """The command line parser."""

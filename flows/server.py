@@ -17,6 +17,7 @@ from pathlib import Path
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import explained
 from prefopt_core.ground.loopback import spare_loopback
+from prefopt_core.ground.user_code import SAFE_PATH
 from prefopt_core.store.store import Store
 from tasks.stage import current_store
 
@@ -116,7 +117,7 @@ def own_server(port: int) -> Iterator[str]:
 
 def server_settings(home: Path, port: int) -> dict[str, str]:
     """Environment of the server: local address, no telemetry, no requests to the internet."""
-    return {
+    return SAFE_PATH | {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(port),  # --port would leave the UI asking port 4200

@@ -28,6 +28,7 @@ CHECKS = {
     "Python": "flows.doctor.software:python",
     "packages": "flows.doctor.software:packages",
     "extras": "flows.doctor.software:extras",
+    "names": "flows.doctor.software:names",
     "vLLM": "flows.doctor.software:vllm",
     "torch": "flows.doctor.machine:torch_and_gpus",
     "CPU": "flows.doctor.machine:cpus",

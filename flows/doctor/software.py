@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from flows.doctor import Check
+from prefopt_core.ground.user_code import OURS
 from prefopt_core.models.vllm import PYTHON_VARIABLE
 from prefopt_core.models.vllm.link import environment
 
@@ -112,6 +114,27 @@ def vllm() -> Iterator[Check]:
         yield Check("vLLM", "warning", found, mend)
     else:
         yield Check("vLLM", "ok", f"{version} of {interpreter}")
+
+
+def names() -> Iterator[Check]:
+    """Whether something in the working folder has the name of a package of ours."""
+    here = Path.cwd()
+    taken = [
+        place.name
+        for name in OURS
+        for place in (here / name, here / f"{name}.py")
+        if place.exists() and not (here / "flows" / "doctor" / "software.py").exists()
+    ]
+    if not taken:
+        yield Check("names", "ok", f"nothing in {here} is called as a package of prefopt")
+        return
+    yield Check(
+        "names",
+        "warning",
+        f"{', '.join(taken)} of {here} would be imported in place of prefopt's by a Python started "
+        "here; the command `prefopt` and its workers do not look here",
+        "start your own scripts that import prefopt from another folder, or with `python -P`",
+    )
 
 
 def _vllm_of(interpreter: str) -> tuple[str | None, str]:

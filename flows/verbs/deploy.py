@@ -20,8 +20,16 @@ from prefopt_core.labels.store import LabelStore
 from tasks.stage import current_store
 
 POOL = "prefopt"
-_ENVIRONMENT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "DO_NOT_TRACK": "1"}
+_ENVIRONMENT = {
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "DO_NOT_TRACK": "1",
+    "PYTHONSAFEPATH": "1",
+}
 """Of the process that a worker starts for a run; prefect.yaml says the same."""
+_PREFECT = """
+import flows, runpy, tasks  # before Prefect puts the working folder, with what is in it, first
+runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+"""
 
 
 def deploy(
@@ -64,8 +72,8 @@ def deploy(
         name = _deploy(config, changes_of(changes), cron)
     else:
         name = "align/quickstart"
-        every = ["deploy", "--all", "--no-prompt"]
-        subprocess.run([sys.executable, "-m", "prefect", *every], check=True)
+        command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
+        subprocess.run(command, check=True)
     print(
         f"Deployed to {url.removesuffix('/api')}. Now a worker has to run here:\n"
         f"  PREFECT_API_URL={url} prefect worker start --pool {POOL}\n"

@@ -25,7 +25,10 @@ from urllib.request import url2pathname
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import file_digest
 
-_OURS = ("prefopt_core", "flows", "tasks")
+OURS = ("prefopt_core", "flows", "tasks")
+"""Our packages. `flows` and `tasks` are names that people's own folders have."""
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+"""Environment of Python processes of ours: what lies in the working folder is not ours."""
 _ENDINGS = (".py", *EXTENSION_SUFFIXES)
 _BY_NAME = {"importlib.import_module", "import_module", "__import__"}
 """Functions that import a module by its name."""
@@ -94,7 +97,7 @@ def is_installed(file: Path) -> bool:
 
 def is_ours(module: str) -> bool:
     """Whether a module is part of prefopt; stage versions say when its results change."""
-    return module.partition(".")[0] in _OURS
+    return module.partition(".")[0] in OURS
 
 
 def is_editable(file: Path, but: Path) -> bool:

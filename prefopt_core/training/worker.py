@@ -5,6 +5,7 @@
 Only training in this process reports progress.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import explained
+from prefopt_core.ground.user_code import SAFE_PATH
 from prefopt_core.models.loading import make_room
 from prefopt_core.training.settings import TrainingConfig
 
@@ -86,7 +88,8 @@ def launch(job: Path, processes: int) -> None:
     flags = [f"--{name}={value}" for name, value in options.items()]
     devices = "--multi_gpu" if torch.cuda.is_available() else "--cpu"
     launcher = [sys.executable, "-m", "accelerate.commands.launch", devices, *flags]
-    done = subprocess.run([*launcher, "-m", "prefopt_core.training.worker", str(job)], check=False)
+    command = [*launcher, "-m", "prefopt_core.training.worker", str(job)]
+    done = subprocess.run(command, env=os.environ | SAFE_PATH, check=False)
     if done.returncode:
         raise PrefoptError(
             f"Training on {processes} processes ended with exit code {done.returncode}; their "

@@ -13,6 +13,7 @@ import yaml
 from flows.cli import AWAITING, main
 from tests.people import PEOPLE, answer
 
+REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
@@ -21,7 +22,11 @@ def deployed(settings, store, prefect, tmp_path, monkeypatch, capfd):
     """A project with one deployment, `align/tiny`, published twice; returns what was printed."""
     del settings["flow"]
     settings["training"] |= {"steps": 20, "save_every": 1}
-    environment = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "PREFOPT_STORE": str(store.root)}
+    for name in ("tasks.py", "flows.py"):  # of the user's, in the worker's folder
+        (tmp_path / name).write_text("raise SystemExit('not ours')")
+    project = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
+    environment = project["deployments"][0]["work_pool"]["job_variables"]["env"]
+    environment |= {"PREFOPT_STORE": str(store.root)}
     deployment = {
         "name": "tiny",
         "entrypoint": "flows.align.align",
@@ -32,7 +37,7 @@ def deployed(settings, store, prefect, tmp_path, monkeypatch, capfd):
     (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(project))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT_API_URL", prefect)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", "2")
     assert main(["deploy"]) == 0
