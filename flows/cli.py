@@ -27,7 +27,10 @@ VERBS = {
     "show": ("flows.verbs.show:show", "show what a run came to, or an artifact as a table"),
     "export": ("flows.verbs.show:export", "write preferences in TRL's format, or a model"),
     "ui": ("flows.verbs.run:ui", "open Prefect's pages on the runs of this store"),
-    "deploy": ("flows.verbs.deploy:deploy", "publish the runs of prefect.yaml to a Prefect server"),
+    "deploy": (
+        "flows.verbs.deploy:deploy",
+        "publish a config, or all of prefect.yaml, to a Prefect server",
+    ),
     "doctor": ("flows.verbs.doctor:doctor", "what works on this machine, and what mends the rest"),
 }
 """Verb → (function, whose signature defines the verb's arguments; line for the help page).

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 
+from flows.parts import beating
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.store.runs import Run, recorded
 from tasks.stage import NotStored, current_store, inside_flow_run, leaves_pages
@@ -42,8 +44,14 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         started=time.time(),
         flow_run=_tagged(config.name),
     )
-    with recorded(current_store(), run, undone_by=(NotStored,)):
+    with recorded(current_store(), run, undone_by=(NotStored,)), _alive():
         yield
+
+
+def _alive() -> AbstractContextManager[None]:
+    """Heartbeats, where Prefect's run sends none itself."""
+    silent = PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() is None
+    return beating() if silent and inside_flow_run() else nullcontext()
 
 
 def _tagged(name: str) -> str:

@@ -26,8 +26,10 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled
 
+from flows.dead_runs import crash_killed, watch
 from flows.desk.addresses import told
 from flows.parts import AWAITING
 from flows.recording import name_here, named, recording
@@ -78,7 +80,11 @@ def result_of(function: Any, config: Any) -> Any:
     Raises:
         AwaitingLabelsError: It waits for people.
     """
-    state = function(config, return_state=True)
+    watch()
+    crash_killed(current_store())
+    # Prefect's own heartbeats take a second to stop, see `recording`.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        state = function(config, return_state=True)
     if state.name == AWAITING:
         raise AwaitingLabelsError(state.message)
     return state.result()

@@ -1,17 +1,35 @@
-"""Progress of a long stage, shown in Prefect."""
+"""Who is told of the progress of stages: observers, and of a long one Prefect."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol, cast
 from uuid import UUID
+
+from prefopt_core.store.stage import Outcome
 
 log = logging.getLogger(__name__)
 
 _LONG_S = 5.0
 """A stage that runs longer than this gets a progress artifact."""
+
+
+class Observer(Protocol):
+    """Receives the start, the progress callbacks and the outcome of every stage."""
+
+    def started(self, stage: str) -> None:
+        """Called when a stage starts."""
+
+    def progressed(self, stage: str, done: int, total: int) -> None:
+        """Progress callback: `done` of `total` units of the stage are finished."""
+
+    def finished(self, stage: str, outcome: Outcome) -> None:
+        """Called when a stage has its result."""
+
+    def noticed(self, text: str) -> None:
+        """Called when something doubtful is found."""
 
 
 @dataclass

@@ -22,8 +22,9 @@ from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
 from prefopt_core.reports.labels import counted
-from prefopt_core.reports.page import Notice, Page, Part
+from prefopt_core.reports.page import Notice, Page, Part, Text
 from prefopt_core.reports.render import render_html, render_markdown
+from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
@@ -192,6 +193,15 @@ def write_report(
         kept=kept,
         **_figures(figures, kept, config.allowance),
     )
+    if inside_flow_run():
+        from prefect.artifacts import create_markdown_artifact
+
+        parts = [Text(f"All of it: {path}"), *rounds_in_words(figures, kept)]
+        create_markdown_artifact(
+            render_markdown(Page(f"{config.name}: result", parts)),
+            key=f"{config.name}-result",
+            description=f"What the run came to; also: `prefopt show {config.name}`",
+        )
     return path
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import polars as pl
 
@@ -22,7 +22,7 @@ from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.stage import Outcome, Stage, in_role, stage_store
 from prefopt_core.store.store import Store
-from tasks.progress import ProgressArtifact
+from tasks.progress import Observer, ProgressArtifact
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +31,6 @@ R = TypeVar("R", bound=Artifact | Folder)
 
 class NotStored(BaseException):
     """A stage has to be computed in a session that does not; no `except` of a flow may take it."""
-
-
-class Observer(Protocol):
-    """Receives the start, the progress callbacks and the outcome of every stage."""
-
-    def started(self, stage: str) -> None:
-        """Called when a stage starts."""
-
-    def progressed(self, stage: str, done: int, total: int) -> None:
-        """Progress callback: `done` of `total` units of the stage are finished."""
-
-    def finished(self, stage: str, outcome: Outcome) -> None:
-        """Called when a stage has its result."""
-
-    def noticed(self, text: str) -> None:
-        """Called when something doubtful is found."""
 
 
 @dataclass(frozen=True)

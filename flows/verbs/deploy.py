@@ -1,46 +1,117 @@
-"""The verb `deploy`: publish the runs of prefect.yaml as deployments of a Prefect server."""
+"""The verb `deploy`: publish a config, or the runs of prefect.yaml, to a Prefect server."""
 
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Any
 
+from cyclopts import Parameter
+
+from flows.lookup import flow_of
 from flows.server import usual_server
-from flows.terminal import say
-from prefopt_core.ground.errors import PrefoptError
+from flows.terminal import Terminal, say
+from flows.verbs.run import Changes, changes_of, print_doubts
+from prefopt_core.experiments.anchoring import resolved
+from prefopt_core.experiments.base import slug
+from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.sources import load_run
+from prefopt_core.ground.errors import ConfigError, PrefoptError
+from prefopt_core.labels.store import LabelStore
+from tasks.stage import current_store
 
 POOL = "prefopt"
-ZOMBIES = "prefopt: a run without a heartbeat has crashed"
+_ENVIRONMENT = {
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "DO_NOT_TRACK": "1",
+    "PYTHONSAFEPATH": "1",
+}
+"""Of the process that a worker starts for a run; prefect.yaml says the same."""
 _PREFECT = """
 import flows, runpy, tasks  # before Prefect puts the working folder, with what is in it, first
 runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 """
-_SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s, as set in prefect.yaml
 
 
-def deploy() -> None:
-    """Create the work pool and the automation for crashed runs, then deploy prefect.yaml.
+def deploy(
+    config: Annotated[
+        str | None,
+        Parameter(
+            help="YAML file, or the name of a deployment in prefect.yaml",
+            show_default="all of prefect.yaml here",
+        ),
+    ] = None,
+    /,
+    *changes: Changes,
+    cron: Annotated[
+        str | None, Parameter(help='when to run it, in UTC, one run at a time: "0 2 * * *"')
+    ] = None,
+) -> None:
+    """Create the work pool and the automation for crashed runs, then deploy.
 
     Raises:
+        ConfigError: `cron` is no schedule, or nothing says of what.
         PrefoptError: There is no prefect.yaml, or no Prefect server answers.
     """
-    if not Path("prefect.yaml").is_file():
-        raise PrefoptError("There is no prefect.yaml here. Run this where yours lies.")
+    if config is None and cron:
+        raise ConfigError("--cron is for one config: `prefopt deploy my.yaml --cron …`.")
+    if config is None and not Path("prefect.yaml").is_file():
+        raise PrefoptError(
+            "There is no prefect.yaml here. Run this where yours lies, or name a config: "
+            "`prefopt deploy my.yaml`."
+        )
     url = usual_server()
     if url is None:
         raise PrefoptError(
             "No Prefect server answers. Start one with `prefopt ui`, or set PREFECT_API_URL."
         )
+    from flows.dead_runs import watch  # imports Prefect, which reads the server's address
+
     _make_pool()
-    _watch_for_zombies()
-    command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
-    subprocess.run(command, check=True)
+    watch()
+    if config:
+        name = _deploy(config, changes_of(changes), cron)
+    else:
+        name = "align/quickstart"
+        command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
+        subprocess.run(command, check=True)
     say(
         f"Deployed to {url.removesuffix('/api')}. Now a worker has to run here:\n"
         f"  PREFECT_API_URL={url} prefect worker start --pool {POOL}\n"
-        f"  PREFECT_API_URL={url} prefect deployment run align/quickstart"
+        f"  PREFECT_API_URL={url} prefect deployment run {name}"
     )
+
+
+def _deploy(source: str, changes: dict[str, Any], cron: str | None) -> str:
+    """Deploy one config under the name of its file; returns `flow/name`."""
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    from prefect.client.schemas.schedules import CronSchedule
+    from prefect.types.entrypoint import EntrypointType
+
+    flow, config = load_run(source, changes)
+    print_doubts(check(config, LabelStore.of(current_store())), Terminal())
+    name = slug(Path(source).stem)
+    # Without the name: each run has one of the deployment's and of what is overridden.
+    settings = resolved(config.model_dump(mode="json", exclude={"name"}), type(config))
+    one = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    try:
+        schedules = [CronSchedule(cron=cron, timezone="UTC")] if cron else []
+    except ValueError:
+        raise ConfigError(
+            f"--cron is {cron!r}: it takes minute, hour, day, month and weekday, as '0 2 * * *'."
+        ) from None
+    deployment = flow_of(flow).to_deployment(
+        name,
+        description=f"{Path(source).resolve()}",
+        parameters={"config": settings},
+        schedules=schedules,
+        concurrency_limit=one if cron else None,
+        tags=[POOL],
+        work_pool_name=POOL,
+        job_variables={"env": _ENVIRONMENT},
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    deployment.apply()
+    return f"{flow}/{name}"
 
 
 def _make_pool() -> None:
@@ -53,43 +124,3 @@ def _make_pool() -> None:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
         except ObjectAlreadyExists:
             return
-
-
-def _watch_for_zombies() -> None:
-    """Create an automation that marks runs without heartbeat as crashed, to free their slots."""
-    from prefect.automations import Automation
-    from prefect.client.schemas.objects import StateType
-    from prefect.events.actions import ChangeFlowRunState
-    from prefect.events.schemas.automations import EventTrigger, Posture
-    from prefect.events.schemas.events import ResourceSpecification
-
-    # A suspended run waits for people, without a process: see flows/waiting.py.
-    ends = ("Completed", "Failed", "Cancelled", "Crashed", "Suspended")
-    ended = {f"prefect.flow-run.{state}" for state in ends}
-    beat = "prefect.flow-run.heartbeat"
-    trigger = EventTrigger(
-        after={beat},
-        expect={beat, *ended},
-        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=_SILENCE,
-    )
-    wanted = Automation(
-        name=ZOMBIES,
-        trigger=trigger,
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED, message="No heartbeat for 90 s: the process is gone."
-            )
-        ],
-    )
-    try:
-        there = cast(Automation, Automation.read(name=ZOMBIES))
-    except ValueError:  # there is none of that name
-        wanted.create()
-        return
-    if cast(EventTrigger, there.trigger).expect != trigger.expect:  # of an earlier version
-        there.delete()
-        wanted.create()

@@ -144,6 +144,11 @@ def print_doubts(doubts: Iterable[str], console: Terminal) -> None:
 def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) -> None:
     """Serve Prefect's pages until interrupted."""
     with own_server(port) as url:
+        os.environ["PREFECT_API_URL"] = url
+        from flows.dead_runs import crash_killed, watch  # imports Prefect, which reads the address
+
+        watch()
+        crash_killed(current_store())
         say(f"{url.removesuffix('/api')}  (stop with Ctrl-C)")
         while True:
             time.sleep(3600)

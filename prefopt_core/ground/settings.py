@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import content_digest
@@ -117,6 +125,15 @@ class Backend(Config):
         name = data.get(cls.choice, cls.model_fields[cls.choice].default)
         if isinstance(name, str) and name in cls.registry:
             yield from (f"params.{setting}" for setting in cls.registry.settings(name))
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """With the members' names as choices, for forms and editors."""
+        schema = handler.resolve_ref_schema(handler(core))
+        schema["properties"][cls.choice]["enum"] = sorted(cls.registry)
+        return schema
 
     def member(self) -> Callable[..., Any]:
         """The registry's function that this section names, with its settings applied."""

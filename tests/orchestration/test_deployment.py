@@ -63,7 +63,8 @@ def worker(deployed, command, tools):
 def test_deploying_twice_leaves_one_of_everything(deployed, prefect):
     from prefect.client.orchestration import get_client
 
-    from flows.verbs.deploy import POOL, ZOMBIES
+    from flows.dead_runs import ZOMBIES
+    from flows.verbs.deploy import POOL
 
     with get_client(sync_client=True) as client:
         deployments = client.read_deployments()
@@ -73,6 +74,25 @@ def test_deploying_twice_leaves_one_of_everything(deployed, prefect):
     assert pools.count(POOL) == 1
     assert [a["name"] for a in automations].count(ZOMBIES) == 1
     assert "prefect worker start --pool prefopt" in deployed
+
+
+def test_a_config_is_deployed_with_whole_paths_changes_and_a_schedule(
+    deployed, prefect, settings, prompts_file, config_file, capfd
+):
+    from prefect.client.orchestration import get_client
+
+    file = config_file({"flow": "align"} | settings, "My loop.yaml")
+    assert main(["deploy", str(file), "seed=3", "--cron", "0 2 * * *"]) == 0
+    assert "prefect deployment run align/my-loop" in capfd.readouterr().out
+    with get_client(sync_client=True) as client:
+        made = client.read_deployment_by_name("align/my-loop")
+    assert [schedule.schedule.cron for schedule in made.schedules] == ["0 2 * * *"]
+    assert made.parameters["config"]["seed"] == 3
+    assert made.parameters["config"]["prompts"]["params"]["path"] == str(prompts_file.resolve())
+    sections = made.parameter_openapi_schema["definitions"]
+    assert "aepo" in sections["SelectionConfig"]["properties"]["strategy"]["enum"]
+    assert main(["deploy", str(file), "--cron", "at night"]) == 2
+    assert "'0 2 * * *'" in capfd.readouterr().err
 
 
 def test_a_killed_run_is_retried_and_goes_on(worker, store, prefect, tools):

@@ -224,6 +224,7 @@ def test_in_prefect_stages_are_tasks_and_rounds_leave_reports(settings, store, p
         reports = _markdown(parts)
         labels = [reports.pop(f"mine-labels-{number}") for number in (1, 2)]
         assert all("How far the labels can be trusted" in text for text in labels)
+        assert str(store.root / "runs" / "mine" / "report.html") in reports.pop("mine-result")
         assert sorted(reports) == ["mine-round-1", "mine-round-2", "mine-start-policy"]
         for text in reports.values():
             assert "| round |" in text
