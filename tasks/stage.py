@@ -77,6 +77,7 @@ class Session:
         store: Where results live; None: at `$PREFOPT_STORE`.
         doubts: What was doubtful about the config before the run; None: nobody has looked.
         part: The part of the run that stages belong to; None: to the run itself.
+        command: What was typed to run it; "" if nobody typed a command.
         stored_only: A stage that is not in the store raises `NotStored`.
     """
 
@@ -87,6 +88,7 @@ class Session:
     store: Store | None = None
     doubts: tuple[str, ...] | None = None
     part: Part | None = None
+    command: str = ""
     stored_only: bool = False
 
     def opened(self) -> Store:
@@ -264,6 +266,11 @@ def leaves_pages() -> bool:
 def doubts_before() -> tuple[str, ...] | None:
     """What was doubtful about the config before the run; None: nobody has looked."""
     return _session.get().doubts
+
+
+def command() -> str:
+    """What was typed to run this; "" if nobody typed a command."""
+    return _session.get().command
 
 
 def part_of_more() -> AbstractContextManager[None]:

@@ -11,14 +11,14 @@ import polars as pl
 
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.files import write_whole
-from prefopt_core.ground.ids import Message, last_text
+from prefopt_core.ground.ids import Message, last_text, pair_id_of
 from prefopt_core.models.responses import decoded, turn_token_ids
 from prefopt_core.models.templates import turn_of
 from prefopt_core.models.tokens import PLAIN_TEMPLATE, Tokens, load_tokenizer, template_digest
 
 COLUMNS = (
     "prompt", "chosen", "rejected", "source", "annotator", "confidence", "margin", "round",
-    "prompt_id", "chosen_id", "rejected_id",
+    "prompt_id", "chosen_id", "rejected_id", "pair_id",
 )  # fmt: skip
 """Without token ids and reference log-probabilities: those belong to one model."""
 
@@ -47,6 +47,7 @@ def export_preferences(
     """
     for earlier in ("parquet", "jsonl"):
         _require_ours(folder / f"train.{earlier}")
+    preferences = with_pair_ids(preferences)
     rows = preferences.select(COLUMNS)
     if as_text:
         if preferences["prompt"].list.len().max() != 1:
@@ -68,6 +69,36 @@ def export_preferences(
     return path
 
 
+def with_pair_ids(preferences: pl.DataFrame) -> pl.DataFrame:
+    """The table with a column `pair_id`, by which `prefopt trace` finds a row."""
+    ids = preferences.select("prompt_id", "chosen_id", "rejected_id").iter_rows()
+    return preferences.with_columns(
+        pl.Series("pair_id", [pair_id_of(*row) for row in ids], pl.String)
+    )
+
+
+def pair_id_in(file: Path, number: int) -> str:
+    """The id of the pair in a row of an exported file.
+
+    Args:
+        file: Parquet or JSONL.
+        number: Of the row, the first is 0.
+
+    Raises:
+        DataError: The file cannot be read, is no export, or has no such row.
+    """
+    scan = pl.scan_ndjson if file.suffix == ".jsonl" else pl.scan_parquet
+    try:
+        rows = scan(file).select("prompt_id", "chosen_id", "rejected_id").collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(
+            f"{file} cannot be read as a file of `prefopt export`: {str(error).splitlines()[0]}"
+        ) from error
+    if number >= rows.height:
+        raise DataError(f"{file} has no row {number}: its {rows.height} rows count from 0.")
+    return pair_id_of(*rows.row(number))
+
+
 def _require_ours(file: Path) -> None:
     if not file.exists():
         return
@@ -79,7 +110,7 @@ def _require_ours(file: Path) -> None:
                 columns = {*json.loads(next(lines, "{}"))}
     except (OSError, ValueError, TypeError, pl.exceptions.PolarsError):
         columns = set()
-    if not columns >= set(COLUMNS):
+    if not columns >= {*COLUMNS} - {"pair_id"}:  # which earlier versions did not write
         raise DataError(f"{file} is there already, and no export. Name another folder.")
 
 
