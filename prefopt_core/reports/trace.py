@@ -82,8 +82,9 @@ def find_pair(lineage: Lineage, pair_id: str, first: list[Artifact]) -> Found:
     if not hits:
         raise StoreError(
             f"No table of pairs in the store {lineage.store.root} has the pair {pair_id!r}: it is "
-            "of another store (PREFOPT_STORE), or was removed from this one. The run that made it "
-            "makes it again."
+            "of the split test, whose pairs are made for an export; of another store "
+            "(PREFOPT_STORE); or it was removed from this one, and the run that made it makes it "
+            "again."
         )
     made, number, _ = hits[0]
     row = lineage.store.read(made.table)[number].row(0, named=True)
