@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import httpx
+import httpx2
 
 from prefopt_core.ground.errors import ConfigError, HubError
 
@@ -64,10 +64,10 @@ def push(folder: Path, repo: str, kind: Kind, files: Sequence[str] | None, *, pu
             allow_patterns=list(files) if files is not None else None,
             commit_message="Export by prefopt",
         )
-    except (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, OSError, ValueError) as error:
         said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise HubError(
             f"The hub at {api.endpoint} did not take {repo}: {said[0]} What was exported lies in "
-            f"{folder}; the same command sends it."
+            f"{folder}; `hf upload {repo} {folder} --repo-type {kind} --private` sends it."
         ) from error
     return str(made)
