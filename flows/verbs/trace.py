@@ -8,10 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.terminal import Terminal
+from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.export.preferences import pair_id_in
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.reports.origins import origins
-from prefopt_core.reports.trace import Found, Step, find_pair, trace
+from prefopt_core.reports.trace import Found, Step, find_pair, flat, trace
 from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.runs import runs
 from tasks.stage import current_store
@@ -55,5 +56,8 @@ def _runs(lineage: Lineage, found: Found) -> Iterator[Step]:
         tables = {origin.pairs.output.digest for origin in origins(lineage, run.preferences)}
         if found.origin.pairs.output.digest in tables:
             lines = [("command", run.command)] if run.command else []
+            prompts = read_yaml(run.config, run.name)["prompts"] if run.config else {}
+            source = ", ".join(f"{n} {v}" for n, v in flat(prompts) if v is not None)
+            lines += [("prompts", source)] if source else []
             page = lineage.store.root / "runs" / run.name / "report.html"
             yield Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", str(page))])

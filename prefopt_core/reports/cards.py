@@ -18,7 +18,7 @@ from prefopt_core.reports.labels import counted
 from prefopt_core.reports.origins import Origin
 from prefopt_core.reports.page import Cell, Code, Fold, Heading, Page, Part, Table, Text
 from prefopt_core.reports.rounds import rounds_in_words
-from prefopt_core.reports.trace import flat
+from prefopt_core.reports.trace import flat, short
 from prefopt_core.store.lineage import Lineage, Made
 from prefopt_core.store.runs import Run
 
@@ -159,7 +159,7 @@ def _steps(made: Sequence[Origin]) -> Iterator[list[Cell]]:
             ("selection", origin.selections),
             ("labels", origin.labels),
             ("self-judgment", origin.judgments),
-            ("pairing", origin.pairs),
+            ("pairing" if origin.candidates else "pairs of a file, by digest", origin.pairs),
         ):
             if part:
                 lines[step, _settings(part)] = None
@@ -168,11 +168,12 @@ def _steps(made: Sequence[Origin]) -> Iterator[list[Cell]]:
 
 def _settings(made: Made) -> str:
     config = made.inputs.get("config") or {}
-    return ", ".join(f"{n} {_named(v)}" for n, v in flat(config) if v is not None) or "none"
+    known = ((name, short(value)) for name, value in flat(config) if value is not None)
+    return ", ".join(f"{name} {_named(value)}" for name, value in known) or "none"
 
 
 def _budget(run: Run | None) -> Iterator[list[Cell]]:
-    if run:
+    if run and run.labels:
         budget = (yaml.safe_load(run.config) or {}).get("budget") if run.config else None
         of = f" of a budget of {budget:,}" if budget is not None else ""
         paid = f", {run.cost:,.2f} paid" if run.cost else ""

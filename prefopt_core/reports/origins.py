@@ -19,6 +19,7 @@ class Origin:
         selections: Table `selections` of the responses that were asked about.
         candidates: Table `candidates`; for SPIN the policy's own, which are all rejected.
         prompts: Table `prompts`.
+        labelled: How the pairs came to be whose chosen responses these have, too; of SPIN.
     """
 
     pairs: Made
@@ -27,6 +28,7 @@ class Origin:
     selections: Made | None = None
     candidates: Made | None = None
     prompts: Made | None = None
+    labelled: "Origin | None" = None
 
 
 def origins(lineage: Lineage, preferences: Sequence[Artifact]) -> list[Origin]:
@@ -48,8 +50,10 @@ def _origins(lineage: Lineage, pairs: Made) -> Iterator[Origin]:
         for earlier in inputs["preferences"]:
             yield from _origins(lineage, lineage.made(earlier))
     elif stage == "pair_against_own":
-        yield from _origins(lineage, lineage.made(inputs["labelled"]))
-        yield Origin(pairs, candidates=lineage.made(inputs["responses"]))
+        earlier = list(_origins(lineage, lineage.made(inputs["labelled"])))
+        yield from earlier
+        own = lineage.made(inputs["responses"])
+        yield Origin(pairs, candidates=own, labelled=earlier[-1])
     elif stage == "pair":
         made = {
             name: lineage.made(inputs[name])
@@ -57,6 +61,13 @@ def _origins(lineage: Lineage, pairs: Made) -> Iterator[Origin]:
             if inputs.get(name)
         }
         asked = made.get("labels") or made["judgments"]
-        yield Origin(pairs, selections=lineage.made(asked.inputs["selections"]), **made)
+        yield Origin(
+            pairs,
+            made.get("labels"),
+            made.get("judgments"),
+            lineage.made(asked.inputs["selections"]),
+            made["candidates"],
+            made["prompts"],
+        )
     else:  # read from a file
         yield Origin(pairs)

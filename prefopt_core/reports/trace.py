@@ -1,5 +1,6 @@
 """From a pair back: verdict, question, selection, generation, prompt, each with what made it."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.ids import last_text, pair_id_of
 from prefopt_core.reports.origins import Origin, origins
 from prefopt_core.reports.values import shortened
-from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.store.artifacts import DIGEST, Artifact, Folder
 from prefopt_core.store.lineage import Lineage, Made, references
 
 _LONGEST = 300
@@ -113,6 +114,11 @@ def trace(lineage: Lineage, found: Found) -> Iterator[Step]:
         yield from _generation(lineage, found, origin.candidates)
     if origin.prompts:
         yield from _prompts(lineage, origin.prompts)
+    if origin.labelled:  # SPIN: the chosen response is that of a labelled pair
+        rows = lineage.store.read(origin.labelled.pairs.table)
+        same = rows.filter(prompt_id=row["prompt_id"], chosen_id=row["chosen_id"])
+        yield Step("chosen: that of a labelled pair, which is traced from here on")
+        yield from trace(lineage, Found(same.row(0, named=True), origin.labelled))
 
 
 def _pair(found: Found) -> Step:
@@ -218,7 +224,14 @@ def _refers(value: Any) -> bool:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in flat(settings) if value is not None)
+    return ", ".join(
+        f"{name} {short(value)}" for name, value in flat(settings) if value is not None
+    )
+
+
+def short(value: Any) -> Any:
+    """A value as it is, but of a digest, which stands for a file or folder, the start."""
+    return value[:12] if isinstance(value, str) and re.fullmatch(DIGEST, value) else value
 
 
 def flat(settings: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:

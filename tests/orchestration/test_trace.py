@@ -29,6 +29,7 @@ def test_a_row_is_followed_back_to_its_prompt(prefopt, exported):
     scores = dict(re.findall(r"1: (\w+)\n  answer +given, scores (\S+)", output))
     assert float(scores["chosen"]) - float(scores["rejected"]) == rows[number]["margin"]
     assert "strategy aepo, k 2" in output
+    assert re.search(r"^  prompts +path \S+prompts\.csv, ", output, re.MULTILINE)
     assert re.search(r"chosen +sample \d of 4 by \w{12}, ", output)
     assert prefopt("trace", rows[number]["pair_id"])[1] == output
     assert prefopt("trace", rows[number]["pair_id"][:9])[1] == output
@@ -67,3 +68,41 @@ def test_what_was_removed_is_named(prefopt, exported, stage):
     assert code == 2
     assert "no longer knows how" in error
     assert "makes it again" in error
+
+
+@pytest.mark.slow
+def test_a_pair_against_the_policys_own_response_leads_to_the_labels(
+    prefopt, settings, config_file, store, tmp_path
+):
+    del settings["rounds"]
+    file = config_file(settings | {"flow": "spin", "iterations": 1})
+    assert prefopt("run", file, "--no-server", "--quiet")[0] == 0
+    code, output, _ = prefopt("export", tmp_path / "out", "--format", "jsonl")
+    assert code == 0
+    assert "annotator function" in (tmp_path / "out" / "README.md").read_text()
+    rows = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").open()]
+    row = next(row for row in rows if row["round"] == 2)
+    code, output, _ = prefopt("trace", row["pair_id"])
+    assert code == 0
+    assert re.search(r"^  rejected +sample 0 of 1 by \w{12}", output, re.MULTILINE)
+    assert "chosen: that of a labelled pair" in output
+    assert output.count("verdict by function") == 2
+
+
+@pytest.mark.slow
+def test_pairs_of_given_candidates_lead_to_their_file(
+    prefopt, given_candidates, config_file, store, tmp_path
+):
+    assert prefopt("run", config_file(given_candidates), "--no-server", "--quiet")[0] == 0
+    code, output, _ = prefopt("export", tmp_path / "out", "--format", "jsonl")
+    assert code == 0
+    assert [path.name for path in tmp_path.glob("out/*.jsonl")] == [
+        "train.jsonl"
+    ]  # nothing held out
+    code, output, _ = prefopt("trace", f"{tmp_path / 'out' / 'train.jsonl'}:0")
+    assert code == 0
+    assert "from a file" in output
+    assert "generator file" in output
+    code, _, error = prefopt("export", tmp_path / "model", "--policy")
+    assert code == 2
+    assert "has no policy" in error
