@@ -24,6 +24,7 @@ from prefect.exceptions import Pause
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.states import Cancelled
 
+from flows.preflight import preflight
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError
 from prefopt_core.labels.batch import open_batches
@@ -43,7 +44,8 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         @wraps(function)
         def waiting(config: Any) -> Any:
             try:
-                return function(config)
+                with preflight(function, config):
+                    return function(config)
             except AwaitingLabelsError as awaited:
                 if not inside_flow_run():
                     raise

@@ -7,10 +7,10 @@ cached in our store, not by Prefect.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -54,12 +54,16 @@ class Planned:
         state: "hit" or "miss".
         reason: Why it would run.
         labels: How many labels it would buy, at most.
+        arguments: What it would be called with, by name.
+        value: Of a hit, the artifact or folder; None of a miss.
     """
 
     stage: str
     state: str
     reason: str
     labels: int = 0
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    value: Artifact | Folder | None = None
 
 
 @dataclass(frozen=True)
@@ -144,13 +148,13 @@ class StageTask(Generic[R]):
         else:
             found = self.spec.find(current_store(), arguments)
         if isinstance(found, Outcome):
-            plan.append(Planned(self.spec.name, "hit", ""))
+            plan.append(Planned(self.spec.name, "hit", "", 0, arguments, found.value))
             return found.value
         if waiting:
             labels = arguments["labels"] if self.spec.labels else 0
         else:
             labels = self.spec.labels_wanted(current_store(), arguments)
-        plan.append(Planned(self.spec.name, "miss", found, labels))
+        plan.append(Planned(self.spec.name, "miss", found, labels, arguments))
         return plan[-1]
 
 
@@ -239,6 +243,19 @@ def leaves_pages() -> bool:
 def doubts_before() -> tuple[str, ...] | None:
     """What was doubtful about the config before the run; None: nobody has looked."""
     return _session.get().doubts
+
+
+@contextmanager
+def listing() -> Iterator[list[Planned]]:
+    """Within the block, stages are not run but listed."""
+    stages: list[Planned] = []
+    with session(replace(_session.get(), plan=stages)):
+        yield stages
+
+
+def looked_at(doubts: Sequence[str]) -> AbstractContextManager[None]:
+    """Within the block, these are the doubts about the config; nobody has to look again."""
+    return session(replace(_session.get(), doubts=tuple(doubts)))
 
 
 def part_of_more() -> AbstractContextManager[None]:

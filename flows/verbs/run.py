@@ -12,25 +12,26 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
 
 import tasks
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
+from flows.plan_table import print_plan
+from flows.preflight import certain
 from flows.server import own_server, prefect_server
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.annotation.pricing import expected, left_of, too_little
 from prefopt_core.experiments.base import Paid
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.inputs import read_as
+from prefopt_core.experiments.lengths import cut_off
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.labels import counted
 from prefopt_core.reports.rounds import rounds_in_words
-from tasks.stage import STAGES, Planned, Session, current_store, session
+from tasks.stage import STAGES, Session, current_store, listing, session
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
 Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
@@ -51,7 +52,7 @@ def run(
     console = Console()
     progress = Console(quiet=True) if quiet else console
     doubts = check(experiment, LabelStore.of(current_store()))
-    print_doubts(doubts, console)
+    print_doubts(certain(doubts), console)  # what lacks is told where it is used
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -86,32 +87,22 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
     doubts = check(experiment, LabelStore.of(current_store()))
-    stages: list[Planned] = []
     inputs = read_as(experiment)
     function = flow_of(flow)
-    with session(Session(refresh=_refresh(refresh), plan=stages)):
+    with session(Session(refresh=_refresh(refresh))), listing() as stages:
         function.fn(experiment)
-    table = Table("stage", "", "why", "labels", title=f"plan of {flow}")
-    for planned in stages:
-        colour = "green" if planned.state == "hit" else "blue"
-        to_buy = f"≤ {planned.labels}" if planned.labels else ""
-        table.add_row(planned.stage, f"[{colour}]{planned.state}[/]", planned.reason, to_buy)
     console = Console()
-    console.print(table)
-    for line in inputs:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    print_doubts(doubts, console)
-    misses = sum(planned.state == "miss" for planned in stages)
+    print_plan(stages, current_store(), console, f"plan of {flow}")
     labels = sum(planned.labels for planned in stages)
-    console.print(
-        f"{misses} of {len(stages)} stages would run and buy at most {counted(labels, 'label')}."
-    )
     if isinstance(experiment, Paid):
         for line in _priced(labels, experiment):
             console.print(line, highlight=False, soft_wrap=True)
         kept = LabelStore.of(current_store())
-        money = too_little(labels, experiment.annotation, experiment.allowance, kept)
-        print_doubts(money, console)
+        doubts += too_little(labels, experiment.annotation, experiment.allowance, kept)
+    doubts += cut_off(stages, current_store())
+    for line in inputs:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_doubts(doubts, console)
 
 
 def _priced(labels: int, experiment: Paid) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from prefopt_core.annotation.judge import Conversation, Judge, checked, fitting, text_in
 from prefopt_core.annotation.judge_template import TemplateName
+from prefopt_core.ground.extras import no_extra
 from prefopt_core.ground.registry import InputPath, SpeedOnly
 from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.models.server.address import (
@@ -16,11 +17,11 @@ from prefopt_core.models.server.address import (
     KeyVariable,
     Wording,
     check_address,
-    missing_key,
 )
 from prefopt_core.models.server.asking import ask_each
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.prices import Prices, missing_price
+from prefopt_core.models.server.probing import probed
 from prefopt_core.models.server.till import Order
 
 _WORDING = Wording(
@@ -137,7 +138,7 @@ def check_annotate(
     price_prompt: float | None,
     price_completion: float | None,
 ) -> Iterator[str]:
-    """Look at the address, the key, the price, and what the template makes of a question.
+    """Look at the address, the server, the price, and what the template makes of a question.
 
     Raises:
         ConfigError: The address, a field of `extra_body`, the template or the guidelines cannot be
@@ -145,5 +146,6 @@ def check_annotate(
     """
     check_address(_WORDING.where, base_url, extra_body, _OURS)
     checked(Judge(fitting(template, ask), text_in(guidelines), 1))
-    yield from missing_key(base_url, api_key_env)
+    yield from no_extra("openai", "openai")
+    yield from probed(base_url, model_name, api_key_env)
     yield from missing_price(Prices(price_prompt, price_completion, base_url, model_name))
