@@ -54,16 +54,16 @@ class Planned:
         state: "hit" or "miss".
         reason: Why it would run.
         labels: How many labels it would buy, at most.
+        found: Its result, of a hit.
         arguments: What it would be called with, by name.
-        value: Of a hit, the artifact or folder; None of a miss.
     """
 
     stage: str
     state: str
     reason: str
     labels: int = 0
+    found: Artifact | Folder | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    value: Artifact | Folder | None = None
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,13 @@ class StageTask(Generic[R]):
         else:
             found = self.spec.find(current_store(), arguments)
         if isinstance(found, Outcome):
-            plan.append(Planned(self.spec.name, "hit", "", 0, arguments, found.value))
+            plan.append(Planned(self.spec.name, "hit", "", 0, found.value, arguments))
             return found.value
         if waiting:
             labels = arguments["labels"] if self.spec.labels else 0
         else:
             labels = self.spec.labels_wanted(current_store(), arguments)
-        plan.append(Planned(self.spec.name, "miss", found, labels, arguments))
+        plan.append(Planned(self.spec.name, "miss", found, labels, None, arguments))
         return plan[-1]
 
 

@@ -39,7 +39,7 @@ class Planned(Protocol):
         """What it would be called with, by name."""
 
     @property
-    def value(self) -> Artifact | Folder | None:
+    def found(self) -> Artifact | Folder | None:
         """Its result, if that is in the store."""
 
 
@@ -80,13 +80,13 @@ def estimates(stages: Sequence[Planned], store: Store) -> list[Estimate | None]:
     """
     earlier = _Earlier(store)
     extents: dict[Any, _Extent] = {}
-    found = []
+    made = []
     for stage in stages:
         inputs = {name: _known(v, extents, earlier) for name, v in stage.arguments.items()}
         extent = _extent(stage, inputs)
-        extents[_key(stage.value or stage)] = extent
-        found.append(None if stage.value else earlier.estimate(stage, extent))
-    return found
+        extents[_key(stage.found or stage)] = extent
+        made.append(None if stage.found else earlier.estimate(stage, extent))
+    return made
 
 
 def _key(value: Any) -> Any:
@@ -118,10 +118,10 @@ def _extent(stage: Planned, inputs: _Inputs) -> _Extent:
     every = [extent for own in inputs.values() for extent in own]
     policy = next((e.policy for e in every if e.policy is not None), None)
     prompts = next((e.prompts for e in every if e.prompts is not None), None)
-    if isinstance(stage.value, Folder):
-        return _Extent(policy=_bytes_of(stage.value))
-    if isinstance(stage.value, Artifact):
-        rows: float | None = stage.value.rows
+    if isinstance(stage.found, Folder):
+        return _Extent(policy=_bytes_of(stage.found))
+    if isinstance(stage.found, Artifact):
+        rows: float | None = stage.found.rows
     else:
         rule = _ROWS.get(stage.stage)
         rows = rule(stage, inputs, prompts) if rule else None

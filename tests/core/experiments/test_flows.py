@@ -400,3 +400,12 @@ def test_a_budget_pays_for_all_the_people_that_one_prompt_takes(load):
 def test_money_without_an_end_is_refused(load, change):
     with pytest.raises(ValidationError, match="finite number"):
         load("aepo", **change)
+
+
+def test_a_test_generates_as_the_run_does_but_for_what_it_sets(load):
+    usual = {"temperature": 0.3, "top_p": 0.9, "max_new_tokens": 48, "withheld": "drop"}
+    own = {"generation": {"params": {"temperature": 0.1}}}
+    aligned = load("align", {"generation": {"n": 3, "params": usual}, "evaluation": GRADER | own})
+    held_out = aligned.evaluation.generation
+    assert held_out.n == 1
+    assert {name: held_out.params[name] for name in usual} == usual | {"temperature": 0.1}
