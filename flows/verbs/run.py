@@ -15,14 +15,17 @@ from cyclopts import Parameter
 import tasks
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of
+from flows.plan_table import print_plan
+from flows.preflight import certain
 from flows.server import own_server, prefect_server, usual_server
 from flows.stored import from_store
-from flows.terminal import Cell, Terminal, say
+from flows.terminal import Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.inputs import read_as
+from prefopt_core.experiments.lengths import cut_off
 from prefopt_core.experiments.samples import sample_of
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
@@ -31,7 +34,7 @@ from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import counted
 from prefopt_core.reports.rounds import rounds_in_words
-from tasks.stage import STAGES, Planned, Session, current_store, session
+from tasks.stage import STAGES, Session, current_store, listing, session
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
 Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
@@ -52,7 +55,7 @@ def run(
     console = Terminal()
     progress = Terminal(quiet=True) if quiet else console
     doubts = check(experiment, LabelStore.of(current_store()))
-    print_doubts(doubts, console)
+    print_doubts(certain(doubts), console)  # what lacks is told where it is used
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -100,30 +103,21 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
     doubts = check(experiment, LabelStore.of(current_store()))
-    stages: list[Planned] = []
     inputs = read_as(experiment)
     function = flow_of(flow)
-    with session(Session(refresh=_refresh(refresh), plan=stages)):
+    with session(Session(refresh=_refresh(refresh))), listing() as stages:
         function.fn(experiment)
-    console = Terminal()
-    header = ["stage", "", "why", "labels"]
-    console.table(header, map(_row, stages), f"plan of {flow}")
-    say(*inputs)
-    print_doubts(doubts, console)
-    misses = sum(planned.state == "miss" for planned in stages)
+    console, store = Terminal(), current_store()
+    print_plan(stages, store, console, f"plan of {flow}")
     labels = sum(planned.labels for planned in stages)
-    say(f"{misses} of {len(stages)} stages would run and buy at most {counted(labels, 'label')}.")
     if isinstance(experiment, Paid):
-        store, kept = current_store(), LabelStore.of(current_store())
+        kept = LabelStore.of(store)
         sample = sample_of(experiment, store, [planned.found for planned in stages])
         say(*_priced(labels, experiment, kept, sample))
-        money = too_little(labels, experiment.annotation, experiment.allowance, kept, sample)
-        print_doubts(money, console)
-
-
-def _row(planned: Planned) -> list[Cell]:
-    colour: Cell = (planned.state, "green" if planned.state == "hit" else "blue")
-    return [planned.stage, colour, planned.reason, f"≤ {planned.labels}" if planned.labels else ""]
+        doubts += too_little(labels, experiment.annotation, experiment.allowance, kept, sample)
+    doubts += cut_off(stages, store)
+    say(*inputs)
+    print_doubts(doubts, console)
 
 
 def _priced(labels: int, experiment: Paid, kept: LabelStore, sample: Sample) -> Iterator[str]:
