@@ -202,6 +202,8 @@ def free_port():
 @pytest.fixture
 def prefect(server):
     """This process talks to the server, as a flow run by hand would, but for its heartbeats."""
+    import flows.waiting  # noqa: F401, Prefect's logging would keep the capture of one test
+
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
