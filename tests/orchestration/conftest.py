@@ -202,13 +202,13 @@ def free_port():
 @pytest.fixture
 def prefect(server):
     """This process talks to the server, as a flow run by hand would, but for its heartbeats."""
-    import flows.waiting  # noqa: F401, Prefect's logging would keep the capture of one test
-
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         temporary_settings,
     )
+
+    import flows.waiting  # noqa: F401, Prefect's logging would keep the capture of one test
 
     # A flow that sends heartbeats waits a second for the last one.
     with temporary_settings({PREFECT_API_URL: server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
