@@ -1,14 +1,22 @@
-"""How a plan is printed: by round what would run, why, for how long; what it takes altogether."""
+"""Planning a run: by round what would run, why, for how long; what it takes altogether."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from flows.lookup import flow_of
 from flows.terminal import Cell, Terminal
+from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
+from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.capacity import free_at
+from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.estimates import Estimate, estimates
+from prefopt_core.experiments.inputs import read_as
+from prefopt_core.experiments.lengths import cut_off
+from prefopt_core.experiments.samples import sample_of
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import counted
 from prefopt_core.store.store import Store
-from tasks.stage import Planned
+from tasks.stage import Planned, Session, current_store, listing, session
 
 _NAMED = 3
 """Stages that are named where nothing is known of them; more are counted."""
@@ -16,7 +24,52 @@ _NAMED = 3
 Line = tuple[Planned, Estimate | None]
 
 
-def print_plan(stages: Sequence[Planned], store: Store, console: Terminal, title: str) -> None:
+def plan_run(
+    flow: str, experiment: Experiment, refresh: frozenset[str], console: Terminal
+) -> tuple[list[Planned], list[str]]:
+    """Plan a run, and print the plan.
+
+    Returns:
+        (its stages, what is doubtful about its settings, a sentence each).
+
+    Raises:
+        PrefoptError: Something is certainly wrong.
+    """
+    store, kept = current_store(), LabelStore.of(current_store())
+    doubts, inputs = check(experiment, kept), read_as(experiment)
+    function = flow_of(flow)
+    with session(Session(refresh=refresh, store=store)), listing() as stages:
+        function.fn(experiment)
+    _print_stages(stages, store, console, f"plan of {experiment.name}")
+    labels = sum(planned.labels for planned in stages)
+    if isinstance(experiment, Paid):
+        sample = sample_of(experiment, store, [planned.found for planned in stages])
+        for line in _priced(labels, experiment, kept, sample):
+            console.tell(line)
+        doubts += too_little(labels, experiment.annotation, experiment.allowance, kept, sample)
+    doubts += cut_off(stages, store)
+    for line in inputs:
+        console.tell(line)
+    print_doubts(doubts, console)
+    return stages, doubts
+
+
+def _priced(labels: int, experiment: Paid, kept: LabelStore, sample: Sample) -> Iterator[str]:
+    """What the labels of a plan take, and what is left of the budget; a line each."""
+    annotation = experiment.annotation
+    if labels and (takes := list(expected(labels, annotation, kept, sample))):
+        who = " ".join([annotation.annotator, annotation.params.get("model_name", "")]).strip()
+        yield f"{counted(labels, 'label')} by {who}: {'; '.join(takes)}."
+    yield f"{left_of(experiment.allowance, kept).capitalize()}."
+
+
+def print_doubts(doubts: Iterable[str], console: Terminal) -> None:
+    """Print what is doubtful about a config, each once."""
+    for doubt in dict.fromkeys(doubts):
+        console.tell(f"! {doubt}")
+
+
+def _print_stages(stages: Sequence[Planned], store: Store, console: Terminal, title: str) -> None:
     """Print the stages of a plan, what is in the store summed up, and what the others take."""
     lines = list(zip(stages, estimates(stages, store), strict=True))
     width = max(len(planned.stage) for planned in stages)
