@@ -25,7 +25,11 @@ VERBS = {
     "list": ("flows.verbs.listing:list_names", "list what a config can name, with its settings"),
     "runs": ("flows.verbs.runs:runs", "list the runs of this store, and what they came to"),
     "show": ("flows.verbs.show:show", "show what a run came to, or an artifact as a table"),
-    "export": ("flows.verbs.show:export", "write preferences in TRL's format, or a model"),
+    "export": (
+        "flows.verbs.export:export",
+        "write a run's pairs as a data set, or its policy",
+    ),
+    "trace": ("flows.verbs.trace:trace_pair", "where an exported pair comes from"),
     "ui": ("flows.verbs.run:ui", "open Prefect's pages on the runs of this store"),
     "deploy": (
         "flows.verbs.deploy:deploy",

@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 from flows.parts import beating
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.store.runs import Run, recorded
-from tasks.stage import NotStored, current_store, inside_flow_run, leaves_pages
+from tasks.stage import NotStored, command, current_store, inside_flow_run, leaves_pages
 
 
 def named(flow: str, config: Experiment) -> Experiment:
@@ -43,6 +43,8 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         model=str(policy.params.get("path", policy.source)) if policy else "",
         started=time.time(),
         flow_run=_tagged(config.name),
+        command=command(),
+        config=config.as_yaml(flow),
     )
     with recorded(current_store(), run, undone_by=(NotStored,)), _alive():
         yield

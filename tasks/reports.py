@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from prefopt_core.annotation.table import labels_of_others
 from prefopt_core.evaluation.diagnostics import labels_bought
@@ -162,7 +161,7 @@ def write_report(
         parts = run_page(
             figures,
             store.read(preferences[-1]),
-            yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
+            config.as_yaml(flow),
             f"{config.name}: {flow}, seed {config.seed}",
             read_proposal(proposal) if proposal else None,
             kept,

@@ -81,6 +81,7 @@ class Session:
         store: Where results live; None: at `$PREFOPT_STORE`.
         doubts: What was doubtful about the config before the run; None: nobody has looked.
         part: The part of the run that stages belong to; None: to the run itself.
+        command: What was typed to run it; "" if nobody typed a command.
         stored_only: A stage that is not in the store raises `NotStored`.
     """
 
@@ -91,6 +92,7 @@ class Session:
     store: Store | None = None
     doubts: tuple[str, ...] | None = None
     part: Part | None = None
+    command: str = ""
     stored_only: bool = False
 
     def opened(self) -> Store:
@@ -282,6 +284,11 @@ def listing() -> Iterator[list[Planned]]:
 def looked_at(doubts: Sequence[str]) -> AbstractContextManager[None]:
     """Within the block, these are the doubts about the config; nobody has to look again."""
     return session(replace(_session.get(), doubts=tuple(doubts)))
+
+
+def command() -> str:
+    """What was typed to run this; "" if nobody typed a command."""
+    return _session.get().command
 
 
 def part_of_more() -> AbstractContextManager[None]:

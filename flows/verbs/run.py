@@ -1,6 +1,7 @@
 """`run`, `plan` and `ui`: from a config to a flow."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable
@@ -52,7 +53,8 @@ def run(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     started = time.monotonic()
     with ConsoleObserver(progress) as observer:
-        how = Session(again, observer, doubts=tuple(doubts))
+        typed = shlex.join(["prefopt", "run", Path(config).name, *changes])
+        how = Session(again, observer, doubts=tuple(doubts), command=typed)
         result, url = _ran(flow, experiment, how, no_server=no_server, progress=progress)
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Self
 
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
@@ -86,6 +87,11 @@ class Experiment(Config):
         """Digest of all settings but the name; the same in every working folder."""
         settings = self.model_dump(mode="json", exclude={"name"})
         return sha256_of(resolved(settings, type(self)))
+
+    def as_yaml(self, flow: str) -> str:
+        """All settings, as a file that `prefopt run` takes."""
+        settings = {"flow": flow, **self.model_dump(mode="json")}
+        return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
 
     def named(self, stem: str) -> Self:
         """This config with a name: its own, or one made of `stem`, the seed and the settings."""

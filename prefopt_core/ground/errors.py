@@ -44,6 +44,10 @@ class ServerError(PrefoptError):
     """A model server does not answer, or its answers are not valid completions."""
 
 
+class HubError(PrefoptError):
+    """The hub cannot be reached, or does not take what is sent to it."""
+
+
 class OverBudgetError(PrefoptError):
     """What is to be bought does not fit into what is left of a budget; nothing was bought."""
 

@@ -31,6 +31,8 @@ class Run(Record):
         state: How it ended; "killed" is found out: it goes on, and no process does it.
         reason: Why it waits or failed.
         flow_run: Id in Prefect; "" for a run without.
+        command: What was typed to run it; "" of runs from Python and of deployments.
+        config: All settings, as YAML that `prefopt run` takes.
         metrics: Tables `metrics` of all rounds.
         preferences: Tables `preferences` of all rounds up to the one that was kept.
         policy: The policy it returned.
@@ -49,6 +51,8 @@ class Run(Record):
     state: Literal["running", "waiting", "failed", "killed", "completed"] = "running"
     reason: str = ""
     flow_run: str = ""
+    command: str = ""
+    config: str = ""
     metrics: tuple[Artifact, ...] = Field((), strict=False)
     preferences: tuple[Artifact, ...] = Field((), strict=False)
     policy: Folder | None = None
