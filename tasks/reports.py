@@ -12,6 +12,7 @@ from prefopt_core.annotation.table import labels_of_others
 from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.facts import facts_of
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
@@ -23,6 +24,7 @@ from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import Notice, Page, Part
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
+from prefopt_core.reports.samples import Answers, before_and_after
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, sha256_of
 from prefopt_core.store.last_run import note_latest
@@ -135,6 +137,8 @@ def write_report(
     preferences: Sequence[Artifact],
     *,
     kept: int,
+    held_out: Artifact | None = None,
+    answers: tuple[Answers[Artifact], Answers[Artifact]] | None = None,
     proposal: Proposal[Artifact] | None = None,
     labelled: Sequence[tuple[Artifact, Artifact]] = (),
     warnings: Sequence[str] = (),
@@ -142,6 +146,7 @@ def write_report(
     """Write the run's HTML page into the store, and what `prefopt export` takes; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round whose policy the run returns,
+    `answers` are those of the start policy and of that one to the prompts `held_out`,
     `proposal` is the last round's selection, `labelled` are the labels of every round (`verdicts`)
     with the responses that they are about (`candidates`), `warnings` are of what pairs are like.
     """
@@ -157,12 +162,29 @@ def write_report(
         kept,
         [*_doubts(config), *warnings],
         _trust(labelled, config),
+        facts=facts_of(config, made_at(metrics[-1])),
+        samples=_samples(held_out, answers),
     )
     path = current_store().put_page(
         f"{flow}-{sha256_of(settings)[:8]}/report.html", render_html(page)
     )
     note_latest(current_store(), preferences[: max(1, kept)])
     return path
+
+
+def made_at(table: Artifact) -> float:
+    """When a table was first made, in seconds since 1970: the same whenever a page is made."""
+    return min(m.created for m in current_store().manifests() if m.output == table)
+
+
+def _samples(
+    held_out: Artifact | None, answers: tuple[Answers[Artifact], Answers[Artifact]] | None
+) -> list[Part]:
+    if held_out is None or answers is None:
+        return []
+    read = current_store().read
+    before, after = (Answers(read(each.responses), read(each.grades)) for each in answers)
+    return before_and_after(read(held_out), before, after)
 
 
 def _trust(labelled: Sequence[tuple[Artifact, Artifact]], config: Experiment) -> list[Part]:
@@ -191,8 +213,9 @@ def _doubts(config: Experiment) -> Sequence[str]:
 def report_comparison(table: Artifact, comparison: Comparison) -> Path:
     """Write the page into the store, and show it in Prefect; returns its path."""
     page = comparison_page(current_store().read(table), comparison)
-    with_preset = replace(page, parts=[*page.parts, preset_of(comparison)])
-    path = current_store().put_page(f"{_name(comparison)}/report.html", render_html(with_preset))
+    facts = facts_of(next(iter(comparison.cells())).config, made_at(table))
+    whole = replace(page, parts=[facts, *page.parts, preset_of(comparison)])
+    path = current_store().put_page(f"{_name(comparison)}/report.html", render_html(whole))
     if inside_flow_run():
         from prefect.artifacts import create_markdown_artifact
 
