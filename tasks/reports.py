@@ -162,7 +162,7 @@ def write_report(
         kept,
         [*_doubts(config), *warnings],
         _trust(labelled, config),
-        facts=facts_of(config, made_at(metrics[-1])),
+        facts=facts_of([config], made_at(metrics[-1])),
         samples=_samples(held_out, answers),
     )
     path = current_store().put_page(
@@ -213,7 +213,8 @@ def _doubts(config: Experiment) -> Sequence[str]:
 def report_comparison(table: Artifact, comparison: Comparison) -> Path:
     """Write the page into the store, and show it in Prefect; returns its path."""
     page = comparison_page(current_store().read(table), comparison)
-    facts = facts_of(next(iter(comparison.cells())).config, made_at(table))
+    cells = comparison.of_seed(comparison.first_seed)
+    facts = facts_of([cell.config for cell in cells], made_at(table))
     whole = replace(page, parts=[facts, *page.parts, preset_of(comparison)])
     path = current_store().put_page(f"{_name(comparison)}/report.html", render_html(whole))
     if inside_flow_run():

@@ -1,21 +1,22 @@
 """What a run or a comparison is about, as the first lines of its page."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.ground.settings import Backend
 from prefopt_core.reports.page import Facts
 
 
-def facts_of(config: Experiment, made: float) -> Facts:
+def facts_of(configs: Sequence[Experiment], made: float) -> Facts:
     """When it was, of what model and data, and who judged.
 
     Args:
-        config: Of the run, or of one of a comparison.
-        made: When its figures were computed, in seconds since 1970; shown in UTC.
+        configs: Of the run, or of every arm of a comparison; what these differ in is left out.
+        made: When the figures were computed, in seconds since 1970; shown in UTC.
     """
-    return Facts([*_facts(config, made)])
+    first, *others = ([*_facts(config, made)] for config in configs)
+    return Facts([fact for fact in first if all(fact in other for other in others)])
 
 
 def _facts(config: Experiment, made: float) -> Iterator[tuple[str, str]]:

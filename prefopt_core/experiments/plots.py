@@ -53,7 +53,7 @@ def plot_curves(
 
 
 def _draw_curves(curves: Mapping[str, Sequence[Point]], metric: str, over: str) -> Plot:
-    figure = new_figure(1.25 * WIDE, WIDE + 0.1 * len(curves))
+    figure = new_figure(1.25 * WIDE, WIDE + 0.12 * len(curves))
     axis = figure.subplots()
     used = sorted({p.at if over else round(p.at) for own in curves.values() for p in own} - {0})
     used = used or [1]
@@ -120,6 +120,7 @@ def _draw_differences(found: Sequence[Difference], metric: str) -> Plot:
         axis.text(
             0, row - 0.28, f"{difference.arm} − {difference.other}", fontsize=9, va="bottom",
             transform=axis.get_yaxis_transform(),
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
         )  # fmt: skip
     axis.axvline(0, color=GREY, linewidth=1)
     unit = "percentage points" if metric == "win_rate" else "score"

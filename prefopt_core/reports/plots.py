@@ -44,7 +44,8 @@ def _over_rounds(metrics: pl.DataFrame, metric: str, title: str, colour: str) ->
     )  # fmt: skip
     label_axis(axis, title, "round (0 is the start)")
     axis.locator_params(axis="x", integer=True, nbins=8)
-    axis.margins(x=0.12)
+    last = float(metrics.select(pl.col("round").max()).item())
+    axis.set_xlim(-0.1 * max(1.0, last), 1.1 * max(1.0, last))  # alike in all of them
     if metric == "win_rate":
         axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
         axis.set_ylim(0, 1.05)

@@ -110,6 +110,13 @@ def test_a_page_never_scrolls_sideways(tab, width):
     assert tab.evaluate(widest) <= width
 
 
+def test_nothing_is_cut_off_on_paper(tab):
+    tab.look_like(718, 1000)  # A4 with its margins
+    tab.send("Emulation.setEmulatedMedia", media="print")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 718
+    tab.send("Emulation.setEmulatedMedia", media="")
+
+
 def test_two_responses_stand_side_by_side_unless_the_page_is_narrow(tab):
     same_row = "(([a, b]) => a.offsetTop === b.offsetTop)(document.querySelectorAll('.said'))"
     for width, beside in ((1200, True), (320, False)):
