@@ -18,7 +18,9 @@ import polars as pl
 from pydantic import ValidationError
 
 from flows.console import ConsoleObserver, print_parts
-from flows.lookup import flow_of
+from flows.lookup import flow_of, stages_named
+from flows.planning import plan_run
+from flows.preflight import certain
 from flows.terminal import Terminal
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.embedding.table import embed_candidates
@@ -29,13 +31,15 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import candidate_id_of, digest_of
 from prefopt_core.ground.settings import problems_of
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.page import Part, Table, Text
+from prefopt_core.reports.page import Part
 from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from prefopt_core.selection.table import COLUMNS, select_responses
 from prefopt_core.store.store import Store
-from tasks.stage import Planned, Session, current_store, session
+from tasks.stage import Session, current_store, session
 
+_WIDTH = 110
+"""Characters of a line of what a notebook shows."""
 Source = str | Path | Mapping[str, Any]
 """A YAML file, the name of a run that comes with prefopt, or settings as in a file."""
 
@@ -64,7 +68,7 @@ class Finished:
 
     def __repr__(self) -> str:
         """The table of rounds, and where policy and report lie."""
-        rounds = _as_text(rounds_in_words(self.metrics, self.kept), self.flow)
+        rounds = _as_text(rounds_in_words(self.metrics, self.kept), str(self.config.name))
         return f"{rounds}\npolicy  {self.policy}\nreport  {self.report}"
 
 
@@ -75,14 +79,17 @@ class Plan:
     Attributes:
         flow: Name of the flow.
         config: Its settings, defaults included.
-        stages: Columns stage, state ("hit" or "miss"), reason, labels (to be bought, at most).
+        stages: Columns part (such as "round 2"), stage, state ("hit" or "miss"), reason, labels (to
+            be bought, at most).
         doubts: What is doubtful about the settings, a sentence each.
+        text: All of it as `prefopt plan` prints it.
     """
 
     flow: str
     config: Experiment
     stages: pl.DataFrame
     doubts: tuple[str, ...]
+    text: str
 
     @property
     def labels(self) -> int:
@@ -90,16 +97,8 @@ class Plan:
         return int(self.stages["labels"].sum())
 
     def __repr__(self) -> str:
-        """The table of stages, the labels to buy, and the doubts."""
-        misses = self.stages.filter(state="miss").height
-        parts: list[Part] = [
-            Table(self.stages.columns, [[*map(str, row)] for row in self.stages.rows()]),
-            Text(
-                f"{misses} of {self.stages.height} stages would run, {self.labels} labels at most"
-            ),
-            *(Text(f"! {doubt}") for doubt in self.doubts),
-        ]
-        return _as_text(parts, f"plan of {self.flow}")
+        """What `prefopt plan` prints."""
+        return self.text
 
 
 def run(
@@ -132,10 +131,10 @@ def run(
     with _in(store):
         doubts = tuple(check(config, LabelStore.of(current_store())))
         with ConsoleObserver(console) as observer:
-            for doubt in doubts:
+            for doubt in certain(doubts):
                 observer.noticed(doubt)
-            told = Session(frozenset(refresh), observer, store=current_store(), doubts=doubts)
-            with session(told):
+            how = Session(stages_named(refresh), observer, store=current_store(), doubts=doubts)
+            with session(how):
                 result = flow_of(flow).fn(config)
         kept = current_store()
         return Finished(
@@ -158,12 +157,14 @@ def plan(
 ) -> Plan:
     """Say what a run would do, without doing it; arguments and errors are those of `run`."""
     flow, config = _loaded(source, changes)
-    stages: list[Planned] = []
+    told = StringIO()
     with _in(store):
-        doubts = tuple(check(config, LabelStore.of(current_store())))
-        with session(Session(frozenset(refresh), plan=stages, store=current_store())):
-            flow_of(flow).fn(config)
-    return Plan(flow, config, pl.DataFrame(stages), doubts)
+        console = Terminal(file=told, width=_WIDTH)
+        found, doubts = plan_run(flow, config, stages_named(refresh), console)
+    rows = [(each.part, each.stage, each.state, each.reason, each.labels) for each in found]
+    columns = {"part": pl.String, "stage": pl.String, "state": pl.String, "reason": pl.String}
+    stages = pl.DataFrame(rows, schema=columns | {"labels": pl.Int64}, orient="row")
+    return Plan(flow, config, stages, tuple(doubts), told.getvalue().rstrip())
 
 
 def select(
@@ -230,6 +231,6 @@ def _in(store: Path | str | None) -> Iterator[None]:
 
 
 def _as_text(parts: Sequence[Part], title: str) -> str:
-    console = Terminal(file=StringIO(), width=110, record=True)
-    print_parts(parts, console, title)
-    return console.export_text().rstrip()
+    told = StringIO()
+    print_parts(parts, Terminal(file=told, width=_WIDTH), title)
+    return told.getvalue().rstrip()

@@ -24,7 +24,7 @@ from prefopt_core.store.runs import note, runs
 from prefopt_core.store.store import Store
 
 ZOMBIES = "prefopt: a run without a heartbeat has crashed"
-_SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s
+SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s
 
 
 def crash_killed(store: Store) -> None:
@@ -68,7 +68,7 @@ def watch() -> None:
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,
-        within=_SILENCE,
+        within=SILENCE,
     )
     wanted = Automation(
         name=ZOMBIES,

@@ -1,10 +1,30 @@
-"""Looking flows up by their names in a config: the flow `spa` is `flows.spa:spa`."""
+"""Flows and stages by their names, without importing Prefect before it is known what for."""
 
+import importlib
+import pkgutil
+from collections.abc import Iterable
 from typing import Any
 
-from prefopt_core.ground.registry import import_function
+import tasks
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import did_you_mean, import_function
+from tasks.stage import STAGES
 
 
 def flow_of(name: str) -> Any:
     """The Prefect flow; its config's class is `experiments.flows.CONFIGS[name]`."""
     return import_function(f"flows.{name}:{name}")
+
+
+def stages_named(names: Iterable[str]) -> frozenset[str]:
+    """Names of stages, all of which there are.
+
+    Raises:
+        ConfigError: There is no such stage.
+    """
+    for module in pkgutil.iter_modules(tasks.__path__):
+        importlib.import_module(f"tasks.{module.name}")
+    for name in names:
+        if name not in STAGES:
+            raise ConfigError(f"There is no stage {name!r}.{did_you_mean(name, STAGES)}")
+    return frozenset(names)

@@ -16,7 +16,7 @@ from rich.text import Text
 from prefopt_core.ground.foreign import visible
 
 _READABLE = 20
-"""Characters of a column in which words can still be read."""
+"""Characters of a column in which a longer text can be read; of a shorter one, its longest word."""
 
 Cell = str | tuple[str, Literal["", "green", "blue", "yellow", "red"]]
 """A text, or (text, its colour)."""
@@ -76,8 +76,15 @@ class Terminal(Console):
     def _fit(self, rows: Sequence[Sequence[Text]]) -> bool:
         """Whether a table of these rows leaves words of each column whole."""
         columns = zip(*rows, strict=True)
-        wanted = (max(min(cell.cell_len, _READABLE) for cell in own) for own in columns)
+        wanted = (max(map(_least, own)) for own in columns)
         return sum(wanted) + 3 * len(rows[0]) + 1 <= self.width
+
+
+def _least(cell: Text) -> int:
+    """Characters that a column needs for a cell to be readable."""
+    if cell.cell_len > _READABLE:
+        return _READABLE
+    return max((Text(word).cell_len for word in cell.plain.split()), default=0)
 
 
 def _list_of(names: Iterable[Text], row: Iterable[Text]) -> Table:

@@ -32,6 +32,7 @@ from prefect.states import Cancelled
 from flows.dead_runs import crash_killed, watch
 from flows.desk.addresses import told
 from flows.parts import AWAITING
+from flows.preflight import preflight
 from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
@@ -54,7 +55,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         def waiting(config: Any) -> Any:
             config = named(name, config)
             try:
-                with recording(name, config):
+                with preflight(function, config), recording(name, config):
                     return function(config)
             except AwaitingLabelsError as error:
                 people, store = identity(config.annotation), current_store()

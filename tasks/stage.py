@@ -7,7 +7,7 @@ cached in our store, not by Prefect.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -43,6 +43,8 @@ class Planned:
         reason: Why it would run.
         labels: How many labels it would buy, at most.
         found: Its result, of a hit.
+        arguments: What it would be called with, by name.
+        part: The part of the run that it belongs to, such as "round 2"; "" for the run itself.
     """
 
     stage: str
@@ -50,6 +52,8 @@ class Planned:
     reason: str
     labels: int = 0
     found: Artifact | Folder | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,22 +157,23 @@ class StageTask(Generic[R]):
     def _plan(
         self, arguments: Mapping[str, Any], plan: list[Planned], refresh: frozenset[str]
     ) -> Any:
+        role = _session.get().role
         waiting = [a.stage for a in _flat(arguments.values()) if isinstance(a, Planned)]
         if waiting:
             found: Outcome | str = f"waits for {waiting[0]}"
         elif self.spec.name in refresh:
             found = "refresh asked for"
         else:
-            with in_role(_session.get().role):
+            with in_role(role):
                 found = self.spec.find(current_store(), arguments)
         if isinstance(found, Outcome):
-            plan.append(Planned(self.spec.name, "hit", "", found=found.value))
+            plan.append(Planned(self.spec.name, "hit", "", 0, found.value, arguments, role))
             return found.value
         if waiting:
             labels = arguments["labels"] if self.spec.labels else 0
         else:
             labels = self.spec.labels_wanted(current_store(), arguments)
-        plan.append(Planned(self.spec.name, "miss", found, labels))
+        plan.append(Planned(self.spec.name, "miss", found, labels, None, arguments, role))
         return plan[-1]
 
 
@@ -266,6 +271,19 @@ def leaves_pages() -> bool:
 def doubts_before() -> tuple[str, ...] | None:
     """What was doubtful about the config before the run; None: nobody has looked."""
     return _session.get().doubts
+
+
+@contextmanager
+def listing() -> Iterator[list[Planned]]:
+    """Within the block, stages are not run but listed."""
+    stages: list[Planned] = []
+    with session(replace(_session.get(), plan=stages)):
+        yield stages
+
+
+def looked_at(doubts: Sequence[str]) -> AbstractContextManager[None]:
+    """Within the block, these are the doubts about the config; nobody has to look again."""
+    return session(replace(_session.get(), doubts=tuple(doubts)))
 
 
 def command() -> str:

@@ -1,10 +1,8 @@
 """Checks of installed versions: Python, required packages, extras, vLLM."""
 
-import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -16,8 +14,7 @@ from packaging.version import Version
 
 from flows.doctor import Check
 from prefopt_core.ground.user_code import OURS
-from prefopt_core.models.vllm import PYTHON_VARIABLE
-from prefopt_core.models.vllm.link import environment
+from prefopt_core.models.vllm.interpreter import PYTHON_VARIABLE, version_in
 
 DISTRIBUTION = "prefopt-flows"
 _PURPOSE = {
@@ -27,14 +24,6 @@ _PURPOSE = {
 """Extra → the setting that needs it."""
 
 _QUICKSTART = {"minilm"}
-
-_VERSION_OF_VLLM = """
-import importlib.metadata as metadata, importlib.util, json, sys
-sys.path[:] = [path for path in sys.path if path]  # not the current folder
-names = metadata.packages_distributions().get("vllm", [])
-there = importlib.util.find_spec("vllm") is not None
-print(json.dumps(metadata.version(names[0]) if names and there else None))
-"""
 
 
 def python() -> Iterator[Check]:
@@ -97,7 +86,7 @@ def vllm() -> Iterator[Check]:
         )
         return
     (wanted,) = _requirements("vllm")
-    version, trouble = _vllm_of(interpreter)
+    version, trouble = version_in(interpreter)
     mend = (
         f"python3 -m venv ~/vllm && ~/vllm/bin/{_install(wanted)} && "
         f"export {PYTHON_VARIABLE}=~/vllm/bin/python"
@@ -135,21 +124,6 @@ def names() -> Iterator[Check]:
         "here; the command `prefopt` and its workers do not look here",
         "start your own scripts that import prefopt from another folder, or with `python -P`",
     )
-
-
-def _vllm_of(interpreter: str) -> tuple[str | None, str]:
-    """(version of vLLM or None, why it is not known)."""
-    command = [interpreter, "-c", _VERSION_OF_VLLM]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, env=environment()
-        )
-        return json.loads(done.stdout), ""
-    except ValueError:
-        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        return None, said[-1][:200]
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, str(error)
 
 
 def _requirements(extra: str = "") -> list[Requirement]:

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from flows.console import print_parts
+from flows.planning import print_doubts
 from flows.server import prefect_server
 from flows.terminal import Terminal
 from flows.verbs.options import NoServer, Quiet, Whole
-from flows.verbs.run import changes_of, print_doubts
+from flows.verbs.run import changes_of
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import comparison_page
@@ -31,7 +32,7 @@ FirstSeed = Annotated[
 ]
 Workers = Annotated[Whole, Parameter(help="seeds run at once", metavar="N")]
 Plan = Annotated[bool, Parameter(help="show which runs the store holds")]
-Out = Annotated[Path | None, Parameter(help="write .md, .png and .csv", metavar="FOLDER")]
+Out = Annotated[Path | None, Parameter(help="write .md, .svg and .csv", metavar="FOLDER")]
 
 
 def compare(

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from flows.lookup import flow_of
+from flows.planning import print_doubts
 from flows.server import usual_server
 from flows.terminal import Terminal, say
-from flows.verbs.run import Changes, changes_of, print_doubts
+from flows.verbs.run import Changes, changes_of
 from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.experiments.base import slug
 from prefopt_core.experiments.checks import check

@@ -1,38 +1,32 @@
 """`run`, `plan` and `ui`: from a config to a flow."""
 
-import importlib
 import os
-import pkgutil
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-import tasks
 from flows.console import ConsoleObserver, print_parts
-from flows.lookup import flow_of
+from flows.lookup import flow_of, stages_named
+from flows.planning import plan_run, print_doubts
+from flows.preflight import certain
 from flows.server import own_server, prefect_server, usual_server
 from flows.stored import from_store
-from flows.terminal import Cell, Terminal, say
+from flows.terminal import Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
-from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
-from prefopt_core.experiments.base import Experiment, Paid
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
-from prefopt_core.experiments.inputs import read_as
-from prefopt_core.experiments.samples import sample_of
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.labels import counted
 from prefopt_core.reports.rounds import rounds_in_words
-from tasks.stage import STAGES, Planned, Session, current_store, session
+from tasks.stage import Session, current_store, session
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
 Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
@@ -49,11 +43,11 @@ def run(
 ) -> None:
     """Run a flow and print what it came to."""
     flow, experiment = load_run(config, changes_of(changes))
-    again = _refresh(refresh)
+    again = stages_named(refresh)
     console = Terminal()
     progress = Terminal(quiet=True) if quiet else console
     doubts = check(experiment, LabelStore.of(current_store()))
-    print_doubts(doubts, console)
+    print_doubts(certain(doubts), console)  # what lacks is told where it is used
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -101,46 +95,7 @@ def _ran(
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
-    doubts = check(experiment, LabelStore.of(current_store()))
-    stages: list[Planned] = []
-    inputs = read_as(experiment)
-    function = flow_of(flow)
-    with session(Session(refresh=_refresh(refresh), plan=stages)):
-        function.fn(experiment)
-    console = Terminal()
-    header = ["stage", "", "why", "labels"]
-    console.table(header, map(_row, stages), f"plan of {flow}")
-    say(*inputs)
-    print_doubts(doubts, console)
-    misses = sum(planned.state == "miss" for planned in stages)
-    labels = sum(planned.labels for planned in stages)
-    say(f"{misses} of {len(stages)} stages would run and buy at most {counted(labels, 'label')}.")
-    if isinstance(experiment, Paid):
-        store, kept = current_store(), LabelStore.of(current_store())
-        sample = sample_of(experiment, store, [planned.found for planned in stages])
-        say(*_priced(labels, experiment, kept, sample))
-        money = too_little(labels, experiment.annotation, experiment.allowance, kept, sample)
-        print_doubts(money, console)
-
-
-def _row(planned: Planned) -> list[Cell]:
-    colour: Cell = (planned.state, "green" if planned.state == "hit" else "blue")
-    return [planned.stage, colour, planned.reason, f"≤ {planned.labels}" if planned.labels else ""]
-
-
-def _priced(labels: int, experiment: Paid, kept: LabelStore, sample: Sample) -> Iterator[str]:
-    """What the labels of a plan take, and what is left of the budget; a line each."""
-    annotation = experiment.annotation
-    if labels and (takes := list(expected(labels, annotation, kept, sample))):
-        who = " ".join([annotation.annotator, annotation.params.get("model_name", "")]).strip()
-        yield f"{counted(labels, 'label')} by {who}: {'; '.join(takes)}."
-    yield f"{left_of(experiment.allowance, kept).capitalize()}."
-
-
-def print_doubts(doubts: Iterable[str], console: Terminal) -> None:
-    """Print what is doubtful about a config, each once."""
-    for doubt in dict.fromkeys(doubts):
-        console.tell(f"! {doubt}")
+    plan_run(flow, experiment, stages_named(refresh), Terminal())
 
 
 def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) -> None:
@@ -154,15 +109,6 @@ def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) 
         say(f"{url.removesuffix('/api')}  (stop with Ctrl-C)")
         while True:
             time.sleep(3600)
-
-
-def _refresh(names: Iterable[str]) -> frozenset[str]:
-    for module in pkgutil.iter_modules(tasks.__path__):
-        importlib.import_module(f"tasks.{module.name}")
-    for name in names:
-        if name not in STAGES:
-            raise ConfigError(f"There is no stage {name!r}.{did_you_mean(name, STAGES)}")
-    return frozenset(names)
 
 
 def changes_of(texts: Iterable[str]) -> dict[str, Any]:

@@ -5,11 +5,18 @@ from typing import Any, Literal
 
 from prefopt_core.annotation import GOLD_FUNCTIONS
 from prefopt_core.annotation.asking import Orders
-from prefopt_core.annotation.verdicts import by_preference, by_scores
-from prefopt_core.ground.errors import ConfigError
+from prefopt_core.annotation.verdicts import (
+    UnusableAnswerError,
+    by_preference,
+    by_scores,
+    number_in,
+)
+from prefopt_core.ground.errors import ConfigError, UserCodeError
 from prefopt_core.ground.functions import check_call, load_function
-from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.ground.registry import SpeedOnly, did_you_mean
 from prefopt_core.labels.questions import Question, Verdict
+
+_PROBE = ("Which is the capital of France?", "Paris.", "I do not know.")
 
 
 def annotate(
@@ -18,6 +25,7 @@ def annotate(
     function: str,
     ask: Literal["score", "compare"] = "score",
     orders: Orders = "one",
+    probe: SpeedOnly[bool] = False,
 ) -> Iterator[Verdict]:
     """Call `file.py:name`, `module:name` or a world's function with (prompt, response).
 
@@ -29,6 +37,8 @@ def annotate(
         ask: "compare" calls it with the prompt and two responses; it returns the probability that
             the first is better, from 0 to 1, or None.
         orders: "both" compares two responses in both orders, for one label.
+        probe: Call it once before the run starts, with a prompt and responses of ours: for
+            functions that cost nothing and load nothing.
     """
     if ask == "score":
         yield from by_scores(questions, scores(questions, function))
@@ -53,19 +63,36 @@ def _prompt_of(question: Question) -> Any:
     return question.prompt[0]["content"] if only else question.prompt
 
 
-def check_annotate(*, function: str, ask: str = "score") -> Iterator[str]:
+def check_annotate(*, function: str, ask: str = "score", probe: bool = False) -> Iterator[str]:
     """Load the function, and see whether it can be called with a prompt and what it is asked about.
 
     Raises:
-        ConfigError: It cannot.
-        UserCodeError: Its file raises when it is loaded.
+        ConfigError: It cannot, or what it gives on a probe is no verdict.
+        UserCodeError: Its file raises when it is loaded, or it raises on a probe.
     """
     if function not in GOLD_FUNCTIONS:
         responses = ("response",) if ask == "score" else ("first", "second")
         check_call(_found(function), function, "prompt", *responses)
+        if probe:
+            _probe(function, ask)
     elif ask == "compare":
         raise ConfigError(f"The function {function!r} scores responses. Set `ask` to 'score'.")
     yield from ()
+
+
+def _probe(function: str, ask: str) -> None:
+    given = _PROBE if ask == "compare" else _PROBE[:2]
+    called = f"called as a probe with {', '.join(map(repr, given))}"
+    try:
+        value = _found(function)(*given)
+        if ask == "compare":
+            by_preference(value)
+        elif value is not None:
+            number_in(value)
+    except UserCodeError as error:
+        raise UserCodeError(f"{error}, {called}.") from error.__cause__
+    except UnusableAnswerError as problem:
+        raise ConfigError(f"{function} gave {problem}. It was {called}.") from None
 
 
 def _found(function: str) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from prefopt_core.annotation.judge import (
     fitting,
     text_in,
 )
+from prefopt_core.ground.extras import no_extra
 from prefopt_core.ground.registry import SpeedOnly, Spread
 from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.models.server.address import (
@@ -22,11 +23,11 @@ from prefopt_core.models.server.address import (
     KeyVariable,
     Wording,
     check_address,
-    missing_key,
 )
 from prefopt_core.models.server.asking import ask_each
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.prices import Prices, missing_price
+from prefopt_core.models.server.probing import probed
 from prefopt_core.models.server.till import Order
 
 _WORDING = Wording(
@@ -129,7 +130,7 @@ def check_annotate(
     price_prompt: float | None,
     price_completion: float | None,
 ) -> Iterator[str]:
-    """Look at the address, the key, the price, and what the template makes of a question.
+    """Look at the address, the server, the price, and what the template makes of a question.
 
     Raises:
         ConfigError: The address, a field of `extra_body`, the template or the guidelines cannot be
@@ -137,5 +138,6 @@ def check_annotate(
     """
     check_address(_WORDING.where, base_url, extra_body, _OURS)
     checked(Judge(fitting(template, ask), text_in(guidelines), 1))
-    yield from missing_key(base_url, api_key_env)
+    yield from no_extra("openai", "openai")
+    yield from probed(base_url, model_name, api_key_env)
     yield from missing_price(Prices(price_prompt, price_completion, base_url, model_name))

@@ -42,7 +42,7 @@ def annotate(
         DataError: A column is missing, a response is no text, or, unless `missing` is "skip", a
             response has no score or one that is not a finite number.
     """
-    recorded = _read(Path(path), score, column, missing)
+    recorded = recorded_in(Path(path), score, column, missing)
 
     def looked_up() -> Iterator[float | None]:
         for question in questions:
@@ -67,7 +67,7 @@ def check_annotate(*, path: str, score: str, column: str | None, missing: str) -
         DataError: As for `annotate`.
     """
     unjudged: list[str] = []
-    recorded = _read(Path(path), score, column, missing, unjudged)
+    recorded = recorded_in(Path(path), score, column, missing, unjudged)
     of_prompts: dict[str, dict[str, list[Recorded]]] = defaultdict(dict)
     for response, own in recorded.items():
         for each in own:
@@ -76,10 +76,21 @@ def check_annotate(*, path: str, score: str, column: str | None, missing: str) -
         yield f"{path}: {doubt}"
 
 
-def _read(
+def recorded_in(
     path: Path, column: str, prompt: str | None, missing: str, unjudged: list[str] | None = None
 ) -> dict[str, list[Recorded]]:
-    """Response → its scores; rows without one are added to `unjudged`."""
+    """Id of a response → its scores in a file; rows without one are added to `unjudged`.
+
+    Args:
+        path: The file.
+        column: Its column of scores.
+        prompt: Its column of prompts, as for `annotate`.
+        missing: "error" refuses rows without a score.
+        unjudged: Where such rows are noted.
+
+    Raises:
+        DataError: As for `annotate`, of the file alone.
+    """
     recorded: dict[str, list[Recorded]] = defaultdict(list)
     for row in read_rows(path):
         for name in ("response", column):

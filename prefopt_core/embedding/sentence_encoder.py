@@ -1,6 +1,6 @@
 """Embedder `sentence-transformers`: all-MiniLM-L6-v2 as in AEPO's code, or another encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import InputPath, SpeedOnly
-from prefopt_core.models.encoder import PACKAGED, load_encoder
+from prefopt_core.models.encoder import PACKAGED, check_encoder, load_encoder
 
 _BATCHES = 4  # between two calls of the progress callback
 
@@ -46,3 +46,12 @@ def embed(
         )
         report_progress(min(start + step, len(order)), len(order))
     return np.concatenate(vectors)[np.argsort(order)].astype(np.float32)
+
+
+def check_embed(*, model: str) -> Iterator[str]:
+    """See whether the encoder is there.
+
+    Raises:
+        ConfigError: It is not, and a hub id has no such form.
+    """
+    yield from check_encoder(model)

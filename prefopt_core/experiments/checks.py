@@ -6,10 +6,12 @@ from pathlib import Path
 from prefopt_core.annotation.identity import doubts_of_labels
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.experiments.base import Experiment, Paid
+from prefopt_core.experiments.capacity import too_large
+from prefopt_core.experiments.enough import shortages
+from prefopt_core.experiments.lengths import other_lengths
 from prefopt_core.generation.settings import GenerationConfig
-from prefopt_core.ground.errors import ConfigError, PrefoptError
+from prefopt_core.ground.errors import ConfigError, Lacking, PrefoptError
 from prefopt_core.ground.settings import Config
-from prefopt_core.inputs.files import is_large
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.store import LabelStore
@@ -31,7 +33,8 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
         kept: The labels bought so far.
 
     Returns:
-        What is doubtful, a sentence each, with the section it is about.
+        What is doubtful, a sentence each, with the section it is about; a `Lacking` ends the run
+        once that section is used.
 
     Raises:
         ConfigError: Something is certainly wrong; all that is, a line each.
@@ -40,7 +43,7 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
     doubts: list[str] = []
     for where, section in _sections(experiment):
         try:
-            doubts += [f"{where}: {doubt}" for doubt in section.check()]
+            doubts += [_placed(doubt, where, section) for doubt in section.check()]
             if isinstance(section, AnnotationConfig):
                 doubts += [f"{where}: {doubt}" for doubt in doubts_of_labels(section, kept)]
             if isinstance(section, SeedConfig):
@@ -49,11 +52,21 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
             if not any(problem.endswith(str(error)) for problem in problems):  # of the same file
                 problems.append(f"{where}: {error}")
     if not problems:
-        problems += [*_too_few_prompts(experiment), *_too_long_responses(experiment)]
+        doubts += shortages(experiment)
+        problems += _too_long_responses(experiment)
         doubts += [*_missing_layers(experiment), *_without_a_price(experiment)]
+        doubts += other_lengths(experiment)
+        doubts += too_large(experiment, _policy_folder(experiment), kept.path.parent)
     if problems:
         raise ConfigError("\n".join(problems))
     return doubts
+
+
+def _placed(doubt: str, where: str, section: Config) -> str:
+    placed = type(doubt)(f"{where}: {doubt}")
+    if isinstance(placed, Lacking):
+        placed.section = section
+    return placed
 
 
 def _sections(config: Config, where: str = "") -> Iterator[tuple[str, Config]]:
@@ -73,21 +86,6 @@ def _doubts_of(seed: SeedConfig, lint: LintConfig) -> list[str]:
     """
     pairs = read_preferences(Path(seed.path), seed.column)
     return warnings_of(lint_pairs(pairs, lint, Known()), lint)
-
-
-def _too_few_prompts(experiment: Experiment) -> Iterator[str]:
-    """That a round would find no prompts left, which otherwise shows when it is its turn."""
-    stop = experiment.evaluation.stop if experiment.evaluation else "never"
-    if experiment.prompts.source != "file" or stop != "never":  # it may end before
-        return
-    if not is_large(Path(experiment.prompts.params["path"])):
-        there = experiment.prompts.member()(experiment.seed).height
-        if there < experiment.wanted_prompts:
-            yield (
-                f"prompts: There are {there} prompts; the run wants {experiment.wanted_prompts}, "
-                f"{experiment.test_prompts} of them for evaluation. Bring more prompts, or lower "
-                "`prompts` of the rounds or of `evaluation`."
-            )
 
 
 def _policy_folder(experiment: Experiment) -> Path | None:

@@ -12,15 +12,17 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from prefopt_core.generation import Response
 from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.extras import no_extra
 from prefopt_core.ground.ids import Message, Prompt, last_text, quoted
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.spending import Spending, spend
-from prefopt_core.models.server.address import KeyVariable, Wording, check_address, missing_key
+from prefopt_core.models.server.address import KeyVariable, Wording, check_address
 from prefopt_core.models.server.answers import FINISH_REASONS, text_of
 from prefopt_core.models.server.buying import buy
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.kept import ServedResponse
 from prefopt_core.models.server.prices import Prices
+from prefopt_core.models.server.probing import probed
 from prefopt_core.models.server.till import Order, SentPrompt
 from prefopt_core.models.templates import turn_of
 
@@ -130,15 +132,20 @@ def generate(
 
 
 def check_generate(
-    *, base_url: str, extra_body: Mapping[str, Any] | None, api_key_env: str | None
+    *,
+    base_url: str,
+    model_name: str,
+    extra_body: Mapping[str, Any] | None,
+    api_key_env: str | None,
 ) -> Iterator[str]:
-    """Look at the address and whether the key is there, which only a purchase needs.
+    """Look at the address, and whether the server can be asked, which only a purchase needs.
 
     Raises:
         ConfigError: The address, or a field of `extra_body`, cannot be used.
     """
     check_address(_WORDING.where, base_url, extra_body)
-    yield from missing_key(base_url, api_key_env)
+    yield from no_extra("openai", "openai")
+    yield from probed(base_url, model_name, api_key_env)
 
 
 def _content(

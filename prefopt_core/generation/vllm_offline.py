@@ -22,7 +22,8 @@ from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.registry import Spread
 from prefopt_core.models.fitness import config_in
 from prefopt_core.models.tokens import load_tokenizer
-from prefopt_core.models.vllm import engine_for, no_interpreter
+from prefopt_core.models.vllm import engine_for
+from prefopt_core.models.vllm.interpreter import no_engine
 from prefopt_core.models.vllm.settings import EngineSettings
 
 
@@ -99,7 +100,7 @@ def generate(
 
 def check_generate(*, python: str | None) -> Iterator[str]:
     """Look whether vLLM's interpreter is there, which only sampling needs."""
-    yield from no_interpreter(python)
+    yield from no_engine(python)
 
 
 def _known(reason: str) -> Literal["stop", "length"]:

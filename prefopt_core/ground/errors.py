@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import yaml
 
@@ -69,6 +70,18 @@ class AwaitingLabelsError(PrefoptError):
 
 class UserCodeError(PrefoptError):
     """A function of the user's, or of another package, raised; the message has its last line."""
+
+
+class Lacking(str):
+    """A doubt that ends a run once what it is about is used, as a server that does not answer.
+
+    What the store holds needs no server; so it is no error until something has to be asked.
+
+    Attributes:
+        section: Of the config that it is about; None until it is known.
+    """
+
+    section: Any = None
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Optional libraries: imported when used, or named in an error that says how to install them."""
 
 import importlib
+from collections.abc import Iterator
+from importlib.util import find_spec
 from types import ModuleType
 
-from prefopt_core.ground.errors import MissingExtraError
+from prefopt_core.ground.errors import Lacking, MissingExtraError
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
@@ -15,6 +17,14 @@ def import_extra(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"{module} is not installed. Install it with `pip install 'prefopt-flows[{extra}]'`."
-        ) from error
+        raise MissingExtraError(_missing(module, extra)) from error
+
+
+def no_extra(module: str, extra: str) -> Iterator[Lacking]:
+    """The same as a doubt, before it is imported, if the module is not installed."""
+    if find_spec(module) is None:
+        yield Lacking(_missing(module, extra))
+
+
+def _missing(module: str, extra: str) -> str:
+    return f"{module} is not installed. Install it with `pip install 'prefopt-flows[{extra}]'`."

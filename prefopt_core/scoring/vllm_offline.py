@@ -9,7 +9,8 @@ import numpy.typing as npt
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.registry import Spread
 from prefopt_core.models.tokens import Tokens
-from prefopt_core.models.vllm import engine_for, no_interpreter
+from prefopt_core.models.vllm import engine_for
+from prefopt_core.models.vllm.interpreter import no_engine
 from prefopt_core.models.vllm.settings import EngineSettings
 
 
@@ -37,4 +38,4 @@ def score(
 
 def check_score(*, python: str | None) -> Iterator[str]:
     """Look whether vLLM's interpreter is there, which only scoring needs."""
-    yield from no_interpreter(python)
+    yield from no_engine(python)

@@ -6,7 +6,8 @@ import pytest
 
 from prefopt_core.ground.ids import Prompt
 from prefopt_core.models import loading as models
-from prefopt_core.models.vllm import PYTHON_VARIABLE, Engine
+from prefopt_core.models.vllm import Engine
+from prefopt_core.models.vllm.interpreter import PYTHON_VARIABLE
 from prefopt_core.worlds.helpdesk.prompts import prompts
 
 ORACLE = {

@@ -16,7 +16,7 @@ from prefopt_core.labels.questions import Question, Shown
 from prefopt_core.models.loading import release_models
 from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.models.tokens import load_tokenizer, prompt_token_ids
-from prefopt_core.models.vllm import PYTHON_VARIABLE
+from prefopt_core.models.vllm.interpreter import PYTHON_VARIABLE
 from prefopt_core.models.vllm.link import FOREIGN
 from prefopt_core.store.store import Store
 

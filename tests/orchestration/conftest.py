@@ -225,6 +225,8 @@ def prefect(server):
         temporary_settings,
     )
 
+    import flows.waiting  # noqa: F401, Prefect's logging would keep the capture of one test
+
     # A flow that sends heartbeats waits a second for the last one.
     with temporary_settings({PREFECT_API_URL: server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield server

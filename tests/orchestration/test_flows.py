@@ -92,7 +92,7 @@ def test_align_goes_from_the_start_policy_through_every_round(aligned, figures):
     assert found[2, "self_pairs"] > 0
     assert found[2, "gold_pairs"] <= found[2, "labels"] / 2  # k = 2; ties make no pair
     assert (aligned.store.open_folder(aligned.result.policy) / "model.safetensors").is_file()
-    assert "data:image/png" in aligned.result.report.read_text()
+    assert "<svg" in aligned.result.report.read_text()
 
 
 def test_labels_in_the_metrics_are_those_that_were_asked_for(aligned, figures, settings):

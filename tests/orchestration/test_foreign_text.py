@@ -14,7 +14,7 @@ import yaml
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from prefopt_core.store.maintenance import table_of
+from prefopt_core.store.artifacts import Artifact
 
 REPOSITORY = Path(__file__).parents[2]
 NASTY = [
@@ -86,7 +86,8 @@ def test_no_verb_prints_what_a_terminal_obeys(
     assert "○ annotate" in printed("run", nasty, "--no-server")
     reason = printed("plan", nasty, "annotation.guidelines='[/v3]'")
     assert r"guidelines [/v2]\x1b[31m\u202e → [/v3]" in reason
-    for table in {table_of(manifest) for manifest in store.manifests()}:
+    outputs = [manifest.output for manifest in store.manifests()]
+    for table in {output.table for output in outputs if isinstance(output, Artifact)}:
         assert " rows" in printed("show", table, "--rows", 99)
     monkeypatch.setenv("COLUMNS", "2000")
     shown = printed("show", "pair", "--rows", 99)

@@ -31,7 +31,12 @@ def _reads(call):
     """Whether polars reads what a path names, and could find more than one file."""
     reader = call.partition("(")[0]
     names = [f"pl.{verb}_{kind}" for verb in ("read", "scan") for kind in FORMATS]
-    return reader in names and "glob=False" not in call and "read_bytes()" not in call
+    return (
+        reader in names
+        and "glob=False" not in call
+        and "read_bytes()" not in call
+        and "BytesIO(" not in call
+    )
 
 
 FORMATS = ("parquet", "csv", "ndjson", "json", "ipc", "lines")

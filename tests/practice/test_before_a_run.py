@@ -3,6 +3,8 @@
 What the files, the model and the machine that a config names make doubtful or impossible.
 """
 
+from pathlib import Path
+
 import pytest
 
 from prefopt_core.experiments.checks import check
@@ -206,3 +208,185 @@ def test_system_messages_that_a_template_drops(tmp_path):
 )
 def test_a_misspelt_folder(doubts):
     return doubts(policy={"source": "pretrained", "params": {"path": "lama"}})
+
+
+GIVEN = [{"prompt": f"Hi {i}", "responses": ["Good.", "Bad."]} for i in range(3)]
+
+
+def replayed(*texts, **params):
+    rows = [
+        {"prompt": row["prompt"], "response": text, "score": float(number)}
+        for number, row in enumerate(GIVEN)
+        for text in texts
+    ]
+    return rows, {"annotator": "replay", "params": {"path": "scores.jsonl"} | params}
+
+
+@pytest.mark.case(
+    "Recorded scores that some candidates lack",
+    reports="tried here",
+    before="planned; ended at the first without a score",
+    expected="annotation: 3 of 6 candidates have no 'score' in scores.jsonl. The run ends at …",
+)
+def test_scores_that_lack(doubts, write):
+    rows, replay = replayed("Good.")
+    write("scores.jsonl", rows)
+    return doubts(GIVEN, annotation=replay)
+
+
+@pytest.mark.case(
+    "Recorded scores of other texts than the candidates",
+    reports="tried here",
+    before="planned; ended at the first without a score",
+    expected="refused: annotation: 6 of 6 candidates have no 'score' in scores.jsonl. Are …",
+)
+def test_scores_of_other_texts(doubts, write):
+    rows, replay = replayed("Good")
+    write("scores.jsonl", rows)
+    return doubts(GIVEN, annotation=replay)
+
+
+@pytest.mark.case(
+    "Recorded scores for a policy that writes new responses",
+    reports="tried here",
+    before="planned; ended at the first label",
+    expected="… writes new ones. The run ends at the first without a score. Add them, or set …",
+)
+def test_scores_for_new_responses(doubts, write):
+    rows, replay = replayed("Good.", "Bad.")
+    write("scores.jsonl", rows)
+    prompts = {"params": {"path": str(write("p.jsonl", [{"prompt": "Hi"}]))}}
+    return doubts(
+        annotation=replay,
+        policy={"source": "helpdesk"},
+        prompts=prompts,
+        generation={"n": 2, "params": {"max_new_tokens": 8}},
+    )
+
+
+@pytest.mark.case(
+    "Prompts of a file to which the file of candidates has no two responses",
+    reports="tried here",
+    before="planned; refused when candidates were read, prompts embedded",
+    expected="refused: generation: pool.jsonl has fewer than the 2 responses of a pair to 1 of 2 …",
+)
+def test_prompts_without_candidates(doubts, write):
+    path = write("p.jsonl", [{"prompt": "Hi"}, {"prompt": "Ho"}])
+    return doubts(prompts={"params": {"path": str(path)}})
+
+
+@pytest.mark.case(
+    "A test whose responses may be longer than those of the rounds",
+    reports="tried here",
+    before="planned; nothing warned",
+    expected="evaluation: generation.params.max_new_tokens is 256, and 24 in `generation`: …",
+)
+def test_another_length_in_the_test():
+    return _of_align(evaluation={"generation": {"params": {"max_new_tokens": 256}}})
+
+
+@pytest.mark.case(
+    "A test that says nothing of how it generates",
+    reports="tried here",
+    before="256 tokens, where the rounds had 24",
+    expected="nothing",
+)
+def test_the_test_generates_as_the_rounds_do():
+    return _of_align()
+
+
+@pytest.mark.case(
+    "More labels than a round's prompts take",
+    reports="tried here",
+    before="planned; fewer were bought, in silence",
+    expected="rounds.0: labels is 20, and its 4 prompts take 8 at most, 2 each (`selection.k`).",
+)
+def test_more_labels_than_prompts():
+    return _of_align(rounds=[{"prompts": 4, "labels": 20}])
+
+
+@pytest.mark.case(
+    "A world's prompts, fewer than later rounds want",
+    reports="tried here",
+    before="planned; refused when the last round began",
+    expected="refused: prompts: There are 40 prompts; the run wants 64, 10 of them for …",
+)
+def test_too_few_prompts_of_a_world():
+    return _of_align(rounds=[{"prompts": 4, "labels": 8}, {"prompts": 50}])
+
+
+def _of_align(**sections):
+    evaluation = {"annotator": "function", "params": {"function": "helpdesk"}, "prompts": 10}
+    settings = {
+        "policy": {"source": "helpdesk"},
+        "prompts": {"source": "helpdesk", "params": {"count": 40}},
+        "generation": {"n": 4, "params": {"max_new_tokens": 24}},
+        "annotation": {"annotator": "function", "params": {"function": "helpdesk"}},
+        "budget": 20,
+        "rounds": [{"prompts": 4, "labels": 8}],
+    }
+    own = sections.pop("evaluation", {})
+    experiment = CONFIGS["align"].model_validate(
+        settings | sections | {"evaluation": evaluation | own}
+    )
+    return " ".join(check(experiment, LabelStore(Path("labels")))) or "nothing"
+
+
+@pytest.mark.case(
+    "A judge's server that does not answer",
+    reports="tried here",
+    before="planned; refused when the first label was asked for, after sampling",
+    expected="annotation: http://127.0.0.1:9/v1 does not answer ([Errno 111] Connection …",
+)
+def test_no_server(doubts):
+    pytest.importorskip("openai")
+    server = {"base_url": "http://127.0.0.1:9/v1", "model_name": "m"}
+    return doubts(annotation={"annotator": "llm-judge", "params": server})
+
+
+@pytest.mark.case(
+    "An encoder's folder that is not there",
+    reports="tried here",
+    before="planned; refused when candidates were embedded, after sampling",
+    expected="refused: embedding: There is no folder './minilm'. Check `params.model`: …",
+)
+def test_no_encoder(doubts):
+    return doubts(
+        embedding={"embedder": "sentence-transformers", "params": {"model": "./minilm"}}
+    ).replace(str(Path.cwd()), "here")
+
+
+@pytest.mark.case(
+    "A judge that is probed before a run, and gives a word",
+    reports="tried here",
+    before="planned; refused at the first label, after sampling",
+    expected="refused: annotation: judge.py:score gave 'good', which is a text: return a number. …",
+)
+def test_a_probe_gives_a_word(doubts, write):
+    return _probed(doubts, write, "return 'good'")
+
+
+@pytest.mark.case(
+    "A judge that is probed before a run, and raises",
+    reports="tried here",
+    before="planned; ended at the first label, after sampling",
+    expected="refused: annotation: judge.py:score raised ZeroDivisionError: division by zero …",
+)
+def test_a_probe_raises(doubts, write):
+    return _probed(doubts, write, "return 1 / 0")
+
+
+@pytest.mark.case(
+    "A judge that raises, and is not to be probed, as calling it may cost",
+    reports="–",
+    before="right",
+    expected="nothing",
+)
+def test_functions_are_not_called_unasked(doubts, write):
+    return _probed(doubts, write, "return 1 / 0", probe=False)
+
+
+def _probed(doubts, write, body, probe=True):
+    write("judge.py", f"def score(prompt, response):\n    {body}\n")
+    params = {"function": "judge.py:score", "probe": probe}
+    return doubts(annotation={"annotator": "function", "params": params})

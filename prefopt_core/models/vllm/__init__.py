@@ -11,10 +11,8 @@ adapter.
 
 import json
 import os
-import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
@@ -27,11 +25,9 @@ from prefopt_core.ground.progress import report_progress
 from prefopt_core.models.adapters import Adapter, adapter_in, weights_of
 from prefopt_core.models.loading import load_once, release_models
 from prefopt_core.models.threads import SMALL_MODEL
+from prefopt_core.models.vllm.interpreter import interpreter
 from prefopt_core.models.vllm.link import Link, environment
 from prefopt_core.models.vllm.settings import EngineSettings
-
-PYTHON_VARIABLE = "PREFOPT_VLLM_PYTHON"
-"""The environment variable that names the Python interpreter with vLLM, unless a setting does."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def engine_for(model: Path, settings: EngineSettings) -> "Engine":
         StoreError: The adapter's base model is not in the store.
         PrefoptError: The engine ended while it started.
     """
-    settings = replace(settings, python=_interpreter(settings.python))
+    settings = replace(settings, python=interpreter(settings.python))
     weights, adapter = weights_of(model), adapter_in(model)
     adapters = _wanted.get(weights, Adapters())
     if adapter:
@@ -222,26 +218,6 @@ class Engine:
         """End the processes; returns when they have ended and their memory is free."""
         for link in self._links:
             link.close()
-
-
-def no_interpreter(named: str | None) -> Iterator[str]:
-    """A sentence if the interpreter that is to run vLLM is not there."""
-    try:
-        _interpreter(named)
-    except ConfigError as error:
-        yield str(error)
-
-
-def _interpreter(named: str | None) -> str:
-    wanted = named or os.environ.get(PYTHON_VARIABLE) or sys.executable
-    found = shutil.which(os.path.expanduser(wanted))
-    if found is None:
-        raise ConfigError(
-            f"There is no interpreter {wanted!r} to run vLLM with. Set `generation.params.python` "
-            f"(and `scoring.params.python`), or ${PYTHON_VARIABLE}, to the python of an "
-            "environment that has vLLM."
-        )
-    return found
 
 
 def _threads(model: Path) -> dict[str, str]:

@@ -261,3 +261,12 @@ def test_a_comparison_is_not_taken_for_a_run(write):
     preset = write("preset.yaml", yaml.safe_dump({"base": "run.yaml", "arms": {}}))
     with pytest.raises(ConfigError, match=r"is a comparison, not a run\. `prefopt compare"):
         load_run(str(preset), {})
+
+
+def test_a_test_generates_as_the_run_does_but_for_what_it_sets(load):
+    usual = {"temperature": 0.3, "top_p": 0.9, "max_new_tokens": 48, "withheld": "drop"}
+    own = {"generation": {"params": {"temperature": 0.1}}}
+    aligned = load("align", {"generation": {"n": 3, "params": usual}, "evaluation": GRADER | own})
+    held_out = aligned.evaluation.generation
+    assert held_out.n == 1
+    assert {name: held_out.params[name] for name in usual} == usual | {"temperature": 0.1}

@@ -46,10 +46,15 @@ def check(**params):
     return list(ANNOTATORS.check("llm-judge", config(**params).params))
 
 
-def test_a_check_finds_nothing_wrong_with_a_good_judge():
-    assert check() == []
-    assert check(template="one-token") == []
-    assert check(ask="score", template="rubric") == []
+def test_a_check_finds_nothing_wrong_with_a_good_judge(loopback):
+    there = {"base_url": loopback.url}
+    assert check(**there) == []
+    assert check(**there, template="one-token") == []
+    assert check(**there, ask="score", template="rubric") == []
+
+
+def test_a_server_that_does_not_answer_is_a_doubt():
+    assert "http://127.0.0.1:1/v1 does not answer" in check()[0]
 
 
 def test_a_missing_key_is_a_doubt():
@@ -57,8 +62,8 @@ def test_a_missing_key_is_a_doubt():
 
 
 def test_a_hosted_judge_of_unknown_price_is_a_doubt():
-    assert "price of j at https://h/v1 is not known" in check(base_url="https://h/v1")[0]
-    assert check(base_url="https://h/v1", price_prompt=0.5) == []
+    assert "price of j at https://h/v1 is not known" in check(base_url="https://h/v1")[-1]
+    assert "price" not in check(base_url="https://h/v1", price_prompt=0.5)[-1]
 
 
 WRONG = {

@@ -1,0 +1,169 @@
+"""Whether disk and memory hold what a run makes of its start policy, by the sizes of its tensors.
+
+Notation: P parameters, T of them trained (all, or LoRA's r · (in + out) per adapted layer).
+
+    policy        4 P bytes, or what P takes as it came (`save_dtype: start`); an adapter 4 T
+    checkpoint    (4 + s) T bytes, s = 8 of AdamW, 4 of RMSprop, 0 of Adafactor and SGD
+    training      weights + (4 + s) T bytes: gradients and optimiser; activations come on top
+"""
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefopt_core.experiments.base import Experiment, Iterated
+from prefopt_core.models.fitness import EMBEDDINGS, shapes_in
+from prefopt_core.training.settings import OUTPUT_LAYERS, LoraConfig, TrainingConfig
+
+GIB = 2**30
+_STATE = {"adamw_torch": 8, "adamw_torch_fused": 8, "rmsprop": 4, "adafactor": 0, "sgd": 0}
+"""Optimiser → bytes per trained parameter of its state."""
+_CHECKPOINTS = 3
+"""Two that are whole, and the one that is being written."""
+_PER_TOKEN = 8
+"""Bytes of a sampled token: its id, and about four of text."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that a run takes at most on the disk, at least in memory.
+
+    Attributes:
+        policies: How many policies it trains.
+        policy: Of each on the disk.
+        checkpoints: Of those of one training.
+        responses: Of all that is generated.
+        training: In the memory of each GPU, or of the machine.
+    """
+
+    policies: int
+    policy: int
+    checkpoints: int
+    responses: int
+    training: int
+
+    @property
+    def disk(self) -> int:
+        """Of the whole run."""
+        return self.policies * self.policy + self.checkpoints + self.responses
+
+
+def sizes_of(experiment: Experiment, folder: Path | None) -> Sizes:
+    """What a run takes.
+
+    Args:
+        experiment: Its config.
+        folder: Of the start policy; None: it is not here, and what is made of it not counted.
+
+    Raises:
+        ConfigError: The folder's weights cannot be read.
+    """
+    training: TrainingConfig | None = getattr(experiment, "training", None)
+    responses = _responses(experiment)
+    if folder is None or training is None:
+        return Sizes(0, 0, 0, responses, 0)
+    tensors = shapes_in(folder)
+    shapes = {name: shape for name, (_, shape) in tensors.items()}
+    files = {file for file, _ in tensors.values()}
+    parameters, stored = sum(map(math.prod, shapes.values())), sum(f.stat().st_size for f in files)
+    trained = _adapted(shapes, training.lora) if training.lora else parameters
+    policy = stored if training.save_dtype == "start" else 4 * parameters
+    if training.lora and not training.lora.merge:
+        policy = 4 * trained
+    state = 4 + _STATE[training.optimizer]
+    saves = training.steps is None or training.steps >= training.save_every
+    return Sizes(
+        policies=_trainings(experiment),
+        policy=policy,
+        checkpoints=_CHECKPOINTS * state * trained * saves,
+        responses=responses,
+        training=(stored + 4 * trained if training.lora else 4 * parameters) + state * trained,
+    )
+
+
+def too_large(experiment: Experiment, folder: Path | None, store: Path) -> Iterator[str]:
+    """Doubts whether disk and memory are enough.
+
+    Args:
+        experiment: The config.
+        folder: Of the start policy; None: it is not here.
+        store: Where results go; it need not be there.
+    """
+    sizes = sizes_of(experiment, folder)
+    place, free = free_at(store)
+    if sizes.disk > free:
+        policies = f"{sizes.policies} × {_gib(sizes.policy)} of policies, " if sizes.policy else ""
+        yield (
+            f"disk: what is not in the store yet takes up to {_gib(sizes.disk)} ({policies}"
+            f"{_gib(sizes.checkpoints)} of checkpoints, {_gib(sizes.responses)} of responses), and "
+            f"{_gib(free)} are free at {place}. Free some (`prefopt cache gc`), point "
+            "PREFOPT_STORE at another disk, or set `training.save_dtype: start` or "
+            "`training.lora.merge: false`."
+        )
+    memory, whose = _memory() if sizes.training else (0, "")
+    if sizes.training > memory:
+        yield (
+            f"training: weights, gradients and the optimiser's state take {_gib(sizes.training)} "
+            f"without activations, and {whose} has {_gib(memory)}. Set `training.lora` or "
+            "`training.optimizer: adafactor`, or take a smaller policy or another machine."
+        )
+
+
+def free_at(store: Path) -> tuple[Path, int]:
+    """The folder that is there on the way to a store, and the bytes free on its disk."""
+    place = next(path for path in (store, *store.parents) if path.is_dir())
+    return place, shutil.disk_usage(place).free
+
+
+def _trainings(experiment: Experiment) -> int:
+    if not isinstance(experiment, Iterated):
+        return 1
+    return len(experiment.rounds) + hasattr(experiment, "seed_preferences")
+
+
+def _adapted(shapes: dict[str, list[int]], lora: LoraConfig) -> int:
+    """Parameters of LoRA's adapters: r · (in + out) of each matrix that gets one."""
+    named = lora.target_modules
+    linear = {
+        name.removesuffix(".weight"): shape
+        for name, shape in shapes.items()
+        if len(shape) == 2 and not name.endswith(EMBEDDINGS)
+    }
+    return sum(
+        lora.r * sum(shape)
+        for name, shape in linear.items()
+        if (
+            name.rpartition(".")[2] not in OUTPUT_LAYERS
+            if isinstance(named, str)
+            else name.rpartition(".")[2] in named
+        )
+    )
+
+
+def _responses(experiment: Experiment) -> int:
+    own, held_out = experiment.generation, experiment.evaluation
+    prompts = experiment.wanted_prompts - experiment.test_prompts
+    tokens = prompts * own.n * own.params.get("max_new_tokens", 0)
+    if held_out:
+        each = held_out.generation.n * held_out.generation.params.get("max_new_tokens", 0)
+        tokens += experiment.test_prompts * each * (_trainings(experiment) + 1)
+    return int(tokens) * _PER_TOKEN
+
+
+def _memory() -> tuple[int, str]:
+    """(bytes, whose they are) of a GPU, or of the machine if it has none."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory, torch.cuda.get_device_name(0)
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")  # of a container
+    said = limit.read_text().strip() if limit.is_file() else ""
+    return min(total, int(said) if said.isdigit() else total), "this machine"
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:,.1f} GiB"

@@ -1,0 +1,58 @@
+"""Whether responses are as long as they want to be, and as long in the test as in training."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from prefopt_core.experiments.base import Experiment
+from prefopt_core.experiments.estimates import Planned
+from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.reports.advice import UNFINISHED
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
+
+_LOOKED_AT = 40
+"""Shards of earlier responses that are read, the newest first."""
+
+
+def other_lengths(experiment: Experiment) -> Iterator[str]:
+    """A policy that learns from responses of one length, and is measured on those of another."""
+    lengths = [
+        section.generation.params.get("max_new_tokens")
+        for section in (experiment, experiment.evaluation)
+        if section
+    ]
+    if None not in lengths and len({*lengths}) > 1:
+        own, held_out = lengths
+        yield (
+            f"evaluation: generation.params.max_new_tokens is {held_out}, and {own} in "
+            "`generation`: the policy is measured on responses of another length than it learns "
+            "from. Leave it out here to have the same."
+        )
+
+
+def cut_off(stages: Sequence[Planned], store: Store) -> Iterator[str]:
+    """Lengths at which many responses of earlier runs with the same settings were cut off.
+
+    Args:
+        stages: Those of a plan.
+        store: Where earlier responses are.
+    """
+    wanted = [
+        config
+        for stage in stages
+        if isinstance(config := stage.arguments.get("config"), GenerationConfig)
+    ]
+    shares: dict[int, list[bool]] = defaultdict(list)
+    for manifest in islice(store.manifests("generate"), _LOOKED_AT) if wanted else ():
+        config, output = manifest.inputs["config"], manifest.output
+        if isinstance(output, Artifact) and config in [each.key_part() for each in wanted]:
+            ends = store.read(output, ["finish_reason"])["finish_reason"]
+            shares[config["params"].get("max_new_tokens")] += (ends == "length").to_list()
+    for most, cut in sorted(shares.items()):
+        if (share := sum(cut) / len(cut)) > UNFINISHED:
+            yield (
+                f"generation: {share:.0%} of {len(cut):,} responses of earlier runs were cut off "
+                f"at max_new_tokens {most}. Raise `generation.params.max_new_tokens`, and that of "
+                "`evaluation.generation.params` if it is set there."
+            )

@@ -1,0 +1,143 @@
+"""What is looked at before the first stage, by `plan`, `run`, and the flow itself."""
+
+import re
+import shutil
+
+import pytest
+
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.store.store import Store
+
+pytest.importorskip("openai", reason="the extra `openai` is not installed")
+
+
+@pytest.fixture
+def asked(loopback, given_candidates):
+    """Settings of a run on given candidates, whose judge is a server."""
+
+    def behave(request, time):
+        first, second, *_ = re.findall(r"^Answer.*", request["messages"][-1]["content"], re.M)
+        mark = "A" if first > second else "B"
+        return 200, loopback.answer(request, texts=[f'{{"better": "{mark}"}}'])
+
+    loopback.behave = behave
+    params = {"base_url": loopback.url, "model_name": "j"}
+    judge = {"annotator": "llm-judge", "params": params}
+    return given_candidates | {"annotation": judge, "budget": 4}
+
+
+def moved(settings, url):
+    annotation = settings["annotation"]
+    params = annotation["params"] | {"base_url": url}
+    return settings | {"annotation": annotation | {"params": params}}
+
+
+@pytest.fixture
+def nobody(tools):
+    return f"http://127.0.0.1:{tools.free_port()}/v1"
+
+
+def test_a_server_that_does_not_answer_is_told_by_plan_and_refused_by_run_in_the_same_words(
+    prefopt, asked, nobody, config_file, store
+):
+    file = config_file(moved(asked, nobody))
+    code, output, _ = prefopt("plan", file)
+    assert code == 0
+    (told,) = re.findall(r"^! (annotation: .* does not answer .*)$", output, re.MULTILINE)
+    code, _, error = prefopt("run", file, "--no-server")
+    assert (code, error) == (2, f"prefopt: {told}\n")
+    assert list(store.manifests()) == []
+
+
+def test_a_run_that_is_in_the_store_needs_no_server(prefopt, asked, nobody, config_file, store):
+    assert prefopt("run", config_file(asked), "--no-server")[0] == 0
+    file = config_file(moved(asked, nobody))
+    code, output, error = prefopt("run", file, "--no-server")
+    assert (code, error) == (0, "")
+    assert "does not answer" not in output
+    # forgotten verdicts are made again of labels and answers that are kept
+    prefopt("cache", "rm", "annotate")
+    assert prefopt("run", file, "--no-server")[0] == 0
+
+
+def test_a_flow_that_is_called_directly_looks_before_its_first_stage(run, settings, store):
+    settings["rounds"][1]["prompts"] = 80
+    with pytest.raises(ConfigError, match="There are 24 prompts; the run wants 92"):
+        run(settings)
+    assert list(store.manifests()) == []
+
+
+@pytest.mark.slow
+def test_a_flow_run_of_prefect_looks_before_its_first_stage(prefect, tools, settings, store):
+    settings["annotation"]["params"]["function"] = "nowhere.py:score"
+    flow, config = tools.parsed(settings)
+    state = flow(config, return_state=True)
+    assert state.is_failed()
+    assert "annotation: There is no file nowhere.py" in state.message
+    assert list(store.manifests()) == []
+
+
+@pytest.fixture(scope="module")
+def _finished(usual_settings, run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "store"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFOPT_STORE", str(folder))
+        run(usual_settings)
+    return folder
+
+
+@pytest.fixture
+def finished(_finished, store):
+    shutil.copytree(_finished, store.root)
+    return store
+
+
+def test_a_plan_in_an_empty_store_estimates_nothing(prefopt, settings, config_file, store):
+    _, output, _ = prefopt("plan", config_file(settings))
+    assert "Time and disk: not known, as the store has no earlier stages like these." in output
+
+
+@pytest.mark.slow
+def test_a_plan_says_by_round_what_would_run_and_for_how_long(
+    prefopt, settings, config_file, finished
+):
+    _, output, _ = prefopt("plan", config_file(settings), "training.learning_rate=2e-3")
+    lines = output.splitlines()
+    places = [i for i, line in enumerate(lines) if line.startswith((" start", " round"))]
+    start, first, second = (lines[i:j] for i, j in zip(places, [*places[1:], None], strict=True))
+    assert "all of 7 in the store" in start[0]
+    assert re.fullmatch(r" +train +\d+ s +learning_rate 0.001 → 0.002 +", first[1])
+    assert re.search(r"annotate +≤ 4 +\d+ s +waits for select", "\n".join(second))
+    assert "?" not in output
+    (disk,) = re.findall(r"^Disk: about (\d+) MiB; [\d,.]+ GiB are free\.", output, re.MULTILINE)
+    made = list(finished.manifests("train"))
+    assert int(disk) <= 1 + 2 * sum(f.size for f in made[0].output.files) / 2**20 + 1
+
+
+@pytest.mark.slow
+def test_estimates_are_of_policies_of_about_the_same_size(
+    prefopt, settings, config_file, finished, tmp_path
+):
+    settings["policy"] = {"source": "helpdesk", "params": {"steps": 1, "hidden_size": 256}}
+    _, output, _ = prefopt("plan", config_file(settings))
+    assert re.search(r"generate +\? ", output)
+    assert re.search(r"train +\? ", output)
+
+
+@pytest.mark.slow
+def test_a_trained_policy_is_as_large_as_was_said_before(settings, finished, tools, tiny_model):
+    from prefopt_core.experiments.capacity import sizes_of
+
+    _, config = tools.parsed(settings)
+    (manifest, _) = Store(finished.root).manifests("train")
+    (weights,) = (f.size for f in manifest.output.files if f.name == "model.safetensors")
+    assert sizes_of(config, tiny_model).policy == pytest.approx(weights, rel=0.05)
+
+
+@pytest.mark.slow
+def test_responses_that_were_cut_off_are_told_before_the_next_run(
+    prefopt, settings, config_file, finished
+):
+    _, output, _ = prefopt("plan", config_file(settings), "seed=1")
+    assert re.search(r"^! generation: \d+% of [\d,]+ responses of earlier runs were cut off at "
+                     r"max_new_tokens 8\.", output, re.MULTILINE)  # fmt: skip
