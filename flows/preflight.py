@@ -38,10 +38,7 @@ def preflight(function: Callable[[Any], Any], config: Experiment) -> Iterator[No
         doubts = tuple(check(config, LabelStore.of(current_store())))
         for doubt in certain(doubts):
             notice(doubt)
-    if lacking := [doubt for doubt in doubts if isinstance(doubt, Lacking)]:
-        with listing() as stages:
-            function(config)
-        _refuse_if_used(lacking, stages)
+    refuse_what_lacks(doubts, lambda: function(config))
     with looked_at(certain(doubts)):
         yield
 
@@ -49,6 +46,18 @@ def preflight(function: Callable[[Any], Any], config: Experiment) -> Iterator[No
 def certain(doubts: Sequence[str]) -> list[str]:
     """The doubts that hold whatever the store has."""
     return [doubt for doubt in doubts if not isinstance(doubt, Lacking)]
+
+
+def refuse_what_lacks(doubts: Sequence[str], call: Callable[[], Any]) -> None:
+    """Raise what lacks, if a stage that `call` would run has to do with it.
+
+    Raises:
+        ConfigError: Such a stage has to ask what does not answer, or needs what is not installed.
+    """
+    if lacking := [doubt for doubt in doubts if isinstance(doubt, Lacking)]:
+        with listing() as stages:
+            call()
+        _refuse_if_used(lacking, stages)
 
 
 def _refuse_if_used(lacking: Sequence[Lacking], stages: Sequence[Planned]) -> None:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from flows.console import print_parts
 from flows.planning import print_doubts
+from flows.preflight import certain, refuse_what_lacks
 from flows.server import prefect_server
 from flows.terminal import Terminal
 from flows.verbs.options import NoServer, Quiet, Whole
@@ -55,13 +56,15 @@ def compare(
     comparison = load_comparison(preset, changes_of(changes), **given)
     console, kept = Terminal(), LabelStore.of(current_store())
     cells = comparison.of_seed(comparison.first_seed)
-    print_doubts([doubt for cell in cells for doubt in check(cell.config, kept)], console)
+    doubts = [doubt for cell in cells for doubt in check(cell.config, kept)]
+    print_doubts(doubts if plan else certain(doubts), console)
     if plan:
         return _plan(comparison, console)
     # Prefect's own lines would stand between ours; in its UI they are all there.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     progress = Terminal(quiet=True) if quiet else console
+    refuse_what_lacks(doubts, lambda: _call_all(comparison))
     compared = (_run if no_server else _run_in_prefect)(comparison, progress, workers)
     page = comparison_page(current_store().read(compared.table), comparison)
     print_parts(page.parts, console)
@@ -92,6 +95,13 @@ def _run(
             return (function if in_prefect else function.fn)(comparison, workers)
     finally:
         flows_comparison.log.removeHandler(lines)
+
+
+def _call_all(comparison: Comparison) -> None:
+    from flows.comparison import run_cell  # imports Prefect
+
+    for cell in comparison.cells():
+        run_cell(cell)
 
 
 def _plan(comparison: Comparison, console: Terminal) -> None:

@@ -12,6 +12,7 @@ from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.registry import SPEED_ONLY
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.account import Allowance
@@ -189,10 +190,7 @@ class Paid(Experiment):
         settings = self.model_dump(mode="json", exclude={"name", "budget", "max_cost", "lint"})
         settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
-        for name, section in self:
-            if isinstance(section, Backend):
-                for setting in section.registry.speed_only(getattr(section, section.choice)):
-                    del settings[name]["params"][setting]
+        _drop_speed_only(self, settings)
         account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
         return Allowance(account, self.budget, self.max_cost)
 
@@ -205,6 +203,19 @@ class Paid(Experiment):
                 "the former to 'fixed' or the latter to 'score'."
             )
         return self
+
+
+def _drop_speed_only(section: Config, settings: dict[str, Any]) -> None:
+    """Delete what changes speed only from the settings of a section, and of those in it."""
+    for name, field in type(section).model_fields.items():
+        own = getattr(section, name)
+        if SPEED_ONLY in field.metadata:
+            del settings[name]
+        elif isinstance(own, Config) and name in settings:
+            _drop_speed_only(own, settings[name])
+    if isinstance(section, Backend):
+        for name in section.registry.speed_only(getattr(section, section.choice)):
+            del settings["params"][name]
 
 
 def slug(text: str) -> str:

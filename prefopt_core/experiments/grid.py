@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from prefopt_core.evaluation.settings import EvaluationConfig
-from prefopt_core.experiments.anchoring import anchored
+from prefopt_core.experiments.anchoring import anchored, resolved
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.flows import CONFIGS, AepoConfig, AlignConfig, SpaConfig
 from prefopt_core.experiments.sources import read_settings, set_setting
@@ -38,8 +38,9 @@ class Cell:
         return f"{self.arm}, seed {self.config.seed}"
 
     def settings(self) -> str:
-        """The cell as YAML that `prefopt run` takes."""
-        settings = {"flow": self.flow, **self.config.model_dump(mode="json")}
+        """The cell as YAML that `prefopt run` takes, wherever the file lies."""
+        settings = resolved(self.config.model_dump(mode="json"), type(self.config))
+        settings = {"flow": self.flow, **settings}
         return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
 
 

@@ -60,6 +60,19 @@ def test_a_run_that_is_in_the_store_needs_no_server(prefopt, asked, nobody, conf
     assert prefopt("run", file, "--no-server")[0] == 0
 
 
+def test_a_comparison_is_refused_where_a_run_of_it_would_ask_who_does_not_answer(
+    prefopt, settings, nobody, config_file, store
+):
+    params = {"base_url": nobody, "model_name": "j"}
+    base = settings | {"annotation": {"annotator": "llm-judge", "params": params}}
+    arms = {"aepo": {}, "random": {"selection.strategy": "random"}}
+    file = config_file({"base": base, "arms": arms, "baseline": "random"})
+    assert "! annotation: " in prefopt("compare", file, "--seeds", "2", "--plan")[1]
+    code, output, error = prefopt("compare", file, "--seeds", "2", "--no-server")
+    assert (code, error.count("does not answer"), "does not answer" in output) == (2, 1, False)
+    assert list(store.manifests()) == []
+
+
 def test_a_flow_that_is_called_directly_looks_before_its_first_stage(run, settings, store):
     settings["rounds"][1]["prompts"] = 80
     with pytest.raises(ConfigError, match="There are 24 prompts; the run wants 92"):

@@ -110,11 +110,12 @@ class Till:
             async with self._reserved(most) as paid:
                 try:
                     answer = await self._endpoint.ask(request, self._order.extra_body)
+                    choices, usage = self._kept(answer, sent, first, count)
                 except BaseException as error:
-                    # Who hears no answer, or stops listening, cannot know that none is billed.
+                    # Who hears no answer, or stops listening, cannot know that none is billed; and
+                    # an answer that the disk does not take is.
                     paid(most if getattr(error, "billed", True) else 0.0)
                     raise
-                choices, usage = self._kept(answer, sent, first, count)
                 paid(most if usage.cost is None else usage.cost)
             return choices, usage
 

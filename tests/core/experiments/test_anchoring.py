@@ -100,3 +100,18 @@ def test_presets_that_come_with_prefopt_are_found_from_any_folder(tmp_path, monk
     assert load_comparison("tiny", {}).baseline == "random"
     with pytest.raises(ConfigError, match=r"`prefopt compare tiny`"):
         load_run("tiny", {})
+
+
+def test_a_run_of_a_comparison_is_left_as_a_file_that_runs_from_any_folder(project, monkeypatch):
+    preset = {"base": "run.yaml", "arms": {"one": {}, "two": {}}, "baseline": "one"}
+    (project / "preset.yaml").write_text(yaml.safe_dump(preset))
+    cell = load_comparison("conf/preset.yaml", {}).of_seed(0)[0]
+    account = cell.config.allowance.account
+    elsewhere = project.parent / "store" / "runs"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "one.yaml").write_text(cell.settings())
+    for folder in (project.parent, project, elsewhere):
+        monkeypatch.chdir(folder)
+        _, alone = load_run(str(elsewhere / "one.yaml"), {})
+        assert alone.annotation.params["function"] == f"{project / 'judge.py'}:score"
+        assert alone.allowance.account == account

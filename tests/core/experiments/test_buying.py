@@ -32,6 +32,22 @@ def test_a_slower_or_dearer_server_is_the_same_account(load):
     assert account(model_name="another") != account()
 
 
+def test_what_changes_speed_only_is_the_same_account_in_sections_of_sections_too(load):
+    graded = {"annotator": "function", "params": {"function": "helpdesk"}}
+    first, *others = (
+        load("align", {"evaluation": graded} | changes).allowance.account
+        for changes in (
+            {},
+            {"generation.params.batch_size": 3},  # held-out prompts are answered with it, too
+            {"evaluation.params.probe": True},
+            {"training.save_every": 5},
+            {"scoring.params.batch_size": 3},
+            {"evaluation.generation.params.max_new_tokens": 3},
+        )
+    )
+    assert [account == first for account in others] == [True] * 4 + [False]
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"annotation": {"guidelines": "2"}}])
 def test_runs_of_other_settings_have_accounts_of_their_own(load, change):
     assert allowance(load, **change).account != allowance(load).account

@@ -1,5 +1,6 @@
 """An LLM judge within a purchase: both orders one label, held to the budget, never paid twice."""
 
+import sqlite3
 import threading
 
 import polars as pl
@@ -8,7 +9,7 @@ import pytest
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.table import buy_labels, judge, labels_of_others
-from prefopt_core.ground.errors import DataError, OverBudgetError
+from prefopt_core.ground.errors import DataError, OverBudgetError, StoreError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Asked
@@ -147,6 +148,19 @@ def test_what_may_be_billed_without_an_answer_counts_as_spent(buy, loopback, res
         spent = balance_of(connection, "team")
     assert (0.005 < spent.cost <= 0.01, spent.held_cost) == (True, 0.0)
     assert 1 < len(loopback.asked) <= 8
+
+
+def test_an_answer_that_the_disk_does_not_take_counts_as_spent(buy, loopback, better, responses):
+    def behave(request, time):
+        with sqlite3.connect(responses.path) as other:
+            other.execute("DROP TABLE IF EXISTS requests")
+        return 200, loopback.answer(request, texts=[better("A")])
+
+    loopback.behave = behave
+    with pytest.raises(StoreError):
+        buy(allowance=Allowance("team", 100, 1.0), concurrency=1)
+    with LabelStore(responses.root).connected() as connection:
+        assert 0 < balance_of(connection, "team").cost < 1.0
 
 
 @pytest.mark.parametrize("tokens", [-1_000_000, 10**30])
