@@ -24,6 +24,7 @@ from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.continuing import numbered
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.lengths import cut_off
 from prefopt_core.experiments.samples import sample_of
@@ -51,6 +52,7 @@ def run(
 ) -> None:
     """Run a flow and print what it came to."""
     flow, experiment = load_run(config, changes_of(changes))
+    experiment = numbered(experiment, current_store())
     again = _refresh(refresh)
     console = Terminal()
     progress = Terminal(quiet=True) if quiet else console
@@ -102,6 +104,7 @@ def _ran(
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
+    experiment = numbered(experiment, current_store())
     doubts = check(experiment, LabelStore.of(current_store()))
     inputs = read_as(experiment)
     function = flow_of(flow)
