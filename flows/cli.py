@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
 from flows.terminal import say
-from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
+from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 
 VERBS = {
     "init": ("flows.verbs.init:init", "write a config, prompts and a judge to start from"),
@@ -86,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AwaitingLabelsError as awaited:  # nothing is wrong
         say(f"{awaited}\n  then:     {shlex.join(['prefopt', *words])}")
         return AWAITING
+    except NothingNewError as rest:
+        say(str(rest))
+        return 0
     except KeyboardInterrupt:
         say("\nprefopt: interrupted; the same command goes on from here.", error=True)
         return 130

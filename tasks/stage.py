@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 import polars as pl
 
 from prefopt_core.ground import progress
-from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
+from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.stage import Outcome, Stage, in_role, stage_store
@@ -317,10 +317,12 @@ def ended_by(error: PrefoptError) -> Any:
 
     Whoever asks the state for its result gets the error.
     """
-    from prefect.states import Cancelled, Failed
+    from prefect.states import Cancelled, Completed, Failed
 
     if isinstance(error, AwaitingLabelsError):  # nothing failed
         return Cancelled(name="Awaiting labels", message=str(error))
+    if isinstance(error, NothingNewError):
+        return Completed(name="Nothing new", message=str(error))
     return Failed(message=str(error), data=error)
 
 

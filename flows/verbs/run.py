@@ -21,6 +21,7 @@ from flows.terminal import Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.continuing import numbered
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
@@ -43,6 +44,7 @@ def run(
 ) -> None:
     """Run a flow and print what it came to."""
     flow, experiment = load_run(config, changes_of(changes))
+    experiment = numbered(experiment, current_store())
     again = stages_named(refresh)
     console = Terminal()
     progress = Terminal(quiet=True) if quiet else console
@@ -95,6 +97,7 @@ def _ran(
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
+    experiment = numbered(experiment, current_store())
     plan_run(flow, experiment, stages_named(refresh), Terminal())
 
 

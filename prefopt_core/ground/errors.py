@@ -68,6 +68,10 @@ class AwaitingLabelsError(PrefoptError):
         self.left, self.done, self.accounts = left, done, tuple(accounts)
 
 
+class NothingNewError(PrefoptError):
+    """A run that continues an earlier one has nothing new to begin with; nothing is wrong."""
+
+
 class UserCodeError(PrefoptError):
     """A function of the user's, or of another package, raised; the message has its last line."""
 
