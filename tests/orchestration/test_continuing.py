@@ -9,7 +9,7 @@ from flows.cli import AWAITING
 from prefopt_core.ground.errors import ConfigError, NothingNewError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.runs import find_run, runs
-from tasks.stage import Session, listing, session
+from tasks.stage import listing
 from tests.people import PEOPLE, answer
 
 pytestmark = pytest.mark.slow
@@ -129,25 +129,32 @@ def test_a_file_of_new_prompts_alone_is_enough(nightly, store, run):
     assert find_run(store, "nightly").name == "nightly-2"
 
 
-def test_a_night_that_ended_in_the_middle_goes_on_as_itself(nightly, store, run):
+def test_a_night_that_is_killed_goes_on_as_itself(nightly, store, config_file, command, tools, run):
     grow(nightly, 10)
-
-    class Killer:
-        def started(self, stage):
-            if stage == "train":
-                raise KeyboardInterrupt
-
-        def progressed(self, stage, done, total): ...
-
-        def finished(self, stage, outcome): ...
-
-    with pytest.raises(KeyboardInterrupt), session(Session(observer=Killer())):
-        run(nightly)
-    assert find_run(store, "nightly-2").state == "failed"
+    night = command("run", config_file(nightly), "--no-server")
+    tools.until(lambda: [*store.root.glob("work/train-*")], seconds=120, every=0.01)
+    tools.kill(night)
+    night.wait()
+    assert find_run(store, "nightly").name == "nightly-2"
+    tools.until(lambda: find_run(store, "nightly").state == "killed")
     bought = labels_in(store)
     run(nightly)
     assert labels_in(store) == bought == 8
     assert [each.name for each in runs(store)] == ["nightly-2", "nightly-1"]
+
+
+def test_in_prefect_a_night_without_new_prompts_is_completed_and_says_so(
+    nightly, store, prefect, tools
+):
+    from prefect.client.orchestration import get_client
+
+    flow, config = tools.parsed(nightly)
+    state = flow(config, return_state=True)
+    with get_client(sync_client=True) as client:
+        shown = client.read_flow_run(state.state_details.flow_run_id)
+    assert (shown.name, shown.state_type.value) == ("nightly-2", "COMPLETED")
+    assert shown.state_name == "Nothing new"
+    assert "2 prompts of 16 are new" in shown.state.message
 
 
 def test_a_night_that_waits_for_people_goes_on_as_itself(nightly, store, config_file, prefopt):
