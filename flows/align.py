@@ -1,12 +1,12 @@
 """AEPO and SPA in one loop: AEPO selects responses to label, the policy judges the others."""
 
+from flows.continuing import inherited, leave, require_new
 from flows.parts import part
 from flows.prompts import Prompts
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import Past, propose, self_judge
 from flows.waiting import run
 from prefopt_core.experiments.flows import AlignConfig
-from prefopt_core.store.artifacts import Artifact
 from tasks.annotation import annotate_responses
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
@@ -19,12 +19,15 @@ from tasks.training import train_policy
 def align(config: AlignConfig) -> Result:
     """In rounds: sample, select, buy a few labels, judge the rest, train."""
     seed, scoring = config.seed, config.scoring
-    policies = [load_policy(config.policy, seed)]  # π_init
-    prompts = Prompts(config, load_prompts(config.prompts, seed))
+    kept, left = inherited(config)  # of the run that this one continues
+    policies = [kept or load_policy(config.policy, seed)]  # π_init
+    every = load_prompts(config.prompts, seed)
+    require_new(every, config, left)
+    prompts = Prompts(config, every, left.prompts, left.held_out)
     board = Scoreboard("align", config, prompts.held_out)
     board.measure(policies[0])
-    labelled: list[Artifact] = []  # pairs of rounds that bought labels
-    vectors: list[Artifact] = []  # embeddings of their responses
+    labelled = [*left.labelled]  # pairs of rounds that bought labels
+    vectors = [*left.embeddings]  # embeddings of their responses
     for number, turn in enumerate(config.rounds, 1):
         if board.stops():
             break
@@ -67,4 +70,6 @@ def align(config: AlignConfig) -> Result:
             vectors += [asked.embeddings] if labels and asked.embeddings else []
         judged = asked if judgments else None
         board.measure(policies[-1], pairs, labels=labels, judged=judged, proposal=asked)
-    return board.result()
+    result = board.result()
+    leave(config, left, prompts, labelled, vectors)
+    return result

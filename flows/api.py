@@ -26,6 +26,7 @@ from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.embedding.table import embed_candidates
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.continuing import numbered
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import candidate_id_of, digest_of
@@ -124,11 +125,13 @@ def run(
     Raises:
         ConfigError: Settings are wrong, or something that they name is not there.
         AwaitingLabelsError: People are to label first; call it again when they have.
+        NothingNewError: It continues an earlier run, and there are too few new prompts.
         PrefoptError: See its subclasses.
     """
     flow, config = _loaded(source, changes)
     console = Terminal(quiet=quiet)
     with _in(store):
+        config = numbered(config, current_store())
         doubts = tuple(check(config, LabelStore.of(current_store())))
         with ConsoleObserver(console) as observer:
             for doubt in certain(doubts):
@@ -159,6 +162,7 @@ def plan(
     flow, config = _loaded(source, changes)
     told = StringIO()
     with _in(store):
+        config = numbered(config, current_store())
         console = Terminal(file=told, width=_WIDTH)
         found, doubts = plan_run(flow, config, stages_named(refresh), console)
     rows = [(each.part, each.stage, each.state, each.reason, each.labels) for each in found]

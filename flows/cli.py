@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
 from flows.terminal import say
-from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
+from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 
 VERBS = {
     "init": ("flows.verbs.init:init", "write a config, prompts and a judge to start from"),
@@ -25,7 +25,11 @@ VERBS = {
     "list": ("flows.verbs.listing:list_names", "list what a config can name, with its settings"),
     "runs": ("flows.verbs.runs:runs", "list the runs of this store, and what they came to"),
     "show": ("flows.verbs.show:show", "show what a run came to, or an artifact as a table"),
-    "export": ("flows.verbs.show:export", "write preferences in TRL's format, or a model"),
+    "export": (
+        "flows.verbs.export:export",
+        "write a run's pairs as a data set, or its policy",
+    ),
+    "trace": ("flows.verbs.trace:trace_pair", "where an exported pair comes from"),
     "ui": ("flows.verbs.run:ui", "open Prefect's pages on the runs of this store"),
     "deploy": (
         "flows.verbs.deploy:deploy",
@@ -82,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AwaitingLabelsError as awaited:  # nothing is wrong
         say(f"{awaited}\n  then:     {shlex.join(['prefopt', *words])}")
         return AWAITING
+    except NothingNewError as rest:
+        say(str(rest))
+        return 0
     except KeyboardInterrupt:
         say("\nprefopt: interrupted; the same command goes on from here.", error=True)
         return 130

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from flows.terminal import Terminal
-from prefopt_core.reports.page import Notice, Part, Table, Text
+from prefopt_core.reports.page import Notice, Part, Table, Text, Verdict
 from prefopt_core.store.stage import Outcome
 
 
@@ -100,5 +100,5 @@ def print_parts(parts: Iterable[Part], console: Terminal, title: str = "") -> No
                 )
             case Notice():
                 console.print(f"! {part.text}")
-            case Text():
+            case Text() | Verdict():
                 console.print(part.text)

@@ -11,13 +11,16 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 
 from flows.parts import beating
 from prefopt_core.experiments.base import Experiment
+from prefopt_core.experiments.continuing import continued, numbered
+from prefopt_core.ground.errors import NothingNewError
 from prefopt_core.store.runs import Run, recorded
-from tasks.stage import NotStored, current_store, inside_flow_run, leaves_pages
+from tasks.stage import NotStored, command, current_store, inside_flow_run, leaves_pages
 
 
 def named(flow: str, config: Experiment) -> Experiment:
     """The config with a name: its own, or one made of the deployment that is run, or the flow."""
-    return config.named(str(deployment.name or flow) if inside_flow_run() else flow)
+    stem = str(deployment.name or flow) if inside_flow_run() else flow
+    return numbered(config, current_store()).named(stem)
 
 
 def name_here(flow: str) -> str:
@@ -35,17 +38,25 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         yield
         return
     assert config.name is not None
-    policy = getattr(config, "policy", None)
     run = Run(
         name=config.name,
         flow=flow,
         settings=config.digest,
-        model=str(policy.params.get("path", policy.source)) if policy else "",
+        model=_start_policy(config),
         started=time.time(),
         flow_run=_tagged(config.name),
+        command=command(),
+        config=config.as_yaml(flow),
     )
-    with recorded(current_store(), run, undone_by=(NotStored,)), _alive():
+    with recorded(current_store(), run, undone_by=(NotStored, NothingNewError)), _alive():
         yield
+
+
+def _start_policy(config: Experiment) -> str:
+    if before := continued(config, current_store()):
+        return f"policy of {before.name}"
+    policy = getattr(config, "policy", None)
+    return str(policy.params.get("path", policy.source)) if policy else ""
 
 
 def _alive() -> AbstractContextManager[None]:

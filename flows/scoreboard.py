@@ -7,6 +7,7 @@ from flows.parts import part
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.ground.errors import in_words_of
 from prefopt_core.labels.asked import Asked, Proposal
+from prefopt_core.reports.samples import Answers
 from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.annotation import grade_responses
 from tasks.evaluation import best_round, evaluate_round, should_stop
@@ -49,7 +50,7 @@ class Scoreboard:
         self.policies: list[Folder | None] = []
         self.learned: list[Artifact] = []
         self.metrics: list[Artifact] = []
-        self.grades: list[Artifact] = []
+        self.answers: list[Answers[Artifact]] = []
         self.proposal: Proposal[Artifact] | None = None
         self.labels: list[tuple[Artifact, Artifact]] = []
         self.warnings: list[str] = []
@@ -92,8 +93,8 @@ class Scoreboard:
         """
         self.policies.append(policy)
         number = len(self.metrics)
-        start_grades = self.grades[0] if self.grades else None
-        previous_grades = self.grades[-1] if self.grades else None
+        start_grades = self.answers[0].grades if self.answers else None
+        previous_grades = self.answers[-1].grades if self.answers else None
         here = f"round {number}" if number else "start"
         with part(f"measure, {here}", policy, preferences):
             self.metrics.append(
@@ -131,9 +132,8 @@ class Scoreboard:
                 prompts, policy, evaluation.generation, self.config.seed
             )
         allowance = self.config.allowance
-        self.grades.append(
-            grade_responses(responses, responses, prompts, grader, allowance=allowance)
-        )
+        grades = grade_responses(responses, responses, prompts, grader, allowance=allowance)
+        self.answers.append(Answers(responses, grades))
         truth = None
         if judged:
             truth = grade_responses(
@@ -146,7 +146,7 @@ class Scoreboard:
         every = Asked(responses, responses, prompts)
         return {
             "responses": responses,
-            "grades": self.grades[-1],
+            "grades": grades,
             "truth": truth,
             "start_logps": score_responses(every, start, self.config.scoring),
         }
@@ -169,6 +169,8 @@ class Scoreboard:
             self.learned,
             kept=kept,
             policy=self.policies[kept],
+            held_out=self.held_out,
+            answers=(self.answers[0], self.answers[kept]) if kept and self.answers else None,
             proposal=self.proposal,
             labelled=self.labels,
             warnings=self.warnings,

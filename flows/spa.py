@@ -19,7 +19,7 @@ def spa(config: SpaConfig) -> Result:
     seed, scoring = config.seed, config.scoring
     start = load_policy(config.policy, seed)  # π_init
     labelled = load_preferences(config.seed_preferences)  # D_0
-    prompts = Prompts(config, load_prompts(config.prompts, seed), used=labelled)
+    prompts = Prompts(config, load_prompts(config.prompts, seed), used=[labelled])
     board = Scoreboard("spa", config, prompts.held_out)
     board.measure(start)
     with part("seed", start, labelled):

@@ -16,7 +16,7 @@ from rich.text import Text
 from prefopt_core.ground.foreign import visible
 
 _READABLE = 20
-"""Characters of a column in which words can still be read."""
+"""Characters of a column in which a longer text can be read; of a shorter one, its longest word."""
 
 Cell = str | tuple[str, Literal["", "green", "blue", "yellow", "red"]]
 """A text, or (text, its colour)."""
@@ -61,10 +61,11 @@ class Terminal(Console):
         cells = [[joined(cell) for cell in row] for row in rows]
         if title:
             self.tell(title)
-        if self._fit([names, *cells]):
+        columns = [*zip(names, *cells, strict=True)]
+        if widths := self._widths(columns):
             table = Table()
-            for name in names:
-                table.add_column(name, overflow="fold")  # no figure is cut off
+            for name, width in zip(names, widths, strict=True):
+                table.add_column(name, overflow="fold", width=width)  # no figure is cut off
             for row in cells:
                 table.add_row(*row)
             self.print(table)
@@ -73,11 +74,25 @@ class Terminal(Console):
             self.print(Rule(str(number), align="left", style="none"))
             self.print(_list_of(names, row))
 
-    def _fit(self, rows: Sequence[Sequence[Text]]) -> bool:
-        """Whether a table of these rows leaves words of each column whole."""
-        columns = zip(*rows, strict=True)
-        wanted = (max(min(cell.cell_len, _READABLE) for cell in own) for own in columns)
-        return sum(wanted) + 3 * len(rows[0]) + 1 <= self.width
+    def _widths(self, columns: Sequence[Sequence[Text]]) -> list[int]:
+        """Characters of each column, so that all of it can be read; [] if there are too few."""
+        least = [max(map(_least, column)) for column in columns]
+        more = [
+            max(cell.cell_len for cell in column) - own
+            for column, own in zip(columns, least, strict=True)
+        ]
+        spare = self.width - sum(least) - 3 * len(columns) - 1
+        if spare < 0:
+            return []
+        share = min(1.0, spare / max(1, sum(more)))
+        return [own + int(share * extra) for own, extra in zip(least, more, strict=True)]
+
+
+def _least(cell: Text) -> int:
+    """Characters that a column needs for a cell to be readable."""
+    if cell.cell_len > _READABLE:
+        return _READABLE
+    return max((Text(word).cell_len for word in cell.plain.split()), default=0)
 
 
 def _list_of(names: Iterable[Text], row: Iterable[Text]) -> Table:

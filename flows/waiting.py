@@ -31,11 +31,11 @@ from prefect.states import Cancelled
 
 from flows.dead_runs import crash_killed, watch
 from flows.desk.addresses import told
-from flows.parts import AWAITING
+from flows.parts import AWAITING, NOTHING_NEW
 from flows.preflight import preflight
 from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
-from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
+from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 from prefopt_core.labels.batch import Batch, name_account, open_batches
 from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
@@ -80,6 +80,7 @@ def result_of(function: Any, config: Any) -> Any:
 
     Raises:
         AwaitingLabelsError: It waits for people.
+        NothingNewError: It has nothing new to go on with.
     """
     watch()
     crash_killed(current_store())
@@ -88,6 +89,8 @@ def result_of(function: Any, config: Any) -> Any:
         state = function(config, return_state=True)
     if state.name == AWAITING:
         raise AwaitingLabelsError(state.message)
+    if state.name == NOTHING_NEW:
+        raise NothingNewError(state.message)
     return state.result()
 
 

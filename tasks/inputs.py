@@ -26,10 +26,11 @@ def draw_prompts(
     purpose: str,
     shard_size: int,
     seed: int,
-    used: pl.DataFrame | None = None,
+    used: list[pl.DataFrame] | None = None,
 ) -> list[pl.DataFrame]:
     """Take `count` prompts (None: the rest) from place `first` of an order drawn from `seed`."""
-    return in_shards(draw(prompts, first, count, purpose, seed=seed, used=used), shard_size)
+    drawn = draw(prompts, first, count, purpose, seed=seed, used=used or ())
+    return in_shards(drawn, shard_size)
 
 
 @stage("load_preferences", table="preferences", version=2)

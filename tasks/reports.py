@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from prefopt_core.annotation.table import labels_of_others
 from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.experiments.base import Experiment, Paid, slug
 from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.facts import facts_of
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
@@ -26,6 +26,7 @@ from prefopt_core.reports.page import Notice, Page, Part, Text
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.reports.run import round_page, run_page
+from prefopt_core.reports.samples import Answers, before_and_after
 from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.pages import put_page_of
@@ -141,6 +142,8 @@ def write_report(
     *,
     kept: int,
     policy: Folder | None,
+    held_out: Artifact | None = None,
+    answers: tuple[Answers[Artifact], Answers[Artifact]] | None = None,
     proposal: Proposal[Artifact] | None = None,
     labelled: Sequence[tuple[Artifact, Artifact]] = (),
     warnings: Sequence[str] = (),
@@ -148,6 +151,7 @@ def write_report(
     """Write the run's HTML page into the store, and its results into its record; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round of the returned `policy`,
+    `answers` are those of the start policy and of that one to the prompts `held_out`,
     `proposal` is the last round's selection, `labelled` are the labels of every round (`verdicts`)
     with the responses that they are about (`candidates`), `warnings` are of what pairs are like.
     """
@@ -162,12 +166,14 @@ def write_report(
         parts = run_page(
             figures,
             store.read(preferences[-1]),
-            yaml.safe_dump({"flow": flow, **settings}, sort_keys=False, allow_unicode=True),
+            config.as_yaml(flow),
             f"{config.name}: {flow}, seed {config.seed}",
             read_proposal(proposal) if proposal else None,
             kept,
             doubts,
             _trust(labelled, others),
+            facts=facts_of([config], made_at("evaluate", metrics[-1])),
+            samples=_samples(held_out, answers),
         )
         return render_html(parts)
 
@@ -178,6 +184,8 @@ def write_report(
         "preferences": preferences[-1],
         "proposal": proposal and vars(proposal),
         "kept": kept,
+        "held_out": held_out,
+        "answers": [*map(vars, answers or ())],
         "doubts": doubts,
         "labelled": labelled,
         "others": others.write_ndjson() if others is not None else None,
@@ -207,20 +215,13 @@ def write_report(
 
 def _figures(metrics: pl.DataFrame, kept: int, allowance: Allowance | None) -> dict[str, Any]:
     """What the list of runs says of one."""
-
-    def values(metric: str) -> pl.DataFrame:
-        return metrics.filter(pl.col("metric") == metric)
-
-    won = values("win_rate").filter(pl.col("round") == kept)["value"]
+    won = metrics.filter(metric="win_rate", round=kept)["value"]
     cost = 0.0
     if allowance:
         with LabelStore.of(current_store()).connected() as connection:
             cost = balance_of(connection, allowance.account).cost
-    return {
-        "win_rate": won[0] if len(won) else None,
-        "labels": int(values("labels")["value"].sum()),
-        "cost": cost,
-    }
+    labels = int(metrics.filter(metric="labels")["value"].sum())
+    return {"win_rate": won[0] if len(won) else None, "labels": labels, "cost": cost}
 
 
 Labelled = Sequence[tuple[Artifact, Artifact]]
@@ -233,6 +234,21 @@ def _labels_of_others(labelled: Labelled, config: Experiment) -> pl.DataFrame | 
         return None
     verdicts = current_store().read_all([labels for labels, _ in labelled])
     return labels_of_others(verdicts, config.annotation, LabelStore.of(current_store()))
+
+
+def made_at(stage: str, table: Artifact) -> float:
+    """When a stage first made a table, in seconds since 1970: the same whenever a page is made."""
+    return min(m.created for m in current_store().manifests(stage) if m.output == table)
+
+
+def _samples(
+    held_out: Artifact | None, answers: tuple[Answers[Artifact], Answers[Artifact]] | None
+) -> list[Part]:
+    if held_out is None or answers is None:
+        return []
+    read = current_store().read
+    before, after = (Answers(read(each.responses), read(each.grades)) for each in answers)
+    return before_and_after(read(held_out), before, after)
 
 
 def _trust(labelled: Labelled, others: pl.DataFrame | None) -> list[Part]:
@@ -258,8 +274,10 @@ def _doubts(config: Experiment) -> Sequence[str]:
 def report_comparison(table: Artifact, comparison: Comparison) -> Path:
     """Write the page into the store, and show it in Prefect; returns its path."""
     page = comparison_page(current_store().read(table), comparison)
-    with_preset = replace(page, parts=[*page.parts, preset_of(comparison)])
-    path = current_store().put_page(f"{_name(comparison)}/report.html", render_html(with_preset))
+    cells = comparison.of_seed(comparison.first_seed)
+    facts = facts_of([cell.config for cell in cells], made_at("compare", table))
+    whole = replace(page, parts=[facts, *page.parts, preset_of(comparison)])
+    path = current_store().put_page(f"{_name(comparison)}/report.html", render_html(whole))
     if inside_flow_run():
         from prefect.artifacts import create_markdown_artifact
 

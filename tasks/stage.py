@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 import polars as pl
 
 from prefopt_core.ground import progress
-from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
+from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.stage import Outcome, Stage, in_role, stage_store
@@ -81,6 +81,7 @@ class Session:
         store: Where results live; None: at `$PREFOPT_STORE`.
         doubts: What was doubtful about the config before the run; None: nobody has looked.
         part: The part of the run that stages belong to; None: to the run itself.
+        command: What was typed to run it; "" if nobody typed a command.
         stored_only: A stage that is not in the store raises `NotStored`.
     """
 
@@ -91,6 +92,7 @@ class Session:
     store: Store | None = None
     doubts: tuple[str, ...] | None = None
     part: Part | None = None
+    command: str = ""
     stored_only: bool = False
 
     def opened(self) -> Store:
@@ -284,6 +286,11 @@ def looked_at(doubts: Sequence[str]) -> AbstractContextManager[None]:
     return session(replace(_session.get(), doubts=tuple(doubts)))
 
 
+def command() -> str:
+    """What was typed to run this; "" if nobody typed a command."""
+    return _session.get().command
+
+
 def part_of_more() -> AbstractContextManager[None]:
     """Within the block, runs write no report pages of their own: they are runs of a comparison."""
     return session(replace(_session.get(), pages=False))
@@ -310,10 +317,12 @@ def ended_by(error: PrefoptError) -> Any:
 
     Whoever asks the state for its result gets the error.
     """
-    from prefect.states import Cancelled, Failed
+    from prefect.states import Cancelled, Completed, Failed
 
     if isinstance(error, AwaitingLabelsError):  # nothing failed
         return Cancelled(name="Awaiting labels", message=str(error))
+    if isinstance(error, NothingNewError):
+        return Completed(name="Nothing new", message=str(error))
     return Failed(message=str(error), data=error)
 
 

@@ -1,15 +1,13 @@
 """The plot of docs/agreement.md: what each judge is like."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.agreement.figures import Judged
 from prefopt_core.labels.estimates import Estimate
 from prefopt_core.labels.honesty import Honesty
-from prefopt_core.reports.plots import GREY, data_url, label_axis, new_figure
-
-_BLUE, _ORANGE = "#0072B2", "#D55E00"
+from prefopt_core.reports.plots import label_axis, new_figure
+from prefopt_core.reports.svg import BLUE, GREY, ORANGE
 
 
 def plot_judges(judged: Sequence[Judged], gold: Honesty, path: Path) -> None:
@@ -36,7 +34,7 @@ def plot_judges(judged: Sequence[Judged], gold: Honesty, path: Path) -> None:
     for axis, (title, values, fair, name) in zip(axes, panels, strict=True):
         for row, value in enumerate(values):
             habit = axis not in axes[:1]  # to be right is none
-            colour = _ORANGE if habit and _unfair(value, fair) else _BLUE
+            colour = ORANGE if habit and _unfair(value, fair) else BLUE
             axis.hlines(row, value.low, value.high, color=colour, linewidth=1.6)
             axis.plot([value.value], [row], "o", color=colour, markersize=5)
         axis.axvline(fair, color=GREY, linestyle="--", linewidth=1)
@@ -46,7 +44,7 @@ def plot_judges(judged: Sequence[Judged], gold: Honesty, path: Path) -> None:
         axis.grid(axis="x", alpha=0.3)
         axis.set_yticks(range(len(judged)), [one.habits.rater for one in judged])
     axis.invert_yaxis()
-    path.write_bytes(base64.b64decode(data_url(figure).partition(",")[2]))
+    figure.savefig(path, dpi=110)
 
 
 def _unfair(value: Estimate, fair: float) -> bool:

@@ -33,7 +33,7 @@ FirstSeed = Annotated[
 ]
 Workers = Annotated[Whole, Parameter(help="seeds run at once", metavar="N")]
 Plan = Annotated[bool, Parameter(help="show which runs the store holds")]
-Out = Annotated[Path | None, Parameter(help="write .md, .png and .csv", metavar="FOLDER")]
+Out = Annotated[Path | None, Parameter(help="write .md, .svg and .csv", metavar="FOLDER")]
 
 
 def compare(

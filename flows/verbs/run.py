@@ -1,6 +1,7 @@
 """`run`, `plan` and `ui`: from a config to a flow."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from flows.terminal import Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
+from prefopt_core.experiments.continuing import numbered
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
@@ -42,6 +44,7 @@ def run(
 ) -> None:
     """Run a flow and print what it came to."""
     flow, experiment = load_run(config, changes_of(changes))
+    experiment = numbered(experiment, current_store())
     again = stages_named(refresh)
     console = Terminal()
     progress = Terminal(quiet=True) if quiet else console
@@ -52,7 +55,8 @@ def run(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     started = time.monotonic()
     with ConsoleObserver(progress) as observer:
-        how = Session(again, observer, doubts=tuple(doubts))
+        typed = shlex.join(["prefopt", "run", Path(config).name, *changes])
+        how = Session(again, observer, doubts=tuple(doubts), command=typed)
         result, url = _ran(flow, experiment, how, no_server=no_server, progress=progress)
     figures = current_store().read_all(result.metrics)
     title = f"{flow}, {time.monotonic() - started:.0f} s"
@@ -93,6 +97,7 @@ def _ran(
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
+    experiment = numbered(experiment, current_store())
     plan_run(flow, experiment, stages_named(refresh), Terminal())
 
 

@@ -11,6 +11,7 @@ from flows.steps import propose
 from flows.terminal import Terminal, say
 from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.experiments.facts import day_of
 from prefopt_core.experiments.flows import refuse_estimates
 from prefopt_core.export.rows import require_output, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
@@ -21,7 +22,7 @@ from prefopt_core.reports.render import render_html
 from prefopt_core.reports.selection import selection_page
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from tasks.inputs import load_prompts
-from tasks.reports import read_proposal
+from tasks.reports import made_at, read_proposal
 from tasks.stage import Session, session
 
 _FLAGS = {
@@ -87,11 +88,13 @@ def select(
         read_as = describe_candidates(file, column, declared)
         params = {"path": path, "column": column, "repeats": "drop"}
         prompts = load_prompts(PromptsConfig(params=params), seed)
-        chosen = read_proposal(propose(prompts, None, sections, seed))
+        proposed = propose(prompts, None, sections, seed)
+        chosen, made = read_proposal(proposed), made_at("select", proposed.selections)
     page = output.with_suffix(".html")
     rows = selected_rows(chosen)
     write_rows(rows, output)
-    html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}", read_as))
+    about = [("date", day_of(made)), *([("embedder", embedder)] if sections.embedding else [])]
+    html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}", read_as, about))
     write_whole(page, lambda path: path.write_text(html, encoding="utf-8"))
     say(
         read_as,

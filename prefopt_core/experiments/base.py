@@ -3,6 +3,7 @@
 import re
 from typing import Any, Self
 
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
@@ -84,9 +85,14 @@ class Experiment(Config):
 
     @property
     def digest(self) -> str:
-        """Digest of all settings but the name; the same in every working folder."""
-        settings = self.model_dump(mode="json", exclude={"name"})
+        """Digest of all settings but what names runs; the same in every working folder."""
+        settings = self.model_dump(mode="json", exclude={"name", "continues"})
         return sha256_of(resolved(settings, type(self)))
+
+    def as_yaml(self, flow: str) -> str:
+        """All settings, as a file that `prefopt run` takes."""
+        settings = {"flow": flow, **self.model_dump(mode="json")}
+        return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
 
     def named(self, stem: str) -> Self:
         """This config with a name: its own, or one made of `stem`, the seed and the settings."""
@@ -181,7 +187,8 @@ class Paid(Experiment):
         what changes speed only: a raised budget goes on with what is left, at whatever concurrency.
         A file counts by its path, so that an edit of it leaves the budget as it is.
         """
-        settings = self.model_dump(mode="json", exclude={"name", "budget", "max_cost", "lint"})
+        aside = {"name", "continues", "budget", "max_cost", "lint"}
+        settings = self.model_dump(mode="json", exclude=aside)
         settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
         _drop_speed_only(self, settings)

@@ -1,16 +1,19 @@
 """The config of each flow: what a YAML file or a deployment of it holds."""
 
-from typing import Any
+import re
+from dataclasses import replace
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
-from prefopt_core.experiments.base import Experiment, Iterated, Paid
+from prefopt_core.experiments.base import Experiment, Iterated, Paid, slug
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.inputs.settings import SeedConfig
+from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.budget import check_budget
 from prefopt_core.models.settings import PolicyConfig
 from prefopt_core.selection.settings import SelectionConfig
@@ -28,6 +31,36 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
         default_factory=EstimationConfig,
         description="Used by strategies that choose by estimated rewards, such as 'dts'.",
     )
+    continues: str | None = Field(
+        None,
+        description="A name such as 'nightly': runs are called nightly-1, nightly-2, … Each starts "
+        "from the policy that the newest completed one kept, takes prompts that none has used, has "
+        "the same held-out prompts and, with `replay`, trains on all their labelled pairs. Without "
+        "enough new prompts it ends at once. `budget` is of each run; name an "
+        "`annotation.account` for one budget of all.",
+    )
+
+    def number_of(self, name: str | None) -> int:
+        """Which of the runs that `continues` is about has a name, from 1; 0: none of them."""
+        found = re.fullmatch(rf"{self.continues}-([1-9]\d*)", name or "")
+        return int(found[1]) if found else 0
+
+    def named(self, stem: str) -> Self:
+        """This config with a name; one that continues runs gets it from the store (`numbered`)."""
+        return super().named(stem) if self.continues is None else self
+
+    @property
+    def allowance(self) -> Allowance:
+        """The budget of the run: also of each that continues another, at whatever settings."""
+        own = super().allowance
+        if self.continues is None or self.annotation.account:
+            return own
+        return replace(own, account=f"run {self.name}")
+
+    @property
+    def wanted_prompts(self) -> int:
+        """The fewest prompts that the run needs; one that has too few to go on with just ends."""
+        return 0 if self.number_of(self.name) > 1 else super().wanted_prompts
 
     @model_validator(mode="after")
     def _consistent(self) -> "AlignConfig":
@@ -35,8 +68,24 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
             check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
         self._check_estimates()
+        self._check_names()
         self._check_labels([r.labels for r in self.rounds])
         return self
+
+    def _check_names(self) -> None:
+        chain = self.continues
+        if chain is None:
+            return
+        if chain != slug(chain):
+            raise ConfigError(
+                f"continues: {chain!r} has more than lower-case letters, digits and single dashes. "
+                f"Write {slug(chain) or 'nightly'!r}."
+            )
+        if self.name and not self.number_of(self.name):
+            raise ConfigError(
+                f"name is {self.name!r}: runs of `continues: {chain}` are called {chain}-1, "
+                f"{chain}-2, … Leave `name` out."
+            )
 
     def _check_estimates(self) -> None:
         selection, by_policy = self.selection, self.estimation.source == "policy"

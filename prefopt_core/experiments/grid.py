@@ -273,6 +273,8 @@ def _check_shared(cell: Cell, baseline: Cell) -> None:
         raise ConfigError(
             f"arm {cell.arm}: Without `evaluation` there is nothing to compare. Set it in the base."
         )
+    if getattr(cell.config, "continues", None):
+        raise ConfigError(f"arm {cell.arm}: Arms start from `policy`; leave `continues` out.")
     for name in SHARED:
         if _shared(cell.config, name) != _shared(baseline.config, name):
             raise ConfigError(

@@ -22,7 +22,20 @@ from prefopt_core.experiments.results import (
     final,
     unequal,
 )
-from prefopt_core.reports.page import Cell, Code, Estimate, Fold, Page, Part, Plot, Table, Text
+from prefopt_core.reports.labels import counted
+from prefopt_core.reports.page import (
+    Cell,
+    Code,
+    Estimate,
+    Fold,
+    Heading,
+    Page,
+    Part,
+    Plots,
+    Table,
+    Text,
+    Verdict,
+)
 
 _NAMES = {
     "win_rate": "win rate",
@@ -173,19 +186,47 @@ def comparison_page(table: pl.DataFrame, comparison: Comparison) -> Page:
         comparison: The preset.
     """
     found = [d for metric in METRICS for d in differences(table, comparison.matches, metric)]
-    over = comparison.over or "labels used"
     curves = plot_curves(table, comparison.lines, comparison.over, comparison.places())
-    self_labelling = table_of_self_labelling(table)
+    self_labelling: list[Part] = []
+    if own := table_of_self_labelling(table):
+        self_labelling = [Heading("The policies' own labels"), own]
     parts: list[Part] = [
         *([Text(f"Claim: {comparison.claim}")] if comparison.claim else []),
+        verdict_on(found, table["seed"].n_unique()),
+        Plots(curves),
         table_of_arms(table, comparison),
-        Plot("curves", curves, f"win rate and gold score over {over}"),
+        Heading("Differences"),
+        Plots(plot_differences(found)),
         table_of_differences(found),
-        Plot("differences", plot_differences(found), "every arm minus its baseline"),
-        *([self_labelling] if self_labelling else []),
+        *self_labelling,
+        Heading("How to read this"),
         *map(Text, notes(table, comparison)),
     ]
     return Page(comparison.title or "Comparison", parts)
+
+
+def verdict_on(found: Sequence[Difference], seeds: int) -> Verdict:
+    """What was found of the win rate, in one sentence, with the difference that is largest.
+
+    Args:
+        found: By every metric.
+        seeds: How many there are.
+    """
+    own = [d for d in found if d.metric == METRICS[0]]
+    if not own:
+        return Verdict("Nothing is compared yet: no seed has two arms to compare.")
+    settled = [d for d in own if d.settled]
+    first = max(settled or own, key=lambda d: abs(d.mean))
+    points = f"{_mean(first.mean, first.interval, first.metric, '+')} points"
+    of = f"over {counted(seeds, 'seed')}"
+    if not settled:
+        return Verdict(
+            f"Nothing is settled {of}: the largest of {counted(len(own), 'difference')} in win "
+            f"rate, {first.arm} − {first.other}, is {points}."
+        )
+    said = f"{first.arm} {'beats' if first.mean > 0 else 'loses to'} {first.other} {of}"
+    others = f"; {len(settled)} of {len(own)} differences are settled" if len(own) > 1 else ""
+    return Verdict(f"{said}: win rate {points}{others}.")
 
 
 def preset_of(comparison: Comparison) -> Fold:

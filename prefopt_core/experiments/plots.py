@@ -8,20 +8,20 @@ import numpy as np
 import polars as pl
 
 from prefopt_core.experiments.results import METRICS, Difference, Point, arms_of, curve, line
-from prefopt_core.reports.plots import GREY, data_url, label_axis, new_figure
+from prefopt_core.reports.page import Plot
+from prefopt_core.reports.plots import WIDE, label_axis, legend, new_figure
+from prefopt_core.reports.svg import BLUE, GREY, PAPER, SERIES, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours for all kinds of eyes, without yellow, which paper swallows.
-_COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _LINES = ("-", "--", "-.", ":")
 TITLES = {"win_rate": "win rate over the start policy", "gold_score": "gold score"}
 
 
 def _style(number: int) -> dict[str, Any]:
-    lists = {"color": _COLOURS, "marker": _MARKERS, "linestyle": _LINES}
+    lists = {"color": SERIES, "marker": _MARKERS, "linestyle": _LINES}
     return {name: values[number % len(values)] for name, values in lists.items()}
 
 
@@ -30,8 +30,8 @@ def plot_curves(
     lines: Mapping[str, Sequence[str]] | None = None,
     over: str = "",
     places: Mapping[str, float] | None = None,
-) -> str:
-    """Win rate and gold score over the labels used, with 95 % intervals, as a `data:` URL.
+) -> list[Plot]:
+    """Win rate and gold score over the labels used, with 95 % intervals, a plot each.
 
     Args:
         table: The `comparison` table.
@@ -42,39 +42,41 @@ def plot_curves(
     """
     arms, lines, places = arms_of(table), lines or {}, places or {}
     alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]
-    figure = new_figure(9.5, 4.0)
-    panels: Sequence[Axes] = figure.subplots(1, len(METRICS))
-    for axis, metric in zip(panels, METRICS, strict=True):
-        drawn = {arm: curve(table, arm, metric) for arm in alone if not places}
-        drawn |= {name: line(table, own, metric, places) for name, own in lines.items()}
+    plots = []
+    for metric in METRICS:
+        curves = {arm: curve(table, arm, metric) for arm in alone if not places}
+        curves |= {name: line(table, own, metric, places) for name, own in lines.items()}
         if over == "round":
-            drawn = {name: _by_round(points) for name, points in drawn.items()}
-        used = sorted({p.at if over else round(p.at) for own in drawn.values() for p in own} - {0})
-        used = used or [1]
-        for number, (name, points) in enumerate(drawn.items()):
-            aside = number - (len(drawn) - 1) / 2  # intervals stand side by side
-            if used[-1] > 10 * used[0]:
-                at = [point.at * 1.03**aside for point in points]
-            else:
-                step = min(0.006 * used[-1], 0.3 * used[0] / len(drawn))
-                at = [point.at + step * aside for point in points]
-            _draw_curve(axis, at, points, name, _style(number))
-        label_axis(axis, TITLES[metric], over or "labels used")
-        if over == "round":
-            axis.set_xticks(range(round(used[-1]) + 1))
-        if used[-1] > 10 * used[0]:
-            axis.set_xscale("symlog", linthresh=used[0])
-            ticks = [0, *_apart(used)]
-            axis.set_xticks(ticks, [f"{number:,}" for number in ticks], rotation=40)
-            axis.minorticks_off()
-    panels[0].axhline(0.5, color=GREY, linewidth=1)
-    panels[0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
-    handles, names = panels[0].get_legend_handles_labels()
-    columns = min(len(names), 5)
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, fontsize=9, frameon=False
-    )
-    return data_url(figure)
+            curves = {name: _by_round(points) for name, points in curves.items()}
+        plots.append(_draw_curves(curves, metric, over))
+    return plots
+
+
+def _draw_curves(curves: Mapping[str, Sequence[Point]], metric: str, over: str) -> Plot:
+    figure = new_figure(1.25 * WIDE, WIDE + 0.12 * len(curves))
+    axis = figure.subplots()
+    used = sorted({p.at if over else round(p.at) for own in curves.values() for p in own} - {0})
+    used = used or [1]
+    far = used[-1] > 10 * used[0]
+    for number, (name, points) in enumerate(curves.items()):
+        aside = number - (len(curves) - 1) / 2  # intervals stand side by side
+        step = min(0.006 * used[-1], 0.3 * used[0] / len(curves))
+        at = [p.at * 1.03**aside if far else p.at + step * aside for p in points]
+        _draw_curve(axis, at, points, name, _style(number))
+    label_axis(axis, TITLES[metric], over or "labels used")
+    if over == "round":
+        axis.set_xticks(range(round(used[-1]) + 1))
+    if far:
+        axis.set_xscale("symlog", linthresh=used[0])
+        ticks = [0, *_apart(used)]
+        axis.set_xticks(ticks, [f"{number:,}" for number in ticks], rotation=40)
+        axis.minorticks_off()
+    if metric == "win_rate":
+        axis.axhline(0.5, color=GREY, linewidth=1)
+        axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+    legend(figure, axis, columns=2)
+    alt = f"{TITLES[metric]} over {over or 'labels used'}"
+    return drawn(figure, f"curves-{metric.replace('_', '-')}", alt)
 
 
 def _by_round(points: Sequence[Point]) -> list[Point]:
@@ -105,24 +107,32 @@ def _draw_curve(
     )  # fmt: skip
 
 
-def plot_differences(found: Sequence[Difference]) -> str:
-    """Each arm minus what it is compared with: mean, interval, every seed; as a `data:` URL."""
-    rows = list(dict.fromkeys((difference.arm, difference.other) for difference in found))
-    figure = new_figure(9.5, 1.3 + 0.3 * len(rows))
-    panels: Sequence[Axes] = figure.subplots(1, len(METRICS), sharey=True)
-    for axis, metric in zip(panels, METRICS, strict=True):
-        for difference in found:
-            if difference.metric == metric:
-                _draw_difference(axis, difference, rows.index((difference.arm, difference.other)))
-        axis.axvline(0, color=GREY, linewidth=1)
-        label_axis(axis, TITLES[metric].partition(" over ")[0])
-        axis.grid(visible=False)
-    panels[0].set_yticks(range(len(rows)), [f"{arm} − {other}" for arm, other in rows])
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
-    panels[0].xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.3g}")
-    panels[0].set_xlabel("difference in percentage points", fontsize=9)
-    panels[1].set_xlabel("difference", fontsize=9)
-    return data_url(figure)
+def plot_differences(found: Sequence[Difference]) -> list[Plot]:
+    """Each arm minus what it is compared with: mean, interval, every seed; a plot a metric."""
+    return [_draw_differences([d for d in found if d.metric == m], m) for m in METRICS]
+
+
+def _draw_differences(found: Sequence[Difference], metric: str) -> Plot:
+    figure = new_figure(1.25 * WIDE, 0.9 + 0.5 * len(found))
+    axis = figure.subplots()
+    for row, difference in enumerate(found):
+        _draw_difference(axis, difference, row)
+        axis.text(
+            0, row - 0.28, f"{difference.arm} − {difference.other}", fontsize=9, va="bottom",
+            transform=axis.get_yaxis_transform(),
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
+    axis.axvline(0, color=GREY, linewidth=1)
+    unit = "percentage points" if metric == "win_rate" else "score"
+    label_axis(axis, f"difference in {TITLES[metric].partition(' over ')[0]}", unit)
+    axis.grid(visible=False)
+    axis.set_yticks([])
+    axis.spines["left"].set_visible(False)
+    axis.set_ylim(max(len(found), 1) - 0.5, -0.8)
+    if metric == "win_rate":
+        axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.3g}")
+    name = f"differences-{metric.replace('_', '-')}"
+    return drawn(figure, name, f"every arm minus its baseline: {TITLES[metric]}")
 
 
 def _draw_difference(axis: "Axes", difference: Difference, row: int) -> None:
@@ -132,6 +142,6 @@ def _draw_difference(axis: "Axes", difference: Difference, row: int) -> None:
     axis.plot(seeds, np.full(len(seeds), row + 0.22), "|", color=GREY, markersize=6)
     axis.errorbar(
         difference.mean, row, xerr=[[difference.mean - low], [high - difference.mean]], fmt="o",
-        color=_COLOURS[1], capsize=3, markersize=7,
-        markerfacecolor=_COLOURS[1] if difference.settled else "white",
+        color=BLUE, capsize=3, markersize=7,
+        markerfacecolor=BLUE if difference.settled else PAPER,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Export a policy as a self-contained model folder: adapters merged in float32, links resolved."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from prefopt_core.ground.errors import DataError
@@ -10,12 +11,15 @@ from prefopt_core.models.loading import adapted, load_weights
 from prefopt_core.store.folders import ADAPTER_BASE
 
 
-def export_model(model: Path, folder: Path) -> Path:
+def export_model(
+    model: Path, folder: Path, finish: Callable[[Path], None] = lambda made: None
+) -> Path:
     """Write a self-contained model folder: LoRA adapters are merged, links become files.
 
     Args:
         model: Folder of the policy, in the store.
         folder: New or empty; written completely or not at all.
+        finish: Is called with the folder before it gets its name, to add to it.
 
     Returns:
         `folder`, as an absolute path.
@@ -41,5 +45,6 @@ def export_model(model: Path, folder: Path) -> Path:
             save_weights(merged(adapted(base, model)), model, unfinished, torch.float32)
             own = (ADAPTER, ADAPTER_WEIGHTS, ADAPTER_BASE, "config.json", "generation_config.json")
         shutil.copytree(model, unfinished, ignore=shutil.ignore_patterns(*own), dirs_exist_ok=True)
+        finish(unfinished)
         publish(unfinished, folder)
     return folder

@@ -1,8 +1,9 @@
 """Export preference pairs in the columns of TRL, as Parquet or JSONL."""
 
 import json
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -11,16 +12,19 @@ import polars as pl
 
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.files import write_whole
-from prefopt_core.ground.ids import Message, last_text
+from prefopt_core.ground.ids import Message, last_text, pair_id_of
 from prefopt_core.models.responses import decoded, turn_token_ids
 from prefopt_core.models.templates import turn_of
 from prefopt_core.models.tokens import PLAIN_TEMPLATE, Tokens, load_tokenizer, template_digest
 
 COLUMNS = (
     "prompt", "chosen", "rejected", "source", "annotator", "confidence", "margin", "round",
-    "prompt_id", "chosen_id", "rejected_id",
+    "prompt_id", "chosen_id", "rejected_id", "pair_id",
 )  # fmt: skip
 """Without token ids and reference log-probabilities: those belong to one model."""
+LOOKED_AT = 1000
+"""The most pairs whose texts are compared with the token ids that were trained."""
+_FORMS = ("parquet", "jsonl")
 
 
 def export_preferences(
@@ -29,24 +33,26 @@ def export_preferences(
     form: Literal["parquet", "jsonl"],
     *,
     as_text: bool = False,
+    split: str = "train",
 ) -> Path:
-    """Write `folder/train.<form>`, which `datasets.load_dataset(folder)` and DPOTrainer accept.
+    """Write `folder/SPLIT.<form>`, which `datasets.load_dataset(folder)` and DPOTrainer accept.
 
     Args:
         preferences: Table `preferences`.
         folder: Made if absent; an earlier export in it is replaced, whatever its form.
         form: Parquet or JSONL.
         as_text: Prompts and responses as plain texts (TRL's standard format) instead of messages.
+        split: "train" or "test".
 
     Returns:
         The file, with `COLUMNS`.
 
     Raises:
-        DataError: `as_text`, and a prompt has several messages; or the folder has a `train` that
-            was not exported.
+        DataError: `as_text`, and a prompt has several messages; or the folder has a file of that
+            name that was not exported.
     """
-    for earlier in ("parquet", "jsonl"):
-        _require_ours(folder / f"train.{earlier}")
+    require_ours(folder, split)
+    preferences = with_pair_ids(preferences)
     rows = preferences.select(COLUMNS)
     if as_text:
         if preferences["prompt"].list.len().max() != 1:
@@ -61,11 +67,62 @@ def export_preferences(
             ),
             *COLUMNS[3:],
         )
-    path, write = folder / f"train.{form}", rows.write_parquet
+    path, write = folder / f"{split}.{form}", rows.write_parquet
     write_whole(path, write if form == "parquet" else rows.write_ndjson)
-    other = "jsonl" if form == "parquet" else "parquet"
-    (folder / f"train.{other}").unlink(missing_ok=True)  # of two, `datasets` would read one
+    remove_split(folder, split, but=path)  # of two, `datasets` would read one
     return path
+
+
+def remove_split(folder: Path, split: str, but: Path | None = None) -> None:
+    """Delete what earlier exports left of a split, but for one file.
+
+    Raises:
+        DataError: A file of that name was not exported.
+    """
+    require_ours(folder, split)
+    for form in _FORMS:
+        if (file := folder / f"{split}.{form}") != but:
+            file.unlink(missing_ok=True)
+
+
+def with_pair_ids(preferences: pl.DataFrame) -> pl.DataFrame:
+    """The table with a column `pair_id`, by which `prefopt trace` finds a row."""
+    ids = preferences.select("prompt_id", "chosen_id", "rejected_id").iter_rows()
+    return preferences.with_columns(
+        pl.Series("pair_id", [pair_id_of(*row) for row in ids], pl.String)
+    )
+
+
+def pair_id_in(file: Path, number: int) -> str:
+    """The id of the pair in a row of an exported file.
+
+    Args:
+        file: Parquet or JSONL.
+        number: Of the row, the first is 0.
+
+    Raises:
+        DataError: The file cannot be read, is no export, or has no such row.
+    """
+    scan = pl.scan_ndjson if file.suffix == ".jsonl" else pl.scan_parquet
+    try:
+        rows = scan(file).select("prompt_id", "chosen_id", "rejected_id").collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(
+            f"{file} cannot be read as a file of `prefopt export`: {str(error).splitlines()[0]}"
+        ) from error
+    if number >= rows.height:
+        raise DataError(f"{file} has no row {number}: its {rows.height} rows count from 0.")
+    return pair_id_of(*rows.row(number))
+
+
+def require_ours(folder: Path, split: str) -> None:
+    """Refuse a folder with files of a split that were not exported.
+
+    Raises:
+        DataError: It has one.
+    """
+    for form in _FORMS:
+        _require_ours(folder / f"{split}.{form}")
 
 
 def _require_ours(file: Path) -> None:
@@ -79,7 +136,7 @@ def _require_ours(file: Path) -> None:
                 columns = {*json.loads(next(lines, "{}"))}
     except (OSError, ValueError, TypeError, pl.exceptions.PolarsError):
         columns = set()
-    if not columns >= set(COLUMNS):
+    if not columns >= {*COLUMNS} - {"pair_id"}:  # which earlier versions did not write
         raise DataError(f"{file} is there already, and no export. Name another folder.")
 
 
@@ -112,6 +169,19 @@ def otherwise_written(
                 counts[why] += 1
     del counts[""]
     return counts
+
+
+def otherwise_in_words(
+    preferences: pl.DataFrame, models: Sequence[Path], *, as_text: bool = False
+) -> Iterator[str]:
+    """What `otherwise_written` counts among some of the pairs, in a sentence; none if nothing."""
+    looked_at = preferences.gather_every(math.ceil(preferences.height / LOOKED_AT))
+    if others := otherwise_written(looked_at, models, as_text=as_text):
+        reasons = "; ".join(f"{count} {why}" for why, count in others.most_common())
+        yield (
+            f"Of {2 * looked_at.height} responses {others.total()} give other token ids than those "
+            f"that were trained: {reasons}."
+        )
 
 
 def _template_of(model: Path) -> str:

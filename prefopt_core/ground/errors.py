@@ -44,6 +44,10 @@ class ServerError(PrefoptError):
     """A model server does not answer, or its answers are not valid completions."""
 
 
+class HubError(PrefoptError):
+    """The hub cannot be reached, or does not take what is sent to it."""
+
+
 class OverBudgetError(PrefoptError):
     """What is to be bought does not fit into what is left of a budget; nothing was bought."""
 
@@ -62,6 +66,10 @@ class AwaitingLabelsError(PrefoptError):
     ) -> None:
         super().__init__(words)
         self.left, self.done, self.accounts = left, done, tuple(accounts)
+
+
+class NothingNewError(PrefoptError):
+    """A run that continues an earlier one has nothing new to begin with; nothing is wrong."""
 
 
 class UserCodeError(PrefoptError):

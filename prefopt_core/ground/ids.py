@@ -35,6 +35,11 @@ def candidate_id_of(prompt_id: str, response: str) -> str:
     return digest_of("candidate", prompt_id, response)
 
 
+def pair_id_of(prompt_id: str, chosen_id: str, rejected_id: str) -> str:
+    """The id of a pair: two responses to one prompt, and which of them was chosen."""
+    return digest_of("pair", prompt_id, chosen_id, rejected_id)
+
+
 @dataclass(frozen=True)
 class Prompt:
     """One prompt to answer."""

@@ -158,7 +158,9 @@ class Backend(Config):
                     content_digest(self.registry.file(name, path, params[path])) or params[path]
                 )
         part = {**super().key_part(), "params": params}
-        content = content_of(str(params.get("function", "")))
+        content = content_of(function := str(params.get("function", "")))
+        if content and ".py:" in function:  # wherever the file lies
+            params["function"] = function.rpartition(":")[2]
         package = self.registry.package(name)
         return (
             part

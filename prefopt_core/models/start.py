@@ -99,7 +99,7 @@ def _check_folder(source: Path, path: str) -> None:
     if (source / ADAPTER).is_file():
         raise ConfigError(
             f"{path} has an adapter ({ADAPTER}). Give `policy.params.path` whole weights: those of "
-            "a policy in the store by `prefopt export FOLDER --artifact DIGEST`, others by PEFT's "
+            "a policy in the store by `prefopt export FOLDER --policy`, others by PEFT's "
             "`merge_and_unload`."
         )
     if not (source / "config.json").is_file() or not any(source.glob("*.safetensors")):

@@ -28,19 +28,22 @@ class Estimate:
         return f"{self.value} {self.interval}"
 
 
-@dataclass(frozen=True)
-class ChosenRejected:
-    """A cell with both responses of a pair."""
-
-    chosen: str
-    rejected: str
-
-    def __str__(self) -> str:
-        return f"chosen: {self.chosen} / rejected: {self.rejected}"
-
-
-Cell = str | Strong | Estimate | ChosenRejected
+Cell = str | Strong | Estimate
 """`str(cell)` is what it says on a terminal."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a page is about: a name and a text each."""
+
+    facts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What it all came to, in one sentence."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,49 @@ class Plot:
 
     Attributes:
         name: What its file is called, without ending, where it gets one.
-        url: A `data:` URL, or the name of a file.
+        svg: An `<svg>` element, as `svg.drawn` makes it.
         alt: What it shows, in words.
+        file: The name of the file that holds it, if it has one.
     """
 
     name: str
-    url: str
+    svg: str
     alt: str
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Plots beside each other, or below where there is no room; and how to read them."""
+
+    plots: Sequence[Plot]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A response: by whom, how it fared, what it says."""
+
+    by: str
+    text: str
+    better: bool | None = None
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Two responses to a prompt.
+
+    Attributes:
+        note: How they compare, in a few words.
+        prompt: What they answer.
+        one: The left one.
+        other: The right one.
+    """
+
+    note: str
+    prompt: str
+    one: Said
+    other: Said
 
 
 @dataclass(frozen=True)
@@ -109,7 +148,7 @@ class Fold:
     unfolded: bool = False
 
 
-Part = Text | Notice | Code | Heading | Table | Plot | Fold
+Part = Facts | Verdict | Text | Notice | Code | Heading | Table | Plots | SideBySide | Fold
 
 
 @dataclass(frozen=True)

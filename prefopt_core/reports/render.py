@@ -1,6 +1,7 @@
 """Pages as HTML or Markdown, by the templates beside this module. Every text is escaped."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from markupsafe import Markup
 
 from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.templates import templates_of
-from prefopt_core.reports.page import Page, Plot
+from prefopt_core.reports.page import Page, Plot, Plots
 
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKUP = re.compile(
@@ -28,8 +29,13 @@ Becomes entities: a backslash would need another rule for each place that a text
 
 
 def render_html(page: Page) -> str:
-    """One self-contained HTML file."""
-    return _environment(_escape_html).get_template("page.html.jinja").render(page=page)
+    """One self-contained HTML file, which forbids the browser to load or run anything."""
+    environment = _environment(_escape_html)
+    style = environment.get_template("page.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template("page.html.jinja").render(
+        page=page, style=Markup(style), digest=digest
+    )
 
 
 def render_markdown(page: Page) -> str:
@@ -38,24 +44,41 @@ def render_markdown(page: Page) -> str:
 
 
 def plots_to_files(page: Page, folder: Path, prefix: str = "") -> Page:
-    """Write the page's plots as .png into a folder.
+    """Write the page's plots as .svg into a folder.
 
     Args:
-        page: Its plots are `data:` URLs; those within folds stay as they are.
+        page: Its plots within folds stay as they are.
         folder: An existing folder.
         prefix: What file names begin with, before the plot's own name.
 
     Returns:
         The page with its plots linked by the names of their files.
     """
-    linked = []
-    for part in page.parts:
-        if isinstance(part, Plot):
-            file = folder / f"{prefix}{part.name}.png"
-            file.write_bytes(base64.b64decode(part.url.partition(",")[2]))
-            part = replace(part, url=file.name)
-        linked.append(part)
-    return replace(page, parts=linked)
+
+    def written(plot: Plot) -> Plot:
+        file = folder / f"{prefix}{plot.name}.svg"
+        file.write_text(alone(plot), encoding="utf-8")
+        return replace(plot, file=file.name)
+
+    parts = [
+        replace(part, plots=[*map(written, part.plots)]) if isinstance(part, Plots) else part
+        for part in page.parts
+    ]
+    return replace(page, parts=parts)
+
+
+def alone(plot: Plot) -> str:
+    """The SVG of a plot that stands on no page of ours, with its colours and its font."""
+    colours = _environment(_escape_html).get_template("colours.css").render()
+    start, _, rest = plot.svg.partition(">")
+    named = start.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return f'{named} font-family="sans-serif"><style>{colours}</style>{rest}'
+
+
+def _url(plot: Plot) -> str:
+    """Where an image finds the plot: its file, or the plot itself."""
+    encoded = base64.b64encode(alone(plot).encode()).decode()
+    return plot.file or f"data:image/svg+xml;base64,{encoded}"
 
 
 @cache
@@ -69,6 +92,8 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
     environment = templates_of(
         "prefopt_core.reports", finalize=finalize, keep_trailing_newline=True
     )
+    environment.filters["inline"] = lambda plot: Markup(plot.svg)
+    environment.filters["url"] = _url
     environment.filters["kind"] = lambda thing: type(thing).__name__
     return environment
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from prefopt_core.labels.estimates import ENOUGH, percent
 from prefopt_core.reports.advice import advise
-from prefopt_core.reports.page import Cell, Estimate, Notice, Part, Table, Text
+from prefopt_core.reports.labels import counted
+from prefopt_core.reports.page import Cell, Estimate, Notice, Part, Table, Text, Verdict
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,62 @@ def rounds_in_words(metrics: pl.DataFrame, kept: int | None = None) -> list[Part
         kept: The round whose policy the run returned, if that is known already.
 
     Returns:
-        The table of rounds, what its columns mean, and what asks for attention.
+        The verdict, the table of rounds and what its columns mean, and what asks for attention.
     """
-    parts: list[Part] = [table_by_round(metrics)]
-    if explained := note_on_rounds(metrics):
-        parts.append(Text(explained))
-    return [*parts, *(Notice(text) for text in (*kept_earlier(metrics, kept), *advise(metrics)))]
+    return [verdict_of(metrics, kept), *table_in_words(metrics), *warnings_of(metrics, kept)]
+
+
+def verdict_of(metrics: pl.DataFrame, kept: int | None = None) -> Verdict:
+    """What the run came to, in one sentence; arguments as of `rounds_in_words`.
+
+    A win rate is settled if its 95 % interval leaves out one half, and `ENOUGH` prompts are behind
+    it.
+    """
+    last = int(metrics.select(pl.col("round").max()).item() or 0)
+    kept = last if kept is None else kept
+    bought = metrics.filter(pl.col("metric") == "labels")["value"].sum()
+    spent = (
+        f"After {counted(int(bought), 'label')}" if bought else f"After {counted(last, 'round')}"
+    )
+    won = metrics.filter(pl.col("metric") == "win_rate", pl.col("round") == kept).to_dicts()
+    if not won:
+        return Verdict(_without_win_rate(metrics, spent, last, kept))
+    value, low, high, n = (won[0][name] for name in ("value", "low", "high", "n"))
+    wins = percent(value, low, high)
+    if n < ENOUGH:
+        return Verdict(
+            f"{spent} nothing is settled: the policy wins {wins} over where it started, on only "
+            f"{counted(n, 'held-out prompt')}."
+        )
+    if low > 0.5:
+        return Verdict(f"{spent} the policy wins {wins} over where it started.")
+    if high < 0.5:
+        return Verdict(f"{spent} the policy is worse: it wins {wins} over where it started.")
+    return Verdict(
+        f"{spent} nothing is settled: the policy wins {wins} over where it started, and 50 % would "
+        "be no change."
+    )
+
+
+def _without_win_rate(metrics: pl.DataFrame, spent: str, last: int, kept: int) -> str:
+    if "gold_score" not in metrics["metric"]:
+        return f"{spent} nobody has measured whether the policy became better."
+    if not last:
+        return "This is the start policy: nothing is bought or learned yet."
+    if not kept:
+        return f"{spent} the start policy is kept: no round has a better gold score."
+    return f"{spent} nothing can be said: no held-out prompt has a score before and after."
+
+
+def table_in_words(metrics: pl.DataFrame) -> list[Part]:
+    """The table of rounds, and what its columns mean."""
+    explained = note_on_rounds(metrics)
+    return [table_by_round(metrics), *([Text(explained)] if explained else [])]
+
+
+def warnings_of(metrics: pl.DataFrame, kept: int | None = None) -> list[Part]:
+    """What asks for attention, each with what may help; arguments as of `rounds_in_words`."""
+    return [Notice(text) for text in (*kept_earlier(metrics, kept), *advise(metrics))]
 
 
 def table_by_round(metrics: pl.DataFrame, columns: Sequence[Column] = ROUNDS) -> Table:
@@ -127,4 +179,8 @@ def kept_earlier(metrics: pl.DataFrame, kept: int | None) -> list[str]:
     """One sentence if the run returned the policy of another than the last round, else none."""
     if kept is None or kept == metrics["round"].max():
         return []
-    return [f"Kept: {f'round {kept}' if kept else 'the start policy'}, by its gold score."]
+    which = f"round {kept}" if kept else "the start policy"
+    return [
+        f"Kept: {which}, by its gold score on the prompts that it is measured on, so its figures "
+        "are a little too good."
+    ]

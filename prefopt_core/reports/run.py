@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from prefopt_core.ground.ids import last_text
 from prefopt_core.labels.asked import Proposal
+from prefopt_core.reports.inspection import inspect_selection
+from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import (
-    Cell,
-    ChosenRejected,
     Code,
+    Facts,
     Fold,
     Heading,
     Notice,
     Page,
     Part,
     Plot,
-    Table,
+    Plots,
     Text,
 )
 from prefopt_core.reports.plots import plot_reliability, plot_rounds
@@ -25,12 +25,12 @@ from prefopt_core.reports.rounds import (
     note_on_diagnostics,
     rounds_in_words,
     table_by_round,
+    table_in_words,
+    verdict_of,
+    warnings_of,
 )
+from prefopt_core.reports.samples import pairs_shown
 from prefopt_core.reports.selection import selection_examples, selection_summary
-from prefopt_core.reports.values import shortened
-
-_EXAMPLES = 5
-"""Pairs of each source that a page shows."""
 
 
 def round_page(
@@ -47,9 +47,9 @@ def round_page(
         title,
         [
             *rounds_in_words(metrics),
-            *_plot("rounds", plot_rounds(metrics), "figures by round"),
+            *_plots(plot_rounds(metrics)),
             *_diagnostics(metrics),
-            *(selection_summary(chosen) if chosen else []),
+            *(selection_summary(chosen, inspect_selection(chosen)) if chosen else []),
         ],
     )
 
@@ -63,8 +63,11 @@ def run_page(
     kept: int | None = None,
     doubts: Sequence[str] = (),
     trust: Sequence[Part] = (),
+    *,
+    facts: Facts | None = None,
+    samples: Sequence[Part] = (),
 ) -> Page:
-    """A finished run: rounds, diagnostics, the last selection and its pairs, the config.
+    """A finished run: what it came to, what it says now, what was bought and learned, the config.
 
     Args:
         metrics: The `metrics` tables of all rounds, one after the other.
@@ -75,44 +78,58 @@ def run_page(
         kept: The round whose policy the run returned.
         doubts: What is doubtful about the config and what it names.
         trust: How far the labels can be trusted.
+        facts: When it was, of what model and data.
+        samples: What the policy says before and after (`samples.before_and_after`).
     """
-    alt = "how sure the policy was, and how often right"
-    selection = [*selection_summary(chosen), *selection_examples(chosen)] if chosen else []
+    warnings = [*warnings_of(metrics, kept), *map(Notice, doubts)]
+    selection: list[Part] = []
+    if chosen:
+        selection += selection_summary(chosen, inspect_selection(chosen))
+        selection += selection_examples(chosen)
     return Page(
         title,
         [
-            *rounds_in_words(metrics, kept),
-            *map(Notice, doubts),
-            *_plot("rounds", plot_rounds(metrics), "figures by round"),
+            *([facts] if facts else []),
+            verdict_of(metrics, kept),
+            *_plots(plot_rounds(metrics)),
+            *table_in_words(metrics),
+            *([Heading("Warnings, and what may help"), *warnings] if warnings else []),
+            *samples,
+            Heading("What was bought and learned"),
+            Text(bought_and_learned(metrics, preferences)),
+            *pairs_shown(preferences),
             *trust,
-            *_diagnostics(metrics, *_plot("reliability", plot_reliability(metrics), alt)),
             *selection,
-            Heading(f"Pairs of the last round ({preferences.height:,})"),
-            table_of_pairs(preferences),
+            *_diagnostics(metrics, *_plots(plot_reliability(metrics))),
             Heading("Config"),
             Fold("All settings of the run", [Code(config)]),
         ],
     )
 
 
-def _plot(name: str, url: str, alt: str) -> list[Part]:
-    """The plot, if there was something to draw."""
-    return [Plot(name, url, alt)] if url else []
+def bought_and_learned(metrics: pl.DataFrame, preferences: pl.DataFrame) -> str:
+    """Labels and pairs of a run, and which of them are shown.
+
+    Args:
+        metrics: The `metrics` tables of all rounds.
+        preferences: The `preferences` table of the last round.
+    """
+    labels, gold, own = (
+        int(metrics.filter(pl.col("metric") == name)["value"].sum())
+        for name in ("labels", "gold_pairs", "self_pairs")
+    )
+    return (
+        f"{counted(labels, 'label')} bought; learned from {counted(gold, 'pair')} of paid labels "
+        f"and {own:,} of the policy's own judgment. Below are the first of each kind, of "
+        f"{counted(preferences.height, 'pair')} of the last round."
+    )
+
+
+def _plots(plots: Sequence[Plot]) -> list[Part]:
+    """The plots, if there was something to draw."""
+    return [Plots(plots)] if plots else []
 
 
 def _diagnostics(metrics: pl.DataFrame, *plots: Part) -> list[Part]:
     table = table_by_round(metrics, DIAGNOSTICS)
     return [Heading("Diagnostics"), table, *plots, Text(note_on_diagnostics())]
-
-
-def table_of_pairs(preferences: pl.DataFrame) -> Table:
-    """The first pairs of each source of a `preferences` table: bought labels and the policy's."""
-    rows: list[list[Cell]] = []
-    some = preferences.group_by("source", maintain_order=True).head(_EXAMPLES)
-    for row in some.iter_rows(named=True):
-        prompt, chosen, rejected = (
-            shortened(last_text(row[side]), 400) for side in ("prompt", "chosen", "rejected")
-        )
-        sure = f", {row['confidence']:.2f} sure" if row["source"] == "self" else ""
-        rows.append([f"{row['source']}{sure}", prompt, ChosenRejected(chosen, rejected)])
-    return Table(["source", "prompt", "chosen / rejected"], rows)

@@ -2,17 +2,32 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from prefopt_core.labels.asked import Proposal
+from prefopt_core.labels.estimates import ENOUGH, over_prompts
 from prefopt_core.reports.inspection import (
     Inspection,
     inspect_selection,
     prompt_ids,
     responses_of,
 )
-from prefopt_core.reports.page import Cell, Fold, Heading, Page, Part, Plot, Strong, Table, Text
-from prefopt_core.reports.plots import plot_selection
+from prefopt_core.reports.labels import counted
+from prefopt_core.reports.page import (
+    Cell,
+    Facts,
+    Fold,
+    Heading,
+    Page,
+    Part,
+    Plots,
+    Strong,
+    Table,
+    Text,
+    Verdict,
+)
+from prefopt_core.reports.plots import plot_by_k, plot_responses
 from prefopt_core.reports.set_quality import NEAR, PromptResponses, mean
 from prefopt_core.reports.values import shortened
 
@@ -20,6 +35,11 @@ _EXAMPLES = 5
 """Prompts that a page shows."""
 _MOST_LEFT = 8
 """Responses to a prompt that are shown though they were not selected."""
+_NOTE_ON_DOTS = (
+    "The distinct responses to these prompts, on the two principal axes of their embeddings; "
+    "filled and numbered as labels are spent: selected; open: left; four times the area: sampled "
+    "four times."
+)
 _MEASURES = (
     ("representativeness", "representativeness: cosine of a selected response to the others"),
     ("redundancy", "redundancy: cosine of two selected responses"),
@@ -30,34 +50,80 @@ _MEASURES = (
 )
 
 
-def selection_page(chosen: Proposal[pl.DataFrame], title: str, read_as: str) -> Page:
+def selection_page(
+    chosen: Proposal[pl.DataFrame], title: str, read_as: str, facts: Sequence[tuple[str, str]] = ()
+) -> Page:
     """A page on a selection that belongs to no run.
 
     Args:
         chosen: Prompts, candidates, embeddings and selections.
         title: Of the page.
         read_as: What the columns of the file were read as.
+        facts: What else it is about: when it was, by what embedder.
     """
-    return Page(title, [Text(read_as), *selection_summary(chosen), *selection_examples(chosen)])
-
-
-def selection_summary(chosen: Proposal[pl.DataFrame]) -> list[Part]:
-    """A table of all prompts, a plot, and what both mean."""
     inspection = inspect_selection(chosen)
+    about, verdict = (
+        Facts([*facts, ("read as", read_as)]),
+        verdict_on_selection(chosen, inspection),
+    )
+    parts = [*selection_summary(chosen, inspection), *selection_examples(chosen)]
+    return Page(title, [about, verdict, *parts])
+
+
+def verdict_on_selection(chosen: Proposal[pl.DataFrame], inspection: Inspection | None) -> Verdict:
+    """What was selected, and by how much it is better than chance, in one sentence.
+
+    Args:
+        chosen: The selection.
+        inspection: Its measures, if it has some.
+
+    Returns:
+        Its interval is that of the mean over prompts, by bootstrap.
+    """
+    selected, of, prompts = chosen.selections.height, chosen.candidates.height, prompt_ids(chosen)
+    said = f"{selected:,} of {of:,} responses to {counted(len(prompts), 'prompt')} are selected"
+    if inspection is None:
+        return Verdict(f"{said}.")
+    pairs = zip(inspection.selected, inspection.chance, strict=True)
+    gains = np.array([[own.objective - chance.objective, 1.0] for own, chance in pairs])
+    gain = over_prompts(gains, lambda sums: sums[..., 0] / sums[..., 1], np.arange(len(gains)))
+    figure = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+    what = "their representativeness − redundancy"
+    if gain.prompts < ENOUGH:
+        few = f", on only {counted(gain.prompts, 'prompt')}"
+        return Verdict(f"{said}; {what}: {figure} against a random choice{few}.")
+    if gain.low > 0:
+        found = "beats that of a random choice by"
+    else:
+        found = "is not seen to differ from" if gain.high >= 0 else "is below"
+        found += " that of a random choice:"
+    return Verdict(f"{said}; {what} {found} {figure}.")
+
+
+def selection_summary(chosen: Proposal[pl.DataFrame], inspection: Inspection | None) -> list[Part]:
+    """A table of all prompts, plots, and what both mean.
+
+    Args:
+        chosen: The selection.
+        inspection: Its measures, if it has some.
+    """
     summary: list[Part] = [Heading("What was selected"), table_of_selection(chosen, inspection)]
     if inspection is None:
         said = "Without embeddings nothing can be said of how much the responses are alike."
         return [*summary, Text(said)]
-    examples = responses_of(chosen, prompt_ids(chosen)[:_EXAMPLES])
-    alt = "the selected responses among all; objective and coverage by labels per prompt"
-    plot = Plot("selection", plot_selection(inspection, examples), alt)
-    return [*summary, plot, Text(caption(inspection))]
+    return [*summary, Plots(plot_by_k(inspection), caption(inspection))]
 
 
 def selection_examples(chosen: Proposal[pl.DataFrame]) -> list[Part]:
-    """The first prompts with their responses, each to be unfolded; the first one is."""
+    """The first prompts with their responses, drawn where these are embedded; and as texts.
+
+    Each prompt is to be unfolded; the first one is.
+    """
+    examples = responses_of(chosen, prompt_ids(chosen)[:_EXAMPLES])
     folds: list[Part] = []
-    for number, prompt in enumerate(responses_of(chosen, prompt_ids(chosen)[:_EXAMPLES]), 1):
+    if examples and chosen.embeddings is not None:
+        folds.append(Plots(plot_responses(examples), _NOTE_ON_DOTS))
+    for number, prompt in enumerate(examples, 1):
         title, text = shortened(prompt.prompt, 80), shortened(prompt.prompt, 400)
         more: list[Part] = [Text(text)] if text != title else []
         parts = [*more, table_of_responses(prompt)]
@@ -103,10 +169,9 @@ def caption(inspection: Inspection) -> str:
     return (
         f"Figures are means over prompts: {of} {inspection.prompts:,}. All compare responses by "
         "the cosine of their embeddings, whatever the selection compared them by, and count "
-        "repeated samples. Random is the expectation over all sets of that size. Above: the "
-        "distinct responses to the first prompts of the table, on the two principal axes of "
-        "their embeddings. Below: AEPO is the set for each k that a quick search finds best by "
-        "its objective at λ = 1, whatever made this selection."
+        "repeated samples. Random is the expectation over all sets of that size. AEPO is "
+        "the set for each k that a quick search finds best by its objective at λ = 1, whatever "
+        "made this selection."
     )
 
 

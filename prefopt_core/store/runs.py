@@ -19,6 +19,22 @@ from prefopt_core.store.locks import is_held, locked
 from prefopt_core.store.store import Store
 
 
+class Left(Record):
+    """What a run leaves to the run that continues it, with what that before it left.
+
+    Attributes:
+        held_out: Table `prompts` of evaluation; None without.
+        prompts: Tables `prompts` of all rounds.
+        labelled: Tables `preferences` of the rounds that bought labels.
+        embeddings: Tables `embeddings` of these rounds.
+    """
+
+    held_out: Artifact | None = None
+    prompts: tuple[Artifact, ...] = Field((), strict=False)
+    labelled: tuple[Artifact, ...] = Field((), strict=False)
+    embeddings: tuple[Artifact, ...] = Field((), strict=False)
+
+
 class Run(Record):
     """The record of a run.
 
@@ -26,11 +42,13 @@ class Run(Record):
         name: Its name, and that of its folder.
         flow: Such as "align".
         settings: Digest of all settings.
-        model: The start policy, as the config names it; "" if there is none.
+        model: The start policy, as the config names it, or whose run's it is; "" if there is none.
         started: Seconds since 1970, as `ended`, which is None while it goes on.
         state: How it ended; "killed" is found out: it goes on, and no process does it.
         reason: Why it waits or failed.
         flow_run: Id in Prefect; "" for a run without.
+        command: What was typed to run it; "" of runs from Python and of deployments.
+        config: All settings, as YAML that `prefopt run` takes.
         metrics: Tables `metrics` of all rounds.
         preferences: Tables `preferences` of all rounds up to the one that was kept.
         policy: The policy it returned.
@@ -38,6 +56,7 @@ class Run(Record):
         win_rate: Of that policy, over the start policy.
         labels: Bought for it.
         cost: In the currency of the prices.
+        left: For the run that continues it; None: none can.
     """
 
     name: str
@@ -49,6 +68,8 @@ class Run(Record):
     state: Literal["running", "waiting", "failed", "killed", "completed"] = "running"
     reason: str = ""
     flow_run: str = ""
+    command: str = ""
+    config: str = ""
     metrics: tuple[Artifact, ...] = Field((), strict=False)
     preferences: tuple[Artifact, ...] = Field((), strict=False)
     policy: Folder | None = None
@@ -56,6 +77,10 @@ class Run(Record):
     win_rate: float | None = None
     labels: int = 0
     cost: float = 0.0
+    left: Left | None = None
+
+
+_RESULTS = ("metrics", "preferences", "policy", "kept", "win_rate", "labels", "cost", "left")
 
 
 @contextmanager
@@ -73,8 +98,7 @@ def recorded(
     """
     before = _read(_file(store, run.name))
     if before and before.settings == run.settings:
-        results = {"metrics", "preferences", "policy", "kept", "win_rate", "labels", "cost"}
-        run = run.model_copy(update={name: getattr(before, name) for name in results})
+        run = run.model_copy(update={name: getattr(before, name) for name in _RESULTS})
     with locked(_lock(store, run.name), f"run {run.name}", shared=True):
         _write(store, run)
         try:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -136,6 +137,22 @@ def other_store(tmp_path, monkeypatch):
 def _use(folder, monkeypatch):
     monkeypatch.setenv("PREFOPT_STORE", str(folder))
     return Store(folder)
+
+
+@pytest.fixture(scope="session")
+def _finished(usual_settings, run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "store"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFOPT_STORE", str(folder))
+        run(usual_settings)
+    return folder
+
+
+@pytest.fixture
+def finished(_finished, store):
+    """A store in which the run of `settings` has finished."""
+    shutil.copytree(_finished, store.root)
+    return store
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -14,22 +13,6 @@ from prefopt_core.store.store import Store
 @pytest.fixture
 def config(settings, config_file):
     return config_file(settings)
-
-
-@pytest.fixture(scope="module")
-def _finished(usual_settings, run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished") / "store"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFOPT_STORE", str(folder))
-        run(usual_settings)
-    return folder
-
-
-@pytest.fixture
-def finished(_finished, store):
-    """A store in which the run of `config` has finished."""
-    shutil.copytree(_finished, store.root)
-    return store
 
 
 @pytest.mark.slow

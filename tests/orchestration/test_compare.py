@@ -145,9 +145,11 @@ def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, pr
     assert re.search(r"random \(baseline\) +│ 2 +│ 12 ", output)
     assert "Holm" in output
     assert {path.name for path in out.iterdir()} == {
-        "comparison.csv", "comparison.md", "curves.png", "differences.png"
+        "comparison.csv", "comparison.md",
+        "curves-gold-score.svg", "curves-win-rate.svg",
+        "differences-gold-score.svg", "differences-win-rate.svg",
     }  # fmt: skip
-    assert 'src="curves.png"' in (out / "comparison.md").read_text()
+    assert 'src="curves-win-rate.svg"' in (out / "comparison.md").read_text()
     assert pl.read_csv(out / "comparison.csv").height == tiny.compared.table.rows
 
 

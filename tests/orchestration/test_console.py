@@ -6,7 +6,19 @@ import re
 
 from flows.console import ConsoleObserver, print_parts
 from flows.terminal import Terminal
-from prefopt_core.reports.page import Estimate, Fold, Heading, Notice, Plot, Strong, Table, Text
+from prefopt_core.reports.page import (
+    Estimate,
+    Facts,
+    Fold,
+    Heading,
+    Notice,
+    Plot,
+    Plots,
+    Strong,
+    Table,
+    Text,
+    Verdict,
+)
 
 EVIL = "[b] [/] [link=x]y[/link]"
 
@@ -19,8 +31,10 @@ def printed(*parts, title=""):
 
 def test_nothing_that_a_page_holds_is_markup_of_the_terminal():
     cells = [[EVIL, Strong(EVIL), Estimate(EVIL, "[1, 2]")]]
-    shown = printed(Table([EVIL, "b", "c"], cells), Text(EVIL), Notice(EVIL), title=EVIL)
-    assert shown.count(EVIL) == 1 + 1 + 3 + 2  # title, header, cells, paragraphs
+    shown = printed(
+        Table([EVIL, "b", "c"], cells), Text(EVIL), Verdict(EVIL), Notice(EVIL), title=EVIL
+    )
+    assert shown.count(EVIL) == 1 + 1 + 3 + 3  # title, header, cells, paragraphs
     assert f"{EVIL} [1, 2]" in shown
     assert f"! {EVIL}\n" in shown
 
@@ -39,7 +53,15 @@ def test_a_coloured_terminal_gets_our_colours_and_nothing_of_a_text():
 
 
 def test_tables_and_paragraphs_are_printed_and_nothing_else():
-    assert printed(Plot("p", "data:", "alt"), Heading("h"), Fold("f", [Text("t")])) == ""
+    assert (
+        printed(
+            Plots([Plot("p", "<svg>", "alt")], "c"),
+            Heading("h"),
+            Facts([("a", "b")]),
+            Fold("f", [Text("t")]),
+        )
+        == ""
+    )
 
 
 def test_warnings_of_the_core_are_shown_while_a_run_goes_on():

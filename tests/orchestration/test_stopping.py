@@ -60,7 +60,7 @@ def test_a_round_that_loses_ends_the_run_and_the_best_one_is_kept(stopped, prefo
     assert len(result.metrics) == 3
     assert result.kept == 1
     assert len(list(store.manifests("train"))) == 2
-    assert "Kept: round 1, by its gold score." in result.report.read_text()
+    assert "Kept: round 1, by its gold score on the prompts" in result.report.read_text()
 
     # What the kept policy learned from is exported, not what made the next one worse.
     (pairs,) = rows_of(store, last_run(store).preferences)

@@ -11,8 +11,16 @@ from pydantic import ValidationError
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page, table_of_arms, table_of_differences
 from prefopt_core.experiments.plots import plot_curves, plot_differences
-from prefopt_core.experiments.results import collect_runs, differences, final, line, unequal
+from prefopt_core.experiments.results import (
+    METRICS,
+    collect_runs,
+    differences,
+    final,
+    line,
+    unequal,
+)
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.reports.page import Plots
 from prefopt_core.reports.render import render_markdown
 
 ROOT = Path(__file__).parents[3]
@@ -158,7 +166,9 @@ def test_a_line_may_go_over_a_setting_in_place_of_labels(table, preset, monkeypa
     assert [p.at for p in points] == sorted(places[arm] for arm in lines["random"])
     assert {p.value for p in points} == {final(table, a, "win_rate").value for a in lines["random"]}
     figures = []
-    monkeypatch.setattr("prefopt_core.experiments.plots.data_url", figures.append)
+    monkeypatch.setattr(
+        "prefopt_core.experiments.plots.drawn", lambda figure, *_: figures.append(figure)
+    )
     plot_curves(table, {"AEPO": lines["AEPO"]}, "training.beta", places)
     axis = figures[0].axes[0]
     assert axis.get_legend_handles_labels()[1] == ["AEPO"]
@@ -171,7 +181,9 @@ def test_rounds_that_buy_nothing_stand_apart_if_drawn_over_rounds(preset, monkey
     second = first.filter(pl.col("round") == 1).with_columns(pl.lit(2, pl.Int32).alias("round"))
     table = collect_runs([pl.concat([first, second])] * 2, ["aepo"] * 2, [0, 1], [2, 2])
     figures = []
-    monkeypatch.setattr("prefopt_core.experiments.plots.data_url", figures.append)
+    monkeypatch.setattr(
+        "prefopt_core.experiments.plots.drawn", lambda figure, *_: figures.append(figure)
+    )
     plot_curves(table, over="round")
     (bars,) = figures[0].axes[0].containers
     assert bars.lines[0].get_xdata() == pytest.approx([0, 1, 2])
@@ -181,8 +193,7 @@ def test_plots_differ_by_what_they_show(table, preset):
     matches = Comparison(**preset).matches
     lines = {"AEPO": ("aepo half", "aepo"), "random": ("random half", "random")}
     curves = [plot_curves(table), plot_curves(table, lines), plot_curves(table, {"A": ("aepo",)})]
-    assert all(plot.startswith("data:image/png") for plot in curves)
-    assert len(set(curves)) == 3
+    assert len({plot.svg for plots in curves for plot in plots}) == 3 * len(METRICS)
     of_pairs, of_one = (
         plot_differences([d for m in ("win_rate", "gold_score") for d in differences(table, o, m)])
         for o in (matches, [("aepo", "random")])
@@ -190,14 +201,16 @@ def test_plots_differ_by_what_they_show(table, preset):
     assert of_pairs != of_one
     comparison = Comparison(**preset, lines=lines)
     pictures = [
-        part.url for part in comparison_page(table, comparison).parts if hasattr(part, "url")
+        part.plots for part in comparison_page(table, comparison).parts if isinstance(part, Plots)
     ]
     assert pictures == [curves[1], of_pairs]
 
 
 def test_legend_names_lines_and_arms_that_belong_to_none(table, monkeypatch):
     figures = []
-    monkeypatch.setattr("prefopt_core.experiments.plots.data_url", figures.append)
+    monkeypatch.setattr(
+        "prefopt_core.experiments.plots.drawn", lambda figure, *_: figures.append(figure)
+    )
     plot_curves(table, {"AEPO": ("aepo half", "aepo")})
     axis = figures[0].axes[0]
     assert axis.get_legend_handles_labels()[1] == ["random", "random half", "AEPO"]

@@ -133,5 +133,7 @@ def test_the_page_shows_intervals_verdicts_and_plots(compared, preset):
     assert "p cannot be below 0.016, corrected 0.031" in text
     assert len(text.encode()) < 100_000  # what Prefect takes
     html = render_html(page)
-    assert html.count("data:image/png") == 2
+    assert html.count("<svg") == 4
+    assert "**better beats chance over 7 seeds: win rate +5.3 [+5." in text
+    assert "1 of 2 differences are settled.**" in text
     assert "&lt;b&gt; is better" in html

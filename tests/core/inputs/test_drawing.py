@@ -52,7 +52,7 @@ def test_wanting_more_prompts_than_there_are_names_both_numbers_and_the_purpose(
 def test_prompts_that_were_learned_from_are_never_drawn():
     prompts = pl.DataFrame({"prompt_id": [f"p{i}" for i in range(10)]})
     used = prompts[:4]
-    drawn = draw(prompts, 0, None, "test", seed=0, used=used)
+    drawn = draw(prompts, 0, None, "test", seed=0, used=[used])
     assert set(drawn["prompt_id"]) == {f"p{i}" for i in range(4, 10)}
     with pytest.raises(ConfigError, match="There are 6 prompts"):
-        draw(prompts, 0, 7, "test", seed=0, used=used)
+        draw(prompts, 0, 7, "test", seed=0, used=[prompts[:2], prompts[2:4]])

@@ -1,6 +1,7 @@
 """Pages as HTML and as Markdown: the same parts in both, and no text is ever markup."""
 
-import base64
+import re
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -9,19 +10,24 @@ from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
 
 from prefopt_core.reports.page import (
-    ChosenRejected,
     Code,
     Estimate,
+    Facts,
     Fold,
     Heading,
     Notice,
     Page,
-    Plot,
+    Plots,
+    Said,
+    SideBySide,
     Strong,
     Table,
     Text,
+    Verdict,
 )
-from prefopt_core.reports.render import plots_to_files, render_html, render_markdown
+from prefopt_core.reports.plots import new_figure
+from prefopt_core.reports.render import alone, plots_to_files, render_html, render_markdown
+from prefopt_core.reports.svg import BLUE, GREY, SERIES, drawn
 
 EVIL = '<script>alert("x")</script> | a\n\n`b [b](javascript:x) \\| </pre>'
 
@@ -30,11 +36,15 @@ def with_every_part(text):
     """A page that has `text` wherever a page can have one."""
     table = Table(
         ["", text],
-        [[text, Strong(text)], [Estimate(text, text), ChosenRejected(text, text)]],
+        [[text, Strong(text)], [Estimate(text, text), text]],
     )
-    plain = [Heading(text), Text(text), Notice(text), Code(text)]
-    plot = Plot("plot", f'"{text}', text)
-    return Page(text, [*plain, table, plot, Fold(text, [Text(text), table])])
+    plain = [Heading(text), Text(text), Notice(text), Code(text), Facts([(text, text)])]
+    both = SideBySide(text, text, Said(text, text), Said(text, text, better=True))
+    figure = new_figure()
+    figure.subplots().plot([1, 2], color=BLUE, label=text)
+    plots = Plots([drawn(figure, "plot", text)], text)
+    parts = [*plain, Verdict(text), both, table, plots, Fold(text, [Text(text), table])]
+    return Page(text, parts)
 
 
 def as_html(markdown):
@@ -46,10 +56,10 @@ def as_html(markdown):
 def test_no_text_is_markup_wherever_it_stands(render):
     page = render(with_every_part(EVIL))
     html = as_html(page) if render is render_markdown else page
-    for harm in ("<script", 'href="', 'src=""'):
+    for harm in ("<script", '<a href="', 'src=""'):
         assert harm not in html
     assert html.count("</pre>") == 1
-    assert html.count("<table") == 2
+    assert html.count("<table") == (2 if render is render_html else 3)  # two columns, side by side
 
 
 @given(st.text(st.sampled_from('|`\\[](){}<>&"\n*_~#:- ab'), max_size=12))
@@ -77,7 +87,7 @@ def test_a_document_reads_from_top_to_bottom():
         "#### more\n\ntwo\n\n### end\n"
     )
     html = render_html(page)
-    places = [html.index(text) for text in ("<p>one", "<table", "<summary>more", "two", "<h2>end")]
+    places = [html.index(text) for text in (">one", "<table", "<summary>more", "two", "<h2>end")]
     assert places == sorted(places)
 
 
@@ -95,7 +105,29 @@ def test_a_part_or_cell_that_no_template_knows_is_an_error(render, parts):
 
 
 def test_plots_become_files_that_the_page_links(tmp_path):
-    url = "data:image/png;base64," + base64.b64encode(b"pixels").decode()
-    page = plots_to_files(Page("t", [Text("a"), Plot("curves", url, "curves")]), tmp_path, "x-")
-    assert page.parts == [Text("a"), Plot("curves", "x-curves.png", "curves")]
-    assert (tmp_path / "x-curves.png").read_bytes() == b"pixels"
+    plot = drawn(new_figure(), "curves", "what was gained")
+    page = plots_to_files(Page("t", [Text("a"), Plots([plot])]), tmp_path, "x-")
+    assert '<img src="x-curves.svg" alt="what was gained">' in render_markdown(page)
+    written = ElementTree.parse(tmp_path / "x-curves.svg").getroot()
+    assert written.tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_a_plot_on_its_own_brings_all_its_colours():
+    figure = new_figure()
+    axis = figure.subplots()
+    for number, colour in enumerate((*SERIES, GREY)):
+        axis.plot([number, 1], color=colour)
+    svg = alone(drawn(figure, "all", "all colours"))
+    used = set(re.findall(r"var\((--\w+)\)", svg))
+    assert len(used) >= len(SERIES) + 1
+    assert used <= set(re.findall(r"(--\w+):", svg))
+    assert "style=" not in svg  # which a strict policy of the page refuses
+
+
+def test_names_in_a_plot_are_no_formulas_and_break_nothing():
+    figure = new_figure()
+    axis = figure.subplots()
+    axis.plot([1, 2], color=BLUE, label="$x^2$ & \x1b[31m <b>")
+    figure.legend(*axis.get_legend_handles_labels(), frameon=False)
+    svg = drawn(figure, "names", "names").svg
+    assert "$x^2$ &amp; \\x1b[31m &lt;b&gt;" in svg

@@ -12,6 +12,7 @@ from prefopt_core.reports.rounds import (
     kept_earlier,
     note_on_diagnostics,
     table_by_round,
+    verdict_of,
 )
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.values import shortened
@@ -86,21 +87,22 @@ def test_interval_that_begins_at_zero_is_shown():
 def test_markdown_stays_below_what_prefect_takes(rounds):
     text = markdown(metrics(rounds), "align")
     assert len(text.encode()) < 100_000
-    assert text.startswith("## align\n\n| round | ")
+    assert text.startswith("## align\n\n**")
     of_rounds, diagnostics = text.split("### Diagnostics")
     assert of_rounds.count("\n| ") == diagnostics.count("\n| ") == rounds + 2
-    assert "data:image/png;base64," in text
+    assert "data:image/svg+xml;base64," in text
 
 
 def test_without_grades_there_is_a_table_and_no_plot():
     counted = metrics(2, names=())
-    assert plot_rounds(counted) == ""
+    assert plot_rounds(counted) == []
     assert "<img" not in markdown(counted, "aepo")
 
 
 @pytest.mark.parametrize("names", [("gold_score",), ("gold_score", "win_rate")], ids=str)
-def test_plot_is_made_of_what_there_is(names):
-    assert plot_rounds(metrics(2, names)).startswith("data:image/png")
+def test_there_is_a_plot_of_each_figure_that_there_is(names):
+    plots = plot_rounds(metrics(2, names))
+    assert sorted(plot.name for plot in plots) == sorted(n.replace("_", "-") for n in names)
 
 
 def test_same_figures_give_the_same_picture():
@@ -110,15 +112,15 @@ def test_same_figures_give_the_same_picture():
 def test_page_shows_texts_of_others_as_text(preferences):
     page = html_report(metrics(2), preferences, f"prompts: {EVIL}", f"align {EVIL}")
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") == 3 * 5 + 1 + 2  # examples, config, title twice
+    assert page.count("&lt;script&gt;") == 3 * 3 + 1 + 2  # examples, config, title twice
     assert "&amp; {braces}" in page
 
 
 def test_page_needs_nothing_from_elsewhere(preferences):
     page = html_report(metrics(2), preferences, "seed: 0", "align")
-    assert "http" not in page
+    assert "://" not in page
     assert "<pre>seed: 0</pre>" in page
-    assert "self, 0.75" in page
+    assert "the policy&#39;s own judgment, 75 % sure" in page
 
 
 def test_shortened_text_is_one_line():
@@ -149,17 +151,19 @@ def test_diagnostics_are_a_table_of_their_own_with_a_note_on_what_each_means(pre
 def test_reliability_is_drawn_only_where_the_policy_judged(preferences):
     alt = "how sure the policy was"
     plain = metrics(2)
-    assert plot_reliability(plain) == ""
+    assert plot_reliability(plain) == []
     assert alt not in html_report(plain, preferences, "seed: 0", "align")
     judged = with_bins(plain, b50=(0.55, 0.4, 12), b90=(0.95, 0.8, 30))
-    assert plot_reliability(judged).startswith("data:image/png")
-    page = html_report(judged, preferences, "seed: 0", "align")
-    assert f'<img src="{plot_reliability(judged)}" alt="{alt}' in page
+    (plot,) = plot_reliability(judged)
+    assert f'aria-label="{alt}' in plot.svg
+    assert plot.svg in html_report(judged, preferences, "seed: 0", "align")
 
 
 def test_a_dot_is_a_bin_of_the_last_round_that_has_some(monkeypatch):
     figures = []
-    monkeypatch.setattr("prefopt_core.reports.plots.data_url", figures.append)
+    monkeypatch.setattr(
+        "prefopt_core.reports.plots.drawn", lambda figure, *_: figures.append(figure)
+    )
     before = with_bins(metrics(2), b50=(0.52, 0.3, 99))
     after = with_bins(
         metrics(3).filter(pl.col("round") == 2), b90=(0.93, 0.8, 30), b60=(0.64, 0.5, 8)
@@ -192,3 +196,32 @@ def test_a_page_says_which_round_was_kept_if_not_the_last(preferences):
     for kept, said in ((1, "Kept: round 1,"), (0, "Kept: the start policy,")):
         assert said in html_report(three, preferences, "seed: 0", "align", kept=kept)
     assert "Kept:" not in html_report(three, preferences, "seed: 0", "align", kept=2)
+
+
+def with_win_rate(value, low, high, n=200, rounds=2):
+    row = (rounds - 1, "win_rate", value, low, high, n)
+    table = metrics(rounds)
+    others = table.filter(~((pl.col("metric") == "win_rate") & (pl.col("round") == rounds - 1)))
+    return pl.concat([others, pl.DataFrame([row], schema=table.schema, orient="row")])
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ((0.69, 0.62, 0.75), "After 20 labels the policy wins 69 % [62, 75] over where it"),
+        ((0.31, 0.25, 0.38), "After 20 labels the policy is worse: it wins 31 % [25, 38] over"),
+        ((0.55, 0.48, 0.62), "After 20 labels nothing is settled: the policy wins 55 % [48, 62]"),
+        ((0.95, 0.85, 1.0, 10), "nothing is settled: the policy wins 95 % [85, 100] over where"),
+    ],
+)  # fmt: skip
+def test_the_verdict_claims_no_more_than_the_interval_holds(figures, said):
+    table = with_win_rate(*figures)
+    assert said in verdict_of(table).text
+    assert verdict_of(table).text in markdown(table, "align")
+
+
+def test_the_verdict_is_of_the_round_that_was_kept():
+    assert "wins 61 % [56, 66]" in verdict_of(metrics(3), 1).text
+    assert "the start policy is kept" in verdict_of(metrics(3), 0).text
+    assert "nobody has measured" in verdict_of(metrics(2, names=())).text
+    assert "This is the start policy" in verdict_of(metrics(1)).text

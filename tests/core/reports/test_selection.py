@@ -11,7 +11,7 @@ from prefopt_core.ground.tables import TABLES, check_table, empty
 from prefopt_core.ground.vectors import pack
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.reports.inspection import MOST_PROMPTS, inspect_selection, responses_of
-from prefopt_core.reports.plots import plane, plot_selection
+from prefopt_core.reports.plots import plane, plot_by_k, plot_responses
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.selection import caption, selection_page, table_of_selection
@@ -139,7 +139,7 @@ def test_without_embeddings_only_counts_are_said(pool):
     page = html_of(bare, "random")
     assert "Without embeddings" in page
     assert "<b>selected 1</b>" in page
-    assert "<img" not in page
+    assert "<svg" not in page
 
 
 def test_page_shows_texts_of_others_as_text(pool):
@@ -148,7 +148,7 @@ def test_page_shows_texts_of_others_as_text(pool):
     assert (
         page.count("&lt;script&gt;") == 4 * (1 + 7) + 3
     )  # prompts, responses, title twice, what was read
-    assert "http" not in page
+    assert "://" not in page
     assert page.count("<b>selected 2</b>") == 4
 
 
@@ -185,7 +185,7 @@ def odd_cases():
 def test_odd_selections_have_a_page(case):
     tables = chosen(*odd_cases()[case])
     page = html_of(tables, case)
-    assert "data:image/png" in page
+    assert "<svg" in page
     assert ">nan" not in page
 
 
@@ -196,7 +196,8 @@ def test_nothing_selected_is_said():
 
 def test_same_tables_in_another_order_give_the_same_picture(pool):
     def picture(tables):
-        return plot_selection(inspect_selection(tables), responses_of(tables, ["p000", "p001"]))
+        drawn = responses_of(tables, ["p000", "p001"])
+        return [*plot_responses(drawn), *plot_by_k(inspect_selection(tables))]
 
     shuffled = replace(
         pool,
@@ -223,3 +224,20 @@ def test_measuring_is_bounded_and_says_so():
     inspection = inspect_selection(tables)
     assert (len(inspection.selected), inspection.prompts) == (MOST_PROMPTS, MOST_PROMPTS + 9)
     assert f"{MOST_PROMPTS}, drawn by their ids, of {MOST_PROMPTS + 9}" in caption(inspection)
+
+
+def test_the_verdict_says_how_far_from_chance_the_selection_is():
+    texts = [f"text {n}" for n in range(6)]
+    every = responses_of(chosen([(texts, texts[:2])], anywhere), ["p000"])[0]
+    pairs = np.array(list(combinations(range(6), 2)))
+    best, worst = (
+        pairs[order(objective(every.similarity, pairs, 1.0))] for order in (np.argmax, np.argmin)
+    )
+    for pair, said in ((best, "beats that of a random choice by +"), (worst, "is below that")):
+        for count, shown in ((24, said), (3, "on only 3 prompts")):
+            tables = chosen([(texts, [texts[at] for at in pair])] * count, anywhere)
+            page = render_markdown(selection_page(tables, "aepo", "pool.csv"))
+            assert (
+                f"**{2 * count} of {6 * count} responses to {count} prompts are selected;" in page
+            )
+            assert shown in page

@@ -1,0 +1,49 @@
+"""Runs that continue each other: nightly-1, nightly-2, … of `continues: nightly`.
+
+A number belongs to a run until it is completed: one that was killed, or waits for people, goes on
+under its own when the same command is given again.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from prefopt_core.experiments.base import Experiment
+from prefopt_core.experiments.flows import AlignConfig
+from prefopt_core.inputs.drawing import without
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.runs import Run, runs
+from prefopt_core.store.store import Store
+
+E = TypeVar("E", bound=Experiment)
+
+
+def numbered(config: E, store: Store) -> E:
+    """The config with the name of the run that it is now, if it continues others."""
+    if not isinstance(config, AlignConfig) or config.continues is None or config.name:
+        return config
+    numbers = [config.number_of(run.name) for run in _completed(config, store)]
+    return config.model_copy(update={"name": f"{config.continues}-{1 + max(numbers, default=0)}"})
+
+
+def continued(config: Experiment, store: Store) -> Run | None:
+    """The run that this one, which has its name, continues: the newest completed; None: none."""
+    if not isinstance(config, AlignConfig) or config.continues is None:
+        return None
+    number_of = config.number_of
+    earlier = [
+        run for run in _completed(config, store) if number_of(run.name) < number_of(config.name)
+    ]
+    return max(earlier, key=lambda run: number_of(run.name), default=None)
+
+
+def unused(prompts: Artifact, used: Sequence[Artifact], store: Store) -> int:
+    """How many of some prompts are in none of the tables `used`."""
+    return without(store.read(prompts), [store.read(table) for table in used]).height
+
+
+def _completed(config: AlignConfig, store: Store) -> list[Run]:
+    return [
+        run
+        for run in runs(store)
+        if run.state == "completed" and run.left and config.number_of(run.name)
+    ]
