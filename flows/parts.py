@@ -19,10 +19,6 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefopt_core.ground.errors import PrefoptError
 from tasks.stage import Part, ended_by, in_part, inside_flow_run
 
-AWAITING = "Awaiting labels"
-"""Name of the state of what ends while labels of people are missing."""
-NOTHING_NEW = "Nothing new"
-"""Name of the state of a run that has nothing to continue an earlier one with."""
 BEAT_S = 30
 """Seconds from heartbeat to heartbeat."""
 

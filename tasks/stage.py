@@ -28,6 +28,11 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Artifact | Folder)
 
+AWAITING = "Awaiting labels"
+"""Name of Prefect's state of what ends while labels of people are missing."""
+NOTHING_NEW = "Nothing new"
+"""That of a run that has nothing to continue an earlier one with."""
+
 
 class NotStored(BaseException):
     """A stage has to be computed in a session that does not; no `except` of a flow may take it."""
@@ -320,9 +325,9 @@ def ended_by(error: PrefoptError) -> Any:
     from prefect.states import Cancelled, Completed, Failed
 
     if isinstance(error, AwaitingLabelsError):  # nothing failed
-        return Cancelled(name="Awaiting labels", message=str(error))
+        return Cancelled(name=AWAITING, message=str(error))
     if isinstance(error, NothingNewError):
-        return Completed(name="Nothing new", message=str(error))
+        return Completed(name=NOTHING_NEW, message=str(error))
     return Failed(message=str(error), data=error)
 
 
