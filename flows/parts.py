@@ -17,7 +17,8 @@ from prefect.flow_engine import FlowRunEngine
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from prefopt_core.ground.errors import PrefoptError
-from tasks.stage import Part, ended_by, in_part, inside_flow_run
+from tasks.session import Part, in_part
+from tasks.stage import ended_by, inside_flow_run
 
 BEAT_S = 30
 """Seconds from heartbeat to heartbeat."""

@@ -40,7 +40,8 @@ from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
-from tasks.stage import AWAITING, NOTHING_NEW, current_store, ended_by, inside_flow_run
+from tasks.session import current_store
+from tasks.stage import AWAITING, NOTHING_NEW, ended_by, inside_flow_run
 
 _ARTIFACT = "labels-of-people"
 """Key of the artifact that shows the progress."""

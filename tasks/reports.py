@@ -31,14 +31,8 @@ from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.pages import put_page_of
 from prefopt_core.store.runs import note
-from tasks.stage import (
-    current_store,
-    doubts_before,
-    inside_flow_run,
-    leaves_pages,
-    notice,
-    planning,
-)
+from tasks.session import current_store, doubts_before, leaves_pages, notice, planning
+from tasks.stage import inside_flow_run
 
 _EXAMPLES = 20
 

@@ -7,7 +7,7 @@ import pytest
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.store.store import Store
 from tasks.inputs import draw_prompts, load_preferences, load_prompts
-from tasks.stage import Session, session
+from tasks.session import Session, session
 
 
 class Listener:
