@@ -37,7 +37,7 @@ from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from prefopt_core.selection.table import COLUMNS, select_responses
 from prefopt_core.store.store import Store
-from tasks.stage import Session, current_store, session
+from tasks.session import Session, current_store, session
 
 _WIDTH = 110
 """Characters of a line of what a notebook shows."""

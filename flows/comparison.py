@@ -22,7 +22,8 @@ from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
 from tasks.reports import report_comparison, write_settings
-from tasks.stage import current_store, inside_flow_run, part_of_more, planning
+from tasks.session import current_store, part_of_more, planning
+from tasks.stage import inside_flow_run
 
 log = logging.getLogger(__name__)
 

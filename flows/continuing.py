@@ -9,7 +9,7 @@ from prefopt_core.ground.errors import NothingNewError
 from prefopt_core.reports.labels import counted
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.runs import Left, note
-from tasks.stage import current_store, leaves_pages
+from tasks.session import current_store, leaves_pages
 
 
 def inherited(config: AlignConfig) -> tuple[Folder | None, Left]:

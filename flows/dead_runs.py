@@ -19,9 +19,9 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from flows.parts import AWAITING
 from prefopt_core.store.runs import note, runs
 from prefopt_core.store.store import Store
+from tasks.stage import AWAITING
 
 ZOMBIES = "prefopt: a run without a heartbeat has crashed"
 SILENCE = timedelta(seconds=90)  # three heartbeats of 30 s

@@ -17,12 +17,9 @@ from prefect.flow_engine import FlowRunEngine
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from prefopt_core.ground.errors import PrefoptError
-from tasks.stage import Part, ended_by, in_part, inside_flow_run
+from tasks.session import Part, in_part
+from tasks.stage import ended_by, inside_flow_run
 
-AWAITING = "Awaiting labels"
-"""Name of the state of what ends while labels of people are missing."""
-NOTHING_NEW = "Nothing new"
-"""Name of the state of a run that has nothing to continue an earlier one with."""
 BEAT_S = 30
 """Seconds from heartbeat to heartbeat."""
 

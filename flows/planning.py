@@ -16,7 +16,7 @@ from prefopt_core.experiments.samples import sample_of
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import counted
 from prefopt_core.store.store import Store
-from tasks.stage import Planned, Session, current_store, listing, session
+from tasks.session import Planned, Session, current_store, listing, session
 
 _NAMED = 3
 """Stages that are named where nothing is known of them; more are counted."""

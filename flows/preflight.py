@@ -10,7 +10,7 @@ from prefopt_core.ground.errors import ConfigError, Lacking
 from prefopt_core.ground.settings import Backend
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
-from tasks.stage import (
+from tasks.session import (
     Planned,
     current_store,
     doubts_before,

@@ -14,7 +14,8 @@ from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.continuing import continued, numbered
 from prefopt_core.ground.errors import NothingNewError
 from prefopt_core.store.runs import Run, recorded
-from tasks.stage import NotStored, command, current_store, inside_flow_run, leaves_pages
+from tasks.session import NotStored, command, current_store, leaves_pages
+from tasks.stage import inside_flow_run
 
 
 def named(flow: str, config: Experiment) -> Experiment:

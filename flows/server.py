@@ -22,7 +22,7 @@ from prefopt_core.ground.user_code import SAFE_PATH
 from prefopt_core.labels.batch import Batch
 from prefopt_core.labels.standing import Progress
 from prefopt_core.store.store import Store
-from tasks.stage import current_store
+from tasks.session import current_store
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 from flows.lookup import flow_of
 from prefopt_core.store.stage import Outcome
 from tasks.progress import Observer
-from tasks.stage import NotStored, Session, session
+from tasks.session import NotStored, Session, session
 
 
 def from_store(flow: str, config: Any, how: Session) -> Any | None:

@@ -31,7 +31,6 @@ from prefect.states import Cancelled
 
 from flows.dead_runs import crash_killed, watch
 from flows.desk.addresses import told
-from flows.parts import AWAITING, NOTHING_NEW
 from flows.preflight import preflight
 from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
@@ -41,7 +40,8 @@ from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
-from tasks.stage import current_store, ended_by, inside_flow_run
+from tasks.session import current_store
+from tasks.stage import AWAITING, NOTHING_NEW, ended_by, inside_flow_run
 
 _ARTIFACT = "labels-of-people"
 """Key of the artifact that shows the progress."""

@@ -10,7 +10,8 @@ from prefopt_core.evaluation.stopping import Stop
 from prefopt_core.evaluation.table import RoundTables, evaluate
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.training.log import read_log
-from tasks.stage import current_store, planning, stage
+from tasks.session import current_store, planning
+from tasks.stage import stage
 
 
 @stage("evaluate", table="metrics", version=5)

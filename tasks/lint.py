@@ -8,7 +8,8 @@ from prefopt_core.lint import Known, table
 from prefopt_core.lint.findings import places_of
 from prefopt_core.lint.settings import LintConfig
 from prefopt_core.store.artifacts import Artifact, Folder
-from tasks.stage import current_store, doubts_before, inside_flow_run, notice, planning, stage
+from tasks.session import current_store, doubts_before, notice, planning
+from tasks.stage import inside_flow_run, stage
 
 
 @stage("lint", table="findings", version=2)

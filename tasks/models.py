@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prefopt_core.models.settings import PolicyConfig
-from prefopt_core.store.stage import fresh_folder, workspace
+from prefopt_core.store.running import fresh_folder, workspace
 from tasks.stage import folder_stage
 
 

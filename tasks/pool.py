@@ -12,7 +12,7 @@ from prefopt_core.inputs.vectors import strata_of_rows
 from prefopt_core.pool import table
 from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.store.opening import Shards
-from prefopt_core.store.stage import fresh_folder
+from prefopt_core.store.running import fresh_folder
 from tasks.stage import folder_stage, stage
 
 

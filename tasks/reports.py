@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.annotation.table import labels_of_others
+from prefopt_core.annotation.label_table import labels_of_others
 from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.experiments.base import Experiment, Paid, slug
 from prefopt_core.experiments.checks import check
@@ -31,14 +31,8 @@ from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.pages import put_page_of
 from prefopt_core.store.runs import note
-from tasks.stage import (
-    current_store,
-    doubts_before,
-    inside_flow_run,
-    leaves_pages,
-    notice,
-    planning,
-)
+from tasks.session import current_store, doubts_before, leaves_pages, notice, planning
+from tasks.stage import inside_flow_run
 
 _EXAMPLES = 20
 

@@ -1,4 +1,4 @@
-"""Running stages: decorators, sessions, plans, observers; inside a flow run as Prefect tasks.
+"""Running stages: decorators and plans; inside a flow run as Prefect tasks.
 
 The only module that uses Prefect's tasks. Prefect retries, schedules and shows stages; results are
 cached in our store, not by Prefect.
@@ -7,10 +7,8 @@ cached in our store, not by Prefect.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -20,107 +18,20 @@ from prefopt_core.ground import progress
 from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
-from prefopt_core.store.stage import Outcome, Stage, in_role, stage_store
+from prefopt_core.store.running import in_role
+from prefopt_core.store.stage import Outcome, Stage
 from prefopt_core.store.store import Store
-from tasks.progress import Observer, ProgressArtifact
+from tasks.progress import ProgressArtifact
+from tasks.session import NotStored, Planned, Session, current_session, current_store
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Artifact | Folder)
 
-
-class NotStored(BaseException):
-    """A stage has to be computed in a session that does not; no `except` of a flow may take it."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A planned stage: hit or miss, and labels; stands in for its result while planning.
-
-    Attributes:
-        stage: Its name.
-        state: "hit" or "miss".
-        reason: Why it would run.
-        labels: How many labels it would buy, at most.
-        found: Its result, of a hit.
-        arguments: What it would be called with, by name.
-        part: The part of the run that it belongs to, such as "round 2"; "" for the run itself.
-    """
-
-    stage: str
-    state: str
-    reason: str
-    labels: int = 0
-    found: Artifact | Folder | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    part: str = ""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a run, such as a round.
-
-    Attributes:
-        name: Stages have it behind their own names in Prefect: `generate, round 2`.
-        made: What stages have made in it so far.
-    """
-
-    name: str
-    made: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Session:
-    """How the stages of this process run, beyond what their configs say.
-
-    Attributes:
-        refresh: Stages that compute even what is in the store.
-        observer: Is called when stages start, progress and finish.
-        plan: If not None, stages are not run but appended here as `Planned`.
-        pages: Whether runs write a report page to the store.
-        store: Where results live; None: at `$PREFOPT_STORE`.
-        doubts: What was doubtful about the config before the run; None: nobody has looked.
-        part: The part of the run that stages belong to; None: to the run itself.
-        command: What was typed to run it; "" if nobody typed a command.
-        stored_only: A stage that is not in the store raises `NotStored`.
-    """
-
-    refresh: frozenset[str] = frozenset()
-    observer: Observer | None = None
-    plan: list[Planned] | None = None
-    pages: bool = True
-    store: Store | None = None
-    doubts: tuple[str, ...] | None = None
-    part: Part | None = None
-    command: str = ""
-    stored_only: bool = False
-
-    def opened(self) -> Store:
-        """The store of this session."""
-        return self.store or stage_store()
-
-    @property
-    def role(self) -> str:
-        """What results are made for: the name of the part, or "" for the run itself."""
-        return self.part.name if self.part else ""
-
-
-_session: ContextVar[Session] = ContextVar("session", default=Session())  # noqa: B039, frozen
-
-
-@contextmanager
-def session(session: Session) -> Iterator[None]:
-    """Make `session` the current session within the block."""
-    token = _session.set(session)
-    try:
-        yield
-    finally:
-        _session.reset(token)
-
-
-def current_store() -> Store:
-    """The store of the current session."""
-    return _session.get().opened()
+AWAITING = "Awaiting labels"
+"""Name of Prefect's state of what ends while labels of people are missing."""
+NOTHING_NEW = "Nothing new"
+"""That of a run that has nothing to continue an earlier one with."""
 
 
 STAGES: dict[str, Stage] = {}
@@ -144,7 +55,7 @@ class StageTask(Generic[R]):
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Plan the stage, run it as a Prefect task inside a flow run, or run it here."""
         arguments = self.spec.bind(*args, **kwargs)
-        current = _session.get()
+        current = current_session()
         if current.plan is not None:
             return cast(R, self._plan(arguments, current.plan, current.refresh))
         # `current` is passed on: Prefect may run the task in a thread with other context variables.
@@ -157,7 +68,7 @@ class StageTask(Generic[R]):
     def _plan(
         self, arguments: Mapping[str, Any], plan: list[Planned], refresh: frozenset[str]
     ) -> Any:
-        role = _session.get().role
+        role = current_session().role
         waiting = [a.stage for a in _flat(arguments.values()) if isinstance(a, Planned)]
         if waiting:
             found: Outcome | str = f"waits for {waiting[0]}"
@@ -252,55 +163,6 @@ def _stored(spec: Stage, store: Store, arguments: Mapping[str, Any], refresh: bo
     return found
 
 
-def notice(text: str) -> None:
-    """Tell the session's observer of something doubtful; without one, the log."""
-    observer = _session.get().observer
-    observer.noticed(text) if observer else log.warning(text)
-
-
-def planning() -> bool:
-    """Whether stages are planned instead of run."""
-    return _session.get().plan is not None
-
-
-def leaves_pages() -> bool:
-    """Whether a run writes its report page: not while planning, nor within `part_of_more`."""
-    return _session.get().pages and not planning()
-
-
-def doubts_before() -> tuple[str, ...] | None:
-    """What was doubtful about the config before the run; None: nobody has looked."""
-    return _session.get().doubts
-
-
-@contextmanager
-def listing() -> Iterator[list[Planned]]:
-    """Within the block, stages are not run but listed."""
-    stages: list[Planned] = []
-    with session(replace(_session.get(), plan=stages)):
-        yield stages
-
-
-def looked_at(doubts: Sequence[str]) -> AbstractContextManager[None]:
-    """Within the block, these are the doubts about the config; nobody has to look again."""
-    return session(replace(_session.get(), doubts=tuple(doubts)))
-
-
-def command() -> str:
-    """What was typed to run this; "" if nobody typed a command."""
-    return _session.get().command
-
-
-def part_of_more() -> AbstractContextManager[None]:
-    """Within the block, runs write no report pages of their own: they are runs of a comparison."""
-    return session(replace(_session.get(), pages=False))
-
-
-def in_part(part: Part) -> AbstractContextManager[None]:
-    """Within the block, stages belong to that part of the run."""
-    return session(replace(_session.get(), part=part))
-
-
 def inside_flow_run() -> bool:
     """Whether this code runs inside a Prefect flow run, so that stages become its tasks."""
     import sys
@@ -320,9 +182,9 @@ def ended_by(error: PrefoptError) -> Any:
     from prefect.states import Cancelled, Completed, Failed
 
     if isinstance(error, AwaitingLabelsError):  # nothing failed
-        return Cancelled(name="Awaiting labels", message=str(error))
+        return Cancelled(name=AWAITING, message=str(error))
     if isinstance(error, NothingNewError):
-        return Completed(name="Nothing new", message=str(error))
+        return Completed(name=NOTHING_NEW, message=str(error))
     return Failed(message=str(error), data=error)
 
 

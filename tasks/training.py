@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.store.stage import fresh_folder, workspace
+from prefopt_core.store.running import fresh_folder, workspace
 from prefopt_core.training.settings import TrainingConfig
 from prefopt_core.training.table import train_on
 from tasks.stage import folder_stage

@@ -64,6 +64,14 @@ def sources(spec):
     return dict(sorted(found.items()))
 
 
+_CARRYING = {
+    "prefopt_core.labels.store",
+    "prefopt_core.models.server.kept",
+    "tasks.session",
+    "tasks.stage",
+}
+
+
 def is_ground(module):
     """Whether it only carries results: it keeps, names, checks or shows them.
 
@@ -72,9 +80,7 @@ def is_ground(module):
     """
     room, _, name = module.removeprefix("prefopt_core.").partition(".")
     return (
-        room in ("ground", "store")
-        or name == "settings"
-        or module in ("prefopt_core.labels.store", "prefopt_core.models.server.kept", "tasks.stage")
+        room in ("ground", "store") or name == "settings" or module in _CARRYING
     ) and module not in COMPUTES
 
 

@@ -97,7 +97,7 @@ def store() -> Iterator[Check]:
     from prefopt_core.ground.files import TEMPORARY, explained
     from prefopt_core.store.ledger import ledger
     from prefopt_core.store.locks import locked
-    from tasks.stage import current_store
+    from tasks.session import current_store
 
     root = current_store().root
     place = next(path for path in (root, *root.parents) if os.path.lexists(path))
@@ -116,7 +116,7 @@ def store() -> Iterator[Check]:
 
 def disk() -> Iterator[Check]:
     """Free disk space for the store."""
-    from tasks.stage import current_store
+    from tasks.session import current_store
 
     root = current_store().root
     place = next(path for path in (root, *root.parents) if path.is_dir())

@@ -37,7 +37,7 @@ from prefopt_core.pairing.table import pair_responses
 from prefopt_core.reports.labels import batch_in_words
 from tasks.generation import generate_candidates
 from tasks.inputs import load_prompts
-from tasks.stage import current_store
+from tasks.session import current_store
 
 _GUIDELINES = Path(flows.desk.__file__).parent / "guidelines.md"
 _FILES = (".csv", ".jsonl", ".parquet")

@@ -11,7 +11,7 @@ from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.store import maintenance
 from prefopt_core.store.store import read_manifest
-from tasks.stage import current_store
+from tasks.session import current_store
 
 
 def ls() -> None:

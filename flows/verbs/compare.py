@@ -23,7 +23,7 @@ from prefopt_core.reports.page import Page
 from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.stage import Outcome
-from tasks.stage import current_store
+from tasks.session import current_store
 
 Preset = Annotated[str, Parameter(help="YAML file with base and arms, or the name of a preset")]
 Changes = Annotated[str, Parameter(help="settings of every arm that has none itself, as budget=64")]
@@ -84,7 +84,7 @@ def _run(
     comparison: Comparison, console: Terminal, workers: int, *, in_prefect: bool = False
 ) -> Any:
     from flows import comparison as flows_comparison
-    from tasks.stage import Session, session
+    from tasks.session import Session, session
 
     function = flows_comparison.compare
     observer, lines = _Status(console), _Lines(console)
@@ -107,7 +107,7 @@ def _call_all(comparison: Comparison) -> None:
 def _plan(comparison: Comparison, console: Terminal) -> None:
     """Say which runs the store holds, and what the others would take."""
     from flows.comparison import run_cell
-    from tasks.stage import Planned, Session, session
+    from tasks.session import Planned, Session, session
 
     rows, complete = [], 0
     cells = list(comparison.cells())

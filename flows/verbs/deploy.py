@@ -18,7 +18,7 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.labels.store import LabelStore
-from tasks.stage import current_store
+from tasks.session import current_store
 
 POOL = "prefopt"
 _ENVIRONMENT = {

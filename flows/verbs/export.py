@@ -34,7 +34,7 @@ from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.maintenance import find, folders
 from prefopt_core.store.runs import Run, find_run, last_run, runs
 from prefopt_core.store.store import Store
-from tasks.stage import current_store
+from tasks.session import current_store
 
 
 def export(

@@ -22,7 +22,7 @@ from prefopt_core.labels.people import person_named
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import batch_in_lines, counted, entry_in_lines, holding_in_lines
-from tasks.stage import current_store
+from tasks.session import current_store
 
 Whose = Annotated[
     str | None, Parameter(help="the id that `labels ls` shows, an annotator, or a name")

@@ -19,7 +19,7 @@ from prefopt_core.reports.lint import in_one_line, table_of_findings
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.maintenance import find
 from prefopt_core.store.runs import last_run
-from tasks.stage import current_store
+from tasks.session import current_store
 
 Names = Annotated[tuple[str, ...], Parameter(metavar="NAME")]
 

@@ -21,7 +21,7 @@ from prefopt_core.pool.table import chosen_prompts, chosen_rows
 from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.inputs import load_prompts
 from tasks.pool import choose_rows, index_file
-from tasks.stage import Session, current_store, session
+from tasks.session import Session, current_store, session
 
 PoolFile = Annotated[
     Path, Parameter(help=".csv, .jsonl or .parquet of prompts; of --vectors, .parquet")

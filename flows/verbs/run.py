@@ -27,7 +27,7 @@ from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.rounds import rounds_in_words
-from tasks.stage import Session, current_store, session
+from tasks.session import Session, current_store, session
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
 Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]

@@ -8,7 +8,7 @@ from flows.terminal import Cell, Terminal, say
 from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.store.runs import Run
 from prefopt_core.store.runs import runs as runs_of
-from tasks.stage import current_store
+from tasks.session import current_store
 
 MARKS: dict[str, Literal["green", "blue", "yellow"]] = {
     "completed": "green",

@@ -23,7 +23,7 @@ from prefopt_core.reports.selection import selection_page
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from tasks.inputs import load_prompts
 from tasks.reports import made_at, read_proposal
-from tasks.stage import Session, session
+from tasks.session import Session, session
 
 _FLAGS = {
     "selection.k": "--k",

@@ -12,7 +12,7 @@ from prefopt_core.reports.values import shown
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.maintenance import find
 from prefopt_core.store.runs import find_run, runs
-from tasks.stage import current_store
+from tasks.session import current_store
 
 
 def show(

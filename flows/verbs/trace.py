@@ -15,7 +15,7 @@ from prefopt_core.reports.origins import origins
 from prefopt_core.reports.trace import Found, Step, find_pair, flat, trace
 from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.runs import runs
-from tasks.stage import current_store
+from tasks.session import current_store
 
 _ROW = re.compile(r"(.+):(\d+)")
 _ID = re.compile(r"[0-9a-f]{6,24}")

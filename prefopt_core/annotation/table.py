@@ -10,6 +10,7 @@ import polars as pl
 from prefopt_core.annotation.answers import answers, stop_if_silent
 from prefopt_core.annotation.asking import Ask
 from prefopt_core.annotation.identity import identity
+from prefopt_core.annotation.label_table import label_table
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.ground.errors import (
     AwaitingLabelsError,
@@ -17,19 +18,16 @@ from prefopt_core.ground.errors import (
     OverBudgetError,
     PrefoptError,
 )
-from prefopt_core.ground.ids import digest_of
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.spending import paying_from
-from prefopt_core.ground.tables import TABLES
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.evidence import sureness
-from prefopt_core.labels.holdings import in_words
 from prefopt_core.labels.purchase import Purchase, buying
 from prefopt_core.labels.questions import Compared, Question, Shown
 from prefopt_core.labels.store import Label, Labels, LabelStore
-from prefopt_core.store.stage import cut_short
+from prefopt_core.store.running import cut_short
 
 
 def buy_labels(
@@ -94,7 +92,8 @@ def buy_labels(
         raise refused
     if len(complete) < len(asks):
         cut_short()
-    return _table([label for ask in complete for label in ask.answers(known)], config.annotator)
+    bought = [label for ask in complete for label in ask.answers(known)]
+    return label_table(bought, config.annotator)
 
 
 def labels_to_buy(
@@ -156,33 +155,7 @@ def judge(
                 )
             labels.append(Label(*question.key, verdict))
             report_progress(len(labels), len(questions))
-    return _table(labels, config.annotator)
-
-
-def labels_of_others(
-    verdicts: pl.DataFrame, config: AnnotationConfig, kept: LabelStore
-) -> pl.DataFrame:
-    """What others were bought for to say of the same responses, by the label store.
-
-    Args:
-        verdicts: Table `verdicts` of `config`'s labels.
-        config: The annotator whose labels these are.
-        kept: The label store.
-
-    Returns:
-        Table `verdicts`, with annotators in the words of `holdings.in_words`.
-    """
-    known = set(verdicts["responses"].explode())
-    tables, names = [_table([], "")], set[str]()
-    for text, labels in kept.of_others(identity(config), verdicts["prompt_id"].unique()).items():
-        same = [label for label in labels if known.issuperset(label.responses)]
-        name = in_words(text)
-        if name in names:  # such as a judge with another template
-            name = f"{name} {digest_of(text)[:8]}"
-        if same:
-            names.add(name)
-            tables.append(_table(same, name))
-    return pl.concat(tables)
+    return label_table(labels, config.annotator)
 
 
 def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
@@ -299,23 +272,3 @@ def _buy(
         except OverBudgetError as error:
             return later, error
     return later, None
-
-
-def _table(labels: Iterable[Label], annotator: str) -> pl.DataFrame:
-    rows = [
-        (
-            digest_of(label.prompt_id, *label.responses),
-            label.prompt_id,
-            list(label.responses),
-            annotator,
-            label.verdict.by,
-            label.verdict.state,
-            label.verdict.scores and list(label.verdict.scores),
-            label.verdict.preference,
-            label.verdict.why,
-            label.verdict.usage.cost,
-            label.verdict.seconds,
-        )
-        for label in labels
-    ]
-    return pl.DataFrame(rows, schema=TABLES["verdicts"].columns, orient="row")

@@ -7,7 +7,6 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from prefopt_core.evaluation.settings import EvaluationConfig
@@ -39,9 +38,9 @@ class Cell:
 
     def settings(self) -> str:
         """The cell as YAML that `prefopt run` takes, wherever the file lies."""
-        settings = resolved(self.config.model_dump(mode="json"), type(self.config))
-        settings = {"flow": self.flow, **settings}
-        return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        kind = type(self.config)
+        settings = resolved(self.config.model_dump(mode="json"), kind)
+        return kind.model_validate(settings).as_yaml(self.flow)
 
 
 class Comparison(Config):

@@ -20,7 +20,7 @@ class Batch:
         annotator: Who is to answer, as the label store names it: the people as a whole.
         guidelines: Version of what they were told.
         account: The budget that the labels are paid from; "" if nothing is counted.
-        name: Of what asks: a run's config, a file; "" if not known.
+        name: Of what asks: a run, a file; "" if not known.
     """
 
     annotator: str
@@ -105,8 +105,8 @@ def called(batches: Iterable[Batch], word: str) -> list[Batch]:
 def in_words(batch: Batch) -> str:
     """A batch as one reads it.
 
-    >>> in_words(Batch('{"name":"Mary","people":{}}', "2", "run 1f", "ask-us.yaml"))
-    'cfff85aa  ask-us.yaml, of Mary, guidelines 2'
+    >>> in_words(Batch('{"name":"Mary","people":{}}', "2", "run 1f", "ask-us-0-4d05d8"))
+    'cfff85aa  ask-us-0-4d05d8, of Mary, guidelines 2'
     """
     words = batch.name or batch.account or "nobody's budget"
     if batch.identity.called:

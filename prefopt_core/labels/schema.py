@@ -65,7 +65,7 @@ CREATE TABLE IF NOT EXISTS accounts (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS names (
     account TEXT PRIMARY KEY,
-    name TEXT NOT NULL         -- of what asks people: a run's config, a file
+    name TEXT NOT NULL         -- of what asks people: a run, a file
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS holds (
     hold TEXT PRIMARY KEY,

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from prefopt_core.ground.errors import StoreError
@@ -19,7 +19,8 @@ def ledger(
 ) -> Iterator[sqlite3.Connection]:
     """Open an SQLite file with a write-ahead log; every statement is a transaction of its own.
 
-    One in a folder that cannot be written is opened for reading, as it is.
+    One in a folder that cannot be written is opened for reading: as it is, or one of an earlier
+    version as a copy in memory that is brought up to date.
 
     Args:
         path: The SQLite file; created if absent, with its folder.
@@ -34,9 +35,15 @@ def ledger(
     if not for_reading:
         with explained(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-    with refusals_told(path, entries), closing(_connected(path, for_reading)) as connection:
-        connection.isolation_level = None
-        if not for_reading:
+    with refusals_told(path, entries), ExitStack() as stack:
+        connection = stack.enter_context(closing(_connected(path, for_reading)))
+        if for_reading and not _has_all(connection, schema):
+            earlier, connection = connection, stack.enter_context(closing(_in_memory()))
+            earlier.backup(connection)
+            connection.executescript(schema)
+            upgrade(connection)
+            connection.execute("PRAGMA query_only = ON")  # what is written here would be lost
+        elif not for_reading:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(schema)
@@ -68,7 +75,21 @@ def _connected(path: Path, for_reading: bool) -> sqlite3.Connection:
         how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
     # one thread at a time uses it, but not always the one that opens it (models.server.asking)
     address = f"{path.absolute().as_uri()}?{how}"
-    return sqlite3.connect(address, uri=True, timeout=60, check_same_thread=False)
+    return sqlite3.connect(
+        address, uri=True, timeout=60, check_same_thread=False, isolation_level=None
+    )
+
+
+def _in_memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+
+
+def _has_all(connection: sqlite3.Connection, schema: str) -> bool:
+    """Whether a file has all tables and views of a schema."""
+    there = "SELECT name FROM sqlite_master"
+    with closing(_in_memory()) as empty:
+        empty.executescript(schema)
+        return {*empty.execute(there)} <= {*connection.execute(there)}
 
 
 @contextmanager

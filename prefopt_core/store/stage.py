@@ -10,8 +10,6 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,23 +17,18 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.ground.files import explained
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.cache_key import Keyed, key_values
 from prefopt_core.store.explain import changed_settings, nearest
 from prefopt_core.store.locks import locked
 from prefopt_core.store.opening import bound, opened, speed_only
+from prefopt_core.store.running import role, running_in
 from prefopt_core.store.store import Manifest, Store
 from prefopt_core.store.versions import versions
 
 log = logging.getLogger(__name__)
 
 _REFRESH = "refresh asked for"
-
-_store: ContextVar[Store] = ContextVar("store")
-_workspace: ContextVar[Path] = ContextVar("workspace")
-_cut: ContextVar[list[bool]] = ContextVar("cut")
-_role: ContextVar[str] = ContextVar("role", default="")
 
 
 @dataclass(frozen=True)
@@ -247,7 +240,7 @@ class Stage:
                         created=time.time(),
                         seconds=time.perf_counter() - started,
                         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                        role=_role.get(),
+                        role=role(),
                     )
                 )
             # Only after the commit: until then, a run after a crash resumes from this folder.
@@ -263,7 +256,7 @@ class Stage:
             return reason
         inputs, limits = self.inputs(arguments), self.limits(arguments)
         changes = []
-        earlier = (m for m in store.manifests(self.name) if m.role in ("", _role.get()))
+        earlier = (m for m in store.manifests(self.name) if m.role in ("", role()))
         for manifest in islice(earlier, 200):
             cut = manifest.inputs.keys() & limits
             changed = changed_settings(manifest.inputs, inputs | limits if cut else inputs)
@@ -271,55 +264,3 @@ class Stage:
                 changed.insert(0, f"version {manifest.version} → {self.version}")
             changes.append(changed)
         return nearest(changes)
-
-
-def workspace() -> Path:
-    """The running stage's folder for checkpoints and unfinished work; survives a crash."""
-    return _workspace.get()
-
-
-def stage_store() -> Store:
-    """The store that the running stage's result goes to; outside of one, `$PREFOPT_STORE`."""
-    return _store.get(None) or Store.open()
-
-
-def cut_short() -> None:
-    """Say that a limit made the running stage's result less than what was asked for.
-
-    It is found again under the same `Stage.limits` only; under others the stage goes on.
-    """
-    if (cut := _cut.get(None)) is not None:
-        cut.append(True)
-
-
-def fresh_folder(name: str) -> Path:
-    """Create an empty folder in the workspace; what a killed run left in it is deleted."""
-    folder = workspace() / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-@contextmanager
-def in_role(role: str) -> Iterator[None]:
-    """Within the block, stages are a part of the run, such as "round 2"; no key depends on it."""
-    token = _role.set(role)
-    try:
-        yield
-    finally:
-        _role.reset(token)
-
-
-@contextmanager
-def running_in(store: Store, work: Path) -> Iterator[list[bool]]:
-    """Within the block, `stage_store()` is `store`, `workspace()` is `work`; yields `cut_short`."""
-    with explained(work.parent):
-        work.mkdir(parents=True, exist_ok=True)
-    cut: list[bool] = []
-    tokens = _store.set(store), _workspace.set(work), _cut.set(cut)
-    try:
-        yield cut
-    finally:
-        _store.reset(tokens[0])
-        _workspace.reset(tokens[1])
-        _cut.reset(tokens[2])

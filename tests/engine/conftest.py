@@ -140,7 +140,7 @@ def run(monkeypatch, processes):
     """
     from flows.align import align
     from prefopt_core.experiments.flows import AlignConfig
-    from tasks.stage import Session, session
+    from tasks.session import Session, session
 
     def run(settings, folder):
         listener = Listener(processes)

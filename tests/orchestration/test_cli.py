@@ -37,7 +37,7 @@ def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
 
     code, output, _ = prefopt("plan", config)
     assert "waits for" not in output
-    assert output.count("all of ") == 3  # the start, and two rounds
+    assert output.count("all of ") == 6  # the start, two rounds, and what measures each of them
     assert "0 of" in output
     assert "buy at most 0 labels" in output
 

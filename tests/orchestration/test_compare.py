@@ -14,7 +14,7 @@ from flows.comparison import compare
 from prefopt_core.experiments.grid import load_comparison
 from prefopt_core.experiments.results import by_seed
 from prefopt_core.store.store import Store
-from tasks.stage import Session, session
+from tasks.session import Session, session
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from flows.cli import AWAITING
 from prefopt_core.ground.errors import ConfigError, NothingNewError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.runs import find_run, runs
-from tasks.stage import listing
+from tasks.session import listing
 from tests.people import PEOPLE, answer
 
 pytestmark = pytest.mark.slow

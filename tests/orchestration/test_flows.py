@@ -10,7 +10,7 @@ import pytest
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.store import Store
 from tasks.progress import ProgressArtifact
-from tasks.stage import Session, session
+from tasks.session import Session, session
 
 DATE = re.compile(r"<dd>\d{4}-\d\d-\d\d</dd>")
 

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from tasks.stage import Session, session
+from tasks.session import Session, session
 
 
 class Names:

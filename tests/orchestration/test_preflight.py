@@ -116,11 +116,13 @@ def test_a_plan_says_by_round_what_would_run_and_for_how_long(
 ):
     _, output, _ = prefopt("plan", config_file(settings), "training.learning_rate=2e-3")
     lines = output.splitlines()
-    places = [i for i, line in enumerate(lines) if line.startswith((" start", " round"))]
-    start, first, second = (lines[i:j] for i, j in zip(places, [*places[1:], None], strict=True))
-    assert "all of 7 in the store" in start[0]
-    assert re.fullmatch(r" +train +\d+ s +learning_rate 0.001 → 0.002 +", first[1])
-    assert re.search(r"annotate +≤ 4 +\d+ s +waits for select", "\n".join(second))
+    names = ("start", "measure, start", "round 1", "measure, round 1", "round 2")
+    places = [next(i for i, line in enumerate(lines) if line.startswith(name)) for name in names]
+    parts = {name: lines[i:] for name, i in zip(names, places, strict=True)}
+    assert "all of 3 in the store" in parts["start"][0]
+    assert "all of 4 in the store" in parts["measure, start"][0]
+    assert re.fullmatch(r" +train +\d+ s +learning_rate 0.001 → 0.002", parts["round 1"][1])
+    assert re.search(r"annotate +≤ 4 +\d+ s +waits for select", "\n".join(parts["round 2"]))
     assert "?" not in output
     (disk,) = re.findall(r"^Disk: about (\d+) MiB; [\d,.]+ GiB are free\.", output, re.MULTILINE)
     made = list(finished.manifests("train"))

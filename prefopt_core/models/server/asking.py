@@ -21,7 +21,7 @@ from prefopt_core.models.server.kept import ResponsePurchase, ResponseStore, Ser
 from prefopt_core.models.server.prices import Prices
 from prefopt_core.models.server.telling import told
 from prefopt_core.models.server.till import Order, SentPrompt, Till
-from prefopt_core.store.stage import stage_store
+from prefopt_core.store.running import stage_store
 
 _AHEAD = 4
 """For each request at a time, so many answers at most that the caller has not taken yet."""

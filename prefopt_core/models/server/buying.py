@@ -11,7 +11,7 @@ from prefopt_core.models.server.kept import ResponsePurchase, ResponseStore, Ser
 from prefopt_core.models.server.prices import Prices
 from prefopt_core.models.server.telling import told
 from prefopt_core.models.server.till import Order, SentPrompt, Till
-from prefopt_core.store.stage import stage_store
+from prefopt_core.store.running import stage_store
 
 _MAY_MEAN_N = {400, 422}
 """HTTP statuses with which servers refuse, among others, requests for n > 1 choices."""

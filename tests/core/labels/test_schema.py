@@ -50,6 +50,29 @@ while not go_on.exists():
 print(sum(count for *_, count in store.counts()))
 """
 
+READ_ONLY = f"""
+import sqlite3, subprocess, sys
+from pathlib import Path
+from prefopt_core.ground.errors import StoreError
+from prefopt_core.labels.batch import open_batches
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
+
+root = Path(sys.argv[1])
+store = LabelStore(root)
+with sqlite3.connect(store.path) as older:
+    older.execute({EARLIER!r})
+    older.execute("INSERT INTO labels VALUES ('me', '1', 'p', '[\\"r\\"]', 0.5, 1.7e9)")
+older.close()
+subprocess.run(["mount", "-o", "remount,ro", root], check=True)
+[label] = [one for own in store.known(AnnotatorIdentity("me", "1")).values() for one in own]
+print(label.verdict.scores, open_batches(store), store.servers(AnnotatorIdentity("me", "1")))
+try:
+    with store.connected() as connection:
+        connection.execute("DELETE FROM verdicts")
+except StoreError as error:
+    print(error)
+"""
+
 
 @pytest.fixture
 def earlier(tmp_path):
@@ -187,3 +210,9 @@ def test_an_earlier_prefopt_finds_its_labels_and_cannot_write(earlier):
             )
         with pytest.raises(sqlite3.OperationalError, match="cannot modify labels because it is a"):
             connection.execute("UPDATE OR IGNORE labels SET annotator = ''")
+
+
+def test_a_store_of_an_earlier_version_can_be_read_where_nothing_can_be_written(small_disk):
+    read, _, refused = small_disk(READ_ONLY).partition("\n")
+    assert read == "(0.5,) [] []"
+    assert "attempt to write a readonly database" in refused

@@ -11,7 +11,8 @@ from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store import maintenance
 from prefopt_core.store.locks import locked
-from prefopt_core.store.stage import Stage, fresh_folder
+from prefopt_core.store.running import fresh_folder
+from prefopt_core.store.stage import Stage
 from tests.verdicts import SKIPPED, about
 
 RUNNING = """
@@ -19,7 +20,8 @@ import sys, time
 from pathlib import Path
 import polars as pl
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.stage import Stage, workspace
+from prefopt_core.store.running import workspace
+from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
 
 store, go_on = Store(Path(sys.argv[1])), Path(sys.argv[2])

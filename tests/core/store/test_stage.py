@@ -16,7 +16,8 @@ from prefopt_core.ground.tables import in_shards
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.table import select_responses
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.stage import Stage, cut_short, fresh_folder, in_role, workspace
+from prefopt_core.store.running import cut_short, fresh_folder, in_role, workspace
+from prefopt_core.store.stage import Stage
 
 
 def logps(*values, first=0):

@@ -52,7 +52,8 @@ print(outcome.hits, outcome.value.digest)
 TRAIN = """
 import os, signal, sys
 from pathlib import Path
-from prefopt_core.store.stage import Stage, fresh_folder, workspace
+from prefopt_core.store.running import fresh_folder, workspace
+from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
 
 def train(seed):

@@ -7,7 +7,7 @@ import pytest
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.store.store import Store
 from tasks.inputs import draw_prompts, load_preferences, load_prompts
-from tasks.stage import Session, session
+from tasks.session import Session, session
 
 
 class Listener:
@@ -138,7 +138,7 @@ def test_rounds_take_the_most_wanted_and_no_test_prompts(listened, request, sett
     settings = request.getfixturevalue("spa") if flow == "spa" else settings
     settings["pool"] = {"count": 14, "strategy": "coreset", "embedding": {"embedder": "hashing"}}
     config = CONFIGS[flow].model_validate({n: s for n, s in settings.items() if n != "flow"})
-    used = load_preferences(config.seed_preferences) if flow == "spa" else None
+    used = [load_preferences(config.seed_preferences)] if flow == "spa" else None
     all_prompts = load_prompts(config.prompts, 0)
     without_pool = draw_prompts(
         all_prompts, first=0, count=6, purpose="evaluation", shard_size=4, seed=0, used=used

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from prefopt_core.annotation.identity import identity
+from prefopt_core.annotation.label_table import labels_of_others
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
-from prefopt_core.annotation.table import buy_labels, judge, labels_of_others
+from prefopt_core.annotation.table import buy_labels, judge
 from prefopt_core.ground.errors import DataError, OverBudgetError, StoreError
 from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.labels.account import Allowance, balance_of
