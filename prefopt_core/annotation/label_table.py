@@ -1,5 +1,6 @@
 """Labels as a table: those of an annotator, and what others said of the same responses."""
 
+import json
 from collections.abc import Iterable
 
 import polars as pl
@@ -17,6 +18,9 @@ def labels_of_others(
 ) -> pl.DataFrame:
     """What others were bought for to say of the same responses, by the label store.
 
+    Beside people any other counts, beside a judge only people: other judges may have been tried
+    and given up.
+
     Args:
         verdicts: Table `verdicts` of `config`'s labels.
         config: The annotator whose labels these are.
@@ -25,9 +29,11 @@ def labels_of_others(
     Returns:
         Table `verdicts`, with annotators in the words of `holdings.in_words`.
     """
-    known = set(verdicts["responses"].explode())
+    own, known = identity(config), set(verdicts["responses"].explode())
     tables, names = [label_table([], "")], set[str]()
-    for text, labels in kept.of_others(identity(config), verdicts["prompt_id"].unique()).items():
+    for text, labels in kept.of_others(own, verdicts["prompt_id"].unique()).items():
+        if not (_is_of_people(own.name) or _is_of_people(text)):
+            continue
         same = [label for label in labels if known.issuperset(label.responses)]
         name = in_words(text)
         if name in names:  # such as a judge with another template
@@ -36,6 +42,11 @@ def labels_of_others(
             names.add(name)
             tables.append(label_table(same, name))
     return pl.concat(tables)
+
+
+def _is_of_people(text: str) -> bool:
+    """Whether an annotator's text in the label store is that of people."""
+    return "people" in json.loads(text)
 
 
 def label_table(labels: Iterable[Label], annotator: str) -> pl.DataFrame:

@@ -9,6 +9,8 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import PATH, Registry
 from prefopt_core.ground.settings import Backend, Config
 
+_FILES = (".py", ".jsonl", ".csv", ".parquet", ".json", ".jinja", ".txt", ".md", ".yaml")
+"""Endings of what is a file and no name of the hub, even if it is not there."""
 Place = tuple[str, ...]
 """Names of the sections that lead to a setting, and its own."""
 
@@ -58,7 +60,7 @@ def _moved(value: Any, at: Place, places: list[Place], move: Callable[[str], str
 def _from(folder: Path, value: str) -> str:
     """A path, or a function of a file, as seen from the working folder."""
     path, rest = _split(value)
-    if (folder / path).exists():
+    if (folder / path).exists() or (Path(path).suffix in _FILES and not Path(path).exists()):
         return f"{folder / path}{rest}"
     if Path(path).exists() and not Path(path).is_absolute():
         raise ConfigError(

@@ -56,9 +56,20 @@ def load_run(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> tup
     settings = anchored(settings, settings, CONFIGS[flow], folder)
     for path, value in changes.items():
         if path != "flow":
+            _warn_of_replaced(path, settings.get(path), value)
             set_setting(settings, path.split("."), value)
     stem = Path(source).stem if isinstance(source, str) else flow
     return flow, CONFIGS[flow].model_validate(settings).named(stem)
+
+
+def _warn_of_replaced(section: str, before: Any, after: Any) -> None:
+    """Say which settings of a section go when a change replaces it as a whole."""
+    if isinstance(before, dict) and isinstance(after, dict) and (gone := before.keys() - after):
+        log.warning(
+            "%s is replaced as a whole: %s no longer as the config says. One setting alone is "
+            "changed by %s.%s=…",
+            section, ", ".join(sorted(gone)), section, next(iter(after), "name"),
+        )  # fmt: skip
 
 
 def _usual_flow(source: str, settings: dict[str, Any]) -> str:
@@ -98,6 +109,8 @@ def read_settings(source: str, beside: Path = Path()) -> tuple[dict[str, Any], P
     """
     if (beside / source).is_file():
         return _yaml(beside / source), (beside / source).parent
+    if (beside / source).is_dir():
+        raise ConfigError(f"{source} is a folder. Name the YAML file in it, as {source}/run.yaml.")
     known: dict[str, Any] = {}
     for folder in (Path(), SHIPPED):
         entries = _deployments(folder / "prefect.yaml")

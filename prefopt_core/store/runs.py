@@ -4,6 +4,7 @@ runs/<name>/run.json     the record: written when a run starts, has its results,
 runs/<name>/report.html  the page
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ class Left(Record):
     prompts: tuple[Artifact, ...] = Field((), strict=False)
     labelled: tuple[Artifact, ...] = Field((), strict=False)
     embeddings: tuple[Artifact, ...] = Field((), strict=False)
+
+
+log = logging.getLogger(__name__)
 
 
 class Run(Record):
@@ -97,6 +101,12 @@ def recorded(
         undone_by: Raised by a block that turns out to be no run: the record stays as it was.
     """
     before = _read(_file(store, run.name))
+    if before and before.settings != run.settings and before.state == "completed":
+        log.warning(
+            "The run %s had other settings: its page and results under this name are replaced. "
+            "Another `name:` keeps both.",
+            run.name,
+        )
     if before and before.settings == run.settings:
         run = run.model_copy(update={name: getattr(before, name) for name in _RESULTS})
     with locked(_lock(store, run.name), f"run {run.name}", shared=True):

@@ -44,7 +44,7 @@ def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
     assert "preferences" in prefopt(*shown)[1]
 
     code, output, _ = prefopt("plan", config, "selection.strategy=random")
-    first = next(line for line in output.splitlines() if line.startswith("   "))
+    first = next(line for line in output.splitlines() if line.startswith("  select"))
     assert "select" in first
     assert "strategy aepo → random" in first
 

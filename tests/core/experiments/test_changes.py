@@ -1,0 +1,48 @@
+"""What is said of changes that do more than they seem to."""
+
+import logging
+
+import pytest
+import yaml
+
+from prefopt_core.experiments.sources import load_run, read_settings
+from prefopt_core.ground.errors import ConfigError
+from prefopt_core.store.runs import Run, recorded
+from prefopt_core.store.store import Store
+
+
+def test_a_section_that_a_change_replaces_is_told(caplog):
+    load_run("quickstart", {"training": {"steps": 10}})
+    assert "training is replaced as a whole: batch_size, learning_rate" in caplog.text
+    assert "training.steps=…" in caplog.text
+    caplog.clear()
+    load_run("quickstart", {"training.steps": 10})
+    assert caplog.text == ""
+
+
+def test_a_folder_in_place_of_its_config_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"is a folder\. Name the YAML file in it"):
+        read_settings(str(tmp_path))
+
+
+def test_a_file_that_is_nowhere_is_looked_for_beside_the_config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    run = yaml.safe_load(yaml.safe_dump(read_settings("quickstart")[0]))
+    run["prompts"] = {"source": "file", "params": {"path": "gone.jsonl"}}
+    (tmp_path / "conf" / "run.yaml").write_text(yaml.safe_dump(run))
+    _, config = load_run("conf/run.yaml", {})
+    assert config.prompts.params["path"] == "conf/gone.jsonl"
+
+
+def test_results_that_another_run_of_the_same_name_replaces_are_told(tmp_path, caplog):
+    store = Store(tmp_path)
+    for settings in ("a", "a"):
+        run = Run(name="mine", flow="align", settings=settings, model="", started=0.0)
+        with recorded(store, run):
+            pass
+    assert caplog.text == ""
+    with recorded(store, run.model_copy(update={"settings": "b"})):
+        pass
+    assert "The run mine had other settings" in caplog.text
+    assert caplog.records[0].levelno == logging.WARNING
