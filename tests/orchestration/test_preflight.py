@@ -1,7 +1,6 @@
 """What is looked at before the first stage, by `plan`, `run`, and the flow itself."""
 
 import re
-import shutil
 
 import pytest
 
@@ -88,21 +87,6 @@ def test_a_flow_run_of_prefect_looks_before_its_first_stage(prefect, tools, sett
     assert state.is_failed()
     assert "annotation: There is no file nowhere.py" in state.message
     assert list(store.manifests()) == []
-
-
-@pytest.fixture(scope="module")
-def _finished(usual_settings, run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished") / "store"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFOPT_STORE", str(folder))
-        run(usual_settings)
-    return folder
-
-
-@pytest.fixture
-def finished(_finished, store):
-    shutil.copytree(_finished, store.root)
-    return store
 
 
 def test_a_plan_in_an_empty_store_estimates_nothing(prefopt, settings, config_file, store):
