@@ -94,7 +94,7 @@ def _print_stages(stages: Sequence[Planned], store: Store, console: Terminal, ti
 def _parts(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
     """Name and stages of each part, in the order in which they run."""
     for name, part in groupby(lines, key=lambda line: line[0].part):
-        yield name or "start", list(part)
+        yield name, list(part)
 
 
 def _sums(misses: Sequence[Line], total: int, store: Store) -> Iterator[str]:

@@ -32,7 +32,7 @@ class Planned:
         labels: How many labels it would buy, at most.
         found: Its result, of a hit.
         arguments: What it would be called with, by name.
-        part: The part of the run that it belongs to, such as "round 2"; "" for the run itself.
+        part: The part of the run that it belongs to, such as "round 2"; "start" before all parts.
     """
 
     stage: str
@@ -89,8 +89,8 @@ class Session:
 
     @property
     def role(self) -> str:
-        """What results are made for: the name of the part, or "" for the run itself."""
-        return self.part.name if self.part else ""
+        """What results are made for: the name of the part; "start" before all parts."""
+        return self.part.name if self.part else "start"
 
 
 _session: ContextVar[Session] = ContextVar("session", default=Session())  # noqa: B039, frozen

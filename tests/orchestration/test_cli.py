@@ -30,6 +30,7 @@ def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
     code, output, _ = prefopt("run", config, "--no-server")
     assert code == 0
     assert "○ train" in output
+    assert "purpose evaluation → round 1" not in output  # of another part of the run
     assert "win rate" in output
     assert Path(re.search(r"\nreport +(.+)", output)[1]).is_file()
     assert Path(re.search(r"\npolicy +(.+)", output)[1], "model.safetensors").is_file()
