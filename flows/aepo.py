@@ -2,9 +2,9 @@
 
 from flows.parts import part
 from flows.prompts import Prompts
+from flows.running import run
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
-from flows.waiting import run
 from prefopt_core.experiments.flows import AepoConfig
 from tasks.annotation import annotate_responses
 from tasks.inputs import load_prompts

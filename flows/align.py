@@ -3,9 +3,9 @@
 from flows.continuing import inherited, leave, require_new
 from flows.parts import part
 from flows.prompts import Prompts
+from flows.running import run
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import Past, propose, self_judge
-from flows.waiting import run
 from prefopt_core.experiments.flows import AlignConfig
 from tasks.annotation import annotate_responses
 from tasks.inputs import load_prompts

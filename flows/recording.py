@@ -4,12 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
-from prefect.runtime import deployment
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
-
-from flows.parts import beating
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.continuing import continued, numbered
 from prefopt_core.ground.errors import NothingNewError
@@ -20,12 +14,17 @@ from tasks.stage import inside_flow_run
 
 def named(flow: str, config: Experiment) -> Experiment:
     """The config with a name: its own, or one made of the deployment that is run, or the flow."""
-    stem = str(deployment.name or flow) if inside_flow_run() else flow
-    return numbered(config, current_store()).named(stem)
+    if inside_flow_run():
+        from prefect.runtime import deployment
+
+        flow = str(deployment.name or flow)
+    return numbered(config, current_store()).named(flow)
 
 
 def name_here(flow: str) -> str:
     """The name of the run that Prefect is about to begin."""
+    from prefect.context import FlowRunContext
+
     context = FlowRunContext.get()
     assert context is not None
     assert context.parameters is not None
@@ -39,17 +38,18 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         yield
         return
     assert config.name is not None
+    flow_run, alive = _in_prefect(config.name)
     run = Run(
         name=config.name,
         flow=flow,
         settings=config.digest,
         model=_start_policy(config),
         started=time.time(),
-        flow_run=_tagged(config.name),
+        flow_run=flow_run,
         command=command(),
         config=config.as_yaml(flow),
     )
-    with recorded(current_store(), run, undone_by=(NotStored, NothingNewError)), _alive():
+    with recorded(current_store(), run, undone_by=(NotStored, NothingNewError)), alive:
         yield
 
 
@@ -60,19 +60,10 @@ def _start_policy(config: Experiment) -> str:
     return str(policy.params.get("path", policy.source)) if policy else ""
 
 
-def _alive() -> AbstractContextManager[None]:
-    """Heartbeats, where Prefect's run sends none itself."""
-    silent = PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() is None
-    return beating() if silent and inside_flow_run() else nullcontext()
+def _in_prefect(name: str) -> tuple[str, AbstractContextManager[None]]:
+    """The id of Prefect's run, which gets a name as its tag, and its heartbeats."""
+    if not inside_flow_run():
+        return "", nullcontext()
+    from flows.flow_runs import alive, tagged  # imports Prefect
 
-
-def _tagged(name: str) -> str:
-    """Give Prefect's run its name as a tag; returns its id, "" for a run without Prefect."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        return ""
-    here = context.flow_run
-    here.tags = sorted({*here.tags, name})
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(here.id, tags=here.tags)
-    return str(here.id)
+    return tagged(name), alive()

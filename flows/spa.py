@@ -2,9 +2,9 @@
 
 from flows.parts import part
 from flows.prompts import Prompts
+from flows.running import run
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose, self_judge
-from flows.waiting import run
 from prefopt_core.experiments.flows import SpaConfig
 from tasks.inputs import load_preferences, load_prompts
 from tasks.models import load_policy

@@ -1,15 +1,12 @@
-"""Runs that wait for people: how a run ends while labels are missing, and how it goes on.
+"""Runs in Prefect that wait for people: how one ends while labels are missing, and goes on.
 
 A waiting run holds no process. That of a deployment is suspended, and resumed when the last label
 is given (`resume`); one that was started here ends, and the same command goes on from the store.
 """
 
-from collections.abc import Callable
-from functools import partial, wraps
 from typing import Any
 from uuid import UUID, uuid4
 
-from prefect import flow
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -30,49 +27,17 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.states import Cancelled
 
 from flows.dead_runs import crash_killed, watch
-from flows.desk.addresses import told
-from flows.preflight import preflight
-from flows.recording import name_here, named, recording
-from prefopt_core.annotation.identity import identity
-from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
-from prefopt_core.labels.batch import Batch, name_account, open_batches
+from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError
+from prefopt_core.labels.batch import Batch, open_batches
 from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
 from tasks.session import current_store
-from tasks.stage import AWAITING, NOTHING_NEW, ended_by, inside_flow_run
+from tasks.stage import AWAITING, NOTHING_NEW
 
 _ARTIFACT = "labels-of-people"
 """Key of the artifact that shows the progress."""
-
-
-def run(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Turn a function of one config into a Prefect flow that waits for people if it has to."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        @wraps(function)
-        def waiting(config: Any) -> Any:
-            config = named(name, config)
-            try:
-                with preflight(function, config), recording(name, config):
-                    return function(config)
-            except AwaitingLabelsError as error:
-                people, store = identity(config.annotation), current_store()
-                name_account(LabelStore.of(store), config.allowance.account, config.name)
-                words = told(error, people, store)
-                awaited = AwaitingLabelsError(words, error.left, error.done, error.accounts)
-                if not inside_flow_run():
-                    raise awaited from None
-                return _end(awaited, people)
-            except PrefoptError as error:
-                if not inside_flow_run():
-                    raise
-                return ended_by(error)
-
-        return flow(name=name, flow_run_name=partial(name_here, name))(waiting)
-
-    return decorate
 
 
 def result_of(function: Any, config: Any) -> Any:
@@ -94,7 +59,7 @@ def result_of(function: Any, config: Any) -> Any:
     return state.result()
 
 
-def _end(awaited: AwaitingLabelsError, people: AnnotatorIdentity) -> State[Any]:
+def end(awaited: AwaitingLabelsError, people: AnnotatorIdentity) -> State[Any]:
     """Suspend the flow run; without a deployment that could resume it: the state it ends in."""
     context = FlowRunContext.get()
     assert context is not None

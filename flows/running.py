@@ -1,0 +1,46 @@
+"""What stands around every run: preflight, its record, how it ends while labels are missing."""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+from flows.desk.addresses import told
+from flows.lazy import prefect_flow
+from flows.preflight import preflight
+from flows.recording import name_here, named, recording
+from prefopt_core.annotation.identity import identity
+from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
+from prefopt_core.labels.batch import name_account
+from prefopt_core.labels.store import LabelStore
+from tasks.session import current_store
+from tasks.stage import ended_by, inside_flow_run
+
+
+def run(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """Turn a function of one config into a flow that waits for people if it has to."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        @wraps(function)
+        def waiting(config: Any) -> Any:
+            config = named(name, config)
+            try:
+                with preflight(function, config), recording(name, config):
+                    return function(config)
+            except AwaitingLabelsError as error:
+                people, store = identity(config.annotation), current_store()
+                name_account(LabelStore.of(store), config.allowance.account, config.name)
+                words = told(error, people, store)
+                awaited = AwaitingLabelsError(words, error.left, error.done, error.accounts)
+                if not inside_flow_run():
+                    raise awaited from None
+                from flows.waiting import end  # imports Prefect
+
+                return end(awaited, people)
+            except PrefoptError as error:
+                if not inside_flow_run():
+                    raise
+                return ended_by(error)
+
+        return prefect_flow(waiting, name, flow_run_name=partial(name_here, name))
+
+    return decorate
