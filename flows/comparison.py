@@ -12,8 +12,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from prefect import flow
-
+from flows.lazy import prefect_flow
 from flows.lookup import flow_of
 from flows.scoreboard import Result
 from flows.server import die_with_parent
@@ -22,7 +21,7 @@ from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
 from tasks.reports import report_comparison, write_settings
-from tasks.session import current_store, part_of_more, planning
+from tasks.session import current_store, part_of_more, planning, stored_only
 from tasks.stage import inside_flow_run
 
 log = logging.getLogger(__name__)
@@ -36,8 +35,7 @@ class Compared:
     report: Path
 
 
-@flow(name="compare")
-def compare(comparison: Comparison, workers: int = 1) -> Compared:
+def _compare(comparison: Comparison, workers: int = 1) -> Compared:
     """Run every arm with every seed; the report page is rewritten after each seed.
 
     With several `workers` seeds run in parallel, each in a process of its own.
@@ -47,9 +45,13 @@ def compare(comparison: Comparison, workers: int = 1) -> Compared:
     with _runner(comparison, workers) as run:
         for number, (cells, results) in enumerate(zip(seeds, run(seeds), strict=True), 1):
             done += zip(cells, results, strict=True)
-            compared = _summarise(done, comparison)
+            if number == len(seeds) or not stored_only():  # which leaves no page of some seeds
+                compared = _summarise(done, comparison)
             log.info("%d of %d seeds are compared", number, len(seeds))
     return compared
+
+
+compare = prefect_flow(_compare, "compare")
 
 
 Runner = Callable[[Iterable[list[Cell]]], Iterator[list[Result]]]

@@ -2,26 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
-from flows.lookup import flow_of
 from prefopt_core.store.stage import Outcome
 from tasks.progress import Observer
 from tasks.session import NotStored, Session, session
 
+R = TypeVar("R")
 
-def from_store(flow: str, config: Any, how: Session) -> Any | None:
+
+def from_store(call: Callable[[], R], how: Session) -> R | None:
     """The result of a run whose every stage is a hit; None if one is not, and nothing is done.
 
     Args:
-        flow: Its name.
-        config: Its config.
+        call: Runs it.
         how: The session of the run; its observer hears of the stages when all are known to hit.
     """
     told = _Recorder()
     try:
         with session(replace(how, observer=told, stored_only=True)):
-            result = flow_of(flow).fn(config)
+            result = call()
     except NotStored:
         return None
     if how.observer:

@@ -127,6 +127,11 @@ def planning() -> bool:
     return _session.get().plan is not None
 
 
+def stored_only() -> bool:
+    """Whether results are only looked up: a stage that is not in the store ends the run."""
+    return _session.get().stored_only
+
+
 def leaves_pages() -> bool:
     """Whether a run writes its report page: not while planning, nor within `part_of_more`."""
     return _session.get().pages and not planning()

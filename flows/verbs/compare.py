@@ -2,15 +2,19 @@
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from flows import comparison as flows_comparison
+from flows.comparison import run_cell
 from flows.console import print_parts
 from flows.planning import print_doubts
 from flows.preflight import certain, refuse_what_lacks
-from flows.server import prefect_server
+from flows.server import prefect_server, usual_server
+from flows.stored import from_store
 from flows.terminal import Terminal
 from flows.verbs.options import NoServer, Quiet, Whole
 from flows.verbs.run import changes_of
@@ -23,7 +27,7 @@ from prefopt_core.reports.page import Page
 from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.stage import Outcome
-from tasks.session import current_store
+from tasks.session import Planned, Session, current_store, session
 
 Preset = Annotated[str, Parameter(help="YAML file with base and arms, or the name of a preset")]
 Changes = Annotated[str, Parameter(help="settings of every arm that has none itself, as budget=64")]
@@ -65,50 +69,47 @@ def compare(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     progress = Terminal(quiet=True) if quiet else console
     refuse_what_lacks(doubts, lambda: _call_all(comparison))
-    compared = (_run if no_server else _run_in_prefect)(comparison, progress, workers)
+    compared, shown = _ran(comparison, progress, workers, no_server=no_server)
     page = comparison_page(current_store().read(compared.table), comparison)
     print_parts(page.parts, console)
     if out:
         _write(out, page, compared.table)
     console.tell(f"report  {compared.report}")
+    if not shown and not no_server:
+        console.tell("Prefect has no part in this: the store held every result")
     return None
 
 
-def _run_in_prefect(comparison: Comparison, console: Terminal, workers: int) -> Any:
-    with prefect_server() as url:
-        console.tell(f"Prefect: {url.removesuffix('/api')}")
-        return _run(comparison, console, workers, in_prefect=True)
-
-
-def _run(
-    comparison: Comparison, console: Terminal, workers: int, *, in_prefect: bool = False
-) -> Any:
-    from flows import comparison as flows_comparison
-    from tasks.session import Session, session
-
-    function = flows_comparison.compare
+def _ran(
+    comparison: Comparison, console: Terminal, workers: int, *, no_server: bool
+) -> tuple[Any, bool]:
+    """What the runs came to, and whether Prefect shows them: not if no server runs or is needed."""
     observer, lines = _Status(console), _Lines(console)
+    how = Session(observer=observer)
+    if not no_server and usual_server() is None:
+        stored = from_store(lambda: flows_comparison.compare.fn(comparison), how)
+        if stored is not None:
+            return stored, False
     flows_comparison.log.addHandler(lines)
     flows_comparison.log.setLevel(logging.INFO)
     try:
-        with observer.status, session(Session(observer=observer)):
-            return (function if in_prefect else function.fn)(comparison, workers)
+        with nullcontext() if no_server else prefect_server() as url:
+            if url:
+                console.tell(f"Prefect: {url.removesuffix('/api')}")
+            function = flows_comparison.compare
+            with observer.status, session(how):
+                return (function.fn if no_server else function)(comparison, workers), bool(url)
     finally:
         flows_comparison.log.removeHandler(lines)
 
 
 def _call_all(comparison: Comparison) -> None:
-    from flows.comparison import run_cell  # imports Prefect
-
     for cell in comparison.cells():
         run_cell(cell)
 
 
 def _plan(comparison: Comparison, console: Terminal) -> None:
     """Say which runs the store holds, and what the others would take."""
-    from flows.comparison import run_cell
-    from tasks.session import Planned, Session, session
-
     rows, complete = [], 0
     cells = list(comparison.cells())
     for cell in cells:

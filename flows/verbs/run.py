@@ -79,7 +79,7 @@ def _ran(
 ) -> tuple[Any, str | None]:
     """Result of the run, and where Prefect shows it: nowhere if no server runs or is needed."""
     if not no_server and usual_server() is None:
-        stored = from_store(flow, experiment, how)
+        stored = from_store(lambda: flow_of(flow).fn(experiment), how)
         if stored is not None:
             return stored, None
     with nullcontext() if no_server else prefect_server() as url:

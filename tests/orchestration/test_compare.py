@@ -153,6 +153,37 @@ def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, pr
     assert pl.read_csv(out / "comparison.csv").height == tiny.compared.table.rows
 
 
+@pytest.fixture
+def no_server(tools, monkeypatch):
+    """No Prefect server runs, and none is to be started."""
+
+    def refuse(port):
+        raise AssertionError("a server was to be started")
+
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr("flows.server.USUAL_URL", f"http://127.0.0.1:{tools.free_port()}/api")
+    monkeypatch.setattr("flows.server.own_server", refuse)
+
+
+def test_what_the_store_holds_is_compared_without_a_server(tiny, prefopt, contents, no_server):
+    before = contents(Store.open())
+    _, said, _ = prefopt("presets/tiny.yaml", "--quiet", "--no-server")
+    code, output, _ = prefopt("presets/tiny.yaml", "--quiet")
+    assert code == 0
+    assert output == f"{said}Prefect has no part in this: the store held every result\n"
+    assert contents(Store.open()) == before
+
+
+def test_seeds_that_are_lacking_need_a_server_and_the_others_are_left_alone(
+    tiny, store, prefopt, no_server
+):
+    page = store.root / tiny.compared.report.relative_to(tiny.store)
+    before = page.read_bytes()
+    with pytest.raises(AssertionError, match="a server was to be started"):
+        prefopt("presets/tiny.yaml", "--seeds", 3)
+    assert page.read_bytes() == before
+
+
 def test_a_killed_comparison_goes_on_where_it_was(tiny, store, command, tools, contents):
     undisturbed = contents(store)
     shutil.rmtree(store.root)
