@@ -212,9 +212,11 @@ def too_little(
             f"Up to {labels} labels are to be bought, and {left} are left: a run that "
             "needs more goes on with those. Raise `budget`."
         )
+    if allowance.cost is None:
+        return
     served, condition = _cost_of_one(config, kept, sample)
     each = config.price + served
-    if allowance.cost is not None and labels * each > (money := allowance.cost - balance.cost):
+    if labels * each > (money := allowance.cost - balance.cost):
         yield (
             f"The money that is left pays for about {max(0, int(money / each))} of {labels} "
             f"labels{condition}. Raise `max_cost`, or lower `budget`."

@@ -6,9 +6,9 @@ from pathlib import Path
 from prefopt_core.annotation.replay import recorded_in
 from prefopt_core.annotation.settings import AnnotatorConfig
 from prefopt_core.experiments.base import Experiment, Iterated, Paid
+from prefopt_core.generation.given import responses_in
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import candidate_id_of, last_text, quoted
-from prefopt_core.inputs.candidates import read_candidates
 from prefopt_core.inputs.files import is_large
 from prefopt_core.inputs.preferences import read_preferences
 
@@ -86,8 +86,8 @@ def _given(experiment: Experiment) -> dict[str, list[str]] | None:
     generation = experiment.generation
     if generation.generator != "file" or is_large(Path(generation.params["path"])):
         return None
-    params = {name: generation.params[name] for name in ("column", "empty", "responses")}
-    found = read_candidates(Path(generation.params["path"]), **params)
+    params = {name: generation.params[name] for name in ("path", "column", "empty", "responses")}
+    found = responses_in(**params)
     return {prompt_id: [each.text for each in own] for prompt_id, own in found.items()}
 
 

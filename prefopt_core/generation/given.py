@@ -18,15 +18,24 @@ MISSING = {"nan", "NaN", "None", "null", "NULL", "<NA>", "N/A", "n/a", "NA", "#N
 """How programs write a missing value as text."""
 
 
-@lru_cache(maxsize=1)  # each shard asks for the same file
-def _responses_in(
-    path: str, changed: int, column: str | None, empty: str, responses: tuple[str, ...] | None
+def responses_in(
+    path: str, column: str | None, empty: str, responses: Sequence[str] | None
 ) -> dict[str, list[Given]]:
-    return read_candidates(Path(path), column, empty, responses)
+    """What `read_candidates` reads, which is not to be changed; once, until the file changes.
+
+    Raises:
+        DataError: As for `read_candidates`.
+    """
+    file = Path(path)
+    changed = file.stat().st_mtime_ns if file.is_file() else 0  # else reading says what is wrong
+    return _read_once(file, changed, column, empty, tuple(responses) if responses else None)
 
 
-def _changed(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.is_file() else 0  # else reading says what is wrong
+@lru_cache(maxsize=1)  # each shard asks for the same file
+def _read_once(
+    path: Path, changed: int, column: str | None, empty: str, responses: tuple[str, ...] | None
+) -> dict[str, list[Given]]:
+    return read_candidates(path, column, empty, responses)
 
 
 def generate(
@@ -62,8 +71,7 @@ def generate(
         DataError: The file cannot be read, it is not certain which columns are responses, a
             response is not a text, or a prompt has less than two.
     """
-    declared = tuple(responses) if responses else None
-    given = _responses_in(path, _changed(Path(path)), column, empty, declared)
+    given = responses_in(path, column, empty, responses)
     taken = []
     for prompt in prompts:
         own = given.get(prompt.prompt_id, [])
@@ -89,10 +97,9 @@ def check_generate(
     Raises:
         DataError: As for `generate`, but for prompts with less than two.
     """
-    declared = tuple(responses) if responses else None
     if is_large(Path(path)):
         return
-    given = _responses_in(path, _changed(Path(path)), column, empty, declared)
+    given = responses_in(path, column, empty, responses)
     texts = [response.text.strip() for own in given.values() for response in own]
     missing = [text for text in texts if text in MISSING]
     if missing:

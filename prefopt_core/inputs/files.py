@@ -61,9 +61,15 @@ def read_rows(path: Path) -> list[Row]:
         raise DataError(f"{path} is a folder. {advice_on_folder(path)}.")
     if not path.is_file():
         raise DataError(f"There is no file {path}. Give the path of a .jsonl, .csv or .parquet.")
-    if is_large(path):
-        return _read(path)
-    return _read_once(path, sha256(path.read_bytes()).digest())
+    content = content_of(path)
+    return _read_once(path, content) if content else _read(path)
+
+
+def content_of(path: Path) -> bytes | None:
+    """Digest of a file that is read once in a process; None of one that is not there, or large."""
+    if not path.is_file() or is_large(path):
+        return None
+    return sha256(path.read_bytes()).digest()
 
 
 @lru_cache(maxsize=4)

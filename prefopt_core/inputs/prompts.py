@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message, last_text, prompt_id_of, quoted
 from prefopt_core.ground.registry import InputPath
 from prefopt_core.ground.tables import TABLES
-from prefopt_core.inputs.files import Row, is_large, read_rows
+from prefopt_core.inputs.files import Row, content_of, is_large, read_rows
 from prefopt_core.inputs.messages import conversation
 from prefopt_core.inputs.pairs import implicit_prompt, is_implicit
 from prefopt_core.inputs.prompt_columns import prompt_column, prompt_of
@@ -55,7 +56,22 @@ def from_file(
     Raises:
         DataError: The file cannot be read, or a prompt is missing, malformed or repeated.
     """
-    return _prompts(read_rows(Path(path)), column, stratum, repeats, limit)
+    file = Path(path)
+    if content := content_of(file):  # as its rows, which are read once in a process
+        return _made_once(file, content, column, stratum, repeats, limit)
+    return _prompts(read_rows(file), column, stratum, repeats, limit)
+
+
+@lru_cache(maxsize=2)
+def _made_once(
+    file: Path,
+    content: bytes,
+    column: str | None,
+    stratum: str | None,
+    repeats: Repeats,
+    limit: int | None,
+) -> pl.DataFrame:
+    return _prompts(read_rows(file), column, stratum, repeats, limit)
 
 
 def check_from_file(
