@@ -21,6 +21,8 @@ from statistics import median
 import yaml
 
 from benchmarks.printing import progress, say, table
+from prefopt_core.ground.ids import pair_id_of
+from prefopt_core.store.store import Store
 
 HERE = Path(__file__).parents[1]
 YARDSTICK = ["-c", "import torch, polars, prefect"]
@@ -65,6 +67,14 @@ def cpu_of(command: Sequence[str], store: Path, code: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def a_pair(store: Path) -> str:
+    """The id of a pair in the middle of the run's table."""
+    opened = Store(store)
+    (manifest,) = opened.manifests("pair")
+    pairs = opened.read(manifest.output, ["prompt_id", "chosen_id", "rejected_id"])
+    return pair_id_of(*pairs.row(pairs.height // 2))
+
+
 def main() -> None:
     """Print a row a command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -86,6 +96,7 @@ def main() -> None:
             "show verdicts": ["-m", "flows.cli", "show", "verdicts"],
             "cache ls": ["-m", "flows.cli", "cache", "ls"],
             "cache verify": ["-m", "flows.cli", "cache", "verify"],
+            "trace": ["-m", "flows.cli", "trace", a_pair(store)],
             "plan, all hits": ["-m", "flows.cli", "plan", str(config)],
             "run --no-server, all hits": run,
             "run, all hits": run[:-1],

@@ -102,16 +102,18 @@ class Lineage:
 
     def _of_all_shards(self, table: Artifact) -> Iterator[Made]:
         """What stages made of every shard of a table."""
-        by_call: dict[str, list[list[Manifest]]] = {}
+        by_call: dict[str, list[list[Manifest]]] = defaultdict(list)
         for number in range(len(table.shards)):
+            users: dict[str, list[Manifest]] = defaultdict(list)
             for manifest in self._users[table.shard(number).digest]:
-                calls = by_call.setdefault(_call(manifest), [[] for _ in table.shards])
-                calls[number].append(manifest)
+                users[_call(manifest)].append(manifest)
+            for call, manifests in users.items():
+                by_call[call].append(manifests)
         for alternatives in by_call.values():
             # Runs that differ in another table alone: what was made of each shard is as old.
             for parts in zip_longest(*alternatives):
                 tables = [p.output for p in parts if p and isinstance(p.output, Artifact)]
-                if len(tables) == len(parts):
+                if len(tables) == len(table.shards):
                     shards = tuple(shard for part in tables for shard in part.shards)
                     yield Made(Artifact(table=tables[0].table, shards=shards), parts)
 
