@@ -54,7 +54,8 @@ import importlib, pkgutil, sys
 import flows.verbs, flows.aepo, flows.align, flows.spa, flows.spin
 for verb in pkgutil.iter_modules(flows.verbs.__path__):
     importlib.import_module(f"flows.verbs.{verb.name}")
-heavy = {"torch", "transformers", "scipy", "sklearn", "faiss", "matplotlib"} & set(sys.modules)
+heavy = {"prefect", "torch", "transformers", "scipy", "sklearn", "faiss", "matplotlib"}
+heavy &= set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
