@@ -22,6 +22,7 @@ from flows.server import own_server
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.store.store import Store
+from tasks.session import Session, session
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -139,19 +140,53 @@ def _use(folder, monkeypatch):
     return Store(folder)
 
 
+class Listener:
+    """Remembers which stages were found in the store, and why the others were computed."""
+
+    def __init__(self):
+        self.outcomes, self.reasons = [], []
+
+    def started(self, stage): ...
+
+    def progressed(self, stage, done, total):
+        assert 0 <= done <= total
+
+    def finished(self, stage, outcome):
+        self.outcomes.append((stage, outcome.cached))
+        self.reasons += [(stage, reason) for reason in outcome.reasons[:1]]
+
+    def noticed(self, text): ...
+
+
 @pytest.fixture(scope="session")
-def _finished(usual_settings, run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished") / "store"
+def listened(run):
+    """Run settings and listen; returns (result, what a `Listener` remembers)."""
+
+    def listened(settings):
+        listener = Listener()
+        with session(Session(observer=listener)):
+            return run(settings), listener
+
+    return listened
+
+
+@pytest.fixture(scope="session")
+def first_run(usual_settings, listened, tmp_path_factory):
+    """The run of `settings` in a store of its own, which is not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFOPT_STORE", str(folder))
-        run(usual_settings)
-    return folder
+        patch.setenv("PREFOPT_STORE", str(folder / "store"))
+        patch.setenv("CALLS", str(folder / "calls"))
+        result, listener = listened(usual_settings)
+    return SimpleNamespace(
+        store=Store(folder / "store"), calls=folder / "calls", result=result, listener=listener
+    )
 
 
 @pytest.fixture
-def finished(_finished, store):
+def finished(first_run, store):
     """A store in which the run of `settings` has finished."""
-    shutil.copytree(_finished, store.root)
+    shutil.copytree(first_run.store.root, store.root)
     return store
 
 

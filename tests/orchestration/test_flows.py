@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.store import Store
 from tasks.progress import ProgressArtifact
-from tasks.session import Session, session
+from tasks.session import listing
 
 DATE = re.compile(r"<dd>\d{4}-\d\d-\d\d</dd>")
 
@@ -26,38 +27,12 @@ def figures():
     return figures
 
 
-class Listener:
-    """Remembers which stages were found in the store and which were computed."""
-
-    def __init__(self):
-        self.outcomes = []
-
-    def started(self, stage): ...
-
-    def progressed(self, stage, done, total):
-        assert 0 <= done <= total
-
-    def finished(self, stage, outcome):
-        self.outcomes.append((stage, outcome.cached))
-
-
-def listened(run, settings):
-    """(result, [(stage, whether it was found)])."""
-    listener = Listener()
-    with session(Session(observer=listener)):
-        return run(settings), listener.outcomes
-
-
 @pytest.fixture(scope="module")
-def _aligned(usual_settings, run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("aligned")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFOPT_STORE", str(folder / "store"))
-        patch.setenv("CALLS", str(folder / "calls"))
-        result, outcomes = listened(run, usual_settings)
-    return SimpleNamespace(
-        store=Store(folder / "store"), calls=folder / "calls", result=result, outcomes=outcomes
-    )
+def _aligned(first_run, tmp_path_factory):
+    root = shutil.copytree(first_run.store.root, tmp_path_factory.mktemp("aligned") / "store")
+    report = root / first_run.result.report.relative_to(first_run.store.root)
+    result = replace(first_run.result, report=report)
+    return SimpleNamespace(**vars(first_run) | {"store": Store(root), "result": result})
 
 
 @pytest.fixture
@@ -107,23 +82,24 @@ def test_labels_in_the_metrics_are_those_that_were_asked_for(aligned, figures, s
     assert sum(count for *_, count in LabelStore(aligned.store.root).counts()) == sum(bought)
 
 
-def test_a_second_run_computes_nothing(aligned, run, settings, contents):
+def test_a_second_run_computes_nothing(aligned, listened, settings, contents):
     before = contents(aligned.store)
-    result, outcomes = listened(run, settings)
-    assert [stage for stage, _ in outcomes] == [stage for stage, _ in aligned.outcomes]
-    assert all(cached for _, cached in outcomes)
+    result, heard = listened(settings)
+    assert [stage for stage, _ in heard.outcomes] == [
+        stage for stage, _ in aligned.listener.outcomes
+    ]
     assert contents(aligned.store) == before
     assert result == aligned.result
 
 
 @pytest.mark.slow
 def test_a_config_gives_the_same_bytes_in_every_store(
-    aligned, run, settings, other_store, contents
+    aligned, listened, settings, other_store, contents
 ):
     before = contents(aligned.store)
     other = other_store()
-    result, outcomes = listened(run, settings)
-    assert outcomes == aligned.outcomes  # nothing came from elsewhere
+    result, heard = listened(settings)
+    assert heard.outcomes == aligned.listener.outcomes  # nothing came from elsewhere
     assert contents(other) == before
     assert any(name.endswith("model.safetensors") for name in before)
     pages = [DATE.sub("", each.report.read_text()) for each in (result, aligned.result)]
@@ -139,13 +115,13 @@ def test_another_seed_gives_another_policy_and_other_pairs(aligned, run, setting
 
 
 def test_a_changed_setting_leaves_what_comes_before_it_alone(
-    aligned, run, settings, monkeypatch, tmp_path
+    aligned, listened, settings, monkeypatch, tmp_path
 ):
     copied = shutil.copytree(aligned.store.root, tmp_path / "store")  # for tests in any order
     monkeypatch.setenv("PREFOPT_STORE", str(copied))
     settings["rounds"][1]["labels"] = 2
-    _, outcomes = listened(run, settings)
-    computed = [stage for stage, cached in outcomes if not cached]
+    _, heard = listened(settings)
+    computed = [stage for stage, cached in heard.outcomes if not cached]
     assert computed[:2] == ["annotate", "pair"]
     assert computed.count("train") == 1
 
@@ -301,28 +277,11 @@ def test_progress_that_cannot_be_shown_costs_nothing(monkeypatch):
     assert asked == [50]
 
 
-class Reasons:
-    """Remembers why each `generate` was computed."""
-
-    def __init__(self):
-        self.told = []
-
-    def started(self, stage): ...
-
-    def progressed(self, stage, done, total): ...
-
-    def finished(self, stage, outcome):
-        self.told += outcome.reasons[:1] if stage == "generate" else ()
-
-    def noticed(self, text): ...
-
-
-def test_a_round_is_explained_by_the_same_round_of_an_earlier_run(run, settings, store):
-    first, second = Reasons(), Reasons()
-    with session(Session(observer=first)):
-        run(settings)
-    assert first.told == ["first run"] * 5  # the start, and two rounds with what measures each
+def test_a_round_is_explained_by_the_same_round_of_an_earlier_run(aligned, run, settings):
+    told = [reason for stage, reason in aligned.listener.reasons if stage == "generate"]
+    assert told == ["first run"] * 5  # the start, and two rounds with what measures each
     settings["generation"]["params"]["temperature"] = 0.8
-    with session(Session(observer=second)):
+    with listing() as stages:
         run(settings)
-    assert second.told[0] == "params.temperature 0.9 → 0.8"
+    told = [planned.reason for planned in stages if planned.stage == "generate"]
+    assert told[0] == "2 of 2 shards: params.temperature 0.9 → 0.8"

@@ -126,6 +126,7 @@ def test_a_run_buys_the_comparisons_of_a_judge(prefopt, judged, loopback, config
         == [1.0] * 4
     )
     (pairs,) = store.manifests("pair")
+    assert pairs.output.rows == 4
     assert all(
         chosen[-1]["content"] > rejected[-1]["content"]
         for chosen, rejected in store.read(pairs.output).select("chosen", "rejected").iter_rows()
