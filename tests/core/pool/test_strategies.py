@@ -72,10 +72,10 @@ def test_smaller_count_is_the_beginning_of_facility_location_on_the_same_sample(
 
 
 def test_the_good_ones_cover_better_than_random(pool):
-    value = {name: coverage(pool, pick(name, pool, 60).positions).value for name in STRATEGIES}
+    covers = {name: coverage(pool, pick(name, pool, 60).positions) for name in STRATEGIES}
+    value = {name: covered.value for name, covered in covers.items()}
     assert value["facility_location"] > value["k_means"] > value["random"]
-    radius = {name: coverage(pool, pick(name, pool, 60).positions).radius for name in STRATEGIES}
-    assert min(radius, key=radius.get) == "coreset"
+    assert min(covers, key=lambda name: covers[name].radius) == "coreset"
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0, 2.0])

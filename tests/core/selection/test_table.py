@@ -13,49 +13,7 @@ from prefopt_core.selection.aepo import aepo, objective, redundancy, representat
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.similarity import cosine
 from prefopt_core.selection.table import select_responses
-
-
-def sampled(**prompts):
-    """Table `candidates`: prompt_id → the texts sampled for it."""
-    rows = [
-        {
-            "prompt_id": prompt_id,
-            "candidate_id": candidate_id_of(prompt_id, text),
-            "sample": sample,
-            "response": text,
-            "policy": "test",
-            "finish_reason": "given",
-            "logps": -float(len(text)),
-        }
-        for prompt_id, texts in prompts.items()
-        for sample, text in enumerate(texts)
-    ]
-    empty = pl.DataFrame(schema=TABLES["candidates"].columns)
-    return pl.concat(
-        [empty, pl.DataFrame(rows, schema_overrides={"sample": pl.Int32})], how="diagonal"
-    )
-
-
-def embedded(candidates):
-    """Table `embeddings`: a random direction for each distinct response."""
-    ids = candidates["candidate_id"].unique(maintain_order=True)
-    seeds = [int(candidate_id[:8], 16) for candidate_id in ids]
-    vectors = np.array([np.random.default_rng(seed).normal(size=6) for seed in seeds])
-    vectors = vectors.reshape(len(ids), 6) / np.linalg.norm(vectors.reshape(-1, 6), axis=1)[:, None]
-    return pl.DataFrame({"candidate_id": ids, "vector": pack(vectors)})
-
-
-def config(strategy="aepo", k=2, **params):
-    return SelectionConfig(strategy=strategy, k=k, params=params)
-
-
-def texts(selections, candidates):
-    """prompt_id → selected texts, in the order of their rank."""
-    distinct = candidates.unique("candidate_id").select("candidate_id", "response")
-    rows = selections.join(distinct, on="candidate_id", how="left", maintain_order="left")
-    groups = rows.group_by("prompt_id", maintain_order=True).agg("response")
-    return dict(groups.iter_rows())
-
+from tests.selecting import config, embedded, sampled, texts
 
 THREE = sampled(
     b=["red", "green", "blue", "yellow"],
@@ -332,64 +290,3 @@ def test_allocation_that_would_buy_nothing_says_so():
     selections = select_responses(two, embedded(two), given, seed=0)
     with pytest.raises(ConfigError, match=r"No label adds anything.*'coverage' or 'fixed'"):
         within_budget(selections, 4, seed=0)
-
-
-# ---------------------------------------------------------------- by estimates
-
-
-def estimated(candidates, heads=3, spread=1.0):
-    """Table `estimates`: rewards by id, and spreads that are all alike."""
-    ids = candidates["candidate_id"].unique(maintain_order=True)
-    draws = [np.random.default_rng(int(i[:8], 16)).normal(size=1 + heads) for i in ids]
-    return pl.DataFrame(
-        {
-            "candidate_id": ids,
-            "reward": [float(draw[0]) for draw in draws],
-            "spread": [spread] * len(ids),
-            "heads": [draw[1:].tolist() for draw in draws],
-        },
-        schema=TABLES["estimates"].columns,
-    )
-
-
-MANY = sampled(**{f"prompt {i}": [f"text {j}" for j in range(4 + i % 3)] for i in range(12)})
-
-
-@pytest.mark.parametrize("strategy", ["bald", "delta_ucb", "dts", "max_min_lcb", "small_margin"])
-def test_pair_of_a_prompt_depends_on_the_seed_and_the_prompt_alone(strategy):
-    known = estimated(MANY)
-    every = select_responses(MANY, None, config(strategy), known, seed=3)
-    for prompt_id in ("prompt 0", "prompt 7"):
-        alone = MANY.filter(pl.col("prompt_id") == prompt_id)
-        one = select_responses(alone, None, config(strategy), known, seed=3)
-        assert texts(one, MANY)[prompt_id] == texts(every, MANY)[prompt_id]
-    assert set(every.group_by("prompt_id").len()["len"]) == {2}
-
-
-def test_another_seed_draws_other_pairs():
-    known = estimated(MANY)
-    one, other = (select_responses(MANY, None, config("dts"), known, seed=s) for s in (0, 1))
-    assert not one.equals(other)
-
-
-def test_estimates_are_found_by_id_whatever_their_order():
-    known = estimated(MANY)
-    chosen = select_responses(MANY, embedded(MANY), config("delta_ucb"), known, seed=0)
-    turned = select_responses(MANY, embedded(MANY), config("delta_ucb"), known.reverse(), seed=0)
-    assert chosen.equals(turned)
-    assert chosen["redundancy"].null_count() == 0
-    rewards = dict(known.select("candidate_id", "reward").iter_rows())
-    ids = MANY.filter(pl.col("prompt_id") == "prompt 0")["candidate_id"]
-    best_and_worst = {max(ids, key=rewards.get), min(ids, key=rewards.get)}  # spreads are equal
-    assert set(chosen.filter(pl.col("prompt_id") == "prompt 0")["candidate_id"]) == best_and_worst
-
-
-def test_rules_without_heads_need_none():
-    known = estimated(MANY, heads=0, spread=0.0)
-    check_table("selections", select_responses(MANY, None, config("dts"), known, seed=0))
-
-
-def test_candidate_without_estimate_is_named():
-    known = estimated(MANY)[1:]
-    with pytest.raises(DataError, match=r"1 of \d+ candidates have no estimate.*text 0"):
-        select_responses(MANY, None, config("dts"), known, seed=0)
