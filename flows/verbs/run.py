@@ -85,13 +85,14 @@ def _ran(
     with nullcontext() if no_server else prefect_server() as url:
         if url:
             progress.tell(f"Prefect: {url.removesuffix('/api')}")
-        # Importing a flow imports Prefect, which reads the server's URL once and for all.
-        from flows.waiting import result_of
-
         with session(how):
             function = flow_of(flow)
-            result = function.fn(experiment) if no_server else result_of(function, experiment)
-    return result, url
+            if no_server:
+                return function.fn(experiment), None
+            # Imports Prefect, which reads the server's URL once and for all.
+            from flows.waiting import result_of
+
+            return result_of(function, experiment), url
 
 
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
