@@ -6,6 +6,7 @@ from typing import Any
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.verdicts import UnusableAnswerError
 from prefopt_core.ground.errors import DataError, UserCodeError
+from prefopt_core.ground.foreign import cut
 from prefopt_core.ground.ids import last_text, quoted
 from prefopt_core.labels.questions import Question, Verdict
 
@@ -64,7 +65,7 @@ def _checked(verdict: Any, question: Question, config: AnnotatorConfig) -> Verdi
     if verdict is None or (isinstance(verdict, Verdict) and verdict.fits(question)):
         return verdict
     raise DataError(
-        f"Annotator {config.annotator!r} gave {verdict!r:.200}, which is no verdict "
+        f"Annotator {config.annotator!r} gave {cut(repr(verdict), 200)}, which is no verdict "
         f"{_about(question)}. Expected a `Verdict` with a score for each response, or a preference "
         f"between two. {_mend(config)}"
     )
