@@ -54,12 +54,15 @@ class Scoreboard:
         self.proposal: Proposal[Artifact] | None = None
         self.labels: list[tuple[Artifact, Artifact]] = []
         self.warnings: list[str] = []
+        self.of_labels: list[str] = []
 
     def labelled(self, labels: Artifact, candidates: Artifact) -> None:
         """Report labels (table `verdicts`), before anything is trained on them."""
         self.labels.append((labels, candidates))
         title = f"{self.config.name}: labels {len(self.labels)}"
-        self.warnings += report_labels(labels, candidates, title)
+        fewer, doubtful = report_labels(labels, candidates, title)
+        self.warnings += fewer
+        self.of_labels += [f"Labels {len(self.labels)}: {text}" for text in doubtful]
 
     def lint(self, pairs: Artifact) -> None:
         """Look for what is doubtful about pairs, before the coming round trains on them."""
@@ -174,6 +177,7 @@ class Scoreboard:
             proposal=self.proposal,
             labelled=self.labels,
             warnings=self.warnings,
+            of_labels=self.of_labels,
         )
         policy, pairs = self.policies[kept], self.learned[-1]
         return Result(pairs, policy, tuple(self.metrics), report, kept)

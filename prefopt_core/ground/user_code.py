@@ -270,6 +270,6 @@ def _called(node: ast.Call, file: Path, package: str) -> list[str]:
     elif name.rpartition(".")[2] not in _BY_PATH:
         return []
     raise ConfigError(
-        f"{file}, line {node.lineno}: `{cut(ast.unparse(node), 60)}` imports what cannot be known by "
-        "reading it, so an edit of that would go unnoticed. Write the name out: `import rubric`."
+        f"{file}, line {node.lineno}: `{cut(ast.unparse(node), 60)}` imports what cannot be known "
+        "by reading it, so an edit of that would go unnoticed. Write the name out: `import rubric`."
     )
