@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from flows.lookup import flow_of
-from flows.terminal import Cell, Terminal
+from flows.terminal import Cell, Terminal, lasting
 from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.capacity import free_at
@@ -113,17 +113,6 @@ def _sums(misses: Sequence[Line], total: int, store: Store) -> Iterator[str]:
     time = lasting(sum(each.seconds for each in known))
     yield f"Time: about {time}, by earlier ones in the store{but}."
     yield f"Disk: about {sized(sum(each.bytes for each in known))}; {sized(free)} are free."
-
-
-def lasting(seconds: float) -> str:
-    """A duration in words.
-
-    >>> lasting(0.2), lasting(80), lasting(5400)
-    ('1 s', '80 s', '1.5 h')
-    """
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5000 else f"{seconds / 3600:,.1f} h"
 
 
 def sized(count: float) -> str:
