@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.annotation.pricing import TOKEN_BYTES, Sample
-from prefopt_core.experiments.base import Paid
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.inputs.files import is_large
 from prefopt_core.labels.questions import Question, Shown
@@ -17,7 +17,7 @@ _PROMPTS = 100
 """Prompts of a sample."""
 
 
-def sample_of(experiment: Paid, store: Store, found: Iterable[object]) -> Sample:
+def sample_of(experiment: Experiment, store: Store, found: Iterable[object]) -> Sample:
     """Texts that the annotator will be shown, or ones as long as they may be.
 
     Args:
@@ -49,7 +49,9 @@ def sample_of(experiment: Paid, store: Store, found: Iterable[object]) -> Sample
     return Sample((), "its responses are not there yet")
 
 
-def _prompts(experiment: Paid, store: Store, found: Sequence[Artifact]) -> pl.DataFrame | None:
+def _prompts(
+    experiment: Experiment, store: Store, found: Sequence[Artifact]
+) -> pl.DataFrame | None:
     if found:
         return store.read(max(found, key=lambda each: each.rows))
     source = experiment.prompts
