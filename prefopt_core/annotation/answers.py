@@ -17,7 +17,7 @@ _SILENT = 8
 
 
 def answers(
-    questions: Sequence[Question], config: AnnotatorConfig, known: int = 0
+    questions: Sequence[Question], config: AnnotatorConfig, known: int | None = None
 ) -> Generator[tuple[Question, Verdict | None]]:
     """Ask an annotator, and check what it says; errors name the question and what to do.
 
@@ -26,7 +26,7 @@ def answers(
     Args:
         questions: What is asked.
         config: The annotator.
-        known: How much it had said before, which is kept.
+        known: How much it had said before; None if nothing that it says is kept after an error.
 
     Yields:
         Each question with its verdict; None if it is left for people.
@@ -49,10 +49,10 @@ def _each(
     questions: Sequence[Question],
     verdicts: Iterator[Verdict | None],
     config: AnnotatorConfig,
-    known: int,
+    known: int | None,
 ) -> Iterator[tuple[Question, Verdict | None]]:
     for number, question in enumerate(questions):
-        mend = _mend(config, known + number)
+        mend = _mend(config, 0 if known is None else known + number)
         try:
             verdict = next(verdicts)
         except UserCodeError as error:
@@ -83,11 +83,11 @@ def _checked(
 
 
 def _mend(config: AnnotatorConfig, said: int) -> str:
-    """What to do after an error, and what becomes of what the annotator had said before it."""
-    paid = isinstance(config, AnnotationConfig)
-    if not said or not (paid or goes_on(config)):
+    """What to do after an error, and what becomes of the `said` verdicts that there are."""
+    if not said:
         return "Mend the annotator and run the same command again."
     if "function_file" not in config.key_part():
+        paid = isinstance(config, AnnotationConfig)
         kept = "The labels bought so far are" if paid else "What it said before is"
         return f"{kept} kept; mend the annotator and run the same command again."
     if not isinstance(config, AnnotationConfig):
@@ -102,15 +102,6 @@ def _mend(config: AnnotatorConfig, said: int) -> str:
         "NAME --yes`, with a name of your choice; then mend it, and run with "
         "`annotation.name=NAME` from now on."
     )
-
-
-def goes_on(config: AnnotatorConfig) -> bool:
-    """Whether what a judge has said is kept when its stage is interrupted.
-
-    Not of one that is asked in batches: in its last digits a verdict depends on its batch, and so
-    it would on when the stage was interrupted.
-    """
-    return "batch_size" not in config.params
 
 
 def _about(question: Question) -> str:

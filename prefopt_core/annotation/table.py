@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.annotation.answers import answers, goes_on, stop_if_silent
+from prefopt_core.annotation.answers import answers, stop_if_silent
 from prefopt_core.annotation.asking import Ask
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.label_table import label_table
@@ -136,8 +136,8 @@ def judge(
         config: The annotator.
         policy_logps: Table `logps` under the policy, for the annotator `policy`.
         reference_logps: Table `logps` under its reference model.
-        unfinished: The file of verdicts that an interrupted attempt goes on from; None: nothing is
-            kept before all is said.
+        unfinished: The file of verdicts behind which an interrupted attempt goes on, unless they
+            come in batches; None: nothing is kept before all is said.
 
     Returns:
         Table `verdicts`, a row for each question.
@@ -150,9 +150,11 @@ def judge(
     questions = _questions(
         asked, config.asking.asks(asked.selections), {}, policy_logps, reference_logps
     )
-    with going_on(unfinished if goes_on(config) else None) as (said, keep):
+    # Where questions go in batches, last digits depend on these, and would on where it was cut off.
+    unfinished = None if unfinished is None or "batch_size" in config.params else unfinished
+    with going_on(unfinished) as (said, keep):
         new = [question for question in questions if question.key not in said]
-        with closing(answers(new, config, len(said))) as answered:
+        with closing(answers(new, config, len(said) if unfinished else None)) as answered:
             for question, verdict in answered:
                 if verdict is None:
                     raise ConfigError(
