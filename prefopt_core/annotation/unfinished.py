@@ -39,7 +39,11 @@ def going_on(
             file.write(json.dumps([question.key, _said(verdict)]).encode() + b"\n")
             file.flush()
 
-        yield dict(map(_read, whole)), keep
+        try:
+            yield dict(map(_read, whole)), keep
+        finally:
+            if not file.tell():  # so that its folder goes, too
+                path.unlink()
 
 
 def _said(verdict: Verdict) -> dict[str, Any]:
