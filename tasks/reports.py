@@ -72,14 +72,9 @@ def report_labels(
 ) -> tuple[list[str], list[str]]:
     """Say how far labels can be trusted before anything is trained on them; in Prefect, too.
 
-    Args:
-        labels: Table `verdicts`.
-        candidates: The table of what was asked about.
-        title: Of what Prefect shows.
-
-    Returns:
-        (that there are fewer than the round wanted, what else is doubtful about them): the page of
-        the run says the latter of all labels together. None of both while planning.
+    `labels` is a table `verdicts`, `candidates` the table of what was asked about. Returns (that
+    there are fewer than the round wanted, what else is doubtful about them), for the report, which
+    says the latter of the labels of all rounds; nothing while planning.
     """
     if planning():
         return [], []
