@@ -246,8 +246,8 @@ def too_little(
     elif labels * each + others > money:
         yield (
             f"Of {money:,.4g} in money that is left, labels may take {labels * each:,.4g}, judge "
-            f"and evaluation {others:,.4g}: where it ends, rounds are not measured, and a `judge` on "
-            "a server ends the run. Raise `max_cost`, or lower `evaluation.prompts`."
+            f"and evaluation {others:,.4g}: where it ends, rounds are not measured, and a `judge` "
+            "on a server ends the run. Raise `max_cost`, or lower `evaluation.prompts`."
         )
 
 

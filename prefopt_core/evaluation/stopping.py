@@ -31,4 +31,4 @@ def best_round(metrics: pl.DataFrame) -> int:
     """
     scores = metrics.filter(pl.col("metric") == "gold_score").sort("round")
     best = scores.sort("value", descending=True, maintain_order=True)
-    return int(best["round"][0] if best.height else metrics["round"].max())
+    return int(best["round"][0] if best.height else metrics["round"].to_numpy().max())
