@@ -15,7 +15,10 @@ from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, Pre
 
 VERBS = {
     "init": ("flows.verbs.init:init", "write a config, prompts and a judge to start from"),
-    "run": ("flows.verbs.run:run", "run a config; what the store holds is not computed again"),
+    "run": (
+        "flows.verbs.run:run",
+        "run a config; the same command again resumes it",
+    ),
     "plan": ("flows.verbs.run:plan", "show what a run would do, and which labels it would buy"),
     "compare": ("flows.verbs.compare:compare", "spend the same labels in several ways, by seeds"),
     "select": ("flows.verbs.select:select", "choose which responses of a file to label"),

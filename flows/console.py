@@ -1,7 +1,8 @@
-"""Console output: a line per stage and a progress bar while stages run; then parts of pages."""
+"""Console output: a line per stage, and how far those are that take long; then parts of pages."""
 
 import logging
 from collections.abc import Callable, Iterable
+from threading import Event, Thread
 from types import TracebackType
 
 from rich.progress import (
@@ -14,15 +15,21 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows.terminal import Terminal
+from flows.terminal import Terminal, lasting
 from prefopt_core.reports.page import Notice, Part, Table, Text, Verdict
 from prefopt_core.store.stage import Outcome
 
+FIRST_S = 10.0
+"""After so many seconds a stage is said to run, where there is no bar."""
+_AGAIN, _SELDOM_S = 1.5, 300.0
+"""It is said again when it has taken so many times as long, or so much longer."""
+
 
 class ConsoleObserver:
-    """An `Observer` that prints a line per finished stage; on terminals also a progress bar.
+    """An `Observer` that prints a line per finished stage, and how far the others are.
 
-    Within its block it prints warnings of the core, too, which Prefect's logging would swallow.
+    On terminals that is a progress bar, elsewhere lines (`Ticker`). Within its block it prints what
+    the core logs, too, which Prefect's logging would swallow.
     """
 
     def __init__(self, console: Terminal) -> None:
@@ -39,17 +46,27 @@ class ConsoleObserver:
         )
         self._console = console
         self._tasks: dict[str, TaskID] = {}
-        self._warnings = _Warnings(self.noticed)
+        self._told = _Told(console.tell)
+        self._ended, ticker = Event(), Ticker(self._progress, console.tell)
+        self._ticking = Thread(target=ticker.until, args=[self._ended], daemon=True)
 
     def __enter__(self) -> "ConsoleObserver":
         self._progress.start()
-        logging.getLogger("prefopt_core").addHandler(self._warnings)
+        if self._progress.disable:
+            self._ticking.start()
+        core = logging.getLogger("prefopt_core")
+        self._level = core.level
+        core.setLevel(logging.INFO)
+        core.addHandler(self._told)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        logging.getLogger("prefopt_core").removeHandler(self._warnings)
+        core = logging.getLogger("prefopt_core")
+        core.removeHandler(self._told)
+        core.setLevel(self._level)
+        self._ended.set()
         self._progress.stop()
 
     def started(self, stage: str) -> None:
@@ -72,16 +89,47 @@ class ConsoleObserver:
         self._console.tell(f"! {text}")
 
 
-class _Warnings(logging.Handler):
-    """Passes warnings on, as texts."""
+class Ticker:
+    """Lines that say how far stages are which take long: the longer one takes, the fewer.
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._told = told
+    Args:
+        progress: Has the stages that run as its tasks.
+        tell: Prints a line.
+    """
+
+    def __init__(self, progress: Progress, tell: Callable[[str], None]) -> None:
+        self._progress, self._tell = progress, tell
+        self._next: dict[TaskID, float] = {}
+
+    def until(self, ended: Event) -> None:
+        """Look every second what is to be said, until a run has ended."""
+        while not ended.wait(1.0):
+            self.tick()
+
+    def tick(self) -> None:
+        """Say how far each stage is of which it is time to say so."""
+        for task in self._progress.tasks:
+            took = task.elapsed or 0.0
+            if took < self._next.get(task.id, FIRST_S):
+                continue
+            self._next[task.id] = min(took * _AGAIN, took + _SELDOM_S)
+            share = task.percentage / 100 if task.completed else 0.0
+            far = f"{100 * share:.0f} % after" if share else "after"
+            left = f", about {lasting(took * (1 / share - 1))} left" if 0 < share < 1 else ""
+            self._tell(f"… {task.description:<18} {far} {lasting(took)}{left}")
+
+
+class _Told(logging.Handler):
+    """Prints what is logged."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a warning on."""
-        self._told(record.getMessage())
+        """Print a line."""
+        doubtful = record.levelno >= logging.WARNING
+        self._tell(f"{'!' if doubtful else ' '} {record.getMessage()}")
 
 
 def print_parts(parts: Iterable[Part], console: Terminal, title: str = "") -> None:

@@ -1,15 +1,23 @@
 """Planning a run: by round what would run, why, for how long; what it takes altogether."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from flows.lookup import flow_of
-from flows.terminal import Cell, Terminal
-from prefopt_core.annotation.pricing import Sample, expected, left_of, too_little
+from flows.terminal import Cell, Terminal, lasting
+from prefopt_core.annotation.pricing import (
+    Sample,
+    asked_for_money,
+    expected,
+    left_of,
+    of_requests,
+    too_little,
+)
+from prefopt_core.annotation.settings import AnnotatorConfig
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.capacity import free_at
 from prefopt_core.experiments.checks import check
-from prefopt_core.experiments.estimates import Estimate, estimates
+from prefopt_core.experiments.estimates import Estimate, asked_besides, estimates
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.lengths import cut_off
 from prefopt_core.experiments.samples import sample_of
@@ -42,11 +50,22 @@ def plan_run(
         function.fn(experiment)
     _print_stages(stages, store, console, f"plan of {experiment.name}")
     labels = sum(planned.labels for planned in stages)
-    if isinstance(experiment, Paid):
+    others, sample = asked_besides(stages), Sample((), "")
+    if others or isinstance(experiment, Paid):
         sample = sample_of(experiment, store, [planned.found for planned in stages])
+    for line in _of_others(others, sample):
+        console.tell(line)
+    if isinstance(experiment, Paid):
         for line in _priced(labels, experiment, kept, sample):
             console.tell(line)
-        doubts += too_little(labels, experiment.annotation, experiment.allowance, kept, sample)
+        doubts += too_little(
+            labels,
+            experiment.annotation,
+            experiment.allowance,
+            kept,
+            sample,
+            sum(asked_for_money(count, config, sample) for config, count in others.values()),
+        )
     doubts += cut_off(stages, store)
     for line in inputs:
         console.tell(line)
@@ -58,9 +77,19 @@ def _priced(labels: int, experiment: Paid, kept: LabelStore, sample: Sample) -> 
     """What the labels of a plan take, and what is left of the budget; a line each."""
     annotation = experiment.annotation
     if labels and (takes := list(expected(labels, annotation, kept, sample))):
-        who = " ".join([annotation.annotator, annotation.params.get("model_name", "")]).strip()
-        yield f"{counted(labels, 'label')} by {who}: {'; '.join(takes)}."
+        yield f"{counted(labels, 'label')} by {_called(annotation)}: {'; '.join(takes)}."
     yield f"{left_of(experiment.allowance, kept).capitalize()}."
+
+
+def _of_others(asked: Mapping[str, tuple[AnnotatorConfig, int]], sample: Sample) -> Iterator[str]:
+    """What is asked of servers that is no label, a line a stage; fewer if some was asked before."""
+    for stage, (config, count) in asked.items():
+        if takes := list(of_requests(count, config, sample)):
+            yield f"{stage}: {counted(count, 'question')} to {_called(config)}: {'; '.join(takes)}."
+
+
+def _called(annotator: AnnotatorConfig) -> str:
+    return " ".join([annotator.annotator, annotator.params.get("model_name", "")]).strip()
 
 
 def print_doubts(doubts: Iterable[str], console: Terminal) -> None:
@@ -113,17 +142,6 @@ def _sums(misses: Sequence[Line], total: int, store: Store) -> Iterator[str]:
     time = lasting(sum(each.seconds for each in known))
     yield f"Time: about {time}, by earlier ones in the store{but}."
     yield f"Disk: about {sized(sum(each.bytes for each in known))}; {sized(free)} are free."
-
-
-def lasting(seconds: float) -> str:
-    """A duration in words.
-
-    >>> lasting(0.2), lasting(80), lasting(5400)
-    ('1 s', '80 s', '1.5 h')
-    """
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5000 else f"{seconds / 3600:,.1f} h"
 
 
 def sized(count: float) -> str:

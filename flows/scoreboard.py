@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.parts import part
 from prefopt_core.experiments.base import Experiment
-from prefopt_core.ground.errors import in_words_of
+from prefopt_core.ground.errors import OverBudgetError, in_words_of
 from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.reports.samples import Answers
 from prefopt_core.store.artifacts import Artifact, Folder
@@ -15,6 +15,7 @@ from tasks.generation import generate_candidates
 from tasks.lint import lint_pairs
 from tasks.reports import report_labels, report_round, write_report
 from tasks.scoring import score_responses
+from tasks.session import notice
 
 _HELD_OUT = {
     f"generation.params.{name}": f"evaluation.generation.params.{name}"
@@ -50,16 +51,19 @@ class Scoreboard:
         self.policies: list[Folder | None] = []
         self.learned: list[Artifact] = []
         self.metrics: list[Artifact] = []
-        self.answers: list[Answers[Artifact]] = []
+        self.answers: list[Answers[Artifact] | None] = []
         self.proposal: Proposal[Artifact] | None = None
         self.labels: list[tuple[Artifact, Artifact]] = []
         self.warnings: list[str] = []
+        self.of_labels: list[str] = []
 
     def labelled(self, labels: Artifact, candidates: Artifact) -> None:
         """Report labels (table `verdicts`), before anything is trained on them."""
         self.labels.append((labels, candidates))
         title = f"{self.config.name}: labels {len(self.labels)}"
-        self.warnings += report_labels(labels, candidates, title)
+        fewer, doubtful = report_labels(labels, candidates, title)
+        self.warnings += fewer
+        self.of_labels += [f"Labels {len(self.labels)}: {text}" for text in doubtful]
 
     def lint(self, pairs: Artifact) -> None:
         """Look for what is doubtful about pairs, before the coming round trains on them."""
@@ -93,8 +97,7 @@ class Scoreboard:
         """
         self.policies.append(policy)
         number = len(self.metrics)
-        start_grades = self.answers[0].grades if self.answers else None
-        previous_grades = self.answers[-1].grades if self.answers else None
+        start_grades, previous_grades = (self._grades_of(at) for at in (0, -1))
         here = f"round {number}" if number else "start"
         with part(f"measure, {here}", policy, preferences):
             self.metrics.append(
@@ -126,30 +129,47 @@ class Scoreboard:
         evaluation, prompts, start = self.config.evaluation, self.held_out, self.policies[0]
         if not (evaluation and prompts and policy and start):
             return {}
-        grader = evaluation.grader
         with in_words_of(_HELD_OUT):
             responses = generate_candidates(
                 prompts, policy, evaluation.generation, self.config.seed
             )
-        allowance = self.config.allowance
-        grades = grade_responses(responses, responses, prompts, grader, allowance=allowance)
-        self.answers.append(Answers(responses, grades))
-        truth = None
-        if judged:
-            truth = grade_responses(
-                judged.selections,
-                judged.candidates,
-                judged.prompts,
-                grader,
-                allowance=allowance,
-            )
         every = Asked(responses, responses, prompts)
+        grades = self._grade(every, "is not measured")
+        self.answers.append(Answers(responses, grades) if grades else None)
+        truth = self._grade(judged, "has its self-labels unchecked") if judged else None
         return {
             "responses": responses,
             "grades": grades,
             "truth": truth,
             "start_logps": score_responses(every, start, self.config.scoring),
         }
+
+    def _grade(self, asked: Asked[Artifact], without: str) -> Artifact | None:
+        """Grades by the gold annotator; None, and a warning, where the money does not pay for all.
+
+        The run goes on: what it has bought and learned is worth as much.
+        """
+        evaluation = self.config.evaluation
+        assert evaluation is not None
+        try:
+            grades: Artifact = grade_responses(
+                asked.selections,
+                asked.candidates,
+                asked.prompts,
+                evaluation.grader,
+                allowance=self.config.allowance,
+            )
+        except OverBudgetError as error:
+            number = len(self.metrics)
+            which = f"Round {number}" if number else "The start policy"
+            self.warnings.append(f"{which} {without}: {error}")
+            notice(self.warnings[-1])
+            return None
+        return grades
+
+    def _grades_of(self, number: int) -> Artifact | None:
+        answers = self.answers[number] if self.answers else None
+        return answers.grades if answers else None
 
     def stops(self) -> bool:
         """Whether the run ends after the round measured last, by `evaluation.stop`."""
@@ -162,6 +182,7 @@ class Scoreboard:
         kept = len(self.metrics) - 1
         if evaluation and evaluation.keep == "best":
             kept = best_round(self.metrics)
+        start, now = (self.answers[at] if self.answers else None for at in (0, kept))
         report = write_report(
             self.flow,
             self.config,
@@ -170,10 +191,11 @@ class Scoreboard:
             kept=kept,
             policy=self.policies[kept],
             held_out=self.held_out,
-            answers=(self.answers[0], self.answers[kept]) if kept and self.answers else None,
+            answers=(start, now) if kept and start and now else None,
             proposal=self.proposal,
             labelled=self.labels,
             warnings=self.warnings,
+            of_labels=self.of_labels,
         )
         policy, pairs = self.policies[kept], self.learned[-1]
         return Result(pairs, policy, tuple(self.metrics), report, kept)

@@ -109,3 +109,14 @@ def joined(*parts: Cell) -> Text:
     """Text for rich, of parts that are plain or (plain, colour)."""
     pairs = [(part, "") if isinstance(part, str) else part for part in parts]
     return Text.assemble(*((visible(text), style) for text, style in pairs))
+
+
+def lasting(seconds: float) -> str:
+    """A duration in words.
+
+    >>> lasting(0.2), lasting(80), lasting(5400)
+    ('1 s', '80 s', '1.5 h')
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5000 else f"{seconds / 3600:,.1f} h"

@@ -1,5 +1,7 @@
 """Annotation stages: `annotate` buys labels; `judge` and `grade` ask without labels."""
 
+from pathlib import Path
+
 import polars as pl
 
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
@@ -8,6 +10,7 @@ from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.labels.account import Allowance, paying
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.running import workspace
 from tasks.stage import stage
 
 
@@ -48,7 +51,7 @@ def judge_responses(
     server is paid comes from the run's budget, `allowance`.
     """
     with paying(label_store, allowance):
-        return judge(asked, config, policy_logps, reference_logps)
+        return judge(asked, config, policy_logps, reference_logps, unfinished=_said())
 
 
 @stage("grade", table="verdicts", version=3, by_shard=True)
@@ -67,4 +70,10 @@ def grade_responses(
     the run's budget, `allowance`.
     """
     with paying(label_store, allowance):
-        return judge(Asked(distinct_responses(responses), candidates, prompts), config)
+        asked = Asked(distinct_responses(responses), candidates, prompts)
+        return judge(asked, config, unfinished=_said())
+
+
+def _said() -> Path:
+    """Where a stage that is interrupted keeps its verdicts; of the same inputs, it is the same."""
+    return workspace() / "verdicts.jsonl"

@@ -67,26 +67,29 @@ def report_round(
         )
 
 
-def report_labels(labels: Artifact, candidates: Artifact, title: str) -> list[str]:
+def report_labels(
+    labels: Artifact, candidates: Artifact, title: str
+) -> tuple[list[str], list[str]]:
     """Say how far labels can be trusted before anything is trained on them; in Prefect, too.
 
-    `labels` is a table `verdicts`, `candidates` the table of what was asked about. Returns whether
-    there are fewer than the round wanted, for the report; nothing while planning.
+    `labels` is a table `verdicts`, `candidates` the table of what was asked about. Returns (that
+    there are fewer than the round wanted, what else is doubtful about them), for the report, which
+    says the latter of the labels of all rounds; nothing while planning.
     """
     if planning():
-        return []
+        return [], []
     verdicts = current_store().read(labels)
     fewer = list(_fewer_labels(labels, verdicts))
     parts = [*map(Notice, fewer), *honesty_parts(verdicts, current_store().read(candidates))]
-    for part in parts:
-        if isinstance(part, Notice):
-            notice(part.text)
+    doubtful = [part.text for part in parts if isinstance(part, Notice)]
+    for text in doubtful:
+        notice(text)
     if inside_flow_run():
         from prefect.artifacts import create_markdown_artifact
 
         page = render_markdown(Page(title, parts))
         create_markdown_artifact(page, key=slug(title), description=title)
-    return fewer
+    return fewer, doubtful[len(fewer) :]
 
 
 def _fewer_labels(labels: Artifact, verdicts: pl.DataFrame) -> Iterator[str]:
@@ -141,13 +144,15 @@ def write_report(
     proposal: Proposal[Artifact] | None = None,
     labelled: Sequence[tuple[Artifact, Artifact]] = (),
     warnings: Sequence[str] = (),
+    of_labels: Sequence[str] = (),
 ) -> Path | None:
     """Write the run's HTML page into the store, and its results into its record; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round of the returned `policy`,
     `answers` are those of the start policy and of that one to the prompts `held_out`,
     `proposal` is the last round's selection, `labelled` are the labels of every round (`verdicts`)
-    with the responses that they are about (`candidates`), `warnings` are of what pairs are like.
+    with the responses that they are about (`candidates`), `warnings` are of what pairs are like,
+    `of_labels` of what the labels of a round are like.
     """
     if not leaves_pages():
         return None
@@ -193,6 +198,7 @@ def write_report(
         preferences=tuple(preferences[: max(1, kept)]),
         policy=policy,
         kept=kept,
+        warnings=tuple(dict.fromkeys([*doubts, *of_labels])),
         **_figures(figures, kept, config.allowance),
     )
     if inside_flow_run():

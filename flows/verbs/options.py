@@ -23,8 +23,10 @@ def _whole(kind: object, tokens: Sequence[Token]) -> int:
 Whole = Annotated[int, Parameter(converter=_whole)]
 """A whole number, in digits."""
 
-Quiet = Annotated[bool, Parameter(help="print errors and the result only")]
-NoServer = Annotated[bool, Parameter(help="run without Prefect")]
+Quiet = Annotated[bool, Parameter(help="no line for each stage: only errors, and what it came to")]
+NoServer = Annotated[
+    bool, Parameter(help="without Prefect: no server is started, and its pages show nothing")
+]
 Seed = Annotated[
     Whole, Parameter(help="root of every random choice", validator=validators.Number(gte=0))
 ]

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from flows.server import own_server, prefect_server, usual_server
 from flows.stored import from_store
 from flows.terminal import Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
+from flows.verbs.runs import called, results_of
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.continuing import numbered
@@ -26,12 +26,28 @@ from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.reports.rounds import rounds_in_words
+from prefopt_core.reports.advice import in_short
+from prefopt_core.reports.rounds import table_in_words, verdict_of, warned
+from prefopt_core.store.runs import find_run
 from tasks.session import Session, current_store, session
 
-Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
-Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
-Refresh = Annotated[tuple[str, ...], Parameter(help="compute it again", metavar="STAGE")]
+Config = Annotated[
+    str,
+    Parameter(
+        help="YAML file; or the name of a run that comes with prefopt, as quickstart, or of a "
+        "deployment in the prefect.yaml here"
+    ),
+]
+Changes = Annotated[
+    str, Parameter(help="settings in place of the config's, as seed=1 selection.k=4")
+]
+Refresh = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="compute a stage again though the store has it, as train; may be repeated",
+        metavar="STAGE",
+    ),
+]
 
 
 def run(
@@ -57,42 +73,49 @@ def run(
     with ConsoleObserver(progress) as observer:
         typed = shlex.join(["prefopt", "run", Path(config).name, *changes])
         how = Session(again, observer, doubts=tuple(doubts), command=typed)
-        result, url = _ran(flow, experiment, how, no_server=no_server, progress=progress)
-    figures = current_store().read_all(result.metrics)
-    title = f"{flow}, {time.monotonic() - started:.0f} s"
-    print_parts(rounds_in_words(figures, result.kept), console, title)
-    say(f"report       {result.report}")
-    # As it was called: `make quickstart` does not put it on the PATH.
-    me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
-    say(f"preferences  {me} show {result.preferences.digest[:12]}")
-    if result.policy:
-        path = current_store().folder_path(result.policy)
-        say(f"policy       {path}")
+        url = _run(flow, experiment, how, no_server=no_server, progress=progress)
+    _print_end(str(experiment.name), f"{flow}, {time.monotonic() - started:.0f} s", console)
     if url:
-        say(f"Prefect UI   {me} ui")
+        say(f"Prefect UI   {called()} ui")
     elif not no_server:
         say("Prefect      has no part in this run: the store held every result")
 
 
-def _ran(
+def _print_end(name: str, title: str, console: Terminal) -> None:
+    """Print what a run came to, its warnings in short, and what can be done with it next."""
+    ended = find_run(current_store(), name)
+    figures = current_store().read_all(ended.metrics)
+    parts = [verdict_of(figures, ended.kept), *table_in_words(figures)]
+    print_parts(parts, console, f"{name}: {title}")
+    told = warned(figures, ended.kept)
+    for warning in dict.fromkeys(map(in_short, [*ended.warnings, *told])):
+        console.tell(f"! {warning}")
+    again = "; warnings in full" if ended.warnings or told else ""
+    say(f"run          {called()} show {name}  (this again{again})")
+    for what, text in results_of(ended):
+        say(f"{what:<12} {text}")
+
+
+def _run(
     flow: str, experiment: Experiment, how: Session, *, no_server: bool, progress: Terminal
-) -> tuple[Any, str | None]:
-    """Result of the run, and where Prefect shows it: nowhere if no server runs or is needed."""
-    if not no_server and usual_server() is None:
-        stored = from_store(lambda: flow_of(flow).fn(experiment), how)
-        if stored is not None:
-            return stored, None
+) -> str | None:
+    """Run it; returns where Prefect shows it: nowhere if no server runs or is needed."""
+    may_need_none = not no_server and usual_server() is None
+    if may_need_none and from_store(lambda: flow_of(flow).fn(experiment), how) is not None:
+        return None
     with nullcontext() if no_server else prefect_server() as url:
         if url:
             progress.tell(f"Prefect: {url.removesuffix('/api')}")
         with session(how):
             function = flow_of(flow)
             if no_server:
-                return function.fn(experiment), None
+                function.fn(experiment)
+                return None
             # Imports Prefect, which reads the server's URL once and for all.
             from flows.waiting import result_of
 
-            return result_of(function, experiment), url
+            result_of(function, experiment)
+    return url
 
 
 def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:

@@ -1,6 +1,9 @@
 """The verb `runs`: the runs of the store; and what `prefopt show` says of one."""
 
+import sys
+from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from flows.console import print_parts
@@ -46,10 +49,26 @@ def print_run(run: Run, console: Terminal) -> None:
     if run.metrics:
         title = f"{run.name}, {run.flow}"
         print_parts(rounds_in_words(store.read_all(run.metrics), run.kept), console, title)
-    lines = [("state", f"{run.state}{': ' * bool(run.reason)}{run.reason}")]
-    page = store.root / "runs" / run.name / "report.html"
-    lines += [("report", str(page))] if page.is_file() else []
-    lines += [("preferences", f"prefopt export FOLDER --run {run.name}")] if run.preferences else []
-    lines += [("policy", str(store.folder_path(run.policy)))] if run.policy else []
-    for what, text in lines:
+    for warning in run.warnings:
+        console.tell(f"! {warning}")
+    state = f"{run.state}{': ' * bool(run.reason)}{run.reason}"
+    for what, text in [("state", state), *results_of(run)]:
         console.tell(f"{what:<12} {text}")
+
+
+def results_of(run: Run) -> Iterator[tuple[str, str]]:
+    """Where the results of a run are, and what to type for them; what each is stands before it."""
+    store, me = current_store(), called()
+    page = store.root / "runs" / run.name / "report.html"
+    if page.is_file():
+        yield "report", str(page)
+    if run.preferences:
+        yield "pairs", f"{me} export FOLDER --run {run.name}"
+    if run.policy:
+        yield "policy", str(store.folder_path(run.policy))
+        yield "", f"{me} export FOLDER --run {run.name} --policy"
+
+
+def called() -> str:
+    """What prefopt was called as: `make quickstart` does not put it on the PATH."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"

@@ -3,10 +3,13 @@
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.annotation.verdicts import UnusableAnswerError
 from prefopt_core.ground.errors import DataError, UserCodeError
+from prefopt_core.ground.foreign import cut
 from prefopt_core.ground.ids import last_text, quoted
+from prefopt_core.labels.holdings import holding_id
 from prefopt_core.labels.questions import Question, Verdict
 
 _SILENT = 8
@@ -14,11 +17,16 @@ _SILENT = 8
 
 
 def answers(
-    questions: Sequence[Question], config: AnnotatorConfig
+    questions: Sequence[Question], config: AnnotatorConfig, known: int | None = None
 ) -> Generator[tuple[Question, Verdict | None]]:
     """Ask an annotator, and check what it says; errors name the question and what to do.
 
     Close it if not all are taken: the annotator may have requests under way.
+
+    Args:
+        questions: What is asked.
+        config: The annotator.
+        known: How much it had said before; None if nothing that it says is kept after an error.
 
     Yields:
         Each question with its verdict; None if it is left for people.
@@ -31,56 +39,69 @@ def answers(
         return
     verdicts = iter(config.member()(questions))
     try:
-        yield from _each(questions, verdicts, config)
+        yield from _each(questions, verdicts, config, known)
     finally:
         if isinstance(verdicts, Generator):
             verdicts.close()
 
 
 def _each(
-    questions: Sequence[Question], verdicts: Iterator[Verdict | None], config: AnnotatorConfig
+    questions: Sequence[Question],
+    verdicts: Iterator[Verdict | None],
+    config: AnnotatorConfig,
+    known: int | None,
 ) -> Iterator[tuple[Question, Verdict | None]]:
     for number, question in enumerate(questions):
+        mend = _mend(config, 0 if known is None else known + number)
         try:
             verdict = next(verdicts)
         except UserCodeError as error:
-            raise UserCodeError(
-                f"{error}, asked {_about(question)}. {_mend(config)}"
-            ) from error.__cause__
+            raise UserCodeError(f"{error}, asked {_about(question)}. {mend}") from error.__cause__
         except UnusableAnswerError as problem:
             raise DataError(
                 f"Annotator {config.annotator!r} gave {problem}. That was {_about(question)}; "
-                f"expected a finite number, or None for no verdict. {_mend(config)}"
+                f"expected a finite number, or None for no verdict. {mend}"
             ) from None
         except StopIteration:
             raise DataError(
                 f"Annotator {config.annotator!r} gave {number} verdicts on {len(questions)} "
-                f"questions; expected one each, in order. {_mend(config)}"
+                f"questions; expected one each, in order. {mend}"
             ) from None
-        yield question, _checked(verdict, question, config)
+        yield question, _checked(verdict, question, config, mend)
 
 
-def _checked(verdict: Any, question: Question, config: AnnotatorConfig) -> Verdict | None:
+def _checked(
+    verdict: Any, question: Question, config: AnnotatorConfig, mend: str
+) -> Verdict | None:
     if verdict is None or (isinstance(verdict, Verdict) and verdict.fits(question)):
         return verdict
     raise DataError(
-        f"Annotator {config.annotator!r} gave {verdict!r:.200}, which is no verdict "
+        f"Annotator {config.annotator!r} gave {cut(repr(verdict), 200)}, which is no verdict "
         f"{_about(question)}. Expected a `Verdict` with a score for each response, or a preference "
-        f"between two. {_mend(config)}"
+        f"between two. {mend}"
     )
 
 
-def _mend(config: AnnotatorConfig) -> str:
-    """What to do after an error, and what becomes of the labels that were bought before it."""
-    if not isinstance(config, AnnotationConfig):
+def _mend(config: AnnotatorConfig, said: int) -> str:
+    """What to do after an error, and what becomes of the `said` verdicts that there are."""
+    if not said:
         return "Mend the annotator and run the same command again."
-    if config.name is None and "function_file" in config.content():
+    if "function_file" not in config.key_part():
+        paid = isinstance(config, AnnotationConfig)
+        kept = "The labels bought so far are" if paid else "What it said before is"
+        return f"{kept} kept; mend the annotator and run the same command again."
+    if not isinstance(config, AnnotationConfig):
         return (
-            "Labels bought so far are kept for the function as it is now, and its mended self is "
-            "another. To keep them: run once more with `annotation.name=NAME`, a name of your "
-            "choice, though it ends here again; then mend it, and run with that name from then on."
+            "Run the same command again: what the function said before is kept while it stays as "
+            "it is. Once it is mended, all is asked again."
         )
-    return "Labels bought so far are kept; mend the annotator and run the same command again."
+    who = identity(config)
+    return (
+        "The labels it gave are kept for the function as it is now; once mended, it would be asked "
+        f"again. To keep them, type `prefopt labels name {holding_id(who.name, who.guidelines)} "
+        "NAME --yes`, with a name of your choice; then mend it, and run with "
+        "`annotation.name=NAME` from now on."
+    )
 
 
 def _about(question: Question) -> str:

@@ -105,8 +105,8 @@ def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:
                 f"{holding.labels} labels were bought until {day} from another version of this "
                 "annotator (its function, template or guidelines), and do not count: they would be "
                 "bought again. To keep them, type "
-                f"`prefopt labels name {holding.id} NAME`, with a name of your choice, and set "
-                "`annotation.name=NAME` from now on."
+                f"`prefopt labels name {holding.id} NAME --yes`, with a name of your choice, and "
+                "set `annotation.name=NAME` from now on."
             )
 
 

@@ -10,7 +10,7 @@ from statistics import fmean, median
 
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.judge import Conversation, Judge, fitting, text_in
-from prefopt_core.annotation.settings import AnnotationConfig
+from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
 from prefopt_core.labels.account import Allowance, Balance, balance_of
 from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.labels.store import LabelStore
@@ -50,8 +50,8 @@ def expected(
     known = _known(config, kept)
     costs = _costs(known)
     tokens = [count for own in known if (count := _sum(_tokens(v) for v in own)) is not None]
-    if "price_prompt" in config.params and not tokens:
-        yield from _of_requests(labels, config, sample)
+    if not tokens:
+        yield from of_requests(labels, config, sample)
     if each := config.price + (fmean(costs) if costs else 0.0):
         yield f"{labels * each:,.2f} in money, {each:,.4g} each{_so_far(costs)}"
     if tokens:
@@ -96,7 +96,7 @@ class _Requests:
     priced_by: str
 
 
-def _requests(config: AnnotationConfig, sample: Sample) -> _Requests | None:
+def _requests(config: AnnotatorConfig, sample: Sample) -> _Requests | None:
     """What a label takes, if each is answered at once; None if nothing is known of the texts."""
     params = config.params
     judge = Judge(fitting(params["template"], params["ask"]), text_in(params["guidelines"]), 1)
@@ -120,7 +120,19 @@ def _requests(config: AnnotationConfig, sample: Sample) -> _Requests | None:
     return _Requests(number, read, written, cost, ", ".join(prices.tables))
 
 
-def _of_requests(labels: int, config: AnnotationConfig, sample: Sample) -> Iterator[str]:
+def asked_for_money(questions: int, config: AnnotatorConfig, sample: Sample) -> float:
+    """What an LLM judge may be paid for verdicts that are no labels; 0 if it is not known."""
+    one = _requests(config, sample)
+    return questions * one.cost if one and one.cost else 0.0
+
+
+def of_requests(labels: int, config: AnnotatorConfig, sample: Sample) -> Iterator[str]:
+    """What so many verdicts of an LLM judge take, before there are any, a part of a sentence each.
+
+    Of no other annotator anything is said.
+    """
+    if "price_prompt" not in config.params:
+        return
     one = _requests(config, sample)
     if one is None:
         yield f"tokens and their cost are not known: {sample.by}"
@@ -149,7 +161,7 @@ def _known(config: AnnotationConfig, kept: LabelStore) -> list[list[Verdict]]:
     ]
 
 
-def _orders(config: AnnotationConfig) -> int:
+def _orders(config: AnnotatorConfig) -> int:
     """How often a question is asked of one annotator."""
     asking = config.asking
     return 2 if asking.ask == "compare" and asking.orders == "both" else 1
@@ -199,8 +211,17 @@ def too_little(
     allowance: Allowance,
     kept: LabelStore,
     sample: Sample,
+    others: float = 0.0,
 ) -> Iterator[str]:
-    """Doubts whether what is left of a run's budget pays for so many labels.
+    """Doubts whether what is left of a run's budget pays for so many labels, and what else it pays.
+
+    Args:
+        labels: To be bought, at most.
+        config: The annotator.
+        allowance: The budget.
+        kept: The labels bought so far.
+        sample: Questions like those that will be asked.
+        others: What servers that judge and grade may be paid.
 
     Yields:
         A sentence for labels, and one for money where the cost of a label is known.
@@ -216,10 +237,17 @@ def too_little(
         return
     served, condition = _cost_of_one(config, kept, sample)
     each = config.price + served
-    if labels * each > (money := allowance.cost - balance.cost):
+    money = max(0.0, allowance.cost - balance.cost)
+    if labels * each > money:
         yield (
-            f"The money that is left pays for about {max(0, int(money / each))} of {labels} "
+            f"The money that is left pays for about {int(money / each)} of {labels} "
             f"labels{condition}. Raise `max_cost`, or lower `budget`."
+        )
+    elif labels * each + others > money:
+        yield (
+            f"Of {money:,.4g} in money that is left, labels may take {labels * each:,.4g}, judge "
+            f"and evaluation {others:,.4g}: where it ends, rounds are not measured, and a `judge` "
+            "on a server ends the run. Raise `max_cost`, or lower `evaluation.prompts`."
         )
 
 

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from itertools import accumulate
+from pathlib import Path
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from prefopt_core.annotation.asking import Ask
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.label_table import label_table
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
+from prefopt_core.annotation.unfinished import going_on
 from prefopt_core.ground.errors import (
     AwaitingLabelsError,
     ConfigError,
@@ -76,7 +78,7 @@ def buy_labels(
         questions = _questions(asked, paid, known)
         if questions and (address := config.params.get("base_url")):
             kept.note_server(identity(config), str(address))
-        later, refused = _buy(questions, config, purchase, len(paid), silent=not known)
+        later, refused = _buy(questions, config, purchase, len(paid), len(known))
         people = {ask.compared: ask.people for ask in paid}
         purchase.publish((question, people[question.compared]) for question in later)
         known, published = purchase.known(), purchase.published() if later else {}
@@ -125,6 +127,7 @@ def judge(
     config: AnnotatorConfig,
     policy_logps: pl.DataFrame | None = None,
     reference_logps: pl.DataFrame | None = None,
+    unfinished: Path | None = None,
 ) -> pl.DataFrame:
     """Ask an annotator whose verdicts are no labels: a model or a function.
 
@@ -133,6 +136,8 @@ def judge(
         config: The annotator.
         policy_logps: Table `logps` under the policy, for the annotator `policy`.
         reference_logps: Table `logps` under its reference model.
+        unfinished: The file of verdicts behind which an interrupted attempt goes on, unless they
+            come in batches; None: nothing is kept before all is said.
 
     Returns:
         Table `verdicts`, a row for each question.
@@ -145,17 +150,21 @@ def judge(
     questions = _questions(
         asked, config.asking.asks(asked.selections), {}, policy_logps, reference_logps
     )
-    labels = []
-    with closing(answers(questions, config)) as answered:
-        for question, verdict in answered:
-            if verdict is None:
-                raise ConfigError(
-                    f"Annotator {config.annotator!r} answers later, and only `annotation` can "
-                    "wait. Name another one here."
-                )
-            labels.append(Label(*question.key, verdict))
-            report_progress(len(labels), len(questions))
-    return label_table(labels, config.annotator)
+    # Where questions go in batches, last digits depend on these, and would on where it was cut off.
+    unfinished = None if unfinished is None or "batch_size" in config.params else unfinished
+    with going_on(unfinished) as (said, keep):
+        new = [question for question in questions if question.key not in said]
+        with closing(answers(new, config, len(said) if unfinished else None)) as answered:
+            for question, verdict in answered:
+                if verdict is None:
+                    raise ConfigError(
+                        f"Annotator {config.annotator!r} answers later, and only `annotation` can "
+                        "wait. Name another one here."
+                    )
+                keep(question, verdict)
+                said[question.key] = verdict
+                report_progress(len(said), len(questions))
+    return label_table([Label(*q.key, said[q.key]) for q in questions], config.annotator)
 
 
 def distinct_responses(responses: pl.DataFrame) -> pl.DataFrame:
@@ -241,8 +250,7 @@ def _buy(
     config: AnnotationConfig,
     purchase: Purchase,
     total: int,
-    *,
-    silent: bool,
+    known: int,
 ) -> tuple[list[Question], OverBudgetError | None]:
     """Have the questions answered.
 
@@ -251,14 +259,15 @@ def _buy(
         config: The annotator.
         purchase: Takes the verdicts.
         total: Labels in all, with those that were known.
-        silent: Whether to stop where the annotator gives no verdict at all.
+        known: Labels of this annotator there are; without any, one that gives no verdict at all
+            is stopped.
 
     Returns:
         Those that people will answer, and why the others were not asked if money ran out.
     """
     later, states = list[Question](), list[str]()
     paying = nullcontext() if purchase.account is None else paying_from(purchase.account)
-    with paying, closing(answers(questions, config)) as answered:
+    with paying, closing(answers(questions, config, known)) as answered:
         try:
             for question, verdict in answered:
                 if verdict is None:
@@ -266,7 +275,7 @@ def _buy(
                     continue
                 purchase.commit(question, verdict)
                 states.append(verdict.state)
-                if silent:
+                if not known:
                     stop_if_silent(states, config.annotator)
                 report_progress(max(0, total - len(questions)) + len(states), total)
         except OverBudgetError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from prefopt_core.ground.foreign import cut
 from prefopt_core.labels.questions import Question, Verdict
 
 
@@ -75,7 +76,9 @@ def number_in(score: Any) -> float:
             f"{score!r}, which is no score: return 1.0 and 0.0 if that is meant"
         )
     if isinstance(score, str | bytes):
-        raise UnusableAnswerError(f"{score!r:.60}, which is a text: return {_as_number(score)}")
+        raise UnusableAnswerError(
+            f"{cut(repr(score), 60)}, which is a text: return {_as_number(score)}"
+        )
     if inspect.iscoroutine(score):
         score.close()
         raise UnusableAnswerError(
@@ -87,7 +90,7 @@ def number_in(score: Any) -> float:
     try:
         number = float(score)
     except (TypeError, ValueError, OverflowError):
-        raise UnusableAnswerError(f"{score!r:.60}, which is {_kind(score)}") from None
+        raise UnusableAnswerError(f"{cut(repr(score), 60)}, which is {_kind(score)}") from None
     if not math.isfinite(number):
         raise UnusableAnswerError(f"{score!r}: return None where there is no verdict")
     return number

@@ -13,7 +13,7 @@ NOT_THE_POLICY = ("file", "openai")
 
 
 class EvaluationConfig(OutsideAnnotatorConfig):
-    """Evaluation of the policy on held-out prompts, by an annotator that costs nothing."""
+    """Evaluation on held-out prompts by an annotator whose verdicts are no labels."""
 
     prompts: int = Field(
         200, ge=2, description="Held-out prompts, taken first and used for nothing else."

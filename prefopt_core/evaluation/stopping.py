@@ -24,11 +24,11 @@ def should_stop(metrics: pl.DataFrame, rule: Stop) -> bool:
 
 
 def best_round(metrics: pl.DataFrame) -> int:
-    """The round with the highest mean gold score, the earlier one if two have it.
+    """The round with the highest mean gold score, the earlier one if two have it; else the last.
 
     Args:
         metrics: Table `metrics` of all rounds.
     """
     scores = metrics.filter(pl.col("metric") == "gold_score").sort("round")
     best = scores.sort("value", descending=True, maintain_order=True)
-    return int(best["round"][0])
+    return int(best["round"][0] if best.height else metrics["round"].to_numpy().max())

@@ -169,7 +169,7 @@ class Paid(Experiment):
         allow_inf_nan=False,
         description="Money this run may spend on labels, and on servers that judge and grade, in "
         "the currency of the prices; never exceeded: where it ends, a round goes on with the "
-        "labels that are complete. Left out: no limit.",
+        "labels that are complete, and is not measured by a server. Left out: no limit.",
     )
 
     @property

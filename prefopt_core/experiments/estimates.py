@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
+from prefopt_core.annotation.settings import AnnotatorConfig
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.cache_key import key_values
 from prefopt_core.store.explain import changed_settings
@@ -79,24 +80,46 @@ def estimates(stages: Sequence[Planned], store: Store) -> list[Estimate | None]:
         store: Where earlier ones are looked up.
     """
     earlier = _Earlier(store)
+    return [
+        None if stage.found else earlier.estimate(stage, extent)
+        for stage, extent in _extents(stages)
+    ]
+
+
+def asked_besides(stages: Sequence[Planned]) -> dict[str, tuple[AnnotatorConfig, int]]:
+    """What servers are asked that is no label: `judge` or `grade` → (whom, how many questions).
+
+    Of stages that would run, as far as it is known how many responses there are.
+    """
+    asked: dict[str, tuple[AnnotatorConfig, int]] = {}
+    for stage, extent in _extents(stages):
+        if stage.found or stage.stage not in ("judge", "grade") or not extent.rows:
+            continue
+        config, prompts = stage.arguments["config"], extent.prompts or 1.0
+        if "price_prompt" not in config.params:
+            continue
+        each = config.asking.labels(round(extent.rows / prompts))
+        _, before = asked.get(stage.stage, (config, 0))
+        asked[stage.stage] = config, before + round(prompts * each)
+    return asked
+
+
+def _extents(stages: Sequence[Planned]) -> Iterator[tuple[Planned, _Extent]]:
     extents: dict[Any, _Extent] = {}
-    made = []
     for stage in stages:
-        inputs = {name: _known(v, extents, earlier) for name, v in stage.arguments.items()}
-        extent = _extent(stage, inputs)
-        extents[_key(stage.found or stage)] = extent
-        made.append(None if stage.found else earlier.estimate(stage, extent))
-    return made
+        inputs = {name: _known(value, extents) for name, value in stage.arguments.items()}
+        extents[_key(stage.found or stage)] = extent = _extent(stage, inputs)
+        yield stage, extent
 
 
 def _key(value: Any) -> Any:
     return value.digest if isinstance(value, Artifact | Folder) else id(value)
 
 
-def _known(value: Any, extents: Mapping[Any, _Extent], earlier: "_Earlier") -> list[_Extent]:
+def _known(value: Any, extents: Mapping[Any, _Extent]) -> list[_Extent]:
     """The extents of the tables and policies of one argument."""
     if isinstance(value, list | tuple):
-        return [extent for each in value for extent in _known(each, extents, earlier)]
+        return [extent for each in value for extent in _known(each, extents)]
     if isinstance(value, Folder):
         return [_Extent(policy=_bytes_of(value))]
     known = extents.get(_key(value))

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.annotation.pricing import TOKEN_BYTES, Sample
-from prefopt_core.experiments.base import Paid
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.generation.table import generate_candidates
 from prefopt_core.inputs.files import is_large
 from prefopt_core.labels.questions import Question, Shown
@@ -18,7 +18,7 @@ _PROMPTS = 100
 """Prompts of a sample."""
 
 
-def sample_of(experiment: Paid, store: Store, found: Iterable[object]) -> Sample:
+def sample_of(experiment: Experiment, store: Store, found: Iterable[object]) -> Sample:
     """Texts that the annotator will be shown, or ones as long as they may be.
 
     Args:
@@ -51,7 +51,9 @@ def sample_of(experiment: Paid, store: Store, found: Iterable[object]) -> Sample
     return Sample((), "its responses are not there yet")
 
 
-def _prompts(experiment: Paid, store: Store, found: Sequence[Artifact]) -> pl.DataFrame | None:
+def _prompts(
+    experiment: Experiment, store: Store, found: Sequence[Artifact]
+) -> pl.DataFrame | None:
     if found:  # the first prompts of every table: those of the first candidates are among them
         heads = store.read_all([_head(each, _PROMPTS) for each in found])
         return heads.unique("prompt_id", keep="first", maintain_order=True)

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +56,28 @@ def load_run(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> tup
     settings = anchored(settings, settings, CONFIGS[flow], folder)
     for path, value in changes.items():
         if path != "flow":
-            _warn_of_replaced(path, settings.get(path), value)
-            set_setting(settings, path.split("."), value)
+            before = set_setting(settings, path.split("."), value)
+            if not _of_another_member(path, changes):
+                _warn_of_replaced(path, before, value)
     stem = Path(source).stem if isinstance(source, str) else flow
     return flow, CONFIGS[flow].model_validate(settings).named(stem)
+
+
+def _of_another_member(path: str, changes: Iterable[str]) -> bool:
+    """Whether a change gives the settings of a member that another change puts there."""
+    section, _, name = path.rpartition(".")
+    return name == "params" and any(c != path and c.startswith(f"{section}.") for c in changes)
 
 
 def _warn_of_replaced(section: str, before: Any, after: Any) -> None:
     """Say which settings of a section go when a change replaces it as a whole."""
     if isinstance(before, dict) and isinstance(after, dict) and (gone := before.keys() - after):
+        name = next(iter(after), min(gone))
         log.warning(
-            "%s is replaced as a whole: %s no longer as the config says. One setting alone is "
-            "changed by %s.%s=…",
-            section, ", ".join(sorted(gone)), section, next(iter(after), "name"),
+            "`%s={…}` replaces the whole section: what the config says of %s does not count, and "
+            "defaults are in its place. To change one setting and keep the others, write "
+            "`%s.%s=…`.",
+            section, " and ".join(f"`{each}`" for each in sorted(gone)), section, name,
         )  # fmt: skip
 
 
@@ -152,8 +161,8 @@ def _deployment(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {"flow": str(entry.get("entrypoint")).rpartition(".")[2], **config}
 
 
-def set_setting(settings: Any, path: list[str], value: Any) -> None:
-    """Set the value at a path through sections and lists, in place.
+def set_setting(settings: Any, path: list[str], value: Any) -> Any:
+    """Set the value at a path through sections and lists, in place; returns what was there.
 
     Args:
         settings: Nested dictionaries and lists; missing sections are added.
@@ -169,7 +178,10 @@ def set_setting(settings: Any, path: list[str], value: Any) -> None:
         if isinstance(settings, dict) and settings.get(key) is None:
             settings[key] = {}
         settings = settings[key]
-    settings[_key(settings, last, path)] = value
+    key = _key(settings, last, path)
+    before = settings.get(key) if isinstance(settings, dict) else settings[key]
+    settings[key] = value
+    return before
 
 
 def _key(settings: Any, name: str, path: list[str]) -> str | int:

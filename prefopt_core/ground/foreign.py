@@ -22,5 +22,14 @@ def visible(text: str) -> str:
     return _OBEYED.sub(_escape, text.replace("\r\n", "\n"))
 
 
+def cut(text: str, length: int) -> str:
+    """A text of at most `length` characters, the last of them "…" where it went on.
+
+    >>> cut("How do I reset my password?", 12)
+    'How do I re…'
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")

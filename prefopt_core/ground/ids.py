@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from prefopt_core.ground.foreign import cut
+
 Message = dict[str, str]
 """`{"role": "user" | "assistant" | "system", "content": text}`."""
 
@@ -70,9 +72,9 @@ def as_texts(rows: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def quoted(value: object) -> str:
-    """The first 60 characters of a text in quotation marks, for error messages.
+    """The beginning of a text in quotation marks, for error messages; "…" says that it goes on.
 
     >>> quoted("How do I reset my password? " * 9)
-    "'How do I reset my password? How do I reset my password? How '"
+    "'How do I reset my password? How do I reset my password? How…'"
     """
-    return repr(str(value)[:60])
+    return repr(cut(str(value), 60))

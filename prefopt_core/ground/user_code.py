@@ -24,6 +24,7 @@ from urllib.request import url2pathname
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import file_digest
+from prefopt_core.ground.foreign import cut
 
 OURS = ("prefopt_core", "flows", "tasks")
 """Our packages. `flows` and `tasks` are names that people's own folders have."""
@@ -269,6 +270,6 @@ def _called(node: ast.Call, file: Path, package: str) -> list[str]:
     elif name.rpartition(".")[2] not in _BY_PATH:
         return []
     raise ConfigError(
-        f"{file}, line {node.lineno}: `{ast.unparse(node)[:60]}` imports what cannot be known by "
-        "reading it, so an edit of that would go unnoticed. Write the name out: `import rubric`."
+        f"{file}, line {node.lineno}: `{cut(ast.unparse(node), 60)}` imports what cannot be known "
+        "by reading it, so an edit of that would go unnoticed. Write the name out: `import rubric`."
     )

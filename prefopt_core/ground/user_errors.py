@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prefopt_core.ground.errors import PrefoptError, UserCodeError
+from prefopt_core.ground.foreign import cut
 from prefopt_core.ground.user_code import is_installed
 
 _LONGEST = 300
@@ -36,7 +37,7 @@ def told(who: str, *others: type[BaseException]) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
-        said = f": {text[:_LONGEST]}" if text else ""
+        said = f": {cut(text, _LONGEST)}" if text else ""
         raise UserCodeError(
             f"{who} raised {type(error).__name__}{said} ({_place(error)})"
         ) from error

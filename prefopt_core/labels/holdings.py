@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.foreign import cut
 from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.store import LabelStore
@@ -80,7 +81,7 @@ def in_words(annotator: str) -> str:
     "reward-model some/model 'Mary'"
     """
     kind, params, name = _parts(annotator)
-    telling = [str(params[key])[:40] for key in _TELLING if params.get(key)][:1]
+    telling = [cut(str(params[key]), 40) for key in _TELLING if params.get(key)][:1]
     return " ".join([kind, *telling, *([repr(name)] if name else [])])
 
 

@@ -116,6 +116,7 @@ def _download(repository: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
+    log.info("%s is taken from the hub: what is not on this machine yet is downloaded.", repository)
     try:
         return Path(
             snapshot_download(repository, revision=revision, ignore_patterns=list(_NOT_MODEL))

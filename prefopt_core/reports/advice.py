@@ -4,6 +4,7 @@ Where a metric has an interval, its nearer end is compared with the threshold, s
 seldom causes a warning. Whether the advice helps is not tested.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -52,6 +53,15 @@ def advise(metrics: pl.DataFrame) -> list[str]:
         for rule in _RULES
         for text in rule(own, start)
     ]
+
+
+def in_short(warning: str) -> str:
+    """The first sentence of a warning: what is wrong, without what may help.
+
+    >>> in_short("Round 2: it loses (win rate 41 % [36, 46]). Stop there. Or lower `beta`.")
+    'Round 2: it loses (win rate 41 % [36, 46]).'
+    """
+    return re.split(r"(?<=[.?!]) (?=[A-Z`])", warning, maxsplit=1)[0]
 
 
 def _worse(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:

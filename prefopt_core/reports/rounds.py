@@ -121,7 +121,12 @@ def table_in_words(metrics: pl.DataFrame) -> list[Part]:
 
 def warnings_of(metrics: pl.DataFrame, kept: int | None = None) -> list[Part]:
     """What asks for attention, each with what may help; arguments as of `rounds_in_words`."""
-    return [Notice(text) for text in (*kept_earlier(metrics, kept), *advise(metrics))]
+    return [Notice(text) for text in warned(metrics, kept)]
+
+
+def warned(metrics: pl.DataFrame, kept: int | None = None) -> list[str]:
+    """The texts of `warnings_of`."""
+    return [*kept_earlier(metrics, kept), *advise(metrics)]
 
 
 def table_by_round(metrics: pl.DataFrame, columns: Sequence[Column] = ROUNDS) -> Table:

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from prefopt_core.ground.foreign import visible
+from prefopt_core.ground.foreign import cut, visible
 from prefopt_core.ground.vectors import unpack
 
 _LONGEST = 200
@@ -31,5 +31,4 @@ def shown(name: str, value: Any) -> str:
 
 def shortened(text: str, length: int) -> str:
     """A text on one line, cut to `length` characters."""
-    line = visible(" ".join(text.split()))
-    return line if len(line) <= length else line[: length - 1] + "…"
+    return cut(visible(" ".join(text.split())), length)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefopt_core.ground.foreign import visible
+from prefopt_core.ground.foreign import cut, visible
 from prefopt_core.store.artifacts import DIGEST
 
 _UNSET = object()
@@ -77,4 +77,4 @@ def _change(name: str, before: Any, after: Any) -> str:
 def _short(value: Any) -> str:
     text = "unset" if value is _UNSET else "none" if value is None else str(value)
     text = visible(" ".join(text.split()))
-    return text if len(text) <= 40 else text[:39] + "…"
+    return cut(text, 40)

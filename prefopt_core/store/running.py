@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -76,3 +76,5 @@ def running_in(store: Store, work: Path) -> Iterator[list[bool]]:
         _store.reset(tokens[0])
         _workspace.reset(tokens[1])
         _cut.reset(tokens[2])
+        with suppress(OSError):
+            work.rmdir()  # only if it is empty

@@ -60,6 +60,7 @@ class Run(Record):
         win_rate: Of that policy, over the start policy.
         labels: Bought for it.
         cost: In the currency of the prices.
+        warnings: What was doubtful about its config, labels and pairs.
         left: For the run that continues it; None: none can.
     """
 
@@ -81,10 +82,13 @@ class Run(Record):
     win_rate: float | None = None
     labels: int = 0
     cost: float = 0.0
+    warnings: tuple[str, ...] = Field((), strict=False)
     left: Left | None = None
 
 
-_RESULTS = ("metrics", "preferences", "policy", "kept", "win_rate", "labels", "cost", "left")
+_RESULTS = (
+    "metrics", "preferences", "policy", "kept", "win_rate", "labels", "cost", "warnings", "left",
+)  # fmt: skip
 
 
 @contextmanager

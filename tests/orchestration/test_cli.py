@@ -34,7 +34,9 @@ def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
     assert "win rate" in output
     assert Path(re.search(r"\nreport +(.+)", output)[1]).is_file()
     assert Path(re.search(r"\npolicy +(.+)", output)[1], "model.safetensors").is_file()
-    shown = re.search(r"preferences +prefopt (show) (\w+)", output).groups()
+    show = re.search(r"\nrun +prefopt (show \S+)", output)[1]
+    export = re.search(r"\npairs +prefopt (export FOLDER --run \S+)", output)[1]
+    short = re.findall(r"^! (.+ cut off\.)$", output.partition("Win rate:")[2], re.M)
 
     code, output, _ = prefopt("plan", config)
     assert "waits for" not in output
@@ -42,7 +44,9 @@ def test_a_run_from_plan_to_export(prefopt, config, store, tmp_path):
     assert "0 of" in output
     assert "buy at most 0 labels" in output
 
-    assert "preferences" in prefopt(*shown)[1]
+    again = " ".join(prefopt(*show.split())[1].split())
+    assert [text for text in short if f"! {text} Raise" in again] == short != []
+    assert prefopt(*export.replace("FOLDER", str(tmp_path / "out")).split())[0] == 0
 
     code, output, _ = prefopt("plan", config, "selection.strategy=random")
     first = next(line for line in output.splitlines() if line.startswith("  select"))

@@ -3,8 +3,11 @@
 import io
 import logging
 import re
+import time
 
-from flows.console import ConsoleObserver, print_parts
+from rich.progress import Progress
+
+from flows.console import ConsoleObserver, Ticker, print_parts
 from flows.terminal import Terminal
 from prefopt_core.reports.page import (
     Estimate,
@@ -69,6 +72,39 @@ def test_warnings_of_the_core_are_shown_while_a_run_goes_on():
     log = logging.getLogger("prefopt_core.models.server.waiting")
     with ConsoleObserver(console):
         log.warning("%s: %s. Asking again in %.0f s.", "http://judge/v1", "HTTP 429 [/]", 8.0)
-        log.info("nothing to see")
+        log.info("A model is %s.", "[/]trained")
+        log.debug("nothing to see")
     log.warning("afterwards")
-    assert console.file.getvalue() == "! http://judge/v1: HTTP 429 [/]. Asking again in 8 s.\n"
+    assert console.file.getvalue() == (
+        "! http://judge/v1: HTTP 429 [/]. Asking again in 8 s.\n  A model is [/]trained.\n"
+    )
+
+
+def test_without_a_terminal_lines_say_how_far_a_long_stage_is_and_fewer_the_longer_it_takes():
+    now, lines = [0.0], []
+    progress = Progress(disable=True, get_time=lambda: now[0])
+    ticker = Ticker(progress, lines.append)
+    train = progress.add_task("train", total=None)
+    for now[0] in range(3601):
+        if now[0] >= 12:
+            progress.update(train, total=4000, completed=now[0])
+        ticker.tick()
+    assert lines[0] == "… train              after 10 s"
+    assert lines[5] == "… train              2 % after 80 s, about 65 min left"
+    assert 15 < len(lines) < 25
+    progress.remove_task(train)
+    progress.add_task("pair", total=None)
+    ticker.tick()
+    assert "pair" not in "".join(lines)
+
+
+def test_a_run_without_a_terminal_is_not_silent_while_a_stage_runs(monkeypatch):
+    monkeypatch.setattr("flows.console.FIRST_S", 0.5)
+    console = Terminal(file=io.StringIO(), width=200, force_terminal=False)
+    with ConsoleObserver(console) as observer:
+        observer.started("load_policy")
+        for _ in range(50):
+            time.sleep(0.1)
+            if console.file.getvalue():
+                break
+    assert console.file.getvalue().startswith("… load_policy        after ")

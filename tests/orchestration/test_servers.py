@@ -228,6 +228,29 @@ def test_a_judge_on_a_server_labels_judges_and_grades(run, settings, loopback, b
         run(settings)
 
 
+@pytest.mark.slow
+def test_where_max_cost_ends_rounds_are_not_measured_and_the_run_goes_on(
+    prefopt, settings, loopback, better_first, config_file, store
+):
+    params = {"ask": "score", "template": "rubric", "price_prompt": 100.0}
+    params |= {"base_url": loopback.url, "model_name": "j"}
+    settings["evaluation"] |= {"annotator": "llm-judge", "params": params, "keep": "best"}
+    settings["annotation"]["price"] = 0.001
+    settings |= {"rounds": [{"prompts": 3, "labels": 6}], "budget": 6}
+    config = config_file(settings)
+    _, output, _ = prefopt("plan", config, "max_cost=0.0061")
+    assert "grade: 12 questions to llm-judge j: 12 requests" in output
+    assert "labels may take 0.006, judge and evaluation " in " ".join(output.split())
+    code, output, _ = prefopt("run", config, "max_cost=0.0061", "--no-server")
+    assert (code, loopback.asked) == (0, [])
+    assert "After 6 labels nobody has measured whether the policy became better." in output
+    for who in ("The start policy", "Round 1"):
+        assert output.count(f"! {who} is not measured: ") == 2  # when it was, and at the end
+    code, output, _ = prefopt("run", config, "max_cost=5", "--no-server")
+    assert (code, "not measured" in output, len(loopback.asked)) == (0, False, 12)
+    assert ("● train" in output, "win rate" in output) == (True, True)
+
+
 @pytest.fixture
 def better_first(loopback):
     """A judge that likes short responses, and answers both templates."""

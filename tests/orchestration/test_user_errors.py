@@ -30,9 +30,10 @@ def test_it_names_the_users_lines_what_was_asked_and_what_is_kept(prefopt, faili
         r"judge\.py:score raised ZeroDivisionError: division by zero \("
         r"\S+/judge\.py, line 5: `return 1\.0 if .* else mean\(\[\]\)`, then "
         r"\S+/rubric\.py, line 2: `return sum\(points\) / len\(points\)`\), asked for the response "
-        r"'Answer \d to \d' to the prompt 'Question \d'\. Labels bought so far are kept",
+        r"'Answer \d to \d' to the prompt 'Question \d'\. (The labels it gave are kept|Mend)",
         error,
     )
+    assert not [work for work in (store.root / "work").iterdir() if not any(work.iterdir())]
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
-from prefopt_core.ground.foreign import visible
+from prefopt_core.ground.foreign import cut, visible
 from prefopt_core.ground.loopback import spare_loopback
 from prefopt_core.models.server.address import Wording
 from prefopt_core.models.server.completion import Answer
@@ -180,7 +180,7 @@ class Endpoint:
     def _no_answer(
         self, content: bytes, what: str, *, billed: bool
     ) -> TransientError | RequestRefusedError:
-        text = self._without_key(content.decode(errors="replace"))[:200]
+        text = cut(self._without_key(content.decode(errors="replace")), 200)
         with suppress(ValueError, TypeError, KeyError):
             status = int(json.loads(content)["error"]["code"])
             if 400 <= status < 500 and status not in _TRANSIENT:
@@ -198,7 +198,7 @@ class Endpoint:
         """The server's error message."""
         body = error.body if isinstance(error.body, dict) else {}
         words = str(body.get("message") or json.dumps(error.body)).strip()
-        return visible(self._without_key(words)[:300])
+        return visible(cut(self._without_key(words), 300))
 
     def _without_key(self, words: str) -> str:
         """Remove the key, which some servers repeat in their messages."""

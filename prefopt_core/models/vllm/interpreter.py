@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from prefopt_core.ground.errors import ConfigError, Lacking
+from prefopt_core.ground.foreign import cut
 from prefopt_core.models.vllm.link import environment
 
 PYTHON_VARIABLE = "PREFOPT_VLLM_PYTHON"
@@ -64,6 +65,6 @@ def version_in(python: str) -> tuple[str | None, str]:
         return json.loads(done.stdout), ""
     except ValueError:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        return None, said[-1][:200]
+        return None, cut(said[-1], 200)
     except (OSError, subprocess.TimeoutExpired) as error:
         return None, str(error)

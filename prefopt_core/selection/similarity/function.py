@@ -32,7 +32,7 @@ def compare(
     except UserCodeError as error:
         raise UserCodeError(
             f"{error}, asked about {len(responses)} responses, the first {quoted(responses[0])}. "
-            "Labels bought so far are kept; mend the function and run the same command again."
+            "Mend the function and run the same command again; it goes on from here."
         ) from error.__cause__
     try:
         matrix = np.asarray(made, dtype=np.float64)

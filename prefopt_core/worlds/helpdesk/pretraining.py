@@ -3,6 +3,7 @@
 It writes the way the personas do, good habits and bad, so it has much to learn from preferences.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -23,6 +24,8 @@ from prefopt_core.worlds.helpdesk.grammar import (
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainingArguments
+
+log = logging.getLogger(__name__)
 
 PAD, USER, ASSISTANT, END = SPECIAL = ("<|pad|>", "<|user|>", "<|assistant|>", "<|end|>")
 CHAT_TEMPLATE = (
@@ -73,6 +76,11 @@ def pretrain(
     """
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, set_seed
 
+    log.info(
+        "The help desk's own language model is trained from scratch, once: %d steps on made-up "
+        "dialogues. Every run of this seed takes it from the store.",
+        steps,
+    )
     silence_libraries()
     rng = Random(seed_for("helpdesk", "pretraining", str(seed)))
     pairs = [_dialogue(rng, stars) for _ in range(steps * batch_size)]

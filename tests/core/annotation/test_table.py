@@ -114,7 +114,7 @@ def test_labels_before_a_bad_verdict_are_kept(tables, annotator, tmp_path):
     store = LabelStore(tmp_path / "s")
     body = "1.0 if open({path!r}).read().count('\\n') < 4 else 'bad'"
     config = annotator(body.format(path=str(tmp_path / "asked")))
-    with pytest.raises(DataError, match="Labels bought so far are kept"):
+    with pytest.raises(DataError, match="The labels it gave are kept"):
         buy(tables, config, 8, store)
     assert labels_to_buy(tables[2], config, 8, store, seed=0) == 5
 

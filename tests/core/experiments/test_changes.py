@@ -13,10 +13,23 @@ from prefopt_core.store.store import Store
 
 def test_a_section_that_a_change_replaces_is_told(caplog):
     load_run("quickstart", {"training": {"steps": 10}})
-    assert "training is replaced as a whole: batch_size, learning_rate" in caplog.text
-    assert "training.steps=…" in caplog.text
+    assert "`training={…}` replaces the whole section" in caplog.text
+    assert "the config says of `batch_size` and `learning_rate`" in caplog.text
+    assert "`training.steps=…`" in caplog.text
     caplog.clear()
     load_run("quickstart", {"training.steps": 10})
+    assert caplog.text == ""
+
+
+def test_it_is_told_of_a_section_within_another_unless_its_settings_are_of_another_member(caplog):
+    load_run("quickstart", {"prompts.params": {"count": 900}, "generation.params": {}})
+    assert "`prompts.params={…}`" not in caplog.text  # nothing else is set there
+    assert "`generation.params={…}` replaces the whole section" in caplog.text
+    caplog.clear()
+    load_run(
+        "people",
+        {"annotation.annotator": "function", "annotation.params": {"function": "helpdesk"}},
+    )
     assert caplog.text == ""
 
 

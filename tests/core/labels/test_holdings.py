@@ -35,7 +35,7 @@ def test_labels_of_an_edited_function_are_named_with_both_choices(labels, tmp_pa
     (held,) = holdings(labels.kept)
     assert "1 labels were bought" in doubt
     assert "they would be bought again" in doubt
-    assert f"`prefopt labels name {held.id} NAME`" in doubt
+    assert f"`prefopt labels name {held.id} NAME --yes`" in doubt
 
     give_name(labels.kept, held, "grace")
     named = judge(tmp_path, "2.0", name="grace")
