@@ -4,6 +4,7 @@ Prefect answers whoever asks, by whatever name. A page of any site that is open 
 machine could then read runs and start some, by a name that it lets point here (DNS rebinding).
 """
 
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,7 @@ def serve() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    os.umask(0o077)  # its database has parameters and artifacts of runs
     settings = get_current_settings().server
     uvicorn.run(
         ToItself(create_app(final=True), settings.api.port),
