@@ -8,7 +8,6 @@ for a server that sends a byte now and then.
 import asyncio
 import json
 import os
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,14 +15,12 @@ from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
-
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
 from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.loopback import spare_loopback
 from prefopt_core.models.server.address import Wording
-from prefopt_core.models.server.completion import Answer
+from prefopt_core.models.server.completion import Answer, read_answer
 from prefopt_core.models.server.secrets import key_in, masked
 from prefopt_core.models.server.waiting import Waiting
 
@@ -35,7 +32,6 @@ _LONGEST_WAIT_S = 300.0
 """Longest wait, even if a server's `Retry-After` says more."""
 
 _TRANSIENT = {408, 409, 429}
-_HALF = re.compile("[\ud800-\udfff]")
 _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 """Errors of `httpx` before a server has the request."""
 
@@ -178,8 +174,8 @@ class Endpoint:
         if len(self._key) >= _LONG and self._key.encode() in raw.content:
             raise self._no_answer(raw.content, "the key that it was sent", billed=True)
         try:
-            answer = _read(raw.content)
-        except (ValueError, RecursionError):
+            answer = read_answer(raw.content)
+        except ValueError:
             raise self._no_answer(raw.content, "what is no completion", billed=True) from None
         answer.choices = [choice for choice in answer.choices if not choice.failed]
         if answer.error or not answer.choices:
@@ -223,14 +219,6 @@ class Endpoint:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopped.wait(), seconds)
             raise Stopped
-
-
-def _read(content: bytes) -> Answer:
-    """Half of a character, where an answer was cut, becomes U+FFFD, as tokenizers decode it."""
-    with suppress(ValidationError):
-        return Answer.model_validate_json(content)
-    text = json.dumps(json.loads(content), ensure_ascii=False)
-    return Answer.model_validate_json(_HALF.sub("\ufffd", text))
 
 
 def _headers_set_outside() -> list[str]:
