@@ -6,12 +6,14 @@ from contextlib import suppress
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from benchmarks.fuzz.readers import readers
 from benchmarks.fuzz.trying import Reader, input_of, tried
 from prefopt_core.annotation.judge_reading import verdict_in
 from prefopt_core.annotation.judge_template import load_template
 from prefopt_core.exchange import READERS
+from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.inputs.files import read_rows
@@ -75,6 +77,37 @@ def test_yaml_that_names_itself_often_is_refused_before_it_fills_the_memory():
 def test_yaml_with_a_list_for_a_name_is_refused(text):
     with pytest.raises(ConfigError, match=r"run\.yaml is not YAML, line 1: found unhashable key"):
         read_yaml(text, "run.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 5000, "a: " + '{"b":' * 5000, "- " * 5000])
+def test_yaml_that_is_nested_without_end_is_refused_at_once(text):
+    start = time.monotonic()
+    with pytest.raises(ConfigError, match=r"line 1: it is nested more than 100 deep"):
+        read_yaml(text, "run.yaml")
+    assert time.monotonic() - start < 2
+
+
+ODD = {
+    "a number": "1: 2\n",
+    "yes": "on: {annotator: function}\n",
+    "nothing": "~: 1\n",
+    "a section for a name": "policy: {source: {a: 1}}\n",
+    "a name for a path": f"prompts: {{source: file, params: {{path: {'p' * 5000}}}}}\n",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_a_config_with_odd_names_is_refused(write, text):
+    good = next(seed for seed in readers(write("x", "").parent)["config (YAML)"].seeds[::-1])
+    with pytest.raises((ConfigError, ValidationError)):
+        load_run(str(write("run.yaml", good.decode().replace("budget: 8\n", "") + text)), {})
+
+
+def test_a_cell_of_json_that_is_nested_without_end_is_refused(write, known):
+    seed = known["labels: csv"].seeds[1].decode()
+    path = write("labels.csv", seed.replace("Which?", f"[{{{'[' * 5000}"))
+    with suppress(DataError):
+        list(READERS["csv"](path))
 
 
 @pytest.mark.parametrize("role", [["user"], {"role": "user"}, 3])

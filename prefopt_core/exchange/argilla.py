@@ -128,7 +128,7 @@ def _entries(row: Row, where: str) -> Iterator[Entry]:
 def _people(metadata: Row) -> Mapping[str, str]:
     try:
         people = json.loads(metadata.get("people") or "{}")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return {}
     return people if isinstance(people, dict) else {}
 

@@ -17,6 +17,8 @@ _ODD = re.compile(r"[-+]?0\d+|[-+]?\d+(:[0-5]?\d)+(\.\d*)?")
 
 _MOST = 100_000
 """Values that a config may have; those that are written once and named often count as often."""
+_DEEPEST = 100
+"""Levels of nesting that a config may have."""
 
 
 def read_yaml(text: str, where: str) -> Any:
@@ -65,7 +67,21 @@ def _unshared(value: Any, values: Iterator[int], inside: tuple[int, ...] = ()) -
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses what may be meant otherwise."""
+    """A safe loader that refuses what may be meant otherwise, or is nested without end."""
+
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        self._refuse_deep(self.flow_level)
+        super().fetch_flow_collection_start(kind)
+
+    def add_indent(self, column: int) -> bool:
+        self._refuse_deep(len(self.indents))
+        return super().add_indent(column)
+
+    def _refuse_deep(self, depth: int) -> None:
+        if depth > _DEEPEST:  # each level looks at all around it
+            raise yaml.MarkedYAMLError(
+                problem=f"it is nested more than {_DEEPEST} deep", problem_mark=self.get_mark()
+            )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
