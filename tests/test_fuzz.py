@@ -19,6 +19,8 @@ from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.inputs.files import read_rows
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.vectors import VectorFile
+from prefopt_core.labels.words import NoVerdictError
+from prefopt_core.labels.words import verdict_in as verdict_of_word
 from prefopt_core.models.server.kept import ServedResponse
 
 NUMBERS = range(25)
@@ -42,9 +44,10 @@ def test_every_reader_reads_good_input_and_refuses_what_is_broken_in_words(known
 
 
 def test_an_input_can_be_had_again_by_its_number(known):
-    reader = known["YAML"]
-    assert input_of(reader, "YAML", 7, 3) == input_of(reader, "YAML", 7, 3)
-    assert len({input_of(reader, "YAML", 7, number) for number in NUMBERS}) > 20
+    reader, name = known["manifest"], "manifest"
+    first, again = ([input_of(reader, name, 7, number) for number in range(300)] for _ in "12")
+    assert first == again
+    assert len(set(first)) > 200
 
 
 @pytest.mark.usefixtures("known")
@@ -101,6 +104,12 @@ def test_a_config_with_odd_names_is_refused(write, text):
     good = next(seed for seed in readers(write("x", "").parent)["config (YAML)"].seeds[::-1])
     with pytest.raises((ConfigError, ValidationError)):
         load_run(str(write("run.yaml", good.decode().replace("budget: 8\n", "") + text)), {})
+
+
+@pytest.mark.parametrize("word", ["[" * 5000, f"[1{'0' * 400}]", "[[1]]"])
+def test_scores_that_are_no_numbers_are_no_verdict(word):
+    with pytest.raises(NoVerdictError):
+        verdict_of_word(word, 1)
 
 
 def test_a_cell_of_json_that_is_nested_without_end_is_refused(write, known):

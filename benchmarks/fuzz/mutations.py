@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -51,11 +52,11 @@ def _other_values(data: bytes, random: Random) -> bytes:
         other, name = random.choice(places)
         how = random.random()
         if how < 0.5:
-            holder[key] = random.choice(VALUES)
+            holder[key] = deepcopy(random.choice(VALUES))
         elif how < 0.65:
             del holder[key]
         elif how < 0.8 and isinstance(holder, dict):
-            holder[str(key) + random.choice(("", "_", "x"))] = random.choice(VALUES)
+            holder[str(key) + random.choice(("", "_", "x"))] = deepcopy(random.choice(VALUES))
         elif isinstance(holder, list):
             holder.insert(int(key), holder[key])
         else:
