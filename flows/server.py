@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
+from flows.own_prefect import own_pages
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import explained
 from prefopt_core.ground.loopback import spare_loopback
@@ -127,7 +128,7 @@ def own_server(port: int) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/api"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start"],
+            [sys.executable, "-m", "flows.own_prefect"],
             env=os.environ | server_settings(home, port),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -147,6 +148,7 @@ def server_settings(home: Path, port: int) -> dict[str, str]:
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(port),  # --port would leave the UI asking port 4200
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(own_pages(port)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",  # v2 fetches from the internet
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",

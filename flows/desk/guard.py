@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from prefopt_core.ground.loopback import means_this_machine
+
 COOKIE = "prefopt_token"
 """Cookie that keeps the token, once it came with the address."""
 
@@ -64,19 +66,22 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         """Whether nobody else can let this name point here: an address, or this machine's name."""
+        if self.token is None or means_this_machine(host):
+            return means_this_machine(host)
         try:
-            name = (urlsplit(f"//{host}").hostname or "").lower()
-            _ = urlsplit(f"//{host}").port
+            split = urlsplit(f"//{host}")
+            name, _ = (split.hostname or "").lower(), split.port
         except ValueError:
             return False
-        if name == "localhost":
-            return True
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            own = socket.gethostname().lower()
-            return self.token is not None and name in (own, f"{own}.local", socket.getfqdn())
-        return address.is_loopback or self.token is not None
+        own = socket.gethostname().lower()
+        return _is_address(name) or name in (own, f"{own}.local", socket.getfqdn())
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def _refusal_of_post(request: Request, host: str) -> str | None:

@@ -15,6 +15,9 @@ from prefopt_core.labels.questions import Verdict
 from prefopt_core.models.server.answers import FINISH_REASONS, text_of
 from prefopt_core.models.server.kept import LikelyTokens, ServedResponse
 
+_MOST = 2000
+"""Braces of an answer that is read; each may be tried as the beginning of an object, to the end."""
+
 _GRADED: tuple[Mark, ...] = ("first", "second", "tie")
 
 
@@ -110,6 +113,8 @@ def _fields(text: str, header: Header) -> list[object]:
     object that is no JSON, within which one could be quoted.
     """
     decoder, at, found, outside = json.JSONDecoder(object_pairs_hook=_once), 0, [], ""
+    if text.count("{") > _MOST:
+        return []
     while (start := text.find("{", at)) >= 0:
         try:
             value, end = decoder.raw_decode(text, start)

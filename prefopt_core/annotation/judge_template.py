@@ -216,7 +216,7 @@ def _parsed(name: str, text: str) -> JudgeTemplate:
     except ValidationError as error:
         problems = "; ".join(problems_of(error))
         raise ConfigError(f"Header of template {name!r}: {problems}.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"Header of template {name!r}: {error}") from None
     except TemplateError as error:
         line = getattr(error, "lineno", None)

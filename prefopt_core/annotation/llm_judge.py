@@ -20,7 +20,6 @@ from prefopt_core.ground.registry import SpeedOnly, Spread
 from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.models.server.address import (
     OURS,
-    KeyVariable,
     Wording,
     check_address,
 )
@@ -28,6 +27,7 @@ from prefopt_core.models.server.asking import ask_each
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.prices import Prices, missing_price
 from prefopt_core.models.server.probing import probed
+from prefopt_core.models.server.secrets import Address, ExtraBody, KeyVariable
 from prefopt_core.models.server.till import Order
 
 _WORDING = Wording(
@@ -41,7 +41,7 @@ _OURS = OURS | {"logprobs", "top_logprobs"}
 def annotate(
     questions: Sequence[Question],
     *,
-    base_url: SpeedOnly[str],
+    base_url: SpeedOnly[Address],
     model_name: str,
     judging: Spread[JudgeSettings],
     api_key_env: SpeedOnly[KeyVariable | None] = None,
@@ -49,7 +49,7 @@ def annotate(
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 5,
     seeded: bool = True,
-    extra_body: dict[str, Any] | None = None,
+    extra_body: ExtraBody = None,
     concurrency: SpeedOnly[PositiveInt] = 16,
     timeout_s: SpeedOnly[PositiveFloat] = 600.0,
     max_attempts: SpeedOnly[PositiveInt] = 8,

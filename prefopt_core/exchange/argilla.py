@@ -128,7 +128,7 @@ def _entries(row: Row, where: str) -> Iterator[Entry]:
 def _people(metadata: Row) -> Mapping[str, str]:
     try:
         people = json.loads(metadata.get("people") or "{}")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return {}
     return people if isinstance(people, dict) else {}
 
@@ -180,7 +180,7 @@ def _word(ranking: Any, size: int) -> str:
         for rank, value in pairs:
             name = value["value"] if isinstance(value, dict) else value
             equal[int(rank)].append(name.removeprefix("response_"))
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, OverflowError, AttributeError):
         raise NoVerdictError from None
     word = ">".join("=".join(equal[rank]) for rank in sorted(equal))
     # Of two responses that is what a comparison says.

@@ -38,7 +38,7 @@ def prompt_from_text(text: str, cell: str) -> list[Message]:
         return [{"role": "user", "content": text}]
     try:
         return messages_in(json.loads(text), cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         return messages_in(text, cell)
 
 

@@ -18,7 +18,7 @@ def check_annotator(text: str) -> None:
     try:
         parts = json.loads(text)
         fits = isinstance(parts, dict) and canonical_json(parts) == text
-    except ValueError:
+    except (ValueError, RecursionError):
         fits = False
     if not fits:
         raise DataError(

@@ -1,5 +1,6 @@
 """Relative paths in settings: they mean the folder of the file that names them."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ def anchored(
         return dict(changes)
     places = [*_files(settings, kind)]
     return {
-        name: _moved(value, tuple(name.split(".")), places, partial(_from, folder))
+        name: _moved(value, tuple(str(name).split(".")), places, partial(_from, folder))
         for name, value in changes.items()
     }
 
@@ -45,7 +46,7 @@ def anchored(
 def resolved(settings: dict[str, Any], kind: type[Config]) -> dict[str, Any]:
     """Settings with whole paths in place of relative ones: the same in every working folder."""
     places = [*_files(settings, kind)]
-    return {name: _moved(value, (name,), places, _whole) for name, value in settings.items()}
+    return {name: _moved(value, (str(name),), places, _whole) for name, value in settings.items()}
 
 
 def _moved(value: Any, at: Place, places: list[Place], move: Callable[[str], str]) -> Any:
@@ -60,9 +61,9 @@ def _moved(value: Any, at: Place, places: list[Place], move: Callable[[str], str
 def _from(folder: Path, value: str) -> str:
     """A path, or a function of a file, as seen from the working folder."""
     path, rest = _split(value)
-    if (folder / path).exists() or (Path(path).suffix in _FILES and not Path(path).exists()):
+    if os.path.exists(folder / path) or (Path(path).suffix in _FILES and not os.path.exists(path)):
         return f"{folder / path}{rest}"
-    if Path(path).exists() and not Path(path).is_absolute():
+    if os.path.exists(path) and not Path(path).is_absolute():
         raise ConfigError(
             f"There is no {path!r} in {folder}, the folder of the config that names it; there is "
             "one in the working folder. Paths in a config start from its own folder: move the file "
@@ -73,7 +74,7 @@ def _from(folder: Path, value: str) -> str:
 
 def _whole(value: str) -> str:
     path, rest = _split(value)
-    return f"{Path(path).resolve()}{rest}" if Path(path).exists() else value
+    return f"{Path(path).resolve()}{rest}" if os.path.exists(path) else value
 
 
 def _split(value: str) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 """YAML as people mean it: what its version 1.1 would silently read as something else is refused."""
 
 import re
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import yaml
@@ -11,6 +13,12 @@ _FLOAT = re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+|[-+]?\.\d+[eE][-+]?\d+
 """Numbers such as 1e-5, which YAML 1.1 takes for texts."""
 _ODD = re.compile(r"[-+]?0\d+|[-+]?\d+(:[0-5]?\d)+(\.\d*)?")
 """What YAML 1.1 reads as octal (012 is 10) or of base 60 (1:30 is 90)."""
+
+
+_MOST = 100_000
+"""Values that a config may have; those that are written once and named often count as often."""
+_DEEPEST = 100
+"""Levels of nesting that a config may have."""
 
 
 def read_yaml(text: str, where: str) -> Any:
@@ -25,7 +33,7 @@ def read_yaml(text: str, where: str) -> Any:
             read in two ways.
     """
     try:
-        return _unshared(yaml.load(text, Loader=_Loader))
+        return _unshared(yaml.load(text, Loader=_Loader), count())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -43,29 +51,49 @@ def _hint(text: str) -> str:
     return " Put a text with brackets, colons or hashes in quotes."
 
 
-def _unshared(value: Any, inside: tuple[int, ...] = ()) -> Any:
+def _unshared(value: Any, values: Iterator[int], inside: tuple[int, ...] = ()) -> Any:
     """A copy in which nothing is the same object twice, so that a change changes one place."""
+    if next(values) > _MOST:  # a few lines that name each other ten times become any number
+        raise ValueError(
+            f"it comes to more than {_MOST:,} values. Write fewer, or name fewer (`*`)"
+        )
     if id(value) in inside:
         raise ValueError("a section that contains itself")
     if isinstance(value, dict):
-        return {key: _unshared(item, (*inside, id(value))) for key, item in value.items()}
+        return {key: _unshared(item, values, (*inside, id(value))) for key, item in value.items()}
     if isinstance(value, list):
-        return [_unshared(item, (*inside, id(value))) for item in value]
+        return [_unshared(item, values, (*inside, id(value))) for item in value]
     return value
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses what may be meant otherwise."""
+    """A safe loader that refuses what may be meant otherwise, or is nested without end."""
+
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        self._refuse_deep(self.flow_level)
+        super().fetch_flow_collection_start(kind)
+
+    def add_indent(self, column: int) -> bool:
+        self._refuse_deep(len(self.indents))
+        return super().add_indent(column)
+
+    def _refuse_deep(self, depth: int) -> None:
+        if depth > _DEEPEST:  # each level looks at all around it
+            raise yaml.MarkedYAMLError(
+                problem=f"it is nested more than {_DEEPEST} deep", problem_mark=self.get_mark()
+            )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
+            if not isinstance(key.value, str):
+                continue  # a list or a section, which cannot name one
             if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"it says {key.value!r} twice; the first would be lost",
                     problem_mark=key.start_mark,
                 )
-            seen.add(key.value if isinstance(key.value, str) else None)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

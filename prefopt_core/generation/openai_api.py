@@ -16,13 +16,14 @@ from prefopt_core.ground.extras import no_extra
 from prefopt_core.ground.ids import Message, Prompt, last_text, quoted
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.spending import Spending, spend
-from prefopt_core.models.server.address import KeyVariable, Wording, check_address
+from prefopt_core.models.server.address import Wording, check_address
 from prefopt_core.models.server.answers import FINISH_REASONS, text_of
 from prefopt_core.models.server.buying import buy
 from prefopt_core.models.server.endpoint import ServerSettings
 from prefopt_core.models.server.kept import ServedResponse
 from prefopt_core.models.server.prices import Prices
 from prefopt_core.models.server.probing import probed
+from prefopt_core.models.server.secrets import Address, ExtraBody, KeyVariable
 from prefopt_core.models.server.till import Order, SentPrompt
 from prefopt_core.models.templates import turn_of
 
@@ -41,7 +42,7 @@ def generate(
     n: int,
     seed: int,
     *,
-    base_url: SpeedOnly[str],
+    base_url: SpeedOnly[Address],
     model_name: str,
     endpoint: Literal["chat", "completions"] = "chat",
     api_key_env: SpeedOnly[KeyVariable | None] = None,
@@ -50,7 +51,7 @@ def generate(
     max_new_tokens: PositiveInt = 256,
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
     seeded: bool = True,
-    extra_body: dict[str, Any] | None = None,
+    extra_body: ExtraBody = None,
     withheld: Literal["error", "drop"] = "error",
     concurrency: SpeedOnly[PositiveInt] = 16,
     timeout_s: SpeedOnly[PositiveFloat] = 600.0,

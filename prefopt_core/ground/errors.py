@@ -11,6 +11,9 @@ import yaml
 
 from prefopt_core.ground.foreign import visible
 
+_MOST = 4000
+"""Characters of a message; whole files may be quoted in one."""
+
 
 class PrefoptError(Exception):
     """Base class: catch this to catch everything prefopt raises on purpose.
@@ -21,7 +24,10 @@ class PrefoptError(Exception):
     """
 
     def __init__(self, words: str = "") -> None:
-        super().__init__(visible(words))
+        words = visible(words)
+        if len(words) > _MOST:  # what was wrong stands first, what to do last
+            words = f"{words[: _MOST - 1000]} […] {words[-900:]}"
+        super().__init__(words)
 
 
 class ConfigError(PrefoptError, ValueError):

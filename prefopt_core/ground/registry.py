@@ -114,7 +114,7 @@ class Registry(Mapping[str, F]):
             ) from error
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or name in self._others
+        return isinstance(name, str) and (name in self._own or name in self._others)
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self._own, *self._others])

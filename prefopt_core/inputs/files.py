@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.inputs.recognised import advice_on_ending, advice_on_folder, what_it_is
@@ -40,6 +43,13 @@ class Row:
     def cell(self, column: str) -> str:
         """File, row and column, for error messages."""
         return f"{self.where}: {column!r}"
+
+
+_BROKEN = (
+    *(pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException),
+    *(OSError, ValueError, OverflowError, MemoryError),
+)
+"""What reading a Parquet file raises that lies about itself; a panic is no `Exception`."""
 
 
 def is_large(path: Path) -> bool:
@@ -191,22 +201,24 @@ def _check_header(path: Path, header: list[str]) -> None:
                 f"{path}: its cells are separated by {name}: the header is {header[0]!r}. Save it "
                 "with commas."
             )
-    if repeated := [name for i, name in enumerate(header) if name in header[:i]]:
+    if repeated := [name for name, count in Counter(header).items() if count > 1]:
         raise DataError(f"{path}: {repeated[0]!r} names several columns. Rename all but one.")
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
-    with path.open("rb") as file:
-        found = what_it_is(file.read(512), but="Parquet")
+    with path.open("rb") as beginning:
+        found = what_it_is(beginning.read(512), but="Parquet")
     if found:
         what, remedy = found
         raise DataError(f"{path} is {what}; expected Parquet: {remedy}.")
     try:
-        # Absolute and without glob and hive: a name is a name, never a pattern, a home or a value.
-        frame = pl.read_parquet(path.absolute(), glob=False, hive_partitioning=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        # By pyarrow: where a file lies about itself, polars may panic, and then wait for ever.
+        with pq.ParquetFile(path.absolute()) as file:
+            frame = pl.DataFrame(pl.from_arrow(file.read()))
+        rows = [*frame.iter_rows(named=True)]
+    except _BROKEN as error:
         raise DataError(
             f"{path} cannot be read as Parquet: {error}. It may be cut off; write it again."
         ) from error
-    for number, values in enumerate(frame.iter_rows(named=True), 1):
+    for number, values in enumerate(rows, 1):
         yield Row(f"{path}, row {number}", values)

@@ -128,7 +128,7 @@ def _message(message: Any, which: str, value: Any, cell: str) -> Message:
             "the chat template. Remove the row, or what it carries",
         )
     role, content = carried[speaker], _text(message.get(said))
-    if role not in roles:
+    if not isinstance(role, str) or role not in roles:
         raise _no_messages(value, cell, f"{which} has the role {role!r}")
     if content is None:
         raise _no_messages(value, cell, f"{which} has no text but {quoted(message.get(said))}")

@@ -1,6 +1,7 @@
 """Reading embeddings from a user's Parquet file, in batches, as NumPy arrays."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ class VectorFile:
             DataError: A vector is missing, zero, not finite, or of another dimension.
         """
         start, d = 0, None
-        for part in self._open(self.column).iter_batches(batch, columns=[self.column]):
+        for part in self._batches(batch):
             if not len(part):
                 continue
             rows = self._matrix(part.column(0), start, d)
@@ -82,13 +83,28 @@ class VectorFile:
             length[np.abs(length - 1) < ROUNDED] = 1  # float16 values stay bit for bit
             yield (rows / length[:, None]).astype(np.float32)
 
+    def _batches(self, batch: int) -> Iterator[pa.RecordBatch]:
+        with self._read():
+            yield from self._open(self.column).iter_batches(batch, columns=[self.column])
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
+            raise DataError(
+                f"{self.path} cannot be read as Parquet: {str(error).strip().rstrip('.')}. Vectors "
+                "are read from Parquet only; if it is Parquet, it may be cut off: write it again."
+            ) from error
+
     def texts(self, column: str) -> npt.NDArray[Any]:
         """(n,) another column as texts, such as the strata.
 
         Raises:
             DataError: The column holds neither texts nor numbers, or a value is missing.
         """
-        values = self._open(column).read(columns=[column]).column(0)
+        with self._read():
+            values = self._open(column).read(columns=[column]).column(0)
         try:
             texts = np.asarray(values.cast(pa.string()).to_numpy())
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
@@ -107,14 +123,9 @@ class VectorFile:
     def _open(self, column: str) -> pq.ParquetFile:
         if not self.path.is_file():
             raise DataError(f"There is no file {self.path}. Give the path of a .parquet.")
-        try:
+        with self._read():
             file = pq.ParquetFile(self.path.absolute(), buffer_size=BUFFER, pre_buffer=False)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(
-                f"{self.path} cannot be read as Parquet: {str(error).rstrip('.')}. Vectors are "
-                "read from Parquet only; if it is Parquet, it may be cut off: write it again."
-            ) from error
-        names = file.schema_arrow.names
+            names = file.schema_arrow.names
         if column not in names:
             raise DataError(f"{self.path} has no column {column!r}. It has: {', '.join(names)}.")
         return file

@@ -113,7 +113,7 @@ def _number(word: str) -> float | None:
 def _scored(word: str, size: int) -> Verdict | None:
     try:
         scores = [float(score) for score in json.loads(word)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
     fits = len(scores) == size and all(map(math.isfinite, scores))
     return Verdict.scored(*scores) if fits else None

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra, no_extra
-from prefopt_core.models.folder import check_model
+from prefopt_core.models.folder import NO_CODE, check_model, refuse_code
 from prefopt_core.models.loading import silence_libraries
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def load_encoder(model: str, device: str) -> "SentenceTransformer":
         assert package.__file__
         path = str(Path(package.__file__).parent / "model")
     try:
-        return SentenceTransformer(path, device=None if device == "auto" else device)
-    except (OSError, ValueError) as error:
+        return SentenceTransformer(path, device=None if device == "auto" else device, **NO_CODE)
+    except (OSError, ValueError, UnpicklingError) as error:
+        refuse_code(model, error)
         raise ConfigError(
             f"Cannot load the sentence encoder {model!r}: {error} Set `embedding.params.model` to "
             f"a folder, a hub id, or {PACKAGED!r}; or `embedding.embedder: hashing`, which needs "

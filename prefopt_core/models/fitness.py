@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.models.folder import NO_CODE, refuse_code
 from prefopt_core.models.tokens import any_tokenizer
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def config_in(folder: Path) -> "PretrainedConfig":
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(folder)
+        return AutoConfig.from_pretrained(folder, **NO_CODE)
     except Exception as error:  # its checks of values raise errors of many kinds
+        refuse_code(folder, error)
         raise ConfigError(
             f"{folder / 'config.json'} is not the configuration of a model that this version of "
             f"transformers knows: {error}"
@@ -136,7 +138,7 @@ def shapes_in(folder: Path) -> Shapes:
     index = folder / "model.safetensors.index.json"
     wanted = {f.name for f in folder.glob("*.safetensors")}
     if index.is_file():
-        wanted |= {*json.loads(index.read_bytes())["weight_map"].values()}
+        wanted |= _listed(index)
     found: dict[str, tuple[Path, list[int]]] = {}
     for name in sorted(wanted):
         try:
@@ -152,6 +154,21 @@ def shapes_in(folder: Path) -> Shapes:
                 f"{folder / name} is no whole safetensors file ({error}). {_why_not(folder / name)}"
             ) from error
     return found
+
+
+def _listed(index: Path) -> set[str]:
+    """Names of the files that an index of weights lists; none may lie elsewhere."""
+    try:
+        names = {*json.loads(index.read_bytes())["weight_map"].values()}
+        strays = [name for name in names if Path(name).name != name]
+        if not strays:
+            return names
+        told = f"it lists {strays[0]!r}"
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        told = str(error)
+    raise ConfigError(
+        f"{index} is no list of the weight files beside it ({told}). Download the model again."
+    )
 
 
 def _why_not(file: Path) -> str:

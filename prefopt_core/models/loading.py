@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models.adapters import adapter_in, weights_of
+from prefopt_core.models.folder import NO_CODE, refuse_code
 
 if TYPE_CHECKING:
     import torch
@@ -80,10 +82,9 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
     from safetensors import SafetensorError
 
     silence_libraries()
+    told = {"dtype": "auto", **options, **NO_CODE}
     try:
-        model, found = kind.from_pretrained(
-            source, output_loading_info=True, **{"dtype": "auto", **options}
-        )
+        model, found = kind.from_pretrained(source, output_loading_info=True, **told)
     except (
         ImportError,  # quantised weights need packages of their own
         OSError,
@@ -91,7 +92,9 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
         RuntimeError,
         AssertionError,
         SafetensorError,
+        UnpicklingError,  # pickled weights that are more than weights
     ) as error:
+        refuse_code(source, error)
         raise ConfigError(
             f"Cannot load {source} by {kind.__name__}: {error} It must be a folder or hub id of "
             "such a model, with config.json and weights that fit it."
@@ -110,7 +113,7 @@ def own_dtype(folder: Path) -> "torch.dtype":
     from safetensors import safe_open
     from transformers import AutoConfig
 
-    if kind := getattr(AutoConfig.from_pretrained(folder), "dtype", None):
+    if kind := getattr(AutoConfig.from_pretrained(folder, **NO_CODE), "dtype", None):
         return getattr(torch, str(kind).removeprefix("torch."))
     with safe_open(next(folder.glob("*.safetensors")), "pt") as weights:
         return weights.get_tensor(next(iter(weights.keys()))).dtype

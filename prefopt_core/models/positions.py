@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.models.folder import NO_CODE
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -63,7 +64,7 @@ def positions_in(folder: Path) -> int | None:
     """The same of a model folder, from its config.json alone."""
     from transformers import AutoConfig
 
-    return positions_of(AutoConfig.from_pretrained(folder))
+    return positions_of(AutoConfig.from_pretrained(folder, **NO_CODE))
 
 
 def refuse_longer(lengths: Sequence[int], model: Path, what: str, remedy: str) -> None:

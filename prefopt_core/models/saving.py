@@ -5,6 +5,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefopt_core.models.folder import NO_CODE
+
 if TYPE_CHECKING:
     import torch
 
@@ -37,7 +39,9 @@ def save_weights(model: Any, start: Path, output: Path, dtype: "torch.dtype") ->
     """
     from transformers import AutoConfig, GenerationConfig
 
-    model.config = AutoConfig.from_pretrained(start)  # TRL has written a padding token into it
+    model.config = AutoConfig.from_pretrained(
+        start, **NO_CODE
+    )  # TRL has written a padding token into it
     if not _tied(model):
         for part in (model.config, model.config.get_text_config()):
             part.tie_word_embeddings = False

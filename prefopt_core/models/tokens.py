@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import Message, digest_of
+from prefopt_core.models.folder import NO_CODE, refuse_code
 from prefopt_core.models.literal import Masks, masked, read
 from prefopt_core.models.templates import rendered, require_all_said, turn_of
 
@@ -64,8 +65,9 @@ def any_tokenizer(source: Path | str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, **NO_CODE)
     except Exception as error:  # `tokenizers` raises nothing narrower
+        refuse_code(source, error)
         raise ConfigError(
             f"The model {source} has no tokenizer that can be loaded ({error}). Put the "
             "tokenizer's files beside the weights."

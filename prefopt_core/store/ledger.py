@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from prefopt_core.ground.errors import StoreError
@@ -18,6 +18,8 @@ def ledger(
     upgrade: Callable[[sqlite3.Connection], None] = lambda connection: None,
 ) -> Iterator[sqlite3.Connection]:
     """Open an SQLite file with a write-ahead log; every statement is a transaction of its own.
+
+    Only its owner may read it: it has prompts, responses, verdicts and who gave them.
 
     One in a folder that cannot be written is opened for reading: as it is, or one of an earlier
     version as a copy in memory that is brought up to date.
@@ -35,6 +37,7 @@ def ledger(
     if not for_reading:
         with explained(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
+        _keep_to_owner(path)
     with refusals_told(path, entries), ExitStack() as stack:
         connection = stack.enter_context(closing(_connected(path, for_reading)))
         if for_reading and not _has_all(connection, schema):
@@ -66,6 +69,18 @@ def refusals_told(path: Path, entries: str) -> Iterator[None]:
             "writable, or put back a copy if it is damaged; then run the same command again. "
             f"{entries.capitalize()} bought so far are kept."
         ) from error
+
+
+def _keep_to_owner(path: Path) -> None:
+    """Create a ledger for its owner alone, or take it from others; SQLite's own files follow it."""
+    with suppress(OSError):  # it is there, or SQLite says better what is wrong
+        # Never opened beside SQLite: closing it again would drop this process's locks on it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    for end in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + end)
+        with suppress(OSError):  # not there, or not ours
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
 
 
 def _connected(path: Path, for_reading: bool) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ import polars as pl
 from transformers import AutoConfig, PretrainedConfig
 
 from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.models.folder import NO_CODE
 from prefopt_core.models.positions import refuse_longer
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 
@@ -75,7 +76,7 @@ def trainable_config(weights: Path) -> Any:
     Raises:
         ConfigError: The weights are quantised.
     """
-    config = AutoConfig.from_pretrained(weights)
+    config = AutoConfig.from_pretrained(weights, **NO_CODE)
     if getattr(config, "quantization_config", None):
         raise ConfigError(
             f"The weights in {weights} are quantised (quantization_config in config.json), and "

@@ -19,6 +19,7 @@ from trl.trainer.utils import use_adapter
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
+from prefopt_core.models.folder import NO_CODE
 from prefopt_core.noise import extrapolated_logps, quantile_threshold, running_threshold
 
 Inputs = dict[str, torch.Tensor]
@@ -90,7 +91,7 @@ class Reference:
         """A model with the output layer of the reference model."""
         if isinstance(self.policy, PeftModel):
             return self.policy
-        model = AutoModelForCausalLM.from_pretrained(self.start, dtype="auto")
+        model = AutoModelForCausalLM.from_pretrained(self.start, dtype="auto", **NO_CODE)
         return model.to(self.policy.device).eval().requires_grad_(False)
 
     def hidden(self, inputs: Inputs) -> torch.Tensor:

@@ -24,6 +24,7 @@ from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.ground.files import explained
 from prefopt_core.models.adapters import adapter_in, weights_of
+from prefopt_core.models.folder import NO_CODE
 from prefopt_core.models.loading import (
     adapted,
     give_memory_back,
@@ -178,6 +179,7 @@ def _policy(start: Path, config: TrainingConfig) -> Any:
         config=trainable_config(weights),
         # A step of 5e-7 is lost in bfloat16 weights; under adapters they do not move.
         dtype="auto" if config.lora or apart else torch.float32,
+        **NO_CODE,
     )
     disable_dropout_in_model(model)  # what no setting names; LoRA adapters keep theirs
     # Checkpoints carry it, and transformers refuses to write some of those it has read.

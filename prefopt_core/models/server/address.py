@@ -1,17 +1,12 @@
 """Settings with which a server is reached: the address, the key's variable, further fields."""
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field
-
 from prefopt_core.ground.errors import ConfigError
-
-KeyVariable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=60)]
-"""Name of the environment variable that holds the key, never the key itself."""
+from prefopt_core.models.server.secrets import key_in
 
 SAMPLING = {"n", "seed", "temperature", "top_p", "max_tokens", "max_completion_tokens"}
 OURS = {"model", "messages", "prompt", "stream"} | SAMPLING
@@ -69,6 +64,10 @@ def check_address(
 
 
 def missing_key(base_url: str, api_key_env: str | None) -> Iterator[str]:
-    """The doubt that nothing can be bought, if the key's variable is not set."""
-    if api_key_env and not os.environ.get(api_key_env, "").strip():
+    """The doubt that nothing can be bought, if the key's variable is not set.
+
+    Raises:
+        ConfigError: What is in it can be no key.
+    """
+    if api_key_env and not key_in(api_key_env):
         yield f"the variable {api_key_env} is not set: nothing can be bought from {base_url}."

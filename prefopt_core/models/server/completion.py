@@ -1,5 +1,7 @@
 """The answers of servers with OpenAI's API: the fields that are used."""
 
+import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from math import isfinite
@@ -11,6 +13,8 @@ from prefopt_core.models.server.failures import is_failure
 from prefopt_core.models.server.kept import LikelyTokens
 
 T = TypeVar("T")
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _or_unknown(value: Any, read: Callable[[Any], T]) -> T | None:
@@ -100,3 +104,18 @@ class Answer(BaseModel):
     error: Any = None
 
     _other_usage = field_validator("usage", mode="wrap")(_or_unknown)
+
+
+def read_answer(content: bytes) -> Answer:
+    """The answer in a body; half of a character, where it was cut, is U+FFFD as tokenizers do it.
+
+    Raises:
+        ValueError: It is no completion.
+    """
+    with suppress(ValidationError):
+        return Answer.model_validate_json(content)
+    try:
+        text = json.dumps(json.loads(content), ensure_ascii=False)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return Answer.model_validate_json(_HALF.sub("\ufffd", text))

@@ -8,7 +8,6 @@ for a server that sends a byte now and then.
 import asyncio
 import json
 import os
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
-
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra
 from prefopt_core.ground.foreign import cut, visible
 from prefopt_core.ground.loopback import spare_loopback
 from prefopt_core.models.server.address import Wording
-from prefopt_core.models.server.completion import Answer
+from prefopt_core.models.server.completion import Answer, read_answer
+from prefopt_core.models.server.secrets import key_in, masked
 from prefopt_core.models.server.waiting import Waiting
 
 FIRST_WAIT_S = 2.0
@@ -34,9 +32,14 @@ _LONGEST_WAIT_S = 300.0
 """Longest wait, even if a server's `Retry-After` says more."""
 
 _TRANSIENT = {408, 409, 429}
-_HALF = re.compile("[\ud800-\udfff]")
 _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 """Errors of `httpx` before a server has the request."""
+
+_READ = 10_000
+"""Characters of a failure that are looked at; far fewer are shown."""
+
+_LONG = 12
+"""Characters of a key that stand in no answer by chance."""
 
 T = TypeVar("T")
 
@@ -164,12 +167,15 @@ class Endpoint:
         except openai.APIStatusError as error:
             raise self._failure(error) from None
         except openai.APIConnectionError as error:
-            words = f"the connection failed ({error.__cause__ or error})"
+            cause = masked(str(error.__cause__ or error), self._key)
+            words = f"the connection failed ({cause})"
             begun = type(error.__cause__).__name__ not in _NOT_SENT
             raise TransientError(words, billed=begun) from None
+        if len(self._key) >= _LONG and self._key.encode() in raw.content:
+            raise self._no_answer(raw.content, "the key that it was sent", billed=True)
         try:
-            answer = _read(raw.content)
-        except (ValueError, RecursionError):
+            answer = read_answer(raw.content)
+        except ValueError:
             raise self._no_answer(raw.content, "what is no completion", billed=True) from None
         answer.choices = [choice for choice in answer.choices if not choice.failed]
         if answer.error or not answer.choices:
@@ -180,7 +186,7 @@ class Endpoint:
     def _no_answer(
         self, content: bytes, what: str, *, billed: bool
     ) -> TransientError | RequestRefusedError:
-        text = cut(self._without_key(content.decode(errors="replace")), 200)
+        text = cut(masked(content[:_READ].decode(errors="replace"), self._key), 200)
         with suppress(ValueError, TypeError, KeyError):
             status = int(json.loads(content)["error"]["code"])
             if 400 <= status < 500 and status not in _TRANSIENT:
@@ -198,11 +204,7 @@ class Endpoint:
         """The server's error message."""
         body = error.body if isinstance(error.body, dict) else {}
         words = str(body.get("message") or json.dumps(error.body)).strip()
-        return visible(cut(self._without_key(words), 300))
-
-    def _without_key(self, words: str) -> str:
-        """Remove the key, which some servers repeat in their messages."""
-        return words.replace(self._key, "…") if self._key else words
+        return visible(cut(masked(words[:_READ], self._key), 300))
 
     def _wait(self, state: Any) -> float:
         asked = min(state.outcome.exception().wait_s or 0.0, _LONGEST_WAIT_S)
@@ -219,14 +221,6 @@ class Endpoint:
             raise Stopped
 
 
-def _read(content: bytes) -> Answer:
-    """Half of a character, where an answer was cut, becomes U+FFFD, as tokenizers decode it."""
-    with suppress(ValidationError):
-        return Answer.model_validate_json(content)
-    text = json.dumps(json.loads(content), ensure_ascii=False)
-    return Answer.model_validate_json(_HALF.sub("\ufffd", text))
-
-
 def _headers_set_outside() -> list[str]:
     """Names in OPENAI_CUSTOM_HEADERS: lines of `name: value` that are meant for OpenAI."""
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
@@ -236,7 +230,7 @@ def _headers_set_outside() -> list[str]:
 def _key(server: ServerSettings) -> str:
     if server.api_key_env is None:
         return ""
-    key = os.environ.get(server.api_key_env, "").strip()
+    key = key_in(server.api_key_env)
     if not key:
         raise ConfigError(
             f"The environment variable {server.api_key_env}, which "

@@ -1,7 +1,6 @@
 """Whether a server with OpenAI's API could be asked: one request for its models, which is free."""
 
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,9 +10,12 @@ from typing import Any
 from prefopt_core.ground.errors import Lacking
 from prefopt_core.ground.loopback import spare_loopback
 from prefopt_core.models.server.address import missing_key
+from prefopt_core.models.server.secrets import key_in, masked
 
 _PATIENCE_S = 4.0
 _REFUSED = (401, 403)
+_LONGEST = 4 * 2**20
+"""Bytes of a list of models, at most."""
 _LISTED = 5
 """Names of models in a message, at most."""
 
@@ -32,22 +34,23 @@ def probed(base_url: str, model_name: str, api_key_env: str | None) -> Iterator[
         `Lacking` where nothing can be bought: no key, no answer, the key refused; a plain doubt
         where the list does not have the model.
     """
+    key = key_in(api_key_env)
     absent = [Lacking(doubt) for doubt in missing_key(base_url, api_key_env)]
     if absent:
         yield from absent
         return
     try:
-        names = _models(base_url, os.environ.get(api_key_env or "", "").strip())
+        names = _models(base_url, key)
     except urllib.error.HTTPError as error:
         if error.code in _REFUSED:
             holder = f"the key in {api_key_env}" if api_key_env else "requests without a key"
             yield Lacking(f"{base_url} refuses {holder} ({error.code}). Check `api_key_env`.")
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
+        reason = masked(str(getattr(error, "reason", error)), key)
         yield Lacking(f"{base_url} does not answer ({reason}). Start it, or check `base_url`.")
     else:
         if names and model_name not in names:
-            shown = ", ".join(names[:_LISTED]) + " …" * (len(names) > _LISTED)
+            shown = masked(", ".join(names[:_LISTED]), key) + " …" * (len(names) > _LISTED)
             yield f"{base_url} does not list the model {model_name!r}; it lists {shown}."
 
 
@@ -57,10 +60,10 @@ def _models(base_url: str, key: str) -> list[str]:
     headers = {"User-Agent": "prefopt"} | ({"Authorization": f"Bearer {key}"} if key else {})
     request = urllib.request.Request(f"{base_url.rstrip('/')}/models", headers=headers)
     with urllib.request.build_opener(_Here).open(request, timeout=_PATIENCE_S) as answer:
-        body = answer.read()
+        body = answer.read(_LONGEST)
     try:
         return sorted(str(model["id"]) for model in json.loads(body)["data"])
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return []
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.models.adapters import Adapter, adapter_in, weights_of
+from prefopt_core.models.folder import NO_CODE
 from prefopt_core.models.loading import load_once, release_models
 from prefopt_core.models.threads import SMALL_MODEL
 from prefopt_core.models.vllm.interpreter import interpreter
@@ -126,6 +127,7 @@ class Engine:
             "skip_tokenizer_init": True,  # token ids in, token ids out
             "generation_config": "vllm",  # ignore the sampling defaults of generation_config.json
             "load_format": "safetensors",  # never pickled weights
+            **NO_CODE,
             "logprobs_mode": "raw_logprobs",  # before temperature and truncation
             "enable_prefix_caching": True,
             "disable_log_stats": True,

@@ -1,0 +1,1 @@
+"""Fuzzing of every reader: what strangers wrote is read or refused in words, see `__main__`."""

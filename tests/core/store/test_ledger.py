@@ -1,0 +1,35 @@
+"""A ledger is read by its owner only."""
+
+import os
+import stat
+
+import pytest
+
+from prefopt_core.store.ledger import ledger
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS kept (name TEXT)"
+
+
+@pytest.fixture
+def path(tmp_path):
+    before = os.umask(0)
+    yield tmp_path / "labels.sqlite"
+    os.umask(before)
+
+
+def modes(path):
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_neither_a_ledger_nor_its_log_is_readable_by_others(path, earlier):
+    if earlier:
+        with ledger(path, SCHEMA, "labels") as connection:
+            connection.execute("INSERT INTO kept VALUES ('one')")
+            for file in path.parent.iterdir():
+                file.chmod(0o666)
+    with ledger(path, SCHEMA, "labels") as connection:
+        connection.execute("INSERT INTO kept VALUES ('two')")
+        names = ("labels.sqlite", "labels.sqlite-wal", "labels.sqlite-shm")
+        assert modes(path) == dict.fromkeys(names, 0o600)
+    assert modes(path) == {"labels.sqlite": 0o600}
