@@ -15,6 +15,7 @@ from tasks.generation import generate_candidates
 from tasks.lint import lint_pairs
 from tasks.reports import report_labels, report_round, write_report
 from tasks.scoring import score_responses
+from tasks.tracking import track_round
 
 _HELD_OUT = {
     f"generation.params.{name}": f"evaluation.generation.params.{name}"
@@ -110,6 +111,7 @@ class Scoreboard:
                     policy=policy if preferences else None,
                 )
             )
+        track_round(self.metrics[-1], policy if preferences else None, labels)
         self.learned += [preferences] if preferences else []
         self.proposal = proposal
         report_round(self.config, self.metrics, preferences, proposal)

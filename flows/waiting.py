@@ -42,6 +42,7 @@ from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
 from tasks.session import current_store
 from tasks.stage import AWAITING, NOTHING_NEW, ended_by, inside_flow_run
+from tasks.tracking import tracking
 
 _ARTIFACT = "labels-of-people"
 """Key of the artifact that shows the progress."""
@@ -55,7 +56,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         def waiting(config: Any) -> Any:
             config = named(name, config)
             try:
-                with preflight(function, config), recording(name, config):
+                with preflight(function, config), recording(name, config), tracking(name, config):
                     return function(config)
             except AwaitingLabelsError as error:
                 people, store = identity(config.annotation), current_store()

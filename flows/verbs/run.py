@@ -27,6 +27,7 @@ from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.rounds import rounds_in_words
+from prefopt_core.tracking.tracking import places
 from tasks.session import Session, current_store, session
 
 Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment in prefect.yaml")]
@@ -68,6 +69,8 @@ def run(
     if result.policy:
         path = current_store().folder_path(result.policy)
         say(f"policy       {path}")
+    for tracker, place in places(result.report.parent, experiment.tracking.report_to).items():
+        say(f"{tracker:<12} {place}")
     if url:
         say(f"Prefect UI   {me} ui")
     elif not no_server:
