@@ -33,6 +33,5 @@ class TrackingConfig(Config):
         Raises:
             ConfigError: They are not, or lack it.
         """
-        for name in self.report_to:
-            ready(name)
+        ready(self.report_to)
         yield from ()

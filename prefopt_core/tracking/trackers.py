@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -70,18 +70,19 @@ class Opened:
             self.tracker.finish()
 
 
-def ready(name: str) -> None:
-    """See that a tracker can be opened, without doing it.
+def ready(names: Collection[str]) -> None:
+    """See that trackers can be opened, without doing it.
 
     Raises:
-        ConfigError: It is not installed, or has no login.
+        ConfigError: One is not installed, or has no login.
     """
-    if find_spec(name) is None:
+    if missing := [name for name in names if find_spec(name) is None]:
+        are = "are" if len(missing) > 1 else "is"
         raise ConfigError(
-            f"{name} is not installed. Install it with `pip install {name}`, or take it out of "
-            "`tracking.report_to`."
+            f"{', '.join(missing)} {are} not installed. Type `pip install {' '.join(missing)}`, or "
+            "shorten `tracking.report_to`."
         )
-    if name == "wandb":
+    if "wandb" in names:
         _logged_in()
 
 

@@ -28,7 +28,7 @@ from prefopt_core.training.log import STEP_METRICS, steps_of
 log = logging.getLogger(__name__)
 
 _NOTED_S = 1.0
-"""Seconds after which what was told is noted; of a killed run as much is told twice."""
+"""Seconds after which rows from the store are noted as told, which there may be thousands of."""
 _LONGEST = 200
 """Characters that are shown of what a tool says when it fails."""
 Mark = tuple[int, int]
@@ -168,7 +168,7 @@ class _Sink:
             self._fail(error)
             return
         self._told = self._told.model_copy(update={"mark": row.mark})
-        if time.monotonic() - self._noted > _NOTED_S:
+        if alone or time.monotonic() - self._noted > _NOTED_S:
             self._note()
 
     def tell_all(self, rounds: Sequence[Measured]) -> None:
