@@ -14,6 +14,7 @@ from prefopt_core.labels.batch import name_account
 from prefopt_core.labels.store import LabelStore
 from tasks.session import current_store
 from tasks.stage import ended_by, inside_flow_run
+from tasks.tracking import tracking
 
 
 def run(name: str) -> Callable[[Callable[..., Any]], Any]:
@@ -24,7 +25,7 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         def waiting(config: Any) -> Any:
             config = named(name, config)
             try:
-                with preflight(function, config), recording(name, config):
+                with preflight(function, config), recording(name, config), tracking(name, config):
                     return function(config)
             except AwaitingLabelsError as error:
                 people, store = identity(config.annotation), current_store()

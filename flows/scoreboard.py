@@ -16,6 +16,7 @@ from tasks.lint import lint_pairs
 from tasks.reports import report_labels, report_round, write_report
 from tasks.scoring import score_responses
 from tasks.session import notice
+from tasks.tracking import track_round
 
 _HELD_OUT = {
     f"generation.params.{name}": f"evaluation.generation.params.{name}"
@@ -113,6 +114,7 @@ class Scoreboard:
                     policy=policy if preferences else None,
                 )
             )
+        track_round(self.metrics[-1], policy if preferences else None, labels)
         self.learned += [preferences] if preferences else []
         self.proposal = proposal
         report_round(self.config, self.metrics, preferences, proposal)

@@ -31,6 +31,7 @@ from prefopt_core.reports.values import shortened
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.pages import put_page_of
 from prefopt_core.store.runs import note
+from prefopt_core.tracking.tracking import places
 from tasks.session import current_store, doubts_before, leaves_pages, notice, planning
 from tasks.stage import inside_flow_run
 
@@ -204,7 +205,9 @@ def write_report(
     if inside_flow_run():
         from prefect.artifacts import create_markdown_artifact
 
-        parts = [Text(f"All of it: {path}"), *rounds_in_words(figures, kept)]
+        tracked = places(path.parent)
+        told = [Text(f"{tracker}: {place}") for tracker, place in tracked.items()]
+        parts = [Text(f"All of it: {path}"), *told, *rounds_in_words(figures, kept)]
         create_markdown_artifact(
             render_markdown(Page(f"{config.name}: result", parts)),
             key=f"{config.name}-result",

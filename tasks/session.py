@@ -12,6 +12,7 @@ from typing import Any
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.running import stage_store
 from prefopt_core.store.store import Store
+from prefopt_core.tracking.tracking import Tracking
 from tasks.progress import Observer
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Session:
         part: The part of the run that stages belong to; None: to the run itself.
         command: What was typed to run it; "" if nobody typed a command.
         stored_only: A stage that is not in the store raises `NotStored`.
+        tracking: The trackers of the run; None: it has none.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -82,6 +84,7 @@ class Session:
     part: Part | None = None
     command: str = ""
     stored_only: bool = False
+    tracking: Tracking | None = None
 
     def opened(self) -> Store:
         """The store of this session."""

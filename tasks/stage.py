@@ -145,7 +145,8 @@ def _run(
     if observer:
         observer.started(spec.name)
     refresh = spec.name in session.refresh
-    with in_role(session.role), progress.listening(progressed), adding_up() as spent:
+    logged = session.tracking.logged if session.tracking else None
+    with in_role(session.role), progress.listening(progressed, logged), adding_up() as spent:
         if session.stored_only:
             outcome = _stored(spec, session.opened(), arguments, refresh)
         else:

@@ -9,6 +9,7 @@ from typing import Literal
 from flows.console import print_parts
 from flows.terminal import Cell, Terminal, say
 from prefopt_core.reports.rounds import rounds_in_words
+from prefopt_core.tracking.tracking import places
 from prefopt_core.store.runs import Run
 from prefopt_core.store.runs import runs as runs_of
 from tasks.session import current_store
@@ -67,6 +68,7 @@ def results_of(run: Run) -> Iterator[tuple[str, str]]:
     if run.policy:
         yield "policy", str(store.folder_path(run.policy))
         yield "", f"{me} export FOLDER --run {run.name} --policy"
+    yield from places(page.parent).items()
 
 
 def called() -> str:

@@ -23,6 +23,7 @@ from prefopt_core.pool.settings import PoolConfig
 from prefopt_core.scoring.settings import ScoringConfig
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.artifacts import sha256_of
+from prefopt_core.tracking.settings import TrackingConfig
 from prefopt_core.training.settings import TrainingConfig
 
 
@@ -57,6 +58,7 @@ class Experiment(Config):
         None, description="Without it nothing says whether the policy became better."
     )
     lint: LintConfig = Field(default_factory=LintConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
 
     @field_validator("name")
@@ -85,8 +87,8 @@ class Experiment(Config):
 
     @property
     def digest(self) -> str:
-        """Digest of all settings but what names runs; the same in every working folder."""
-        settings = self.model_dump(mode="json", exclude={"name", "continues"})
+        """Digest of all settings but what names and tracks runs; the same in every folder."""
+        settings = self.model_dump(mode="json", exclude={"name", "continues", "tracking"})
         return sha256_of(resolved(settings, type(self)))
 
     def as_yaml(self, flow: str) -> str:
@@ -183,11 +185,11 @@ class Paid(Experiment):
     def allowance(self) -> Allowance:
         """The budget of the run: that of its account, or of all runs of the same settings.
 
-        Name, budget and price are not among these settings, nor what is refused of the pairs, nor
-        what changes speed only: a raised budget goes on with what is left, at whatever concurrency.
-        A file counts by its path, so that an edit of it leaves the budget as it is.
+        Name, budget, price and trackers are not among these settings, nor what is refused of the
+        pairs, nor what changes speed only: a raised budget goes on with what is left, at whatever
+        concurrency. A file counts by its path, so that an edit of it leaves the budget as it is.
         """
-        aside = {"name", "continues", "budget", "max_cost", "lint"}
+        aside = {"name", "continues", "budget", "max_cost", "lint", "tracking"}
         settings = self.model_dump(mode="json", exclude=aside)
         settings = resolved(settings, type(self))
         del settings["annotation"]["price"]

@@ -22,7 +22,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 from prefopt_core.ground.files import sync
-from prefopt_core.ground.progress import report_progress
+from prefopt_core.ground.progress import report_logged, report_progress
 
 MARKER = "complete"
 RESUMABLE: dict[str, Any] = {
@@ -63,7 +63,7 @@ class NoLastCheckpoint(TrainerCallback):
 
 
 class ReportProgress(TrainerCallback):
-    """Progress callback: reports optimiser steps done and to do, in place of progress bars."""
+    """Progress callback: reports optimiser steps done and to do, and what is logged of each."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -77,6 +77,13 @@ class ReportProgress(TrainerCallback):
         """Called after every optimiser step."""
         if state.is_world_process_zero:
             report_progress(state.global_step, state.max_steps)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Called after an entry was added to the log."""
+        if state.is_world_process_zero:
+            report_logged(state.log_history[-1])
 
 
 def attach(trainer: T) -> T:

@@ -7,7 +7,6 @@ logits.
 
 import gc
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,6 +49,7 @@ from prefopt_core.training.fidelity import (
     sample_of,
     with_margins,
 )
+from prefopt_core.training.log import steps_of
 from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
@@ -57,19 +57,6 @@ from prefopt_core.training.settings import TrainingConfig
 
 ADAPTERS = "adapters"
 """Folder of trained adapters among the checkpoints, until they are merged."""
-STEP_METRICS = (
-    "loss",
-    "learning_rate",
-    "grad_norm",
-    "reward_margin",
-    "accuracy",
-    "chosen_logps",
-    "rejected_logps",
-    "chosen_shift",
-    "rejected_shift",
-    "threshold",
-    "flagged",
-)
 
 
 @dataclass(frozen=True)
@@ -77,7 +64,7 @@ class TrainingLog:
     """What was measured in a training.
 
     Attributes:
-        steps: One row per optimiser step: `step` and `STEP_METRICS`. Rewards are β times
+        steps: One row per optimiser step: `step` and `log.STEP_METRICS`. Rewards are β times
             log-ratios; logps and shifts (log π - log π_ref) are means over pairs; `flagged` is the
             share of the step's doubtful pairs that were flagged, and `threshold` the τ by which,
             null while warming up. The last row has `SAVED_METRICS`, too: the mean margin of some
@@ -147,7 +134,7 @@ def _learn(
     with threads_for(model), explained(work):
         trainer.train(resume_from_checkpoint=latest_checkpoint(work))
     first, device = trainer.is_world_process_zero(), model.device
-    log = TrainingLog(_steps(trainer.state.log_history), _flagged(trainer))
+    log = TrainingLog(steps_of(trainer.state.log_history), _flagged(trainer))
     trained = None
     if first:
         policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -280,13 +267,3 @@ def _flagged(trainer: PreferenceTrainer) -> pl.DataFrame:
         {"row": sorted(times), "times": [times[row] for row in sorted(times)]},
         schema={"row": pl.UInt32(), "times": pl.Int64()},
     )
-
-
-def _steps(history: Sequence[Mapping[str, float]]) -> pl.DataFrame:
-    steps = [entry for entry in history if "loss" in entry]
-    schema = {"step": pl.Int64(), **dict.fromkeys((*STEP_METRICS, "doubtful"), pl.Float64())}
-    share = pl.col("flagged") / pl.col("doubtful")
-    flagged = pl.when(pl.col("doubtful") > 0).then(share).alias("flagged")
-    return pl.DataFrame(
-        [{name: entry.get(name) for name in schema} for entry in steps], schema=schema
-    ).select("step", *STEP_METRICS[:-1], flagged)

@@ -12,6 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from prefopt_core.ground.errors import ConfigError, DataError, PrefoptError
 from prefopt_core.ground.progress import listening
 from prefopt_core.training import trl_dpo, worker
+from prefopt_core.training.fidelity import SAVED_METRICS
+from prefopt_core.training.log import steps_of
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
@@ -41,10 +43,11 @@ def run(start, tmp_path):
 
 
 def test_training_prefers_the_chosen_responses(run, make_pairs):
-    seen = []
-    with listening(lambda *progress: seen.append(progress)):
+    seen, logged = [], []
+    with listening(lambda *progress: seen.append(progress), logged.append):
         out, figures = run(make_pairs(12))
     steps = figures.steps
+    assert_frame_equal(steps_of(logged), steps.drop(SAVED_METRICS))
     assert steps["step"].to_list() == list(range(1, 10))
     assert steps["loss"][0] == pytest.approx(np.log(2), abs=1e-4)
     assert steps["loss"][-1] < steps["loss"][0]

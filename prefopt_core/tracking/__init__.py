@@ -1,0 +1,1 @@
+"""Trackers: figures of training and rounds, sent to TensorBoard, W&B, MLflow or trackio."""
