@@ -1,7 +1,10 @@
 """What is looked at before the first stage of a run, whoever starts it: a command or a worker."""
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from prefopt_core.experiments.base import Experiment
@@ -10,6 +13,7 @@ from prefopt_core.ground.errors import ConfigError, Lacking
 from prefopt_core.ground.settings import Backend
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
+from prefopt_core.store.store import STORE
 from tasks.session import (
     Planned,
     current_store,
@@ -33,6 +37,7 @@ def preflight(function: Callable[[Any], Any], config: Experiment) -> Iterator[No
     if not leaves_pages():
         yield
         return
+    _refuse_a_passing_store()
     doubts = doubts_before()
     if doubts is None:
         doubts = tuple(check(config, LabelStore.of(current_store())))
@@ -41,6 +46,18 @@ def preflight(function: Callable[[Any], Any], config: Experiment) -> Iterator[No
     refuse_what_lacks(doubts, lambda: function(config))
     with looked_at(certain(doubts)):
         yield
+
+
+def _refuse_a_passing_store() -> None:
+    """Raise where labels and policies would go with the folder that a worker made for the run."""
+    here = Path.cwd()
+    made = here.parent == Path(tempfile.gettempdir()).resolve() and here.name.endswith("prefect")
+    if made and not os.environ.get(STORE):
+        raise ConfigError(
+            f"The store would be {current_store().root}, and the worker deletes {here} after the "
+            "run, with its labels and policies. Deploy with `prefopt deploy`, or set PREFOPT_STORE "
+            "where the worker is started."
+        )
 
 
 def certain(doubts: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The verb `deploy`: publish a config, or the runs of prefect.yaml, to a Prefect server."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError, PrefoptError
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.store import STORE
 from tasks.session import current_store
 
 POOL = "prefopt"
@@ -74,7 +76,7 @@ def deploy(
     else:
         name = "align/quickstart"
         command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, env=os.environ | _store())
     say(
         f"Deployed to {url.removesuffix('/api')}. Now a worker has to run here:\n"
         f"  PREFECT_API_URL={url} prefect worker start --pool {POOL}\n"
@@ -108,11 +110,16 @@ def _deploy(source: str, changes: dict[str, Any], cron: str | None) -> str:
         concurrency_limit=one if cron else None,
         tags=[POOL],
         work_pool_name=POOL,
-        job_variables={"env": _ENVIRONMENT},
+        job_variables={"env": _ENVIRONMENT | _store()},
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     deployment.apply()
     return f"{flow}/{name}"
+
+
+def _store() -> dict[str, str]:
+    """The store of the runs is that of this command, wherever the worker was started."""
+    return {STORE: str(current_store().root)}
 
 
 def _make_pool() -> None:

@@ -29,6 +29,9 @@ from prefopt_core.store.artifacts import Artifact, File, Folder, Record, Shard
 from prefopt_core.store.folders import ADAPTER_BASE, base_of, described, place_of
 from prefopt_core.store.locks import locked
 
+STORE = "PREFOPT_STORE"
+"""Environment variable that names the store."""
+
 
 class Manifest(Record):
     """The record of one stage run: inputs, output, versions, time and memory."""
@@ -59,7 +62,7 @@ class Store:
         Raises:
             StoreError: A file is there.
         """
-        root = Path(os.environ.get("PREFOPT_STORE") or "data/store").expanduser()
+        root = Path(os.environ.get(STORE) or "data/store").expanduser()
         if root.is_file():
             raise StoreError(
                 f"{root} is a file, and the store is a folder. Point PREFOPT_STORE at one; it is "

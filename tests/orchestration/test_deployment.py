@@ -14,6 +14,7 @@ from flows.cli import AWAITING, main
 from flows.server import show_progress
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.runs import runs
 from tests.people import PEOPLE, answer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,7 +30,6 @@ def deployed(settings, store, prefect, tmp_path, monkeypatch, capfd):
         (tmp_path / name).write_text("raise SystemExit('not ours')")
     project = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
     environment = project["deployments"][0]["work_pool"]["job_variables"]["env"]
-    environment |= {"PREFOPT_STORE": str(store.root)}
     deployment = {
         "name": "tiny",
         "entrypoint": "flows.align.align",
@@ -50,7 +50,9 @@ def deployed(settings, store, prefect, tmp_path, monkeypatch, capfd):
 
 @pytest.fixture
 def worker(deployed, command, tools):
-    process = command("worker", "start", "--pool", "prefopt", program=("-m", "prefect"))
+    # Without a store of its own: that of the deployment counts.
+    start = "worker", "start", "--pool", "prefopt"
+    process = command(*start, program=("-m", "prefect"), PREFOPT_STORE="")
     yield process
     os.kill(process.pid, signal.SIGTERM)
     with_patience = 20
@@ -96,6 +98,21 @@ def test_a_config_is_deployed_with_whole_paths_changes_and_a_schedule(
     refused = command("deploy", file, "--cron", "at night")
     said, _ = refused.communicate(timeout=120)
     assert (refused.returncode, "'0 2 * * *'" in said) == (2, True)
+
+
+def test_a_worker_runs_a_config_with_the_store_where_it_was_deployed(
+    worker, settings, store, config_file, command
+):
+    from prefect.deployments import run_deployment
+
+    file = config_file({"flow": "align"} | settings, "mine.yaml")
+    deploy = command("deploy", file)
+    said, _ = deploy.communicate(timeout=120)
+    assert deploy.returncode == 0, said
+    done = run_deployment("align/mine", timeout=120, poll_interval=1)
+    assert done.state_name == "Completed"
+    assert LabelStore.of(store).counts()
+    assert [run.state for run in runs(store)] == ["completed"]
 
 
 def test_a_killed_run_is_retried_and_goes_on(worker, store, prefect, tools):

@@ -140,3 +140,17 @@ def test_responses_that_were_cut_off_are_told_before_the_next_run(
     _, output, _ = prefopt("plan", config_file(settings), "seed=1")
     assert re.search(r"^! generation: \d+% of [\d,]+ responses of earlier runs were cut off at "
                      r"max_new_tokens 8\.", output, re.MULTILINE)  # fmt: skip
+
+
+def test_a_store_in_a_folder_that_a_worker_deletes_is_refused(
+    prefopt, given_candidates, config_file, tmp_path, monkeypatch
+):
+    file = config_file(given_candidates)
+    made = tmp_path / "tmp1a2b3cprefect"  # as Prefect's worker calls it, without a folder of ours
+    made.mkdir()
+    monkeypatch.chdir(made)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("PREFOPT_STORE", raising=False)
+    code, _, error = prefopt("run", file, "--no-server")
+    assert (code, "PREFOPT_STORE" in error, str(made) in error) == (2, True, True), error
+    assert list(Store.open().manifests()) == []
