@@ -193,6 +193,7 @@ def write_report(
         preferences=tuple(preferences[: max(1, kept)]),
         policy=policy,
         kept=kept,
+        doubts=tuple(doubts),
         **_figures(figures, kept, config.allowance),
     )
     if inside_flow_run():

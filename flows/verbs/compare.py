@@ -18,6 +18,7 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import comparison_page
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.labels.estimates import percent
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.page import Page
 from prefopt_core.reports.render import plots_to_files, render_markdown
@@ -155,7 +156,7 @@ class _Status:
 
     def progressed(self, stage: str, done: int, total: int) -> None:
         """A stage has done so much."""
-        self.status.update(f"{stage}  {done / max(total, 1):.0%}")
+        self.status.update(f"{stage}  {percent(done / max(total, 1))}")
 
     def finished(self, stage: str, outcome: Outcome) -> None:
         """A stage has its result."""
