@@ -1,6 +1,7 @@
 """`prefopt export`: a run's pairs as a data set with a card, or its policy; and to a hub."""
 
 import json
+import os
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from prefopt_core.export.preferences import COLUMNS
 from prefopt_core.reports.cards import COLUMNS as EXPLAINED
 from prefopt_core.store.runs import last_run
+from prefopt_core.training.log import FLAGGED, STEPS
 
 
 @pytest.fixture
@@ -56,8 +58,13 @@ def test_a_later_export_keeps_the_licence_and_leaves_no_split_behind(
     card.data.license = "cc-by-4.0"
     card.save(folder / "README.md")
     first = last_run(finished).preferences[0]
-    code, *_ = prefopt("export", folder, "--artifact", first.digest[:12], "--format", "jsonl")
-    assert code == 0
+    other = ("export", folder, "--artifact", first.digest[:12], "--format", "jsonl")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    code, _, error = prefopt(*other)
+    assert (code, "train.parquet has other pairs" in error, "--overwrite" in error) == (2, 1, 1)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert prefopt("export", folder)[0] == 0  # the same pairs
+    assert prefopt(*other, "--overwrite")[0] == 0
     assert {path.name for path in folder.iterdir()} == {"train.jsonl", "README.md"}
     assert DatasetCard.load(folder / "README.md").data.license == "cc-by-4.0"
     assert {row["source"] for row in load(folder)["train"]} == {"gold"}
@@ -100,12 +107,39 @@ def test_policy_is_the_one_that_the_run_kept(prefopt, finished, tmp_path):
     kept = finished.folder_path(last_run(finished).policy)
     weights = "model.safetensors"
     assert (tmp_path / "model" / weights).read_bytes() == (kept / weights).read_bytes()
+    made = [path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()]
+    assert {*made} == {0o666 & ~_umask()}
+    assert {path.name for path in kept.glob("*.jsonl")} == {STEPS, FLAGGED}
+    assert not [*(tmp_path / "model").glob("*.jsonl")]
     card = ModelCard.load(tmp_path / "model" / "README.md")
     assert card.data.library_name == "transformers"
     assert card.data.base_model is None  # a folder of this machine
     assert "learning_rate 0.001" in card.text
     assert "| win rate |" in card.text
     assert str(tmp_path.parent) not in card.text
+
+
+def _umask():
+    os.umask(mask := os.umask(0))
+    return mask
+
+
+def test_a_model_replaces_an_earlier_export_and_nothing_else(prefopt, finished, tmp_path):
+    words, folder = ("export", tmp_path / "model", "--policy"), tmp_path / "model"
+    assert prefopt(*words)[0] == 0
+    code, _, error = prefopt(*words)
+    assert (code, "Add --overwrite" in error) == (2, True)
+    (folder / "notes.txt").write_text("mine")
+    code, _, error = prefopt(*words, "--overwrite")
+    assert (code, "notes.txt is no part of the new export" in error) == (2, True)
+    assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "notes.txt").unlink()
+    (folder / "config.json").write_text("{}")
+    assert prefopt(*words, "--overwrite")[0] == 0
+    assert (folder / "config.json").read_text() != "{}"
+    (folder / "README.md").unlink()
+    code, _, error = prefopt(*words, "--overwrite")
+    assert (code, "no export" in error, (folder / "config.json").is_file()) == (2, True, True)
 
 
 def test_rows_have_ids_that_trace_finds(prefopt, finished, tmp_path):
