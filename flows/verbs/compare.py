@@ -17,6 +17,7 @@ from flows.verbs.run import changes_of
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import comparison_page
+from prefopt_core.export.rows import write_rows
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.labels.estimates import percent
 from prefopt_core.labels.store import LabelStore
@@ -129,7 +130,7 @@ def _write(folder: Path, page: Page, table: Artifact) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = render_markdown(plots_to_files(page, folder))
     (folder / "comparison.md").write_text(text, encoding="utf-8")
-    current_store().read(table).write_csv(folder / "comparison.csv")
+    write_rows(current_store().read(table), folder / "comparison.csv")
 
 
 class _Lines(logging.Handler):
