@@ -147,6 +147,13 @@ def test_rows_have_ids_that_trace_finds(prefopt, finished, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").open()]
     assert len({row["pair_id"] for row in rows}) == len(rows)
     assert prefopt("trace", rows[-1]["pair_id"])[0] == 0
-    code, _, error = prefopt("trace", f"{tmp_path / 'out' / 'test.jsonl'}:0")
-    assert code == 2
-    assert "split test" in error
+    (row, *_) = [json.loads(line) for line in (tmp_path / "out" / "test.jsonl").open()]
+    code, output, _ = prefopt("trace", f"{tmp_path / 'out' / 'test.jsonl'}:0")
+    titles = re.findall(r"^(\w+)", output, re.MULTILINE)
+    assert (code, titles[:2], titles[-1]) == (0, ["pair", "verdict"], "run")
+    assert titles.count("verdict") == 2  # of what the start policy said, and the kept one
+    assert f"pair {row['pair_id']}\n" in output
+    assert row["chosen"][0]["content"][:40] in output
+    scores = dict(re.findall(r"1: (\w+)\n  answer +given, scores (\S+)", output))
+    assert float(scores["chosen"]) - float(scores["rejected"]) == pytest.approx(row["margin"])
+    assert len(re.findall(r"^  (?:chosen|rejected) +sample ", output, re.MULTILINE)) == 2
