@@ -28,6 +28,8 @@ from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.continuing import numbered
 from prefopt_core.experiments.sources import load_run
+from prefopt_core.export.preferences import COLUMNS as COLUMNS_OF_PAIRS
+from prefopt_core.export.preferences import with_pair_ids
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import candidate_id_of, digest_of
 from prefopt_core.ground.settings import problems_of
@@ -53,7 +55,7 @@ class Finished:
         flow: Name of the flow.
         config: Its settings, defaults included.
         metrics: Columns round, metric, value, low, high, n: a row per round and metric.
-        preferences: The pairs of the last round; `prompt`, `chosen` and `rejected` as in TRL.
+        preferences: The pairs of the last round, in the columns of `prefopt export`.
         policy: Folder of the policy of round `kept`; None if nothing was trained.
         report: The report page.
         kept: The round whose policy that is; 0 is the start policy.
@@ -144,7 +146,7 @@ def run(
             flow,
             config,
             metrics=kept.read_all(result.metrics),
-            preferences=kept.read(result.preferences),
+            preferences=with_pair_ids(kept.read(result.preferences)).select(COLUMNS_OF_PAIRS),
             policy=kept.open_folder(result.policy) if result.policy else None,
             report=result.report,
             kept=result.kept,

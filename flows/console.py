@@ -147,6 +147,6 @@ def print_parts(parts: Iterable[Part], console: Terminal, title: str = "") -> No
                     part.header, [[str(cell) for cell in row] for row in part.rows], title
                 )
             case Notice():
-                console.print(f"! {part.text}")
+                console.paragraph(f"! {part.text}")
             case Text() | Verdict():
-                console.print(part.text)
+                console.paragraph(part.text)

@@ -48,6 +48,7 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         flow_run=flow_run,
         command=command(),
         config=config.as_yaml(flow),
+        account=config.allowance.account if config.allowance else "",
     )
     with recorded(current_store(), run, undone_by=(NotStored, NothingNewError)), alive:
         yield

@@ -4,10 +4,13 @@ No markup is read, and what a terminal would obey is shown as an escape such as 
 tables are made here; ruff refuses `print` and rich elsewhere.
 """
 
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from rich.box import HEAVY_HEAD, SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
@@ -17,6 +20,31 @@ from prefopt_core.ground.foreign import visible
 
 _READABLE = 20
 """Characters of a column in which a longer text can be read; of a shorter one, its longest word."""
+_SHORT = 24
+"""Characters of a cell that may stand beside others in a line, where each row is a list."""
+_WITHIN = re.compile(r"(?<=\d) (?=%)|(?<=,) (?=[-+\d.]+\])")
+"""Blanks within a figure such as `54 %` or `[44, 64]`, which are no places to break a line."""
+
+
+class _Form(NamedTuple):
+    """How a table is drawn.
+
+    Attributes:
+        box: Its lines.
+        padding: Above, right, below and left of a cell.
+        between: Characters of a column beside its text.
+        around: Characters of a line beside all columns.
+    """
+
+    box: Box
+    padding: tuple[int, int, int, int]
+    between: int
+    around: int
+
+
+_FRAMED = _Form(HEAVY_HEAD, (0, 1, 0, 1), 3, 1)
+_BARE = _Form(SIMPLE_HEAD, (0, 1, 0, 0), 2, -2)
+"""Where there is no room for a frame."""
 
 Cell = str | tuple[str, Literal["", "green", "blue", "yellow", "red"]]
 """A text, or (text, its colour)."""
@@ -49,6 +77,10 @@ class Terminal(Console):
         """Print a line, of one part or several; the terminal breaks it where it has to."""
         self.print(joined(*parts), soft_wrap=True)
 
+    def paragraph(self, text: str) -> None:
+        """Print a text in lines, none of which ends within a figure."""
+        self.tell(_broken(visible(text), self.width))
+
     def table(self, header: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = "") -> None:
         """Print a table; where its columns would be too narrow to read: each row as a list.
 
@@ -62,26 +94,37 @@ class Terminal(Console):
         if title:
             self.tell(title)
         columns = [*zip(names, *cells, strict=True)]
-        if widths := self._widths(columns):
-            table = Table()
-            for name, width in zip(names, widths, strict=True):
-                table.add_column(name, overflow="fold", width=width)  # no figure is cut off
-            for row in cells:
-                table.add_row(*row)
-            self.print(table)
-            return
+        for form in (_FRAMED, _BARE):
+            if widths := self._widths(columns, form):
+                framed = form is _FRAMED
+                table = Table(box=form.box, padding=form.padding, pad_edge=framed, show_edge=framed)
+                for name, width in zip(names, widths, strict=True):
+                    table.add_column(name, overflow="fold", width=width)  # no figure is cut off
+                for row in cells:
+                    table.add_row(*map(_whole_figures, row, widths))
+                self.print(table)
+                return
         for number, row in enumerate(cells, 1):
             self.print(Rule(str(number), align="left", style="none"))
-            self.print(_list_of(names, row))
+            self._list([*zip(names, row, strict=True)])
 
-    def _widths(self, columns: Sequence[Sequence[Text]]) -> list[int]:
+    def _list(self, row: Sequence[tuple[Text, Text]]) -> None:
+        """Print the long cells of a row one below the other, then the short ones side by side."""
+        long = [(name, cell) for name, cell in row if cell.cell_len > _SHORT]
+        if long:
+            self.print(_grid_of(long))
+        short = (f"{name} {cell}".strip() for name, cell in row if 0 < cell.cell_len <= _SHORT)
+        if line := " · ".join(each.replace(" ", _UNBROKEN) for each in short):
+            self.print(_broken(line, self.width))
+
+    def _widths(self, columns: Sequence[Sequence[Text]], form: "_Form") -> list[int]:
         """Characters of each column, so that all of it can be read; [] if there are too few."""
         least = [max(map(_least, column)) for column in columns]
         more = [
             max(cell.cell_len for cell in column) - own
             for column, own in zip(columns, least, strict=True)
         ]
-        spare = self.width - sum(least) - 3 * len(columns) - 1
+        spare = self.width - sum(least) - form.between * len(columns) - form.around
         if spare < 0:
             return []
         share = min(1.0, spare / max(1, sum(more)))
@@ -90,18 +133,39 @@ class Terminal(Console):
 
 def _least(cell: Text) -> int:
     """Characters that a column needs for a cell to be readable."""
-    if cell.cell_len > _READABLE:
+    if cell.cell_len > _READABLE and not _WITHIN.search(cell.plain):
         return _READABLE
-    return max((Text(word).cell_len for word in cell.plain.split()), default=0)
+    words = _WITHIN.sub(_UNBROKEN, cell.plain).split()
+    return min(_READABLE, max((Text(_blanks(word)).cell_len for word in words), default=0))
 
 
-def _list_of(names: Iterable[Text], row: Iterable[Text]) -> Table:
+_UNBROKEN = "\0"
+"""Stands for a blank while lines are broken: no text that is `visible` has it."""
+
+
+def _blanks(text: str) -> str:
+    return text.replace(_UNBROKEN, " ")
+
+
+def _broken(text: str, width: int) -> str:
+    """A text with its lines broken between words and figures; longer words stay whole."""
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    lines = _WITHIN.sub(_UNBROKEN, text).split("\n")
+    return _blanks("\n".join("\n".join(wrapper.wrap(line)) for line in lines))
+
+
+def _whole_figures(cell: Text, width: int) -> Text:
+    if not _WITHIN.search(cell.plain):
+        return cell
+    return Text(_broken(cell.plain, width), cell.style)
+
+
+def _grid_of(row: Iterable[tuple[Text, Text]]) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(overflow="fold")
     grid.add_column(overflow="fold")
-    for name, value in zip(names, row, strict=True):
-        if value:
-            grid.add_row(name, value)
+    for name, value in row:
+        grid.add_row(name, value)
     return grid
 
 

@@ -7,8 +7,10 @@ from cyclopts import Parameter
 
 from flows.terminal import Terminal, say
 from prefopt_core.ground.errors import StoreError
+from prefopt_core.labels.holdings import holdings, in_words
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.kept import ResponseStore
+from prefopt_core.reports.labels import counted
 from prefopt_core.store import maintenance
 from prefopt_core.store.store import read_manifest
 from tasks.session import current_store
@@ -23,13 +25,15 @@ def ls() -> None:
     ]
     header = ["stage", "results", "rows", "MB", "seconds to compute"]
     Terminal().table(header, rows, str(store.root))
-    for annotator, guidelines, count in LabelStore(store.root).counts():
-        say(f"{count} labels of {annotator}, guidelines {guidelines}")
+    for held in holdings(LabelStore.of(store)):
+        labels = counted(held.labels, "label")
+        say(f"{labels} of {in_words(held.annotator)}, guidelines {held.guidelines}")
     for bought in ResponseStore(store.root).bought():
         paid = f", {bought.cost:,.4g} paid" if bought.cost else ""
         say(
-            f"{bought.responses} responses of {bought.model}: {bought.prompt_tokens:,} prompt and "
-            f"{bought.completion_tokens:,} completion tokens{paid}"
+            f"{counted(bought.responses, 'response')} of {bought.model}: "
+            f"{bought.prompt_tokens:,} prompt and {bought.completion_tokens:,} completion tokens"
+            f"{paid}"
         )
 
 

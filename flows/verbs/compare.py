@@ -21,7 +21,9 @@ from flows.verbs.run import changes_of
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import comparison_page
+from prefopt_core.export.rows import write_rows
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.labels.estimates import percent
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.page import Page
 from prefopt_core.reports.render import plots_to_files, render_markdown
@@ -129,7 +131,7 @@ def _write(folder: Path, page: Page, table: Artifact) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = render_markdown(plots_to_files(page, folder))
     (folder / "comparison.md").write_text(text, encoding="utf-8")
-    current_store().read(table).write_csv(folder / "comparison.csv")
+    write_rows(current_store().read(table), folder / "comparison.csv")
 
 
 class _Lines(logging.Handler):
@@ -156,7 +158,7 @@ class _Status:
 
     def progressed(self, stage: str, done: int, total: int) -> None:
         """A stage has done so much."""
-        self.status.update(f"{stage}  {done / max(total, 1):.0%}")
+        self.status.update(f"{stage}  {percent(done / max(total, 1))}")
 
     def finished(self, stage: str, outcome: Outcome) -> None:
         """A stage has its result."""

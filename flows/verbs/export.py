@@ -22,6 +22,7 @@ from prefopt_core.export.preferences import (
     otherwise_in_words,
     remove_split,
     require_ours,
+    require_same,
 )
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.reports.cards import Splits, base_model, data_set_page, model_page
@@ -58,12 +59,15 @@ def export(
         str | None, Parameter(help="send it to this repository of yours, private", metavar="REPO")
     ] = None,
     public: Annotated[bool, Parameter(help="let everybody read the repository")] = False,
+    overwrite: Annotated[
+        bool, Parameter(help="replace an earlier export of other pairs, or of a model")
+    ] = False,
 ) -> None:
     """Write all pairs that a run learned from as a data set for TRL, or its policy; with a card.
 
     Raises:
         ConfigError: Options contradict each other, or nothing can be sent to the hub.
-        DataError: The folder has files that were not exported.
+        DataError: The folder has files that were not exported, or an earlier export.
         HubError: The hub does not take it.
         StoreError: Nothing in the store has that name, it is a table but not of preferences, or no
             run has ended.
@@ -77,10 +81,10 @@ def export(
         raise ConfigError("--public is about --push-to-hub: name a repository, too.")
     what, of = _chosen(store, run, artifact, policy)
     if isinstance(what, Folder):
-        _export_policy(store, what, of, folder)
+        _export_policy(store, what, of, folder, overwrite)
         files = None
     else:
-        files = _export_pairs(store, what, of, folder, format, text)
+        files = _export_pairs(store, what, of, folder, (format, text), overwrite)
     if push_to_hub:
         kind: Literal["dataset", "model"] = "model" if files is None else "dataset"
         say(f"sent to {push(folder, push_to_hub, kind, files, public=public)}")
@@ -123,11 +127,14 @@ def _named(store: Store, name: str) -> tuple[Folder | list[Artifact], Run | None
     )
 
 
-def _export_policy(store: Store, policy: Folder, run: Run | None, folder: Path) -> None:
+def _export_policy(
+    store: Store, policy: Folder, run: Run | None, folder: Path, overwrite: bool
+) -> None:
     lineage = Lineage(store)
     page = render_markdown(model_page(lineage, lineage.made(key_values(policy)), run))
     card = partial(_write_new_card, head=model_head(base_model(run)), page=page)
-    say(f"model in {export_model(store.open_folder(policy), folder, card)}")
+    made = export_model(store.open_folder(policy), folder, card, overwrite=overwrite)
+    say(f"model in {made}")
 
 
 def _write_new_card(folder: Path, head: dict[str, object], page: str) -> None:
@@ -140,15 +147,19 @@ def _export_pairs(
     tables: list[Artifact],
     run: Run | None,
     folder: Path,
-    form: Literal["parquet", "jsonl"],
-    text: bool,
+    layout: tuple[Literal["parquet", "jsonl"], bool],
+    overwrite: bool,
 ) -> list[str]:
-    """Write the data set; returns the names of its files."""
+    """Write the data set, of a form and perhaps as texts; returns the names of its files."""
+    form, text = layout
     lineage, pairs = Lineage(store), store.read_all(tables)
     splits = Splits(pairs, held_out_pairs(lineage, run) if run else None)
     page = data_set_page(lineage, splits, origins(lineage, tables), run)
     require_our_card(folder)
-    require_ours(folder, "test")
+    for split, rows_of in (("train", pairs), ("test", splits.test)):
+        require_ours(folder, split)
+        if not overwrite:
+            require_same(folder, split, rows_of)
     files = {"train": export_preferences(pairs, folder, form, as_text=text)}
     if splits.test is None:
         remove_split(folder, "test")

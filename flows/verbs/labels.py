@@ -1,5 +1,7 @@
 """The verbs `labels ls`, `show`, `export`, `import`, `name` and `rm`."""
 
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +16,16 @@ from prefopt_core.exchange import READERS, WRITERS
 from prefopt_core.exchange.files import format_of, format_to_write
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.batch import open_batches, progress_of
+from prefopt_core.labels.batch import Batch, accounts_called, in_words, open_batches, progress_of
 from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.people import person_named
 from prefopt_core.labels.questions import STATES
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import batch_in_lines, counted, entry_in_lines, holding_in_lines
+from prefopt_core.store.runs import runs
 from tasks.session import current_store
 
 Whose = Annotated[
@@ -42,8 +46,9 @@ def ls(whose: Whose = None, /) -> None:
         DataError: There are none of that name.
     """
     found = holdings(_kept(), whose)
+    called = _accounts_called()
     for holding in found:
-        say(*holding_in_lines(holding))
+        say(*holding_in_lines(holding, called))
     for batch in open_batches(_kept()) if whose is None else ():
         say(*batch_in_lines(*batch))
     if not found:
@@ -116,6 +121,8 @@ def export(
         lost.append(f"{others} labels of an earlier prefopt are left out: it kept no texts.")
     what = counted(len(known), "verdict" if kept_ones else "open question")
     say(f"{what} to {file}, as {named}.", *lost)
+    if not kept_ones:
+        say(*_what_next(file, named, whose))
 
 
 def import_(
@@ -154,14 +161,17 @@ def import_(
         still_open = dict(open_batches(_kept()))
         awaited = sum(progress.left for progress in still_open.values())
         say(
-            f"{awaited} more are awaited."
+            f"{awaited} more are awaited: `prefopt labels show --open`."
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
+        say(*_commands(open_before.keys() - still_open.keys()))
         for batch in open_before:
             show_progress(current_store(), batch, progress_of(_kept(), batch))
         if open_before.keys() - still_open.keys():
             say(*go_on(current_store()).splitlines())
+    elif name:
+        say(f"Runs with `annotation: {{annotator: people, name: {name}}}` find them.")
 
 
 def name(
@@ -181,7 +191,7 @@ def name(
         ids = ", ".join(holding.id for holding in found)
         raise DataError(f"{whose!r} may be any of {ids}. Name one of them by its id.")
     if not yes:
-        say(*holding_in_lines(found[0]))
+        say(*holding_in_lines(found[0], _accounts_called()))
         say(
             f"These would be labels of {name!r}, and no longer of who gave them unnamed. Add --yes "
             "to do it."
@@ -209,7 +219,7 @@ def rm(
     meant = [entry.verdict for entry in verdicts_kept(kept, which) if entry.verdict]
     cost = sum(verdict.usage.cost or 0.0 for verdict in meant)
     for holding in holdings(kept, whose):
-        say(*holding_in_lines(holding))
+        say(*holding_in_lines(holding, _accounts_called()))
     paid = f" that had cost {cost:,.4g}" if cost else ""
     if yes:
         deleted = counted(forget(kept, which), "label")
@@ -224,6 +234,36 @@ def rm(
 
 def _kept() -> LabelStore:
     return LabelStore.of(current_store())
+
+
+def _accounts_called() -> dict[str, str]:
+    """Account → the file or runs that it pays for."""
+    runs_of: dict[str, list[str]] = {}
+    for run in runs(current_store()):
+        if run.account.startswith("run "):  # others have names that users gave them
+            runs_of.setdefault(run.account, []).append(run.name)
+    named = {account: f"run {' and '.join(names)}" for account, names in runs_of.items()}
+    return accounts_called(_kept()) | named
+
+
+def _what_next(file: Path, format: str, whose: str | None) -> Iterator[str]:
+    """Whose questions a file holds, if there are several batches, and how answers come back."""
+    batches = [batch for batch, _ in open_batches(_kept())]
+    if whose is None and len(batches) > 1:
+        yield f"They are of {len(batches)} batches; an id behind FILE writes one of them alone:"
+        yield from (visible(f"  {in_words(batch)}") for batch in batches)
+    if format == "csv":  # the same file comes back
+        yield f"When it is filled in: {shlex.join(['prefopt', 'labels', 'import', str(file)])}"
+    else:
+        yield "The file that comes back: prefopt labels import FILE"
+
+
+def _commands(batches: Iterable[Batch]) -> Iterator[str]:
+    """What to type for runs whose questions are answered; deployed ones go on by themselves."""
+    names = {batch.name for batch in batches}
+    for run in runs(current_store()):
+        if run.name in names and run.command:
+            yield f"  {run.command}"
 
 
 def _which(whose: str | None, by: str | None, state: str | None) -> Which:

@@ -10,14 +10,18 @@ from flows.verbs.runs import print_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.reports.values import shown
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.maintenance import find
-from prefopt_core.store.runs import find_run, runs
+from prefopt_core.store.maintenance import find, names_in
+from prefopt_core.store.runs import Run, find_run, runs
+from prefopt_core.store.store import Store
 from tasks.session import current_store
 
 
 def show(
     artifact: Annotated[
-        str, Parameter(help="a run, a table's name (its newest), or the start of a digest")
+        str,
+        Parameter(
+            help="a run or the start of its name, a table (its newest), or the start of a digest"
+        ),
     ],
     /,
     *,
@@ -31,8 +35,8 @@ def show(
     if rows < 0:
         raise ConfigError(f"--rows is {rows}: it takes 0 or more.")
     store, console = current_store(), Terminal()
-    if artifact in {run.name for run in runs(store)}:
-        return print_run(find_run(store, artifact), console)
+    if run := _run_meant(store, artifact):
+        return print_run(run, console)
     found = find(store, artifact)[0]
     output = found.output
     if not isinstance(output, Artifact):
@@ -46,4 +50,14 @@ def show(
         f"{output.table} {output.digest[:12]}, by stage {found.stage}",
     )
     say(f"{frame.height} of {output.rows:,} rows")
+    return None
+
+
+def _run_meant(store: Store, name: str) -> Run | None:
+    """The run of that name or start, unless it is the name of a table or stage."""
+    names = [run.name for run in runs(store)]
+    if name in names or (
+        name not in names_in(store) and any(each.startswith(name) for each in names)
+    ):
+        return find_run(store, name)
     return None

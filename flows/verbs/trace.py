@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,13 @@ from cyclopts import Parameter
 
 from flows.terminal import Terminal
 from prefopt_core.experiments.yaml_text import read_yaml
-from prefopt_core.export.preferences import pair_id_in
-from prefopt_core.ground.errors import ConfigError
+from prefopt_core.export.held_out import held_out_pairs, measured_by
+from prefopt_core.export.preferences import pair_id_in, with_pair_ids
+from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.reports.origins import origins
-from prefopt_core.reports.trace import Found, Step, find_pair, flat, trace
+from prefopt_core.reports.trace import Found, Step, find_pair, flat, trace, trace_held_out
 from prefopt_core.store.lineage import Lineage
-from prefopt_core.store.runs import runs
+from prefopt_core.store.runs import Run, runs
 from tasks.session import current_store
 
 _ROW = re.compile(r"(.+):(\d+)")
@@ -43,11 +45,29 @@ def trace_pair(
     pair_id = pair_id_in(Path(in_file[1]), int(in_file[2])) if in_file else row
     lineage, console = Lineage(current_store()), Terminal()
     first = [table for run in runs(lineage.store) for table in run.preferences]
-    found = find_pair(lineage, pair_id, first)
-    for step in [*trace(lineage, found), *_runs(lineage, found)]:
+    try:
+        found = find_pair(lineage, pair_id, first)
+    except StoreError:
+        if not (steps := _held_out(lineage, pair_id)):
+            raise
+    else:
+        steps = [*trace(lineage, found), *_runs(lineage, found)]
+    for step in steps:
         console.tell(step.title)
         for name, text in step.lines:
             console.tell(f"  {name:<13} {text}")
+
+
+def _held_out(lineage: Lineage, pair_id: str) -> list[Step]:
+    """The way back from a pair of the split `test` of the newest run that has it; else nothing."""
+    for run in runs(lineage.store):
+        with suppress(StoreError):  # of this run a table is gone; another may have the pair
+            pairs = held_out_pairs(lineage, run)
+            for row in with_pair_ids(pairs).iter_rows(named=True) if pairs is not None else ():
+                if row["pair_id"].startswith(pair_id):
+                    way = trace_held_out(lineage, row, measured_by(lineage, run))
+                    return [*way, _run(lineage, run)]
+    return []
 
 
 def _runs(lineage: Lineage, found: Found) -> Iterator[Step]:
@@ -55,9 +75,13 @@ def _runs(lineage: Lineage, found: Found) -> Iterator[Step]:
     for run in runs(lineage.store):
         tables = {origin.pairs.output.digest for origin in origins(lineage, run.preferences)}
         if found.origin.pairs.output.digest in tables:
-            lines = [("command", run.command)] if run.command else []
-            prompts = read_yaml(run.config, run.name)["prompts"] if run.config else {}
-            source = ", ".join(f"{n} {v}" for n, v in flat(prompts) if v is not None)
-            lines += [("prompts", source)] if source else []
-            page = lineage.store.root / "runs" / run.name / "report.html"
-            yield Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", str(page))])
+            yield _run(lineage, run)
+
+
+def _run(lineage: Lineage, run: Run) -> Step:
+    lines = [("command", run.command)] if run.command else []
+    prompts = read_yaml(run.config, run.name)["prompts"] if run.config else {}
+    source = ", ".join(f"{n} {v}" for n, v in flat(prompts) if v is not None)
+    lines += [("prompts", source)] if source else []
+    page = lineage.store.root / "runs" / run.name / "report.html"
+    return Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", str(page))])

@@ -24,6 +24,7 @@ from prefopt_core.exchange.files import each, write_text
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.ground.spending import Usage
+from prefopt_core.inputs.formulas import FORMULA
 from prefopt_core.inputs.recognised import what_it_is
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
@@ -34,7 +35,6 @@ _IDS = ("question_id", "annotator", "guidelines")
 _MORE = ("when", "seconds", "prompt_tokens", "completion_tokens", "cost")
 """Of verdicts that are there; a person leaves them empty."""
 
-_FORMULA = re.compile(r"[=+\-@＝＋－＠\t\r\n]")
 _CONVERTED = re.compile(
     r"\d.{0,30}|true|false|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W?\d.{0,20}",
     re.I,
@@ -93,7 +93,7 @@ def _more(entry: Entry, verdict: Verdict) -> dict[str, str]:
 
 def _is_guarded(text: str) -> bool:
     plain = text.lstrip("'")
-    return bool(_FORMULA.match(plain) or _CONVERTED.fullmatch(plain))
+    return bool(FORMULA.match(plain) or _CONVERTED.fullmatch(plain))
 
 
 def _guarded(text: str) -> str:

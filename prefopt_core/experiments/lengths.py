@@ -7,6 +7,7 @@ from itertools import islice
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.estimates import Planned
 from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.labels.estimates import percent
 from prefopt_core.reports.advice import UNFINISHED
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store
@@ -52,7 +53,7 @@ def cut_off(stages: Sequence[Planned], store: Store) -> Iterator[str]:
     for most, cut in sorted(shares.items()):
         if (share := sum(cut) / len(cut)) > UNFINISHED:
             yield (
-                f"generation: {share:.0%} of {len(cut):,} responses of earlier runs were cut off "
-                f"at max_new_tokens {most}. Raise `generation.params.max_new_tokens`, and that of "
-                "`evaluation.generation.params` if it is set there."
+                f"generation: {percent(share)} of {len(cut):,} responses of earlier runs were cut "
+                f"off at max_new_tokens {most}. Raise `generation.params.max_new_tokens`, and that "
+                "of `evaluation.generation.params` if it is set there."
             )

@@ -136,6 +136,14 @@ def read_settings(source: str, beside: Path = Path()) -> tuple[dict[str, Any], P
     )
 
 
+def shipped() -> tuple[dict[str, str], dict[str, str]]:
+    """What comes with prefopt, by its name, and what it is: runs, and comparisons."""
+    entries = _deployments(SHIPPED / "prefect.yaml")
+    runs = {name: str(entry.get("description", "")) for name, entry in entries.items()}
+    paths = sorted((SHIPPED / "presets").glob("*.yaml"))
+    return runs, {path.stem: str(_yaml(path).get("title", "")) for path in paths}
+
+
 def _yaml(path: Path) -> dict[str, Any]:
     try:
         settings = read_yaml(path.read_text(encoding="utf-8-sig"), str(path))

@@ -44,8 +44,13 @@ def require_our_card(folder: Path) -> None:
     Raises:
         DataError: It is so.
     """
-    if (folder / CARD).exists() and "prefopt" not in (_head_of(folder).get("tags") or ()):
+    if (folder / CARD).exists() and not has_our_card(folder):
         raise DataError(f"{folder / CARD} is there already, and no card. Name another folder.")
+
+
+def has_our_card(folder: Path) -> bool:
+    """Whether a folder has a README.md that an export wrote."""
+    return "prefopt" in (_head_of(folder).get("tags") or ())
 
 
 def write_card(folder: Path, head: Mapping[str, Any], page: str) -> None:

@@ -24,26 +24,40 @@ def held_out_pairs(lineage: Lineage, run: Run) -> pl.DataFrame | None:
     Raises:
         StoreError: A table of it is gone from the store.
     """
-    if not run.kept:
+    measured = measured_by(lineage, run)
+    if not (measured and run.kept):
         return None
-    measured = [lineage.made(key_values(run.metrics[at])).inputs for at in (0, run.kept)]
-    if not all(inputs.get("responses") for inputs in measured):
-        return None
-    read = lineage.store.read
-    answers = [lineage.made(inputs["responses"]) for inputs in measured]
-    grades = pl.concat(read(lineage.made(inputs["grades"]).table) for inputs in measured)
-    candidates = pl.concat(read(made.table) for made in answers)
+    grades, candidates = (
+        pl.concat(lineage.store.read(made.table) for made in tables)
+        for tables in zip(*measured, strict=True)
+    )
     try:
         return pair_responses(
             labels=grades,
             candidates=candidates,
-            prompts=_prompts(lineage, answers[0]),
+            prompts=_prompts(lineage, measured[0][1]),
             config=PairingConfig(),
             round_number=run.kept,
             seed=0,
         ).sort("prompt_id")
     except DataError:  # all of them tie
         return None
+
+
+def measured_by(lineage: Lineage, run: Run) -> list[tuple[Made, Made]]:
+    """(grades, answers) to the held-out prompts, of the start policy and of the kept one.
+
+    None of these if nothing was held out, or nothing trained.
+
+    Raises:
+        StoreError: A table of it is gone from the store.
+    """
+    if not run.kept:
+        return []
+    inputs = [lineage.made(key_values(run.metrics[at])).inputs for at in (0, run.kept)]
+    if not all(each.get("responses") for each in inputs):
+        return []
+    return [(lineage.made(each["grades"]), lineage.made(each["responses"])) for each in inputs]
 
 
 def _prompts(lineage: Lineage, answers: Made) -> pl.DataFrame:

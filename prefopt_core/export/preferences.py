@@ -24,6 +24,7 @@ COLUMNS = (
 """Without token ids and reference log-probabilities: those belong to one model."""
 LOOKED_AT = 1000
 """The most pairs whose texts are compared with the token ids that were trained."""
+_IDS = ("prompt_id", "chosen_id", "rejected_id")
 _FORMS = ("parquet", "jsonl")
 
 
@@ -87,7 +88,7 @@ def remove_split(folder: Path, split: str, but: Path | None = None) -> None:
 
 def with_pair_ids(preferences: pl.DataFrame) -> pl.DataFrame:
     """The table with a column `pair_id`, by which `prefopt trace` finds a row."""
-    ids = preferences.select("prompt_id", "chosen_id", "rejected_id").iter_rows()
+    ids = preferences.select(_IDS).iter_rows()
     return preferences.with_columns(
         pl.Series("pair_id", [pair_id_of(*row) for row in ids], pl.String)
     )
@@ -103,16 +104,42 @@ def pair_id_in(file: Path, number: int) -> str:
     Raises:
         DataError: The file cannot be read, is no export, or has no such row.
     """
+    rows = _ids_in(file)
+    if number >= rows.height:
+        raise DataError(f"{file} has no row {number}: its {rows.height} rows count from 0.")
+    return pair_id_of(*rows.row(number))
+
+
+def _ids_in(file: Path) -> pl.DataFrame:
     scan = pl.scan_ndjson if file.suffix == ".jsonl" else pl.scan_parquet
     try:
-        rows = scan(file).select("prompt_id", "chosen_id", "rejected_id").collect()
+        return scan(file).select(_IDS).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(
             f"{file} cannot be read as a file of `prefopt export`: {str(error).splitlines()[0]}"
         ) from error
-    if number >= rows.height:
-        raise DataError(f"{file} has no row {number}: its {rows.height} rows count from 0.")
-    return pair_id_of(*rows.row(number))
+
+
+def require_same(folder: Path, split: str, preferences: pl.DataFrame | None) -> None:
+    """Refuse a folder with an export of other pairs; one of the same pairs is written anew.
+
+    Args:
+        folder: Where a split is to be written.
+        split: "train" or "test".
+        preferences: Its pairs; None: it will have none.
+
+    Raises:
+        DataError: Its pairs would be replaced.
+    """
+    for form in _FORMS:
+        file = folder / f"{split}.{form}"
+        if file.exists() and (
+            preferences is None or not _ids_in(file).equals(preferences.select(_IDS))
+        ):
+            raise DataError(
+                f"{file} has other pairs, of an earlier export. Add --overwrite to replace them, "
+                "or name another folder."
+            )
 
 
 def require_ours(folder: Path, split: str) -> None:

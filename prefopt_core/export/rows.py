@@ -10,6 +10,7 @@ from prefopt_core.export.preferences import COLUMNS, with_pair_ids
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.ground.ids import as_texts
+from prefopt_core.inputs.formulas import guarded
 from prefopt_core.labels.asked import Asked
 
 _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -46,13 +47,19 @@ def require_room_for(schema: Mapping[str, pl.DataType], file: Path, output: Path
 
 
 def write_rows(rows: pl.DataFrame, output: Path) -> None:
-    """Write the rows, whole or not at all; in a .csv, lists and the like are JSON."""
+    """Write the rows, whole or not at all.
+
+    In a .csv, lists and the like are JSON, and what a spreadsheet would compute is `guarded`.
+    """
     if output.suffix == ".csv":
         rows = rows.with_columns(
             pl.Series(name, map(_json, rows[name].to_list()), pl.String)
             for name, kind in rows.schema.items()
             if kind.is_nested()
         )
+        rows = rows.with_columns(
+            pl.col(pl.String).map_elements(guarded, pl.String, skip_nulls=True)
+        ).rename(guarded)
     write_whole(output, lambda path: _WRITERS[output.suffix](rows, path))
 
 

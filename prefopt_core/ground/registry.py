@@ -17,6 +17,7 @@ from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.user_errors import blaming
@@ -209,12 +210,20 @@ class Registry(Mapping[str, F]):
             completed = _model_of(self[name])(**known).model_dump()
         except ValidationError as error:
             problems += [
-                f"The {self.kind} {name!r}, setting {problem['loc'][0]!r}: {problem['msg']}."
+                f"The {self.kind} {name!r}, setting {problem['loc'][0]!r}: {problem['msg']}"
+                f"{it_is(problem)}."
                 for problem in error.errors()
             ]
         if problems:
             raise ConfigError(" ".join(problems))
         return completed
+
+
+def it_is(problem: ErrorDetails) -> str:
+    """The value that pydantic complains of, if it fits into a line; our own texts say it."""
+    value, of_pydantic = problem["input"], problem["msg"].startswith("Input should")
+    short = isinstance(value, str | int | float | None)
+    return f"; it is {repr(value)[:60]}" if of_pydantic and short else ""
 
 
 def import_function(path: str) -> Any:

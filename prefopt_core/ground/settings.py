@@ -11,7 +11,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, ErrorDetails
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import content_digest
@@ -21,6 +21,7 @@ from prefopt_core.ground.registry import (
     Registry,
     did_you_mean,
     is_number,
+    it_is,
 )
 from prefopt_core.ground.user_code import content_of
 
@@ -73,16 +74,13 @@ class Config(BaseModel):
 
 def problems_of(error: ValidationError) -> list[str]:
     """What pydantic found wrong with a config, a line for each: `selection.k: …`."""
-    return [
-        f"{_place(found['loc'])}: {found['msg']}{_in_quotes(found['type'])}".removeprefix(
-            ": "
-        ).replace("Value error, ", "")  # a problem of the config as a whole
-        for found in error.errors()
-    ]
+    return [_problem(found) for found in error.errors()]
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, loc))
+def _problem(found: ErrorDetails) -> str:
+    place = ".".join(map(str, found["loc"]))  # none: a problem of the config as a whole
+    said = f"{place}: {found['msg']}{it_is(found)}{_in_quotes(found['type'])}"
+    return said.removeprefix(": ").replace("Value error, ", "")
 
 
 def _in_quotes(kind: str) -> str:

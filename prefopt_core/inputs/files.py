@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prefopt_core.ground.errors import DataError
+from prefopt_core.inputs.formulas import unguarded
 from prefopt_core.inputs.recognised import advice_on_ending, advice_on_folder, what_it_is
 
 _INVISIBLE = "\ufeff\u200b"
@@ -176,7 +177,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
     # and errors can name the row.
     lines = csv.reader(io.StringIO(_text_of(path), newline=""), strict=True)
     try:
-        header = next(filter(None, lines), [])
+        header = [*map(unguarded, next(filter(None, lines), []))]
         _check_header(path, header)
         records = list(filter(None, lines))
     except csv.Error as error:
@@ -191,7 +192,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
                 f"{where} has {len(cells)} cells; the header has {len(header)}. Put double quotes "
                 "around cells that hold commas or line breaks."
             )
-        yield Row(where, dict(zip(header, cells, strict=True)))
+        yield Row(where, dict(zip(header, map(unguarded, cells), strict=True)))
 
 
 def _check_header(path: Path, header: list[str]) -> None:

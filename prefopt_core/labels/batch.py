@@ -85,6 +85,18 @@ def name_account(kept: LabelStore, account: str, name: str) -> None:
         connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (account, name))
 
 
+def accounts_called(kept: LabelStore) -> dict[str, str]:
+    """Account → what asks people from it, where that was said.
+
+    Raises:
+        StoreError: The SQLite file cannot be read.
+    """
+    if not kept.path.exists():
+        return {}
+    with kept.connected() as connection:
+        return dict(connection.execute("SELECT account, name FROM names").fetchall())
+
+
 def meant(batches: Sequence[Batch], word: str) -> list[Batch]:
     """The batches that a word may mean: by number, id or name; else by a part of these.
 

@@ -61,9 +61,18 @@ class Estimate:
         return percent(self.value, self.low, self.high)
 
 
-def percent(value: float, low: float, high: float) -> str:
-    """A share with its interval, in words."""
-    return f"{100 * value:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+def percent(
+    value: float, low: float | None = None, high: float | None = None, *, digits: int = 0
+) -> str:
+    """A share in words, with its interval if it has one.
+
+    >>> percent(0.123), percent(0.123, digits=1), percent(0.5, 0.4, 0.6)
+    ('12 %', '12.3 %', '50 % [40, 60]')
+    """
+    said = f"{100 * value:.{digits}f} %"
+    if low is None or high is None:
+        return said
+    return f"{said} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
 
 
 NOTHING = Estimate(nan, nan, nan, 0, 0)

@@ -106,7 +106,7 @@ def _self_labels(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
         )
     elif sure and sure["value"] - right["high"] > OVERCONFIDENT:
         yield (
-            f"the policy is {sure['value']:.0%} sure of its own labels and right in "
+            f"the policy is {percent(sure['value'])} sure of its own labels and right in "
             f"{_percent(right)}. Lower `judge.params.beta`, or use `training.loss: noise_aware`."
         )
 
@@ -171,8 +171,8 @@ def _diversity(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     share = row["value"] / before["value"]
     if max(share, share * words["value"] / words_before["value"]) < REPETITIVE:
         yield (
-            f"responses repeat each other: {row['value']:.0%} of word pairs are distinct, "
-            f"{before['value']:.0%} at the start. Raise `training.beta`, lower "
+            f"responses repeat each other: {percent(row['value'])} of word pairs are distinct, "
+            f"{percent(before['value'])} at the start. Raise `training.beta`, lower "
             "`training.learning_rate`, or sample at a higher temperature."
         )
 
@@ -182,7 +182,7 @@ def _flags(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
     if wrong and right and wrong["high"] < 1 - right["value"]:
         yield (
             f"the pairs that noise detection flags are wrong less often ({_percent(wrong)}) than "
-            f"self-labels on the whole ({1 - right['value']:.0%}). Use `training.loss: dpo`."
+            f"self-labels on the whole ({percent(1 - right['value'])}). Use `training.loss: dpo`."
         )
 
 

@@ -19,7 +19,7 @@ from prefopt_core.labels.agreement import (
     responses_rated,
 )
 from prefopt_core.labels.comparisons import comparisons
-from prefopt_core.labels.estimates import ENOUGH, Estimate
+from prefopt_core.labels.estimates import ENOUGH, Estimate, percent
 from prefopt_core.labels.evidence import scored
 from prefopt_core.labels.honesty import Honesty, doubts, honesty
 from prefopt_core.reports import page
@@ -222,7 +222,7 @@ def _matrix(raters: Sequence[str], found: list[Between]) -> list[Part]:
     cells: dict[tuple[str, str], Cell] = {(name, name): "" for name in raters}
     for two in found:
         if two.observed.enough:
-            cells[two.one, two.other] = f"{100 * two.observed.value:.0f} %"
+            cells[two.one, two.other] = percent(two.observed.value)
             cells[two.other, two.one] = f"{two.kappa.value:z.2f}"
     numbers = [str(number) for number in range(1, len(raters) + 1)]
     rows = [
@@ -244,12 +244,12 @@ def _aggregation(compared: pl.DataFrame, rated: Rated) -> Iterator[Part]:
     yield Heading("One label of several")
     yield Text(
         f"Of {more.sum():,} pairs with several verdicts, majority and Dawid–Skene, which weighs "
-        f"annotators by their errors, give {100 * same:.0f} % the same label. Below: how often "
+        f"annotators by their errors, give {percent(same)} the same label. Below: how often "
         "each is right by that model. It knows no truth but what most have in common: where most "
         "share a habit, whoever does not looks wrong."
     )
     order = sorted(range(len(accuracy)), key=lambda at: -accuracy[at])
     yield Table(
         ["annotator", "right, by Dawid–Skene"],
-        [[rated.raters[at], f"{100 * accuracy[at]:.0f} %"] for at in order],
+        [[rated.raters[at], percent(accuracy[at])] for at in order],
     )

@@ -2,7 +2,8 @@
 
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from prefopt_core.ground.foreign import visible
 from prefopt_core.labels.batch import Batch
@@ -16,8 +17,13 @@ WIDTH = 80
 _STATES = {"both_bad": "both bad"}
 
 
-def holding_in_lines(holding: Holding) -> Iterator[str]:
-    """What there is of one annotator: states, cost, when, by whom, from which budgets."""
+def holding_in_lines(holding: Holding, called: Mapping[str, str] | None = None) -> Iterator[str]:
+    """What there is of one annotator: states, cost, when, by whom, from which budgets.
+
+    Args:
+        holding: Its labels.
+        called: Account → what users know it by.
+    """
     version = f"guidelines {holding.guidelines}"
     yield from _wrapped(f"{holding.id}  ", f"{visible(in_words(holding.annotator))}, {version}")
     states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in holding.states.items())
@@ -29,7 +35,8 @@ def holding_in_lines(holding: Holding) -> Iterator[str]:
         yield f"{_INDENT}cost {holding.cost:,.4g}"
     people = [share for share in holding.people if share.who]
     yield from _shares("by", people)
-    yield from _shares("paid from", holding.accounts)
+    accounts = (replace(one, who=(called or {}).get(one.who, one.who)) for one in holding.accounts)
+    yield from _shares("paid from", accounts)
 
 
 def batch_in_words(batch: Batch, progress: Progress) -> str:
@@ -46,7 +53,7 @@ def batch_in_lines(batch: Batch, progress: Progress) -> Iterator[str]:
 _INDENT = " " * 10
 
 
-def _shares(words: str, shares: Sequence[Share]) -> Iterator[str]:
+def _shares(words: str, shares: Iterable[Share]) -> Iterator[str]:
     for share in shares:
         days = dict.fromkeys(_day(at) for at in (share.first, share.last))
         who = visible(share.who) or "no account"

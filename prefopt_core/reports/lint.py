@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from prefopt_core.labels.estimates import percent
 from prefopt_core.lint.findings import in_words
 from prefopt_core.lint.settings import LintConfig
 from prefopt_core.reports.page import Cell, Strong, Table
@@ -23,7 +24,7 @@ def table_of_findings(
     for row in findings.iter_rows(named=True):
         refused = config.refuses(row["lint"])
         name = Strong(f"{row['lint']} (refused)") if refused else row["lint"]
-        share = f"{100 * row['count'] / row['of']:.1f} %"
+        share = percent(row["count"] / row["of"], digits=1)
         rows.append((refused, [name, share, in_words(row, places)]))
     ordered = sorted(rows, key=lambda row: not row[0])
     return Table(["lint", "share", "found, and what to do"], [cells for _, cells in ordered])

@@ -48,7 +48,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph; what stands between backticks in it is a setting, as in a `Notice`."""
 
     text: str
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prefopt_core.labels.estimates import percent
 from prefopt_core.reports.inspection import Inspection
 from prefopt_core.reports.page import Plot
 from prefopt_core.reports.set_quality import PromptResponses, mean
@@ -49,7 +50,7 @@ def _over_rounds(metrics: pl.DataFrame, metric: str, title: str, colour: str) ->
     if metric == "win_rate":
         axis.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
         axis.set_ylim(0, 1.05)
-        axis.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axis.yaxis.set_major_formatter(lambda share, _: percent(share))
     return drawn(figure, metric.replace("_", "-"), f"{title}, by round")
 
 
@@ -78,7 +79,7 @@ def plot_reliability(metrics: pl.DataFrame) -> list[Plot]:
     label_axis(axis, "The policy's own labels", "how sure the policy was", "share right")
     axis.set(xlim=(0.48, 1.02), ylim=(-0.03, 1.05))
     for part in (axis.xaxis, axis.yaxis):
-        part.set_major_formatter(lambda share, _: f"{share:.0%}")
+        part.set_major_formatter(lambda share, _: percent(share))
     return [drawn(figure, "reliability", "how sure the policy was, and how often right")]
 
 
@@ -138,7 +139,7 @@ def _draw_plane(prompt: PromptResponses, number: int) -> Plot:
     axis.set(xlim=(middle_x - half, middle_x + half), ylim=(middle_y - half, middle_y + half))
     axis.set(xticks=[], yticks=[], aspect="equal")
     title = f"prompt {number}: {len(prompt.selected)} of {len(area)} selected"
-    label_axis(axis, title, f"1st axis, {across:.0%} of variance", f"2nd axis, {up:.0%}")
+    label_axis(axis, title, f"1st axis, {percent(across)} of variance", f"2nd axis, {percent(up)}")
     return drawn(figure, f"responses-{number}", f"responses to {title}")
 
 

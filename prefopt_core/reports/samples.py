@@ -7,6 +7,7 @@ import polars as pl
 
 from prefopt_core.ground.ids import last_content, last_text
 from prefopt_core.labels.asked import T
+from prefopt_core.labels.estimates import percent
 from prefopt_core.labels.evidence import scores_in
 from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import Heading, Part, Said, SideBySide, Text
@@ -107,7 +108,7 @@ def pairs_shown(preferences: pl.DataFrame) -> list[Part]:
 
 def _source(row: dict[str, Any]) -> str:
     if row["source"] == "self":
-        return f"the policy's own judgment, {100 * row['confidence']:.0f} % sure"
+        return f"the policy's own judgment, {percent(row['confidence'])} sure"
     return "gold: a paid label"
 
 

@@ -1,12 +1,13 @@
 """The page of a selection, which is also a section of a run's page: what was taken, what left."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from prefopt_core.labels.asked import Proposal
-from prefopt_core.labels.estimates import ENOUGH, over_prompts
+from prefopt_core.labels.estimates import ENOUGH, over_prompts, percent
 from prefopt_core.reports.inspection import (
     Inspection,
     inspect_selection,
@@ -137,9 +138,9 @@ def table_of_selection(chosen: Proposal[pl.DataFrame], inspection: Inspection | 
     if inspection is None:
         return Table(["", "this selection"], rows)
     for name, words in _MEASURES:
-        form = "{:.1%}" if name == "repeats" else "{:z.3f}"  # no -0.000
-        chance = "–" if name == "radius" else form.format(mean(inspection.chance, name))
-        rows.append([words, form.format(mean(inspection.selected, name)), chance])
+        form = partial(percent, digits=1) if name == "repeats" else "{:z.3f}".format  # no -0.000
+        chance = "–" if name == "radius" else form(mean(inspection.chance, name))
+        rows.append([words, form(mean(inspection.selected, name)), chance])
     header = ["", "this selection", "random, expected"]
     return Table(header, [[*row, ""][: len(header)] for row in rows])
 

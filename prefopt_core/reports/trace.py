@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,10 +51,10 @@ class Found:
     origin: Origin
     others: int = 0
 
-    @property
-    def sides(self) -> dict[str, str]:
-        """Candidate id → whether it was chosen or rejected."""
-        return {self.row["chosen_id"]: "chosen", self.row["rejected_id"]: "rejected"}
+
+def sides_of(row: Row) -> dict[str, str]:
+    """Candidate id → whether it was chosen or rejected in a row of a table `preferences`."""
+    return {row["chosen_id"]: "chosen", row["rejected_id"]: "rejected"}
 
 
 def find_pair(lineage: Lineage, pair_id: str, first: list[Artifact]) -> Found:
@@ -83,9 +83,8 @@ def find_pair(lineage: Lineage, pair_id: str, first: list[Artifact]) -> Found:
     if not hits:
         raise StoreError(
             f"No table of pairs in the store {lineage.store.root} has the pair {pair_id!r}: it is "
-            "of the split test, whose pairs are made for an export; of another store "
-            "(PREFOPT_STORE); or it was removed from this one, and the run that made it makes it "
-            "again."
+            "of another store (PREFOPT_STORE); or it was removed from this one, and the run that "
+            "made it makes it again."
         )
     made, number, _ = hits[0]
     row = lineage.store.read(made.table)[number].row(0, named=True)
@@ -103,15 +102,16 @@ def trace(lineage: Lineage, found: Found) -> Iterator[Step]:
     Raises:
         StoreError: A table on the way is gone from the store.
     """
-    yield _pair(found)
     origin, row = found.origin, found.row
+    others = [("also in", f"{found.others} other tables of this store")] if found.others else []
+    yield _pair(row, [*others, *_made(origin.pairs)])
     verdicts = origin.labels if row["source"] == "gold" else origin.judgments
     if verdicts:
-        yield from _verdicts(lineage, found, verdicts)
+        yield from _verdicts(lineage, row, verdicts)
     if origin.selections and origin.selections.manifest.stage.startswith("select"):
-        yield _selection(lineage, found, origin.selections)
+        yield _selection(lineage, row, origin.selections)
     if origin.candidates:
-        yield from _generation(lineage, found, origin.candidates)
+        yield from _generation(lineage, row, origin.candidates)
     if origin.prompts:
         yield from _prompts(lineage, origin.prompts)
     if origin.labelled:  # SPIN: the chosen response is that of a labelled pair
@@ -121,23 +121,46 @@ def trace(lineage: Lineage, found: Found) -> Iterator[Step]:
         yield from trace(lineage, Found(same.row(0, named=True), origin.labelled))
 
 
-def _pair(found: Found) -> Step:
-    row, made = found.row, found.origin.pairs
+def trace_held_out(
+    lineage: Lineage, row: Row, measured: Sequence[tuple[Made, Made]]
+) -> Iterator[Step]:
+    """The way back from a pair of the split `test`, which is made when it is exported.
+
+    Args:
+        lineage: Of the store.
+        row: Of a table `preferences`.
+        measured: (grades, answers) that it is made of, of each policy.
+
+    Raises:
+        StoreError: A table on the way is gone from the store.
+    """
+    yield _pair(row, [("split", "test: prompts held out, paired when they are exported")])
+    sides = sides_of(row)
+    for grades, _ in measured:
+        yield from _verdicts(lineage, row, grades)
+    for _, answers in measured:
+        own = lineage.store.read(answers.table, ["candidate_id"])["candidate_id"]
+        if {*own} & {*sides}:
+            yield from _generation(lineage, row, answers)
+    shard = measured[0][1].manifest.inputs["prompts"]
+    yield from _prompts(lineage, lineage.made(shard))
+
+
+def _pair(row: Row, last: list[tuple[str, str]]) -> Step:
     said = f"{row['source']} by {row['annotator']}, {row['confidence']:.2f} sure"
     lines = [(side, _text(last_text(row[side]))) for side in ("prompt", "chosen", "rejected")]
     lines += [("said", f"{said}, margin {row['margin']:.4g}, round {row['round']}")]
     lines += [("ids", ", ".join(row[f"{part}_id"] for part in ("prompt", "chosen", "rejected")))]
-    if found.others:
-        lines += [("also in", f"{found.others} other tables of this store")]
     pair_id = pair_id_of(row["prompt_id"], row["chosen_id"], row["rejected_id"])
-    return Step(f"pair {pair_id}", [*lines, *_made(made)])
+    return Step(f"pair {pair_id}", [*lines, *last])
 
 
-def _verdicts(lineage: Lineage, found: Found, made: Made) -> Iterator[Step]:
-    rows = lineage.store.read(made.table).filter(prompt_id=found.row["prompt_id"])
-    asked = rows.filter(pl.col("responses").list.set_intersection(list(found.sides)).list.len() > 0)
+def _verdicts(lineage: Lineage, pair: Row, made: Made) -> Iterator[Step]:
+    sides = sides_of(pair)
+    rows = lineage.store.read(made.table).filter(prompt_id=pair["prompt_id"])
+    asked = rows.filter(pl.col("responses").list.set_intersection(list(sides)).list.len() > 0)
     for number, row in enumerate(asked.iter_rows(named=True), 1):
-        shown = (found.sides.get(each, f"another ({each})") for each in row["responses"])
+        shown = (sides.get(each, f"another ({each})") for each in row["responses"])
         order = ", ".join(f"{place}: {which}" for place, which in enumerate(shown, 1))
         lines = [("question", f"{row['question_id']}, shown in this order: {order}")]
         lines += [("answer", _said(row))]
@@ -157,21 +180,23 @@ def _said(row: Row) -> str:
     return str(row["state"])
 
 
-def _selection(lineage: Lineage, found: Found, made: Made) -> Step:
-    own = lineage.store.read(made.table).filter(prompt_id=found.row["prompt_id"])
+def _selection(lineage: Lineage, pair: Row, made: Made) -> Step:
+    sides = sides_of(pair)
+    own = lineage.store.read(made.table).filter(prompt_id=pair["prompt_id"])
     lines = []
     for row in own.sort("rank").iter_rows(named=True):
         worth = (f"{n} {row[n]:.4g}" for n in ("representativeness", "redundancy") if row[n])
-        side = found.sides.get(row["candidate_id"], row["candidate_id"])
+        side = sides.get(row["candidate_id"], row["candidate_id"])
         lines += [(f"rank {row['rank']}", ", ".join([side, *worth]))]
     return Step(f"selection of {own.height} responses", [*lines, *_made(made)])
 
 
-def _generation(lineage: Lineage, found: Found, made: Made) -> Iterator[Step]:
-    own = lineage.store.read(made.table).filter(prompt_id=found.row["prompt_id"])
+def _generation(lineage: Lineage, pair: Row, made: Made) -> Iterator[Step]:
+    sides = sides_of(pair)
+    own = lineage.store.read(made.table).filter(prompt_id=pair["prompt_id"])
     lines = []
     for row in own.iter_rows(named=True):
-        if side := found.sides.get(row["candidate_id"]):
+        if side := sides.get(row["candidate_id"]):
             ended = {"stop": "ended by itself", "length": "cut off", "given": "from a file"}
             how = ended.get(row["finish_reason"], row["finish_reason"])
             who = row["policy"][:12] if made.inputs.get("policy") else row["policy"]

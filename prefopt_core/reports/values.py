@@ -22,6 +22,8 @@ def shown(name: str, value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return shortened(" / ".join(f"{m['role']}: {m['content']}" for m in value), _LONGEST)
+    if name == "responses" and isinstance(value, list):  # ids, as those below
+        return " ".join(str(each)[:8] for each in value)
     if isinstance(value, list):
         return shortened(" ".join(map(str, value)), 24)
     if name.endswith("_id") or name in ("policy", "template"):

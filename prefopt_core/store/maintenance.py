@@ -51,11 +51,17 @@ def find(store: Store, name: str) -> list[Entry]:
     of_shard = pl.col("shards").list.eval(pl.element().str.starts_with(name)).list.any()
     if (named := rows.filter(pl.any_horizontal(*starts, of_shard))).height:
         return list(entries(named))
-    known = sorted({*rows["table"], *rows["stage"]})
     raise StoreError(
-        f"The store {store.root} holds nothing named {name!r}.{did_you_mean(name, known)} "
-        "The start of a digest works too; `prefopt cache ls` shows what there is."
+        f"The store {store.root} holds nothing named {name!r}.{did_you_mean(name, names_in(store))}"
+        " The start of a digest works too; `prefopt cache ls` shows what there is, `prefopt runs` "
+        "which runs."
     )
+
+
+def names_in(store: Store) -> list[str]:
+    """The names of the tables and stages that results are of."""
+    rows = indexed(store)
+    return sorted({*rows["table"], *rows["stage"]})
 
 
 def folders(store: Store) -> list[Path]:

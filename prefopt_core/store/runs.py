@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from prefopt_core.ground.errors import AwaitingLabelsError, StoreError
+from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError, StoreError
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.store.artifacts import Artifact, Folder, Record
 from prefopt_core.store.locks import is_held, locked
@@ -62,6 +62,7 @@ class Run(Record):
         cost: In the currency of the prices.
         warnings: What was doubtful about its config, labels and pairs.
         left: For the run that continues it; None: none can.
+        account: The budget that pays for its labels; "" if it has none.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Run(Record):
     cost: float = 0.0
     warnings: tuple[str, ...] = Field((), strict=False)
     left: Left | None = None
+    account: str = ""
 
 
 _RESULTS = (
@@ -125,7 +127,8 @@ def recorded(
             raise
         except BaseException as error:
             state = "waiting" if isinstance(error, AwaitingLabelsError) else "failed"
-            reason = str(error) or type(error).__name__
+            kind = "" if isinstance(error, PrefoptError) else type(error).__name__
+            reason = ": ".join(part for part in (kind, str(error)) if part)
             note(store, run.name, state=state, reason=reason, ended=time.time())
             raise
         note(store, run.name, state="completed", ended=time.time())
@@ -147,15 +150,24 @@ def runs(store: Store) -> list[Run]:
 
 
 def find_run(store: Store, name: str) -> Run:
-    """A run by its name, or the newest whose name starts with that and a dash.
+    """A run by its name or the start of it; of several with a dash behind that, the newest.
 
     Raises:
-        StoreError: There is none.
+        StoreError: There is none, or several start so.
     """
     known = runs(store)
-    for run in [r for r in known if r.name == name] or known:
-        if run.name == name or run.name.startswith(f"{name}-"):
-            return run
+    for fits in (name.__eq__, lambda own: own.startswith(f"{name}-")):
+        for run in known:
+            if fits(run.name):
+                return run
+    started = [run for run in known if name and run.name.startswith(name)]
+    if len(started) == 1:
+        return started[0]
+    if started:
+        names = ", ".join(run.name for run in started[:3]) + ", …" * (len(started) > 3)
+        raise StoreError(
+            f"{len(started)} runs begin with {name!r}: {names}. Give more of the name."
+        )
     hint = did_you_mean(name, [run.name for run in known])
     raise StoreError(
         f"The store {store.root} has no run {name!r}.{hint} `prefopt runs` lists those that it has."

@@ -143,6 +143,16 @@ def test_list_names_what_a_config_can_say(prefopt):
         output = prefopt("list", section)[1]
         assert re.search(rf"section {section}:\n(  .*\n)*  {setting} +(default|required)", output)
     assert "section training:\n" in everything
+    for kind, said in (("flows", "align  "), ("presets", "quickstart  "), ("align", "budget  ")):
+        assert re.search(rf"^  {said}", prefopt("list", kind)[1], re.MULTILINE)
+
+
+def test_list_fits_80_columns_and_names_nothing_that_it_does_not_know(prefopt, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    output = "".join(prefopt("list", *kind)[1] for kind in ((), ("align",), ("spin",)))
+    assert max(len(line) for line in output.splitlines() if " " in line.strip()) <= 80
+    for kind in {*re.findall(r"see `prefopt list (\S+)`", output)}:
+        assert prefopt("list", kind)[0] == 0
 
 
 def test_what_a_flow_lacks_is_told_from_the_start_of_a_run_to_its_end(prefopt, config_file, store):

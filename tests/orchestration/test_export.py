@@ -1,6 +1,7 @@
 """`prefopt export`: a run's pairs as a data set with a card, or its policy; and to a hub."""
 
 import json
+import os
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from prefopt_core.export.preferences import COLUMNS
 from prefopt_core.reports.cards import COLUMNS as EXPLAINED
 from prefopt_core.store.runs import last_run
+from prefopt_core.training.log import FLAGGED, STEPS
 
 
 @pytest.fixture
@@ -56,8 +58,13 @@ def test_a_later_export_keeps_the_licence_and_leaves_no_split_behind(
     card.data.license = "cc-by-4.0"
     card.save(folder / "README.md")
     first = last_run(finished).preferences[0]
-    code, *_ = prefopt("export", folder, "--artifact", first.digest[:12], "--format", "jsonl")
-    assert code == 0
+    other = ("export", folder, "--artifact", first.digest[:12], "--format", "jsonl")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    code, _, error = prefopt(*other)
+    assert (code, "train.parquet has other pairs" in error, "--overwrite" in error) == (2, 1, 1)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert prefopt("export", folder)[0] == 0  # the same pairs
+    assert prefopt(*other, "--overwrite")[0] == 0
     assert {path.name for path in folder.iterdir()} == {"train.jsonl", "README.md"}
     assert DatasetCard.load(folder / "README.md").data.license == "cc-by-4.0"
     assert {row["source"] for row in load(folder)["train"]} == {"gold"}
@@ -100,6 +107,10 @@ def test_policy_is_the_one_that_the_run_kept(prefopt, finished, tmp_path):
     kept = finished.folder_path(last_run(finished).policy)
     weights = "model.safetensors"
     assert (tmp_path / "model" / weights).read_bytes() == (kept / weights).read_bytes()
+    made = [path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()]
+    assert {*made} == {0o666 & ~_umask()}
+    assert {path.name for path in kept.glob("*.jsonl")} == {STEPS, FLAGGED}
+    assert not [*(tmp_path / "model").glob("*.jsonl")]
     card = ModelCard.load(tmp_path / "model" / "README.md")
     assert card.data.library_name == "transformers"
     assert card.data.base_model is None  # a folder of this machine
@@ -108,11 +119,41 @@ def test_policy_is_the_one_that_the_run_kept(prefopt, finished, tmp_path):
     assert str(tmp_path.parent) not in card.text
 
 
+def _umask():
+    os.umask(mask := os.umask(0))
+    return mask
+
+
+def test_a_model_replaces_an_earlier_export_and_nothing_else(prefopt, finished, tmp_path):
+    words, folder = ("export", tmp_path / "model", "--policy"), tmp_path / "model"
+    assert prefopt(*words)[0] == 0
+    code, _, error = prefopt(*words)
+    assert (code, "Add --overwrite" in error) == (2, True)
+    (folder / "notes.txt").write_text("mine")
+    code, _, error = prefopt(*words, "--overwrite")
+    assert (code, "notes.txt is no part of the new export" in error) == (2, True)
+    assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "notes.txt").unlink()
+    (folder / "config.json").write_text("{}")
+    assert prefopt(*words, "--overwrite")[0] == 0
+    assert (folder / "config.json").read_text() != "{}"
+    (folder / "README.md").unlink()
+    code, _, error = prefopt(*words, "--overwrite")
+    assert (code, "no export" in error, (folder / "config.json").is_file()) == (2, True, True)
+
+
 def test_rows_have_ids_that_trace_finds(prefopt, finished, tmp_path):
     prefopt("export", tmp_path / "out", "--format", "jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").open()]
     assert len({row["pair_id"] for row in rows}) == len(rows)
     assert prefopt("trace", rows[-1]["pair_id"])[0] == 0
-    code, _, error = prefopt("trace", f"{tmp_path / 'out' / 'test.jsonl'}:0")
-    assert code == 2
-    assert "split test" in error
+    (row, *_) = [json.loads(line) for line in (tmp_path / "out" / "test.jsonl").open()]
+    code, output, _ = prefopt("trace", f"{tmp_path / 'out' / 'test.jsonl'}:0")
+    titles = re.findall(r"^(\w+)", output, re.MULTILINE)
+    assert (code, titles[:2], titles[-1]) == (0, ["pair", "verdict"], "run")
+    assert titles.count("verdict") == 2  # of what the start policy said, and the kept one
+    assert f"pair {row['pair_id']}\n" in output
+    assert row["chosen"][0]["content"][:40] in output
+    scores = dict(re.findall(r"1: (\w+)\n  answer +given, scores (\S+)", output))
+    assert float(scores["chosen"]) - float(scores["rejected"]) == pytest.approx(row["margin"])
+    assert len(re.findall(r"^  (?:chosen|rejected) +sample ", output, re.MULTILINE)) == 2

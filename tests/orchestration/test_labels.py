@@ -106,7 +106,8 @@ def test_mistakes_end_in_one_line(prefopt, labels, words, said):
 def test_open_questions_go_out_and_come_back(prefopt, labels, tmp_path):
     file = tmp_path / "questions.csv"
     code, output, _ = prefopt("labels", "export", file)
-    assert (code, output) == (0, f"1 open question to {file}, as csv.\n")
+    back = f"When it is filled in: prefopt labels import {file}"
+    assert (code, output) == (0, f"1 open question to {file}, as csv.\n{back}\n")
     code, output, _ = prefopt("labels", "import", file)
     assert (code, output) == (0, "0 labels taken; 1 row without a verdict yet.\n")
     text = file.read_text("utf-8")
@@ -133,7 +134,11 @@ def test_one_of_two_batches_goes_out_by_its_name_or_its_id(prefopt, store, tmp_p
     assert f"open:     {ids[0]}  ask-us.yaml seed=1, guidelines 1: 2 of 2 labels to" in output
     for word, number in (("ask-us.yaml seed=1", 2), (ids[0], 2), ("run 1", 1), (ids[1], 1)):
         assert prefopt("labels", "export", file, word)[1].startswith(f"{number} open question")
-    assert prefopt("labels", "export", file)[1].startswith("3 open questions")
+    assert prefopt("labels", "export", file, ids[0])[1].count(ids[0]) == 0
+    output = prefopt("labels", "export", file)[1]
+    assert output.startswith("3 open questions")
+    assert "of 2 batches; an id behind FILE" in output
+    assert all(each in output for each in ids)
     assert prefopt("labels", "export", file, "run 4")[0] == 2
 
 
@@ -159,7 +164,8 @@ def test_a_public_file_comes_in_under_a_name(prefopt, labels, write):
     file = write("hh.jsonl", [{"chosen": "\n\nHuman: a\n\nAssistant: b",
                                "rejected": "\n\nHuman: a\n\nAssistant: c"}])  # fmt: skip
     code, output, _ = prefopt("labels", "import", file, "--name", "anthropic", "--by", "crowd")
-    assert (code, output) == (0, "1 label taken.\n")
+    assert code == 0
+    assert output.startswith("1 label taken.\nRuns with `annotation: {annotator: people, name: ant")
     output = prefopt("labels", "ls", "anthropic")[1]
     assert "people 'anthropic', guidelines 1" in output
     assert "by crowd: 1" in output

@@ -12,6 +12,7 @@ from prefopt_core.experiments.sources import load_run
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
+from prefopt_core.ground.settings import problems_of
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.selection.settings import SelectionConfig
@@ -64,12 +65,17 @@ OUT_OF_RANGE = {
     "name null": ({"selection": {"strategy": None}}, r"selection\.strategy: .*valid string"),
     "params a list": ({"selection": {"params": [1]}}, r"selection\.params: .*valid dictionary"),
     "section a text": ({"selection": "aepo"}, r"selection: .*valid dictionary"),
-    "k of one": ({"selection": {"k": 1}}, r"selection\.k: .*greater than or equal to 2"),
+    "k of one": ({"selection": {"k": 1}}, r"selection\.k: .*greater than or equal to 2; it is 1$"),
     "k > N": ({"selection": {"k": 9}}, r"k=9 of N=8 .*`selection\.k` or raise `generation\.n`"),
-    "temperature": (params(temperature=0), r"generation: .*'temperature': .*greater than 0"),
+    "temperature": (
+        params(temperature=0),
+        r"generation: .*'temperature': .* than 0; it is 0\.",
+    ),
     "top_p": (params(top_p=1.5), r"'top_p': .*less than or equal to 1"),
     "batch size": (params(batch_size=0), r"'batch_size': .*greater than 0"),
     "wrong type": (params(top_k="few"), r"'top_k': .*valid integer"),
+    "budget < 0": ({"budget": -3}, r"^budget: .*greater than or equal to 0; it is -3$"),
+    "seed a text": ({"seed": "x"}, r"^seed: .*valid integer.*; it is 'x'$"),
     "no rounds": ({"rounds": []}, r"rounds: .*none\. List at least one"),
     "budget 0": ({"budget": 0}, r"budget is 0: .*2 labels of one prompt\. Set `budget` to at lea"),
     "budget below a prompt": ({"budget": 3, "selection": {"k": 4}}, r"budget is 3: .*the 4 labels"),
@@ -104,7 +110,7 @@ BAD = MISSPELT | OUT_OF_RANGE
 def test_bad_setting_is_told_with_its_place_and_what_to_do(load, settings, message):
     with pytest.raises(ValidationError) as caught:
         load(**settings)
-    problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in caught.value.errors()]
+    problems = problems_of(caught.value)
     assert any(re.search(message, problem) for problem in problems), problems
 
 

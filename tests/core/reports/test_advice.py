@@ -32,13 +32,13 @@ CASES = {
         r"than a coin \(55 % \[50, 60\] right",
     ),
     "wrong": ({"self_label_agreement": (0.3, 0.2, 0.4)}, "no better than a coin"),
-    "overconfident": ({"self_label_confidence": (0.95, 0.93, 0.97)}, "is 95% sure of its own"),
+    "overconfident": ({"self_label_confidence": (0.95, 0.93, 0.97)}, "is 95 % sure of its own"),
     "longer": ({"response_words": (26.0, 25.0, 27.0)}, r"have 26\.0 words, the start's 20\.0; the"),
     "cut off": ({"unfinished": (0.2, 0.11, 0.3)}, r"20 % \[11, 30\] of the responses are cut off"),
     "displaced": ({"chosen_shift": (-1.5, None, None)}, r"less likely \(-1\.5 nats\)"),
     "repetitive": (
         {"distinct_2": (0.25, None, None)},
-        "25% of word pairs are distinct, 50% at the",
+        "25 % of word pairs are distinct, 50 % at the",
     ),
     "reversed": (
         {"win_rate": (0.3, 0.2, 0.4), "gold_pairs": (9.0, None, None)},
@@ -47,7 +47,7 @@ CASES = {
     "no differences": ({"tied_prompts": (80.0, None, None)}, r"80 of \d+ prompts have labels that"),
     "flags": (
         {"flagged_wrong": (0.1, 0.05, 0.2)},
-        r"less often \(10 % \[5, 20\]\) than.*25%",
+        r"less often \(10 % \[5, 20\]\) than.*25 %",
     ),
     "rounded": (
         {"margin_trained": (0.05, None, None), "margin_saved": (0.001, None, None)},

@@ -72,10 +72,11 @@ def test_a_table_in_markdown_keeps_its_cells_whatever_they_hold(text):
     assert "<a" not in html
 
 
-def test_settings_in_a_notice_are_code():
-    page = Page("t", [Notice("lower `training.beta`, or <b>")])
+@pytest.mark.parametrize(("kind", "mark"), [(Notice, "* "), (Text, "")])
+def test_settings_in_a_paragraph_are_code(kind, mark):
+    page = Page("t", [kind("lower `training.beta`, or <b>")])
     assert "lower <code>training.beta</code>, or &lt;b&gt;</p>" in render_html(page)
-    assert "* lower `training.beta`, or &lt;b&gt;\n" in render_markdown(page)
+    assert f"\n{mark}lower `training.beta`, or &lt;b&gt;\n" in render_markdown(page)
 
 
 def test_a_document_reads_from_top_to_bottom():

@@ -41,6 +41,9 @@ def test_a_run_is_found_by_its_name_or_the_start_of_it(store):
             pass
     assert find_run(store, "quick").name == "quick"
     assert find_run(store, "slow").name == "slow-0-abc"
+    assert find_run(store, "sl").name == "slow-0-abc"
+    with pytest.raises(StoreError, match=r"2 runs begin with 'qu': quick-0-abc, quick\. Give more"):
+        find_run(store, "qu")
     with pytest.raises(StoreError, match=r"no run 'slaw-0-abc'.*'slow-0-abc'.*prefopt runs"):
         find_run(store, "slaw-0-abc")
 
@@ -52,7 +55,7 @@ def test_the_state_says_how_a_run_ended(store):
     with pytest.raises(ValueError, match="no"), recorded(store, record("wrong")):
         raise ValueError("no")
     assert find_run(store, "wrong").state == "failed"
-    assert find_run(store, "wrong").reason == "no"
+    assert find_run(store, "wrong").reason == "ValueError: no"
     with pytest.raises(AwaitingLabelsError), recorded(store, record("asks")):
         raise AwaitingLabelsError("awaiting 3 labels")
     assert find_run(store, "asks").state == "waiting"

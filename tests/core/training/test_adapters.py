@@ -25,6 +25,7 @@ from prefopt_core.store.store import Store
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.adapters import continued
 from prefopt_core.training.detection import Reference, last_hidden
+from prefopt_core.training.log import FLAGGED, STEPS
 from prefopt_core.training.settings import TrainingConfig
 
 pytestmark = pytest.mark.slow
@@ -111,9 +112,11 @@ def test_adapters_are_kept_alone_and_export_is_what_merging_would_have_kept(
     assert (exported / "model.safetensors").read_bytes() == (
         merged / "model.safetensors"
     ).read_bytes()
-    assert {p.name for p in exported.iterdir()} == {p.name for p in merged.iterdir()}
+    assert {p.name for p in exported.iterdir()} == {p.name for p in merged.iterdir()} - {
+        *(STEPS, FLAGGED)
+    }
     assert (exported / "config.json").read_bytes() == (base / "config.json").read_bytes()
-    with pytest.raises(DataError, match=r"is there already\. Name a new folder"):
+    with pytest.raises(DataError, match=r"is there already, and no export\. Name"):
         export_model(apart, exported)
 
     pairs = sequences_of(make_pairs(12))
