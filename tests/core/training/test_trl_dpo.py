@@ -168,6 +168,30 @@ def test_a_killed_training_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_training_whose_last_checkpoint_is_damaged_ends_with_the_same_bits(
+    run, start, make_pairs, killed, tmp_path, gone
+):
+    pairs, folder = make_pairs(26), tmp_path / "killed"
+    expected, figures = run(pairs, "undisturbed")
+    job = worker.write_job(pairs, start, folder / "out", folder / "work", config_of(), seed=3)
+    killed(job, "step", 10)
+    optimizer = folder / "work" / "checkpoint-8" / "optimizer.pt"
+    state = torch.load(optimizer, weights_only=True)
+    state["state"][0]["exp_avg_sq"] *= 100  # loads as well as what was saved
+    torch.save(state, optimizer)
+    if gone:
+        optimizer.unlink()
+    seen = []
+    with listening(lambda done, _: seen.append(done)):
+        out, resumed = run(pairs, "killed")
+    assert seen[0] == 4
+    weights = (out / "model.safetensors").read_bytes()
+    assert weights == (expected / "model.safetensors").read_bytes()
+    assert_equal(resumed, figures)
+
+
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
     pairs = make_pairs(8)
     figures, weights = [], []
