@@ -2,6 +2,7 @@
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 from flows.console import print_parts
 from flows.planning import print_doubts
 from flows.preflight import certain, refuse_what_lacks
-from flows.server import prefect_server
+from flows.server import outliving, prefect_server
 from flows.terminal import Terminal
 from flows.verbs.options import NoServer, Quiet, Whole
 from flows.verbs.run import changes_of
@@ -75,14 +76,12 @@ def compare(
 
 
 def _run_in_prefect(comparison: Comparison, console: Terminal, workers: int) -> Any:
-    with prefect_server() as url:
+    with prefect_server(console.tell) as url:
         console.tell(f"Prefect: {url.removesuffix('/api')}")
-        return _run(comparison, console, workers, in_prefect=True)
+        return outliving(partial(_run, comparison, console, workers), console.tell)
 
 
-def _run(
-    comparison: Comparison, console: Terminal, workers: int, *, in_prefect: bool = False
-) -> Any:
+def _run(comparison: Comparison, console: Terminal, workers: int, in_prefect: bool = False) -> Any:
     from flows import comparison as flows_comparison
     from tasks.session import Session, session
 

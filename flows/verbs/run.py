@@ -13,9 +13,10 @@ from cyclopts import Parameter
 
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of, stages_named
+from flows.own_server import own_server
 from flows.planning import plan_run, print_doubts
 from flows.preflight import certain
-from flows.server import own_server, prefect_server, usual_server
+from flows.server import outliving, prefect_server, usual_server
 from flows.stored import from_store
 from flows.terminal import Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
@@ -82,7 +83,7 @@ def _ran(
         stored = from_store(flow, experiment, how)
         if stored is not None:
             return stored, None
-    with nullcontext() if no_server else prefect_server() as url:
+    with nullcontext() if no_server else prefect_server(progress.tell) as url:
         if url:
             progress.tell(f"Prefect: {url.removesuffix('/api')}")
         # Importing a flow imports Prefect, which reads the server's URL once and for all.
@@ -90,7 +91,11 @@ def _ran(
 
         with session(how):
             function = flow_of(flow)
-            result = function.fn(experiment) if no_server else result_of(function, experiment)
+
+            def ran(in_prefect: bool) -> Any:
+                return result_of(function, experiment) if in_prefect else function.fn(experiment)
+
+            result = ran(False) if no_server else outliving(ran, progress.tell)
     return result, url
 
 
