@@ -34,6 +34,9 @@ Config = Annotated[str, Parameter(help="YAML file, or the name of a deployment i
 Changes = Annotated[str, Parameter(help="settings that differ from it, as selection.k=4")]
 Refresh = Annotated[tuple[str, ...], Parameter(help="compute it again", metavar="STAGE")]
 
+_SHOWN = 60
+"""Characters of a value that are shown where it cannot be read."""
+
 
 def run(
     config: Config,
@@ -128,5 +131,6 @@ def changes_of(texts: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"{text!r} is not a change; write setting=value, as selection.k=4.")
         if path in changes:
             raise ConfigError(f"{path} is set twice. Leave one of them out.")
-        changes[path] = read_yaml(value, f"The value of {path}, {value!r},")
+        shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
+        changes[path] = read_yaml(value, f"The value of {path}, {shown!r},")
     return changes

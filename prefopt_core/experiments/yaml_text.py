@@ -13,6 +13,10 @@ _ODD = re.compile(r"[-+]?0\d+|[-+]?\d+(:[0-5]?\d)+(\.\d*)?")
 """What YAML 1.1 reads as octal (012 is 10) or of base 60 (1:30 is 90)."""
 
 
+_DEEPEST = 100
+"""Levels of sections and lists within each other; no config has a tenth."""
+
+
 def read_yaml(text: str, where: str) -> Any:
     """Read YAML; sections that are written once and named twice (`&`, `*`) become two.
 
@@ -22,10 +26,15 @@ def read_yaml(text: str, where: str) -> Any:
 
     Raises:
         ConfigError: It is not YAML, says a setting twice, or has a value that YAML 1.1 and people
-            read in two ways.
+            read in two ways, or is nested deeper than any config.
     """
     try:
         return _unshared(yaml.load(text, Loader=_Loader))
+    except RecursionError as error:
+        raise ConfigError(
+            f"{where} has sections or lists within each other, more than {_DEEPEST} deep. Write "
+            "what the settings take: `prefopt list` shows it."
+        ) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -33,8 +42,8 @@ def read_yaml(text: str, where: str) -> Any:
             f"{where} is not YAML{line}: {error.problem or error.context}."
             f"{_hint(text) if error.context else ''}"
         ) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{where} is not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _hint(text: str) -> str:
@@ -47,6 +56,8 @@ def _unshared(value: Any, inside: tuple[int, ...] = ()) -> Any:
     """A copy in which nothing is the same object twice, so that a change changes one place."""
     if id(value) in inside:
         raise ValueError("a section that contains itself")
+    if len(inside) > _DEEPEST:
+        raise RecursionError
     if isinstance(value, dict):
         return {key: _unshared(item, (*inside, id(value))) for key, item in value.items()}
     if isinstance(value, list):
@@ -60,12 +71,17 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="the name of a setting is a list or a section",
+                    problem_mark=key.start_mark,
+                )
             if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"it says {key.value!r} twice; the first would be lost",
                     problem_mark=key.start_mark,
                 )
-            seen.add(key.value if isinstance(key.value, str) else None)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
