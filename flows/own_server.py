@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +31,8 @@ from tasks.session import current_store
 _PATIENCE_S = 120
 _STARTS = 3
 """How often a server that died is started again, without success, before it is given up."""
+_DAMAGE = re.compile("file is not a database|database disk image is malformed")
+"""What SQLite says of a file that it cannot read."""
 _PROGRAM = """
 import socket, sys, uvicorn
 from prefect.server.api.server import create_app
@@ -129,12 +132,20 @@ class _Server:
         deadline = time.monotonic() + _PATIENCE_S
         while not (self._over.is_set() or answers(self.url)):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise PrefoptError(
-                    f"The Prefect server did not start; its output is in {self._log.name}. Start "
-                    "one yourself (`prefect server start`) and set PREFECT_API_URL, or use "
-                    "`--no-server`."
-                )
+                raise PrefoptError(f"The Prefect server did not start{self._why()}")
             self._over.wait(0.2)
+
+    def _why(self) -> str:
+        log = Path(self._log.name)
+        if damage := _DAMAGE.search(log.read_text(errors="replace")):
+            return (
+                f": its database {self._home / 'prefect.db'} is damaged ({damage[0]}). Move it "
+                "away, and a new one is made; only what Prefect shows of earlier runs goes with it."
+            )
+        return (
+            f"; its output is in {log}. Start one yourself (`prefect server start`) and set "
+            "PREFECT_API_URL, or use `--no-server`."
+        )
 
     def _keep(self) -> None:
         failures = 0

@@ -96,7 +96,7 @@ def launch(job: Path, processes: int) -> None:
         "dynamo_backend": "no",
         "main_process_port": 0,  # any free one
     }
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    flags = ["--quiet", *(f"--{name}={value}" for name, value in options.items())]
     devices = "--multi_gpu" if torch.cuda.is_available() else "--cpu"
     launcher = [sys.executable, "-c", _LAUNCH, str(os.getpid()), devices, *flags]
     command = [*launcher, "-m", "prefopt_core.training.worker", str(job)]
@@ -125,4 +125,7 @@ def main(path: str) -> None:
 if __name__ == "__main__":
     if "PREFOPT_LAUNCHER" in os.environ:  # else somebody runs it by hand
         end_with(int(os.environ["PREFOPT_LAUNCHER"]))
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except PrefoptError as error:
+        sys.exit(f"prefopt: {error}")

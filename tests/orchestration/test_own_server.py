@@ -10,6 +10,7 @@ import pytest
 
 from flows.own_server import answers, own_server
 from flows.server import outliving
+from prefopt_core.ground.errors import PrefoptError
 
 
 def processes_of(store):
@@ -49,6 +50,16 @@ def test_a_killed_server_is_started_again_while_requests_wait(store, tools):
         tools.until(lambda: told, seconds=5)
     assert told == ["! The Prefect server had ended, and was started again."]
     assert not answers(url)
+    assert processes_of(store) == []
+
+
+@pytest.mark.slow
+def test_a_damaged_database_is_named(store):
+    database = store.root / "prefect" / "prefect.db"
+    database.parent.mkdir(parents=True)
+    database.write_text("no database, though it is long enough for the header of one " * 100)
+    with pytest.raises(PrefoptError, match=f"{database} is damaged .*Move it away"), own_server():
+        pass
     assert processes_of(store) == []
 
 

@@ -213,6 +213,17 @@ def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
         assert torch.allclose(weight, weights[1][name], atol=1e-3), name
 
 
+@pytest.mark.slow
+def test_what_ends_a_process_of_several_is_told_in_lines(start, tmp_path, make_pairs, capfd):
+    pairs = make_pairs(4).with_columns(ref_chosen_logps=pl.lit(None, pl.Float64))
+    config = config_of(processes=2)
+    with pytest.raises(PrefoptError, match="Training on 2 processes ended with exit code 1"):
+        worker.train_in_processes(pairs, start, tmp_path / "o", tmp_path / "w", config, seed=3)
+    said = capfd.readouterr().err
+    assert "prefopt: Of 4 pairs, 4 lack a value" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
