@@ -132,19 +132,20 @@ class _Server:
         deadline = time.monotonic() + _PATIENCE_S
         while not (self._over.is_set() or answers(self.url)):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise PrefoptError(f"The Prefect server did not start{self._why()}")
+                raise PrefoptError(self._why())
             self._over.wait(0.2)
 
     def _why(self) -> str:
         log = Path(self._log.name)
         if damage := _DAMAGE.search(log.read_text(errors="replace")):
             return (
-                f": its database {self._home / 'prefect.db'} is damaged ({damage[0]}). Move it "
-                "away, and a new one is made; only what Prefect shows of earlier runs goes with it."
+                f"The Prefect server did not start: {self._home / 'prefect.db'} is damaged "
+                f"({damage[0]}). Move it away, and a new one is made; only what Prefect shows of "
+                "earlier runs goes with it."
             )
         return (
-            f"; its output is in {log}. Start one yourself (`prefect server start`) and set "
-            "PREFECT_API_URL, or use `--no-server`."
+            f"The Prefect server did not start; its output is in {log}. Start one yourself "
+            "(`prefect server start`) and set PREFECT_API_URL, or use `--no-server`."
         )
 
     def _keep(self) -> None:
