@@ -15,9 +15,9 @@ from pathlib import Path
 from flows.lazy import prefect_flow
 from flows.lookup import flow_of
 from flows.scoreboard import Result
-from flows.server import die_with_parent
 from prefopt_core.experiments.grid import Cell, Comparison
 from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.processes import end_with
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
 from tasks.reports import report_comparison, write_settings
@@ -65,14 +65,15 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
         yield partial(map, run)
         return
     # Seeds share only the loaded prompts, so processes seldom wait for each other's locks.
-    begin = (str(max(1, (os.cpu_count() or 1) // workers)), str(current_store().root))
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    begin = (os.getpid(), threads, str(current_store().root))
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, begin) as pool:
         yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))
 
 
-def _begin(threads: str, store: str) -> None:
+def _begin(parent: int, threads: str, store: str) -> None:
     """Prepare a spawned process; the session of its parent does not reach it."""
-    die_with_parent()
+    end_with(parent)
     os.environ |= {"OMP_NUM_THREADS": threads, "PREFOPT_STORE": store}
 
 

@@ -5,6 +5,8 @@ machine could then read runs and start some, by a name that it lets point here (
 """
 
 import os
+import socket
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,24 +56,23 @@ def own_pages(port: int) -> list[str]:
     return [f"http://{f'[{name}]' if ':' in name else name}:{port}" for name in HERE]
 
 
-def serve() -> None:
-    """Serve Prefect's API and pages as `prefect server start` does, where its settings say."""
+def serve(descriptor: int) -> None:
+    """Serve Prefect's API and pages as `prefect server start` does, on an open socket."""
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
     os.umask(0o077)  # its database has parameters and artifacts of runs
     settings = get_current_settings().server
-    uvicorn.run(
+    config = uvicorn.Config(
         ToItself(create_app(final=True), settings.api.port),
-        host=settings.api.host,
-        port=settings.api.port,
         timeout_keep_alive=settings.api.keepalive_timeout,
         ws_ping_interval=settings.api.websocket_ping_interval,
         ws_ping_timeout=settings.api.websocket_ping_timeout,
         log_level=settings.logging_level.lower(),
     )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 
 if __name__ == "__main__":
-    serve()
+    serve(int(sys.argv[1]))

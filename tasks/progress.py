@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -47,6 +48,7 @@ class ProgressArtifact:
             self._show(done, total)
         except Exception as error:  # no failure of the Prefect server may end the stage
             log.debug("progress of %s is not shown: %s", self.stage, error)
+            self.started = math.inf  # nor delay it again
 
     def _show(self, done: int, total: int) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact

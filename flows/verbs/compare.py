@@ -13,7 +13,7 @@ from flows.comparison import run_cell
 from flows.console import print_parts
 from flows.planning import print_doubts
 from flows.preflight import certain, refuse_what_lacks
-from flows.server import prefect_server, usual_server
+from flows.server import outliving, prefect_server, usual_server
 from flows.stored import from_store
 from flows.terminal import Terminal
 from flows.verbs.options import NoServer, Quiet, Whole
@@ -86,6 +86,11 @@ def _ran(
     comparison: Comparison, console: Terminal, workers: int, *, no_server: bool
 ) -> tuple[Any, bool]:
     """What the runs came to, and whether Prefect shows them: not if no server runs or is needed."""
+
+    def ran(in_prefect: bool) -> Any:
+        function = flows_comparison.compare
+        return (function if in_prefect else function.fn)(comparison, workers)
+
     observer, lines = _Status(console), _Lines(console)
     how = Session(observer=observer)
     if not no_server and usual_server() is None:
@@ -95,12 +100,11 @@ def _ran(
     flows_comparison.log.addHandler(lines)
     flows_comparison.log.setLevel(logging.INFO)
     try:
-        with nullcontext() if no_server else prefect_server() as url:
+        with nullcontext() if no_server else prefect_server(console.tell) as url:
             if url:
                 console.tell(f"Prefect: {url.removesuffix('/api')}")
-            function = flows_comparison.compare
             with observer.status, session(how):
-                return (function.fn if no_server else function)(comparison, workers), bool(url)
+                return ran(False) if no_server else outliving(ran, console.tell), bool(url)
     finally:
         flows_comparison.log.removeHandler(lines)
 

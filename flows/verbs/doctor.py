@@ -39,7 +39,8 @@ def doctor() -> None:
 
 def prefect_server() -> Iterator[Check]:
     """Whether the Prefect server that a run would use answers, and its version fits."""
-    from flows.server import USUAL_URL, answers
+    from flows.own_server import answers
+    from flows.server import USUAL_URL
 
     own = metadata.version("prefect")
     named = os.environ.get("PREFECT_API_URL")

@@ -12,9 +12,10 @@ from cyclopts import Parameter
 
 from flows.console import ConsoleObserver, print_parts
 from flows.lookup import flow_of, stages_named
+from flows.own_server import own_server
 from flows.planning import plan_run, print_doubts
 from flows.preflight import certain
-from flows.server import own_server, prefect_server, usual_server
+from flows.server import outliving, prefect_server, usual_server
 from flows.stored import from_store
 from flows.terminal import Terminal, say
 from flows.verbs.options import NoServer, Quiet, Whole
@@ -48,6 +49,9 @@ Refresh = Annotated[
         metavar="STAGE",
     ),
 ]
+
+_SHOWN = 60
+"""Characters of a value that are shown where it cannot be read."""
 
 
 def run(
@@ -103,7 +107,7 @@ def _run(
     may_need_none = not no_server and usual_server() is None
     if may_need_none and from_store(lambda: flow_of(flow).fn(experiment), how) is not None:
         return None
-    with nullcontext() if no_server else prefect_server() as url:
+    with nullcontext() if no_server else prefect_server(progress.tell) as url:
         if url:
             progress.tell(f"Prefect: {url.removesuffix('/api')}")
         with session(how):
@@ -114,7 +118,10 @@ def _run(
             # Imports Prefect, which reads the server's URL once and for all.
             from flows.waiting import result_of
 
-            result_of(function, experiment)
+            def ran(in_prefect: bool) -> Any:
+                return result_of(function, experiment) if in_prefect else function.fn(experiment)
+
+            outliving(ran, progress.tell)
     return url
 
 
@@ -147,5 +154,6 @@ def changes_of(texts: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"{text!r} is not a change; write setting=value, as selection.k=4.")
         if path in changes:
             raise ConfigError(f"{path} is set twice. Leave one of them out.")
-        changes[path] = read_yaml(value, f"The value of {path}, {value!r},")
+        shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
+        changes[path] = read_yaml(value, f"The value of {path}, {shown!r},")
     return changes

@@ -26,6 +26,9 @@ from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.tracking.settings import TrackingConfig
 from prefopt_core.training.settings import TrainingConfig
 
+_LONGEST = 200
+"""Characters of a run's name: a folder and locks are named by it, and systems allow 255."""
+
 
 class Round(Config):
     """One turn of the loop."""
@@ -69,6 +72,8 @@ class Experiment(Config):
                 f"{name!r} has more than lower-case letters, digits and single dashes. Write "
                 f"{slug(name) or 'my-run'!r}."
             )
+        if name is not None and len(name) > _LONGEST:
+            raise ConfigError(f"it has {len(name)} characters; {_LONGEST} may name a folder.")
         return name
 
     @model_validator(mode="before")
@@ -98,7 +103,7 @@ class Experiment(Config):
 
     def named(self, stem: str) -> Self:
         """This config with a name: its own, or one made of `stem`, the seed and the settings."""
-        made = f"{slug(stem)}-{self.seed}-{self.digest[:6]}"
+        made = f"{slug(stem)[:_LONGEST]}-{self.seed}-{self.digest[:6]}"
         return self.model_copy(update={"name": self.name or made})
 
     @property

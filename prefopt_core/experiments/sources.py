@@ -116,7 +116,11 @@ def read_settings(source: str, beside: Path = Path()) -> tuple[dict[str, Any], P
     Raises:
         ConfigError: There is neither, or it holds no settings.
     """
-    if (beside / source).is_file():
+    try:
+        is_file = (beside / source).is_file()
+    except OSError as error:  # no name that a file can have
+        raise ConfigError(f"{source[:40]}… cannot be read: {error.strerror}.") from error
+    if is_file:
         return _yaml(beside / source), (beside / source).parent
     if (beside / source).is_dir():
         raise ConfigError(f"{source} is a folder. Name the YAML file in it, as {source}/run.yaml.")

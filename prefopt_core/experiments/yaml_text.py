@@ -30,7 +30,7 @@ def read_yaml(text: str, where: str) -> Any:
 
     Raises:
         ConfigError: It is not YAML, says a setting twice, or has a value that YAML 1.1 and people
-            read in two ways.
+            read in two ways, or is nested deeper than any config.
     """
     try:
         return _unshared(yaml.load(text, Loader=_Loader), count())
@@ -42,7 +42,7 @@ def read_yaml(text: str, where: str) -> Any:
             f"{_hint(text) if error.context else ''}"
         ) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{where} is not YAML: {error}") from error
+        raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _hint(text: str) -> str:
@@ -86,8 +86,11 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
-            if not isinstance(key.value, str):
-                continue  # a list or a section, which cannot name one
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="the name of a setting is a list or a section",
+                    problem_mark=key.start_mark,
+                )
             if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"it says {key.value!r} twice; the first would be lost",

@@ -1,8 +1,9 @@
 """Checkpoints of a Hugging Face `Trainer` that survive a kill at any moment.
 
 The `Trainer` writes a checkpoint in place, so one that was being written when the process died
-looks like a finished one. Here a checkpoint counts once it holds a marker, which is written after
-everything else has reached the disk:
+looks like a finished one, and it loads whatever it finds there. Here a checkpoint counts once it
+holds a marker, which is written after everything else has reached the disk, and as long as its
+files are those whose digests the marker has:
 
     arguments = TrainingArguments(output_dir=str(work), **RESUMABLE)
     trainer = attach(Trainer(args=arguments, ...))
@@ -11,8 +12,11 @@ everything else has reached the disk:
 Every process of a distributed run makes the same three calls.
 """
 
+import json
+import logging
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,10 +25,13 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from prefopt_core.ground.files import sync
+from prefopt_core.ground.files import file_digest, sync
 from prefopt_core.ground.progress import report_logged, report_progress
 
+log = logging.getLogger(__name__)
+
 MARKER = "complete"
+"""File of a finished checkpoint: the sha256 of each of its other files, by name, as JSON."""
 RESUMABLE: dict[str, Any] = {
     "save_strategy": "steps",
     # The oldest checkpoint is deleted before the newest has its marker: one more must be left.
@@ -97,27 +104,59 @@ def attach(trainer: T) -> T:
 
 
 def latest_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint in `folder`; every other one is deleted.
+    """The newest whole checkpoint in `folder`; what is newer is deleted.
 
-    Older complete ones go too: a kill may have interrupted the deletion of one, and half a
-    checkpoint with a marker must not be found later.
+    Of one that was finished and is no longer what it was, a warning tells.
     """
+    latest, damaged = None, []
     with PartialState().main_process_first():
         found = {
-            int(p.name.rpartition("-")[2]): p
-            for p in folder.glob("checkpoint-*")
-            if re.fullmatch(r"checkpoint-\d+", p.name)
+            int(path.name.rpartition("-")[2]): path
+            for path in folder.glob("checkpoint-*")
+            if re.fullmatch(r"checkpoint-\d+", path.name)
         }
-        complete = [step for step, path in found.items() if (path / MARKER).exists()]
-        latest = found.pop(max(complete)) if complete else None
-        for path in found.values():
-            shutil.rmtree(path)
+        for _, path in sorted(found.items(), reverse=True):
+            if _is_whole(path):
+                latest = path
+                break
+            if (path / MARKER).exists():
+                damaged.append(path.name)
+            _delete(path)
+    if damaged:
+        log.warning(
+            "%s of an unfinished training was damaged and is deleted; it goes on from %s.",
+            " and ".join(damaged), latest.name if latest else "its start",
+        )  # fmt: skip
     return str(latest) if latest else None
 
 
 def _mark(checkpoint: Path) -> None:
-    for path in (p for p in checkpoint.rglob("*") if p.is_file()):
+    for path in _files(checkpoint):
         sync(path)
-    (checkpoint / MARKER).touch()
+    (checkpoint / MARKER).write_text(json.dumps(_digests(checkpoint)))
     for path in (checkpoint / MARKER, checkpoint, checkpoint.parent):
         sync(path)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether all its files, and no others, are as they were when it was finished."""
+    try:
+        return bool(json.loads((checkpoint / MARKER).read_bytes()) == _digests(checkpoint))
+    except (OSError, ValueError):  # not readable; no JSON
+        return False
+
+
+def _digests(checkpoint: Path) -> dict[str, str]:
+    names = {path.relative_to(checkpoint).as_posix(): path for path in _files(checkpoint)}
+    return {name: file_digest(path)[0] for name, path in sorted(names.items()) if name != MARKER}
+
+
+def _files(checkpoint: Path) -> Iterator[Path]:
+    return (path for path in checkpoint.rglob("*") if not path.is_dir())
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -16,12 +16,23 @@ from pydantic import BaseModel, ConfigDict
 
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import explained
+from prefopt_core.ground.processes import end_with
 from prefopt_core.ground.user_code import SAFE_PATH
 from prefopt_core.models.loading import make_room
 from prefopt_core.training.settings import TrainingConfig
 
 if TYPE_CHECKING:
     from prefopt_core.training.trl_dpo import TrainingLog
+
+_LAUNCH = """
+import os, sys
+from prefopt_core.ground.processes import end_with
+end_with(int(sys.argv.pop(1)))
+os.environ["PREFOPT_LAUNCHER"] = str(os.getpid())
+from accelerate.commands.launch import main
+main()
+"""
+"""`accelerate launch`, which ends with the run, as do its workers with it."""
 
 LOG_TABLES = ("steps", "flagged")
 """Fields of `trl_dpo.TrainingLog`, which the first process writes for the one that launched it."""
@@ -85,9 +96,9 @@ def launch(job: Path, processes: int) -> None:
         "dynamo_backend": "no",
         "main_process_port": 0,  # any free one
     }
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    flags = ["--quiet", *(f"--{name}={value}" for name, value in options.items())]
     devices = "--multi_gpu" if torch.cuda.is_available() else "--cpu"
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", devices, *flags]
+    launcher = [sys.executable, "-c", _LAUNCH, str(os.getpid()), devices, *flags]
     command = [*launcher, "-m", "prefopt_core.training.worker", str(job)]
     done = subprocess.run(command, env=os.environ | SAFE_PATH, check=False)
     if done.returncode:
@@ -112,4 +123,9 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if "PREFOPT_LAUNCHER" in os.environ:  # else somebody runs it by hand
+        end_with(int(os.environ["PREFOPT_LAUNCHER"]))
+    try:
+        main(sys.argv[1])
+    except PrefoptError as error:
+        sys.exit(f"prefopt: {error}")

@@ -18,7 +18,7 @@ import yaml
 
 from flows.cli import main
 from flows.lookup import flow_of
-from flows.server import own_server
+from flows.own_server import own_server
 from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.store.store import Store

@@ -34,7 +34,7 @@ def left(store):
 
 @pytest.fixture
 def no_server(monkeypatch):
-    def refuse(port):
+    def refuse(tell):
         raise AssertionError("a server was to be started")
 
     monkeypatch.setattr("flows.server.own_server", refuse)

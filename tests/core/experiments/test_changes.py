@@ -4,8 +4,11 @@ import logging
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from flows.verbs.run import changes_of
 from prefopt_core.experiments.sources import load_run, read_settings
+from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.store.runs import Run, recorded
 from prefopt_core.store.store import Store
@@ -59,3 +62,41 @@ def test_results_that_another_run_of_the_same_name_replaces_are_told(tmp_path, c
         pass
     assert "The run mine had other settings" in caplog.text
     assert caplog.records[0].levelno == logging.WARNING
+
+
+DEEP = "[" * 5000 + "]" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (DEEP, r"^a has sections or lists within each other, more than 100 deep"),
+        ("[" * 200 + "]" * 200, r"more than 100 deep"),
+        ("{[1]: 2}", r"a is not YAML, line 1: the name of a setting is a list or a section"),
+        ("{{b: 1}: 2}", r"the name of a setting is a list or a section"),
+        ("\x01", r"a is not YAML: unacceptable character"),
+        ("2026-13-45", r"a is not YAML: month must be in 1\.\.12"),
+    ],
+)
+def test_what_yaml_refuses_is_told_in_a_line(text, message):
+    with pytest.raises(ConfigError, match=message) as told:
+        read_yaml(text, "a")
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_a_long_value_that_cannot_be_read_is_not_repeated_whole():
+    with pytest.raises(ConfigError) as told:
+        changes_of([f"training.params={DEEP}"])
+    assert len(str(told.value)) < 300
+
+
+def test_a_name_that_no_folder_can_have_is_told(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        read_settings("x" * 300 + ".yaml")
+    with pytest.raises(ValidationError, match="it has 300 characters; 200 may name a folder"):
+        load_run("quickstart", {"name": "x" * 300})
+    monkeypatch.chdir(tmp_path)
+    stem = "x" * 250
+    (tmp_path / f"{stem}.yaml").write_text(yaml.safe_dump(read_settings("quickstart")[0]))
+    _, config = load_run(f"{stem}.yaml", {})
+    assert len(config.name) < 250

@@ -171,6 +171,30 @@ def test_a_killed_training_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_training_whose_last_checkpoint_is_damaged_ends_with_the_same_bits(
+    run, start, make_pairs, killed, tmp_path, gone
+):
+    pairs, folder = make_pairs(26), tmp_path / "killed"
+    expected, figures = run(pairs, "undisturbed")
+    job = worker.write_job(pairs, start, folder / "out", folder / "work", config_of(), seed=3)
+    killed(job, "step", 10)
+    optimizer = folder / "work" / "checkpoint-8" / "optimizer.pt"
+    state = torch.load(optimizer, weights_only=True)
+    state["state"][0]["exp_avg_sq"] *= 100  # loads as well as what was saved
+    torch.save(state, optimizer)
+    if gone:
+        optimizer.unlink()
+    seen = []
+    with listening(lambda done, _: seen.append(done)):
+        out, resumed = run(pairs, "killed")
+    assert seen[0] == 4
+    weights = (out / "model.safetensors").read_bytes()
+    assert weights == (expected / "model.safetensors").read_bytes()
+    assert_equal(resumed, figures)
+
+
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
     pairs = make_pairs(8)
     figures, weights = [], []
@@ -190,6 +214,17 @@ def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
     assert figures[1].flagged.height > 0
     for name, weight in weights[0].items():
         assert torch.allclose(weight, weights[1][name], atol=1e-3), name
+
+
+@pytest.mark.slow
+def test_what_ends_a_process_of_several_is_told_in_lines(start, tmp_path, make_pairs, capfd):
+    pairs = make_pairs(4).with_columns(ref_chosen_logps=pl.lit(None, pl.Float64))
+    config = config_of(processes=2)
+    with pytest.raises(PrefoptError, match="Training on 2 processes ended with exit code 1"):
+        worker.train_in_processes(pairs, start, tmp_path / "o", tmp_path / "w", config, seed=3)
+    said = capfd.readouterr().err
+    assert "prefopt: Of 4 pairs, 4 lack a value" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
