@@ -60,7 +60,7 @@ def machine(root: Path) -> str:
 
 
 def _take(remote: Remote, place: str, owner: str, purpose: str, lasts: float) -> None:
-    seen, since, told = "", time.monotonic(), False
+    seen, since, told, pause = "", time.monotonic(), False, 0.05
     while not remote.create(place, _content(owner)):
         if (found := remote.read(place)) is None:
             continue
@@ -73,7 +73,8 @@ def _take(remote: Remote, place: str, owner: str, purpose: str, lasts: float) ->
         if not told:
             log.warning("%s: another machine is at it; waiting for it to finish", purpose)
             told = True
-        time.sleep(min(2.0, lasts / 20))
+        time.sleep(pause)
+        pause = min(2.0, 1.5 * pause)
 
 
 def _renew(remote: Remote, place: str, owner: str, every: float, done: threading.Event) -> None:

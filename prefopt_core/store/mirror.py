@@ -20,6 +20,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
+from zlib import crc32
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import explained, file_digest, publish, sync, temporary, write_whole
@@ -233,7 +234,7 @@ class Mirror:
 
         def write(file: Path) -> None:
             file.write_bytes(content)
-            os.utime(file, (int(stamp.modified),) * 2)
+            os.utime(file, ns=(_time_of(stamp),) * 2)
 
         write_whole(path, write, self.root / name.partition("/")[0])
         self._group(name)[name] = stamp
@@ -278,12 +279,17 @@ def _group_of(name: str) -> str:
 
 
 def _is_old(path: Path, stamp: Stamp) -> bool:
-    """Whether a copy is not what is there: `_copy` gives it the time that the server says."""
+    """Whether a copy is not what is there: `_copy` gives it a time that says what it is of."""
     try:
         status = path.stat()
     except OSError:
         return True
-    return (status.st_size, int(status.st_mtime)) != (stamp.size, int(stamp.modified))
+    return (status.st_size, status.st_mtime_ns) != (stamp.size, _time_of(stamp))
+
+
+def _time_of(stamp: Stamp) -> int:
+    """The server's time, in whole seconds as some say no more, and of the e-tag 30 bits; in ns."""
+    return int(stamp.modified) * 10**9 + crc32(stamp.e_tag.encode()) % 10**9
 
 
 def _many(function: Callable[..., _T], arguments: Iterable[tuple[object, ...]]) -> list[_T]:
