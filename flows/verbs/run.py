@@ -66,8 +66,7 @@ def run(
     me = sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"
     say(f"preferences  {me} show {result.preferences.digest[:12]}")
     if result.policy:
-        path = current_store().folder_path(result.policy)
-        say(f"policy       {path}")
+        say(f"policy       {current_store().place(result.policy)}")
     if url:
         say(f"Prefect UI   {me} ui")
     elif not no_server:

@@ -50,6 +50,6 @@ def print_run(run: Run, console: Terminal) -> None:
     page = store.page(f"{run.name}/report.html")
     lines += [("report", str(page))] if page.is_file() else []
     lines += [("preferences", f"prefopt export FOLDER --run {run.name}")] if run.preferences else []
-    lines += [("policy", str(store.folder_path(run.policy)))] if run.policy else []
+    lines += [("policy", store.place(run.policy))] if run.policy else []
     for what, text in lines:
         console.tell(f"{what:<12} {text}")

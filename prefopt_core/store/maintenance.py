@@ -69,9 +69,13 @@ def find(store: Store, name: str) -> list[Entry]:
 
 
 def folders(store: Store) -> list[Path]:
-    """The paths of all folders that are results: models, adapters, search indexes."""
+    """The paths of all folders that are results: models, adapters, search indexes.
+
+    Of a store behind a URL: of those that somebody has read on this machine.
+    """
     made = entries(indexed(store).filter(pl.col("table") == FOLDER))
-    return [store.folder_path(one.output) for one in made if isinstance(one.output, Folder)]
+    paths = [store.folder_path(one.output) for one in made if isinstance(one.output, Folder)]
+    return [path for path in paths if path.is_dir()] if store.mirror else paths
 
 
 def verify(store: Store) -> Iterator[tuple[Entry, str]]:

@@ -69,6 +69,13 @@ class Store(LocalStore):
 
     # --- what a store behind a URL does besides -----------------------------------------------
 
+    def place(self, folder: Folder) -> str:
+        """Where a folder lies: here, or behind the URL if nobody has read it here."""
+        path = self.folder_path(folder)
+        if path.is_dir() or not self.mirror:
+            return str(path)
+        return f"{self}/{path.relative_to(self.root).as_posix()}"
+
     def base(self, folder: Folder) -> Folder | None:
         """The base model of a LoRA adapter; None for a model with whole weights.
 
