@@ -142,6 +142,8 @@ def _sweep(store: Store, mirror: Mirror, dry_run: bool, older_than: float) -> tu
     store.bring_manifests()
     for path in (store.root / "manifests").glob("*/*.json"):
         manifest = read_manifest(path)
+        if isinstance(manifest, str) and not path.exists():
+            continue  # removed since
         if isinstance(manifest, str):
             raise StoreError(
                 f"{store}/{path.relative_to(store.root)}: {manifest}. It may be of a later "

@@ -139,14 +139,17 @@ class Mirror:
 
     def _put_away(self, path: Path, wrong: Mapping[str, Stamp]) -> str:
         """Move files out of the way, unless they have been written again since they were seen."""
-        for name, seen in wrong.items():
+        still = {name for name, seen in wrong.items() if self._is_still(name, seen)}
+        for name in wrong:
             self._group(name).pop(name, None)
-            if not self._is_still(name, seen):
+            if name not in still:
                 continue
             try:
                 self.remote.move(name, f"quarantine/{PurePosixPath(name).name}.{time.time_ns()}")
             except StoreError as error:  # who may only read is told all the same
                 return f"{path.name[:12]} was damaged and stays where it is: {error}"
+        if not still:
+            return f"{path.name[:12]} is gone from the store"
         return f"{path.name[:12]} was damaged and is now in quarantine/"
 
     def _is_still(self, name: str, seen: Stamp) -> bool:

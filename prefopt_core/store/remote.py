@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ SCHEMES = ("s3", "gs", "az", "memory")
 
 _PIECE = 2**23
 """Bytes that are asked for at once: a request that fails is repeated, the file is not."""
+_PATIENT = {"max_retries": 60, "retry_timeout": timedelta(minutes=10)}
+"""Of runs, which are not to end by a server that is away for some minutes."""
 _MOST_PARTS = 9_000
 """Parts of an upload; S3 takes 10,000."""
 
@@ -69,12 +71,14 @@ class Remote:
             )
         self.url = url.rstrip("/") if parts.netloc else url
         self._obstore = import_extra("obstore", "cloud")
+        self._store = self._opened()
+
+    def _opened(self, **options: Any) -> "ObjectStore":
         stores = import_extra("obstore.store", "cloud")
+        if self.url.startswith("memory:"):
+            return stores.MemoryStore()
         with self._told("opened"):
-            in_memory = parts.scheme == "memory"
-            self._store: ObjectStore = (
-                stores.MemoryStore() if in_memory else stores.from_url(self.url)
-            )
+            return stores.from_url(self.url, **options)
 
     def listed(self, prefix: str) -> dict[str, Stamp]:
         """Name → stamp of everything whose name begins with a folder's, such as `objects/ab`."""
@@ -186,6 +190,8 @@ class Remote:
                 "overwrite each other's results. Use one that heeds them (Amazon S3, Google Cloud "
                 "Storage, Azure, SeaweedFS), or a local folder as PREFOPT_STORE."
             )
+        if not self.url.startswith("memory:"):  # it is right, and there: from now on, wait for it
+            self._store = self._opened(retry_config=_PATIENT)
 
     @cached_property
     def _errors(self) -> Any:

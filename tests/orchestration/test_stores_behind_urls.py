@@ -230,6 +230,7 @@ def test_whole_run_while_another_machine_deletes_garbage_is_all_hits_on_a_third(
     run = command("run", path, "--no-server")
     machine("collector")
     orphan = Store.open().put_folder(_folder(tmp_path / "orphan"))
+    assert not Store.open().compare(*next(Store.open().objects(orphan)))
     swept = 0
     while run.poll() is None:
         swept += maintenance.collect_garbage(Store.open(), older_than=15.0)[0]
@@ -249,5 +250,5 @@ def test_whole_run_while_another_machine_deletes_garbage_is_all_hits_on_a_third(
 
 def _folder(path):
     path.mkdir()
-    (path / "weights").write_text("of nobody")
+    (path / "weights").write_bytes(os.urandom(20 * 2**20))  # sent in parts
     return path
