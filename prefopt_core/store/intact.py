@@ -29,7 +29,8 @@ def problem_of(path: Path, parts: Parts, quarantine: Path) -> str:
     Raises:
         StoreError: The operating system refuses to read.
     """
-    if all(_is_intact(path / name, part) for name, part in parts.items()) and (
+    whole = all(_is_intact(path / n if n != "." else path, part) for n, part in parts.items())
+    if whole and (
         parts or path.is_dir()  # a folder may be empty
     ):
         added = [] if "." in parts else _strays(path, parts)

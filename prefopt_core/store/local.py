@@ -33,6 +33,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self.quarantine = self.root / "quarantine"
 
     def __str__(self) -> str:
         return str(self.root)
@@ -103,7 +104,7 @@ class LocalStore:
             problem = self.check(manifest.output)
             return (None, problem) if problem else (manifest, "")
         if os.path.lexists(path) and not is_file(path):  # nothing could be written there
-            return None, f"{manifest} and {put_away(path, self.root / 'quarantine')}"
+            return None, f"{manifest} and {put_away(path, self.quarantine)}"
         return None, manifest
 
     def check(self, output: Artifact | Folder) -> str:
@@ -112,7 +113,7 @@ class LocalStore:
 
     def problem(self, path: Path, parts: Parts) -> str:
         """What is wrong with one object, or ""."""
-        return problem_of(path, parts, self.root / "quarantine")
+        return problem_of(path, parts, self.quarantine)
 
     def read(self, artifact: Artifact, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Load a table, or some columns of it.
@@ -179,7 +180,7 @@ class LocalStore:
             shard = Shard(sha256=sha256, size=size, rows=frame.height)
             target = self.shard_path(shard)
             if target.is_dir():  # which no file can replace
-                put_away(target, self.root / "quarantine")
+                put_away(target, self.quarantine)
             publish(path, target)
         return shard
 
@@ -197,7 +198,7 @@ class LocalStore:
             lock = self.root / "locks" / f"model-{made.digest[:32]}"
             with locked(lock, "storing a folder", passing=True):
                 path, parts = next(self.objects(made))
-                if problem_of(path, parts, self.root / "quarantine"):  # so it is out of the way
+                if problem_of(path, parts, self.quarantine):  # so it is out of the way
                     publish(folder, path)
         return made
 

@@ -1,12 +1,12 @@
 """Manifests: what was made of what, by which stage; the commit of a result."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from prefopt_core.store.artifacts import Artifact, Folder, Record
-from prefopt_core.store.intact import is_file
 
 
 class Manifest(Record):
@@ -28,9 +28,11 @@ class Manifest(Record):
 def read_manifest(path: Path) -> Manifest | str:
     """The manifest at a path of `Store.manifest_path`, or why there is none."""
     try:
-        if not is_file(path) and path.exists():
-            return "its manifest is a link or a folder"
-        return parsed(path.read_bytes(), path)
+        # A link is an error, and nobody is waited for at the other end of a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb", buffering=0) as file:
+            content = file.readall()
+        return parsed(content, path)
     except FileNotFoundError:
         return "not made yet"
     except OSError as error:

@@ -27,7 +27,7 @@ SCHEMES = ("s3", "gs", "az", "memory")
 
 _PIECE = 2**23
 """Bytes that are asked for at once: a request that fails is repeated, the file is not."""
-_PATIENT = {"max_retries": 60, "retry_timeout": timedelta(minutes=10)}
+_PATIENT = {"max_retries": 600, "retry_timeout": timedelta(minutes=10)}
 """Of runs, which are not to end by a server that is away for some minutes."""
 _MOST_PARTS = 9_000
 """Parts of an upload; S3 takes 10,000."""
