@@ -135,7 +135,8 @@ class Mirror:
         files = list(files)
         _many(self.remote.write, [(name, file) for name, file, _ in files])
         for name, _, part in files:
-            self._group(name)[name] = Stamp(part.size, time.time(), "")
+            if (group := self._listed.get(_group_of(name))) is not None:
+                group[name] = Stamp(part.size, time.time(), "")
 
     def _put_away(self, path: Path, wrong: Mapping[str, Stamp]) -> str:
         """Move files out of the way, unless they have been written again since they were seen."""
@@ -157,12 +158,16 @@ class Mirror:
             return False
         return (now.size, now.e_tag) == (seen.size, seen.e_tag or now.e_tag)
 
+    def _is_as_old(self, name: str, seen: Stamp) -> bool:
+        now = self.remote.stamp(name)  # written again, it may have the same e-tag
+        return now is not None and int(now.modified) == int(seen.modified)
+
     def sweep(self, old: Mapping[str, Stamp]) -> None:
         """Delete what is still as it was listed: what was written again is in use again."""
         names, batch = sorted(old), 200  # looked at and deleted within a moment
         for first in range(0, len(names), batch):
             some = names[first : first + batch]
-            still = _many(self._is_still, [(name, old[name]) for name in some])
+            still = _many(self._is_as_old, [(name, old[name]) for name in some])
             self.remote.delete(name for name, same in zip(some, still, strict=True) if same)
         self._listed.clear()
 

@@ -23,6 +23,7 @@ from prefopt_core.store.transfer import pull, push
 from tests.object_server import object_server
 
 NUMBERS = count()
+SCORES = pl.DataFrame({"candidate_id": ["a", "b"], "logps": [0.0, 1.0]})
 
 
 @pytest.fixture
@@ -64,6 +65,14 @@ class Counted:
 @pytest.fixture
 def stages():
     return Counted()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with object_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
 def names(url, folder=""):
@@ -287,6 +296,20 @@ def test_gc_goes_by_reach_and_age(machine, stages, url):
     assert stages.train.run(machine("c"), {"seed": 1}).cached
 
 
+def test_gc_spares_what_was_written_again_since_it_was_listed(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    store = Store.at("s3://bucket/again")
+    shards = [store.put_table("logps", SCORES.with_columns(logps=pl.lit(n))) for n in (0.0, 1.0)]
+    for name, (content, modified) in server.objects.items():
+        server.objects[name] = content, modified - 3600
+    listed = store.mirror.remote.listed("objects")
+    assert len(listed) == 2
+    store.put_table("logps", SCORES.with_columns(logps=pl.lit(1.0)))
+    store.mirror.sweep(listed)
+    (left,) = store.mirror.remote.listed("objects")
+    assert shards[1].sha256 in left
+
+
 def test_gc_stops_at_a_manifest_that_it_cannot_read(machine, stages, url):
     stages.score.run(machine("a"), {"seed": 1})
     (name,) = names(url, "manifests")
@@ -395,14 +418,6 @@ def test_url_that_is_none_of_a_store_is_refused(url, told):
     with pytest.raises(ConfigError, match=told) as error:
         Store.at(url)
     assert "planted-secret" not in str(error.value)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with object_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def test_server_that_ignores_conditions_is_refused_before_anything_is_computed(
