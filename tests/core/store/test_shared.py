@@ -157,6 +157,16 @@ def test_record_of_a_run_is_seen_by_other_machines_as_it_is(machine):
     assert not there.page("mine/other.html").exists()
 
 
+def test_page_that_changed_within_a_second_and_kept_its_size_is_brought(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    store = Store.at("s3://bucket/pages")
+    for text in (b"one", b"two"):
+        server.objects["/bucket/pages/runs/mine/report.html"] = text, 1e9
+        assert store.page("mine/report.html").read_bytes() == text
+
+
 # --- races --------------------------------------------------------------------------------------
 
 
