@@ -117,7 +117,7 @@ def run(
     Args:
         source: See `Source`.
         changes: Dotted setting → value, on top of it: `{"selection.k": 4}`.
-        store: Folder of the results; None: `$PREFOPT_STORE`, else data/store.
+        store: Folder or URL of the results; None: `$PREFOPT_STORE`, else data/store.
         refresh: Names of stages to compute again.
         quiet: Whether to print nothing while it runs.
 
@@ -232,7 +232,7 @@ def _told_plainly() -> Iterator[None]:
 
 @contextmanager
 def _in(store: Path | str | None) -> Iterator[None]:
-    with session(Session(store=Store(Path(store)) if store else None)):
+    with session(Session(store=Store.at(store) if store else None)):
         yield
 
 

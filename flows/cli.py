@@ -51,6 +51,8 @@ CACHE = {
     "verify": ("flows.verbs.cache:verify", "compare every object with its digest"),
     "rm": ("flows.verbs.cache:rm", "forget results, so that they are computed again"),
     "gc": ("flows.verbs.cache:gc", "delete what nothing refers to"),
+    "push": ("flows.verbs.cache:push", "copy results to a store behind a URL, such as s3://"),
+    "pull": ("flows.verbs.cache:pull", "copy results from there"),
 }
 """The verbs that follow `prefopt cache`, in the same form."""
 
@@ -165,7 +167,8 @@ def _register(group: App, verbs: dict[str, tuple[str, str]]) -> None:
 app = App(
     name="prefopt",
     help="Align language models to preferences with few labels.",
-    help_epilogue="Artifacts lie in the store: $PREFOPT_STORE, by default data/store. With "
+    help_epilogue="Artifacts lie in the store: $PREFOPT_STORE, a folder or a URL, by default "
+    "data/store. With "
     "--traceback any verb shows where an error came from.",
     help_format="plaintext",
     version=_version,

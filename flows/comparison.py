@@ -66,7 +66,7 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
         return
     # Seeds share only the loaded prompts, so processes seldom wait for each other's locks.
     threads = str(max(1, (os.cpu_count() or 1) // workers))
-    begin = (os.getpid(), threads, str(current_store().root))
+    begin = (os.getpid(), threads, str(current_store()))
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, begin) as pool:
         yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))
 

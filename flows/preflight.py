@@ -82,7 +82,7 @@ def _refuse_if_used(lacking: Sequence[Lacking], stages: Sequence[Planned]) -> No
 
     Of a model that wrote before, all that is asked may be kept: then a notice is enough.
     """
-    wrote = {bought.model for bought in ResponseStore(current_store().root).bought()}
+    wrote = {bought.model for bought in ResponseStore(current_store().ledgers).bought()}
     used = [doubt for doubt in lacking if any(_uses(stage, doubt.section) for stage in stages)]
     for doubt in (maybe := [d for d in used if d.section.params.get("model_name") in wrote]):
         notice(doubt)

@@ -131,5 +131,5 @@ def _suspended(client: SyncPrefectClient, tag: str) -> list[UUID]:
 
 
 def _tag(store: Store, batch: Batch | None = None) -> str:
-    where = sha256_of(str(store.root.resolve()))[:12]
+    where = sha256_of(str(store))[:12]
     return f"waits for labels in {where}" + (f", batch {batch.id}" if batch else "")

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from flows.doctor import Check
-from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.errors import ConfigError, MissingExtraError, StoreError
 
 GIB = 2**30
 _TOO_LITTLE, _LITTLE = 1 * GIB, 20 * GIB  # free disk: for the quickstart; for a real policy
@@ -99,19 +99,24 @@ def store() -> Iterator[Check]:
     from prefopt_core.store.locks import locked
     from tasks.session import current_store
 
-    root = current_store().root
-    place = next(path for path in (root, *root.parents) if os.path.lexists(path))
     try:
+        here = current_store()
+        root = here.root
+        place = next(path for path in (root, *root.parents) if os.path.lexists(path))
+        if here.mirror:
+            here.mirror.remote.try_conditions()
+            _ = here.ledgers
         with explained(root), TemporaryDirectory(dir=place, prefix=TEMPORARY) as folder:
             with locked(Path(folder, "lock"), "looking at the store"):
                 pass
             with ledger(Path(folder, "ledger"), "CREATE TABLE t (x)", "entries"):
                 pass
-    except (StoreError, OSError) as error:
+    except (ConfigError, MissingExtraError, StoreError, OSError) as error:
         yield Check("store", "problem", str(error), "export PREFOPT_STORE=/a/folder/you/may/write")
         return
     size = f"holds {_size(root) / GIB:,.1f} GiB" if root.exists() else "is made by the first run"
-    yield Check("store", "ok", f"{root} can be written; it {size}")
+    copy = f"; its copy {root}" if here.mirror else "; it"
+    yield Check("store", "ok", f"{here} can be written{copy} {size}")
 
 
 def disk() -> Iterator[Check]:

@@ -119,7 +119,7 @@ def _deploy(source: str, changes: dict[str, Any], cron: str | None) -> str:
 
 def _store() -> dict[str, str]:
     """The store of the runs is that of this command, wherever the worker was started."""
-    return {STORE: str(current_store().root)}
+    return {STORE: str(current_store())}
 
 
 def _make_pool() -> None:

@@ -39,7 +39,7 @@ def runs() -> None:
     """Print a line for every run, the newest first, and why those that did not complete did not."""
     found, console = runs_of(current_store()), Terminal()
     if not found:
-        say(f"The store {current_store().root} has no runs yet: prefopt run CONFIG")
+        say(f"The store {current_store()} has no runs yet: prefopt run CONFIG")
         return
     columns = {name: [cell(run) for run in found] for name, cell in _COLUMNS.items()}
     said = {name: cells for name, cells in columns.items() if any(cells)}
@@ -68,13 +68,13 @@ def print_run(run: Run, console: Terminal) -> None:
 def results_of(run: Run) -> Iterator[tuple[str, str]]:
     """Where the results of a run are, and what to type for them; what each is stands before it."""
     store, me = current_store(), called()
-    page = store.root / "runs" / run.name / "report.html"
+    page = store.page(f"{run.name}/report.html")
     if page.is_file():
         yield "report", str(page)
     if run.preferences:
         yield "pairs", f"{me} export FOLDER --run {run.name}"
     if run.policy:
-        yield "policy", str(store.folder_path(run.policy))
+        yield "policy", store.place(run.policy)
         yield "", f"{me} export FOLDER --run {run.name} --policy"
     yield from places(page.parent).items()
 

@@ -41,7 +41,7 @@ def show(
     output = found.output
     if not isinstance(output, Artifact):
         files = [[file.name, f"{file.size:,}", file.sha256[:12]] for file in output.files]
-        console.table(["file", "bytes", "sha256"], files, str(store.folder_path(output)))
+        console.table(["file", "bytes", "sha256"], files, store.place(output))
         return None
     frame = store.scan(output).head(rows).collect()
     console.table(

@@ -83,5 +83,5 @@ def _run(lineage: Lineage, run: Run) -> Step:
     prompts = read_yaml(run.config, run.name)["prompts"] if run.config else {}
     source = ", ".join(f"{n} {v}" for n, v in flat(prompts) if v is not None)
     lines += [("prompts", source)] if source else []
-    page = lineage.store.root / "runs" / run.name / "report.html"
+    page = lineage.store.page(f"{run.name}/report.html")
     return Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", str(page))])

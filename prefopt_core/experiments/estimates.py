@@ -14,7 +14,8 @@ from prefopt_core.annotation.settings import AnnotatorConfig
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.cache_key import key_values
 from prefopt_core.store.explain import changed_settings
-from prefopt_core.store.store import Manifest, Store
+from prefopt_core.store.manifests import Manifest
+from prefopt_core.store.store import Store
 
 _LOOKED_AT = 200
 """Manifests of a stage that are read, the newest first."""

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "the path is too long. Shorten it",
     errno.ENOTDIR: "a file is where a folder should be. Move it away",
     errno.EEXIST: "a file is where a folder should be. Move it away",
+    errno.EISDIR: "a folder is where a file should be. Move it away",
+    errno.ELOOP: "a link in its path leads to itself. Remove it",
 }
 
 
@@ -76,8 +79,14 @@ def sync(path: Path) -> None:
 
 
 def file_digest(path: Path) -> tuple[str, int]:
-    """(sha256, bytes) of a file; cached per process by inode, size and modification time."""
+    """(sha256, bytes) of a file; cached per process by inode, size and modification time.
+
+    Raises:
+        OSError: There is none, or something else is there, such as a folder or a pipe.
+    """
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise IsADirectoryError(errno.EISDIR, "It is no file", str(path))
     return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns), status.st_size
 
 

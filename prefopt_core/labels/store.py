@@ -71,7 +71,7 @@ class LabelStore:
     @classmethod
     def of(cls, store: Store) -> "LabelStore":
         """The label store of an artifact store; `store.opening` passes it to stages."""
-        return cls(store.root)
+        return cls(store.ledgers)
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -82,7 +82,7 @@ def find_pair(lineage: Lineage, pair_id: str, first: list[Artifact]) -> Found:
         raise StoreError(f"{len(distinct)} pairs begin with {pair_id!r}. Give more of the id.")
     if not hits:
         raise StoreError(
-            f"No table of pairs in the store {lineage.store.root} has the pair {pair_id!r}: it is "
+            f"No table of pairs in the store {lineage.store} has the pair {pair_id!r}: it is "
             "of another store (PREFOPT_STORE); or it was removed from this one, and the run that "
             "made it makes it again."
         )

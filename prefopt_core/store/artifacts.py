@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 DIGEST = r"^[0-9a-f]{64}$"
 
@@ -44,10 +45,17 @@ class Artifact(Record):
         return Artifact(table=self.table, shards=(self.shards[number],))
 
 
+def _below(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError("a file of a folder lies in that folder")
+    return name
+
+
 class File(Record):
     """One file of a folder."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_below)] = Field(min_length=1)
     sha256: str = Field(pattern=DIGEST)
     size: int = Field(ge=0, description="bytes")
 

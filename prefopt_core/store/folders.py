@@ -41,10 +41,17 @@ def base_of(folder: Path) -> Folder | None:
         StoreError: The file that names the base model is damaged.
     """
     path = folder / ADAPTER_BASE
-    if not path.is_file():
-        return None
+    return base_in(path.read_bytes(), path) if path.is_file() else None
+
+
+def base_in(content: bytes, path: Path) -> Folder:
+    """The base model that an adapter's file names; `path` is that file, for the message.
+
+    Raises:
+        StoreError: It is damaged.
+    """
     try:
-        return Folder.model_validate_json(path.read_bytes())
+        return Folder.model_validate_json(content)
     except ValidationError as error:
         raise StoreError(
             f"{path} is damaged: it does not name a model. `prefopt cache verify` takes such "

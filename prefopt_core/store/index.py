@@ -22,7 +22,8 @@ from pydantic import TypeAdapter
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.store.artifacts import Artifact, Folder
-from prefopt_core.store.store import Manifest, Store, read_manifest
+from prefopt_core.store.manifests import Manifest, read_manifest
+from prefopt_core.store.store import Store
 
 FOLDER = "model"
 """What stands for the name of a table in results that are folders."""
@@ -62,6 +63,7 @@ class Entry:
 
 def indexed(store: Store) -> pl.DataFrame:
     """The rows of every readable manifest, newest first; brings the index up to date if it can."""
+    store.bring_manifests()
     listed = pl.DataFrame(_stamps(store.root / "manifests"), _STAMP, orient="row")
     known = _read(store.root / "index")
     believed = listed.join(known, on=list(_STAMP), how="inner")
@@ -86,7 +88,7 @@ def _stamps(folder: Path) -> Iterator[tuple[Any, ...]]:
         for file in os.scandir(stage):
             key, ending = os.path.splitext(file.name)
             if ending == ".json":
-                with suppress(FileNotFoundError):  # removed since the folder was listed
+                with suppress(OSError):  # removed since the folder was listed, or no file
                     status = file.stat()
                     yield stage.name, key, status.st_ino, status.st_size, status.st_mtime_ns
 

@@ -1,10 +1,12 @@
 """SQLite files for labels and responses that were paid for: on disk as soon as they arrive."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import explained
@@ -39,8 +41,10 @@ def ledger(
             path.parent.mkdir(parents=True, exist_ok=True)
         _keep_to_owner(path)
     with refusals_told(path, entries), ExitStack() as stack:
-        connection = stack.enter_context(closing(_connected(path, for_reading)))
-        if for_reading and not _has_all(connection, schema):
+        logged = for_reading and _needs_writing(path)
+        file = _copied(path, Path(stack.enter_context(TemporaryDirectory()))) if logged else path
+        connection = stack.enter_context(closing(_connected(file, for_reading and not logged)))
+        if logged or (for_reading and not _has_all(connection, schema)):
             earlier, connection = connection, stack.enter_context(closing(_in_memory()))
             earlier.backup(connection)
             connection.executescript(schema)
@@ -93,6 +97,19 @@ def _connected(path: Path, for_reading: bool) -> sqlite3.Connection:
     return sqlite3.connect(
         address, uri=True, timeout=60, check_same_thread=False, isolation_level=None
     )
+
+
+def _needs_writing(path: Path) -> bool:
+    """Whether a killed process left a log that SQLite only reads beside an index that it writes."""
+    log, shared = (path.with_name(f"{path.name}-{ending}") for ending in ("wal", "shm"))
+    return log.exists() and not shared.exists()
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """A copy of the file and of its log, in a folder that can be written."""
+    for name in (path.name, f"{path.name}-wal"):
+        shutil.copy(path.with_name(name), folder / name)
+    return folder / path.name
 
 
 def _in_memory() -> sqlite3.Connection:

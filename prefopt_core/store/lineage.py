@@ -12,7 +12,8 @@ from typing import Any
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.store.artifacts import Artifact, Folder, canonical_json
-from prefopt_core.store.store import Manifest, Store
+from prefopt_core.store.manifests import Manifest
+from prefopt_core.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Lineage:
         while not (found := self._made.get(digest) or self._of_shard.get(digest)):
             if not (new := next(self._joins, None)):
                 raise StoreError(
-                    f"The store {self.store.root} no longer knows how "
+                    f"The store {self.store} no longer knows how "
                     f"{reference.get('table', 'model')} {digest[:12]} was made: its manifest was "
                     "removed. The command that ran it makes it again."
                 )

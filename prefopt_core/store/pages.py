@@ -36,8 +36,8 @@ def put_page_of(
     Raises:
         StoreError: The operating system refuses to write.
     """
-    page = store.root / "runs" / name
-    note = page.with_name(f".{page.name}.json")
+    page = store.page(name)
+    note = store.page(f"{Path(name).parent}/.{page.name}.json")
     key = sha256_of({"inputs": key_values(inputs), "code": _code()})
     if _noted(note) != Made(key=key, sha256=content_digest(page) or ""):
         store.put_page(name, make())

@@ -123,7 +123,7 @@ def recorded(
             if before:
                 _write(store, before)
             else:
-                _file(store, run.name).unlink(missing_ok=True)
+                store.remove_page(f"{run.name}/run.json")
             raise
         except BaseException as error:
             state = "waiting" if isinstance(error, AwaitingLabelsError) else "failed"
@@ -145,7 +145,7 @@ def note(store: Store, name: str, **changes: Any) -> None:
 
 def runs(store: Store) -> list[Run]:
     """Every run with a readable record, the newest first."""
-    found = [run for path in (store.root / "runs").glob("*/run.json") if (run := _read(path))]
+    found = [run for path in store.pages("run.json") if (run := _read(path))]
     return sorted((_as_it_is(store, run) for run in found), key=lambda run: -run.started)
 
 
@@ -170,7 +170,7 @@ def find_run(store: Store, name: str) -> Run:
         )
     hint = did_you_mean(name, [run.name for run in known])
     raise StoreError(
-        f"The store {store.root} has no run {name!r}.{hint} `prefopt runs` lists those that it has."
+        f"The store {store} has no run {name!r}.{hint} `prefopt runs` lists those that it has."
     )
 
 
@@ -183,7 +183,7 @@ def last_run(store: Store) -> Run:
     ended = [run for run in runs(store) if run.preferences]
     if not ended:
         raise StoreError(
-            f"No run has ended in the store {store.root}. Run one, or name an artifact with "
+            f"No run has ended in the store {store}. Run one, or name an artifact with "
             "`--artifact`; `prefopt cache ls` shows what there is."
         )
     return max(ended, key=lambda run: run.ended or run.started)
@@ -196,13 +196,15 @@ def _exactly(store: Store, name: str) -> Run:
 
 
 def _as_it_is(store: Store, run: Run) -> Run:
-    if run.state == "running" and not is_held(_lock(store, run.name)):
+    lock = _lock(store, run.name)
+    elsewhere = store.mirror and not lock.exists()  # on another machine, as far as is known
+    if run.state == "running" and not elsewhere and not is_held(lock):
         return run.model_copy(update={"state": "killed"})
     return run
 
 
 def _file(store: Store, name: str) -> Path:
-    return store.root / "runs" / name / "run.json"
+    return store.page(f"{name}/run.json")
 
 
 def _lock(store: Store, name: str) -> Path:

@@ -20,10 +20,10 @@ import polars as pl
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.cache_key import Keyed, key_values
 from prefopt_core.store.explain import changed_settings, nearest
-from prefopt_core.store.locks import locked
+from prefopt_core.store.manifests import Manifest
 from prefopt_core.store.opening import bound, opened, speed_only
 from prefopt_core.store.running import role, running_in
-from prefopt_core.store.store import Manifest, Store
+from prefopt_core.store.store import Store
 from prefopt_core.store.versions import versions
 
 log = logging.getLogger(__name__)
@@ -216,8 +216,7 @@ class Stage:
     ) -> tuple[Artifact | Folder, str]:
         inputs = self.inputs(arguments)
         key = self.key(inputs)  # whose lock and work folder a result that is cut short has, too
-        lock = store.root / "locks" / f"{self.name}-{key[:32]}"
-        with store.in_use(), locked(lock, self.name, passing=True):
+        with store.in_use(), store.claimed(self.name, key):
             manifest, _ = self._lookup(store, arguments, inputs)
             if manifest and reason != _REFRESH:  # another process was faster
                 return manifest.output, ""
@@ -229,7 +228,7 @@ class Stage:
                 output = self._put(store, self.function(**opened(self.function, store, arguments)))
                 if cut:
                     inputs |= self.limits(arguments)
-                store.put_manifest(
+                standing = store.put_manifest(
                     Manifest(
                         stage=self.name,
                         version=self.version,
@@ -241,11 +240,12 @@ class Stage:
                         seconds=time.perf_counter() - started,
                         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                         role=role(),
-                    )
+                    ),
+                    refresh=reason == _REFRESH,
                 )
             # Only after the commit: until then, a run after a crash resumes from this folder.
             shutil.rmtree(work, ignore_errors=True)
-            return output, reason
+            return standing.output, reason
 
     def _why(self, store: Store, arguments: Mapping[str, Any], reason: str) -> str:
         """The reason for a cache miss: what differs from the most similar earlier result.

@@ -60,7 +60,7 @@ def ask_each(
         StoreError: The response store cannot be written.
     """
     distinct = list({each.digest: each for each in sent}.values())
-    with ResponseStore(stage_store().root).buying(order.writer) as purchase:
+    with ResponseStore(stage_store().ledgers).buying(order.writer) as purchase:
         arriving = _Asking(distinct, further, order, server, prices, purchase).replies()
         replies: dict[str, Reply] = {}
         with closing(arriving):

@@ -46,7 +46,7 @@ def buy(
         MissingExtraError: `openai` or `tenacity` is not installed.
         StoreError: The response store cannot be written.
     """
-    with ResponseStore(stage_store().root).buying(order.writer) as purchase:
+    with ResponseStore(stage_store().ledgers).buying(order.writer) as purchase:
         distinct = list({each.digest: each for each in sent}.values())
         asks = [
             ask

@@ -111,7 +111,7 @@ def test_damaged_manifest_leaves_the_index(store):
 def test_result_without_a_manifest_is_not_listed_until_it_is_committed(store, monkeypatch):
     indexed(store)
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "put_manifest", lambda *_: 1 / 0)
+        patch.setattr(Store, "put_manifest", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):  # the object is there, its manifest is not
             made(store, 0)
     assert held(store) == []

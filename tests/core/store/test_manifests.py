@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.store import Manifest, Store
+from prefopt_core.store.manifests import Manifest
+from prefopt_core.store.store import Store
 
 KEY = "5" * 64
 

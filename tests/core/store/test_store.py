@@ -13,7 +13,7 @@ import pytest
 
 from prefopt_core.ground.errors import DataError, StoreError
 from prefopt_core.ground.tables import TABLES, empty
-from prefopt_core.store import store as store_module
+from prefopt_core.store import intact
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.store import Store
 
@@ -187,7 +187,7 @@ def slowly(function):
 def test_many_threads_that_find_the_same_damage_all_report_it(store, monkeypatch):
     stored = artifact(store.put_table("logps", logps(*range(1000))))
     flip(store.shard_path(stored.shards[0]))
-    monkeypatch.setattr(store_module, "_is_intact", slowly(store_module._is_intact))
+    monkeypatch.setattr(intact, "_is_intact", slowly(intact._is_intact))
     with ThreadPoolExecutor(8) as pool:
         problems = list(pool.map(store.check, [stored] * 8))
     assert all("was damaged" in problem or "is gone" in problem for problem in problems)
