@@ -20,7 +20,6 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
-from zlib import crc32
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.files import explained, file_digest, publish, sync, temporary, write_whole
@@ -178,13 +177,13 @@ class Mirror:
         name = self._name(path)
         if (stamp := self._stamp(name) if listed else self.remote.stamp(name)) is None:
             path.unlink(missing_ok=True)
-        elif _is_old(path, stamp):
+        elif not stamp.is_of(path):
             self._copy(name)
 
     def bring_all(self, folder: str, ending: str = ".json") -> None:
         """Make the copies of all files below a folder that end so what is behind the URL now."""
         listed = {n: s for n, s in self.remote.listed(folder).items() if n.endswith(ending)}
-        _many(self._copy, [(n,) for n, s in listed.items() if _is_old(self._path(n), s)])
+        _many(self._copy, [(n,) for n, s in listed.items() if not s.is_of(self._path(n))])
         for path in (self.root / folder).glob(f"**/*{ending.lstrip('/')}"):
             name = self._name(path)
             # Another process may have made it since the list.
@@ -242,7 +241,7 @@ class Mirror:
 
         def write(file: Path) -> None:
             file.write_bytes(content)
-            os.utime(file, ns=(_time_of(stamp),) * 2)
+            os.utime(file, ns=(stamp.time_ns,) * 2)
 
         write_whole(path, write, self.root / name.partition("/")[0])
         self._group(name)[name] = stamp
@@ -284,20 +283,6 @@ def mirror_of(url: str, caches: Path) -> Mirror:
 
 def _group_of(name: str) -> str:
     return "/".join(name.split("/")[:2])
-
-
-def _is_old(path: Path, stamp: Stamp) -> bool:
-    """Whether a copy is not what is there: `_copy` gives it a time that says what it is of."""
-    try:
-        status = path.stat()
-    except OSError:
-        return True
-    return (status.st_size, status.st_mtime_ns) != (stamp.size, _time_of(stamp))
-
-
-def _time_of(stamp: Stamp) -> int:
-    """The server's time, in whole seconds as some say no more, and of the e-tag 30 bits; in ns."""
-    return int(stamp.modified) * 10**9 + crc32(stamp.e_tag.encode()) % 10**9
 
 
 def _many(function: Callable[..., _T], arguments: Iterable[tuple[object, ...]]) -> list[_T]:
