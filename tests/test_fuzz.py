@@ -78,7 +78,9 @@ def test_yaml_that_names_itself_often_is_refused_before_it_fills_the_memory():
 
 @pytest.mark.parametrize("text", ["{[1]: 2}", "{{a: 1}: 2}", "? [1]\n: 2\n? [1]\n: 3"])
 def test_yaml_with_a_list_for_a_name_is_refused(text):
-    with pytest.raises(ConfigError, match=r"run\.yaml is not YAML, line 1: found unhashable key"):
+    with pytest.raises(
+        ConfigError, match=r"run\.yaml is not YAML, line 1: the name of a setting is a list"
+    ):
         read_yaml(text, "run.yaml")
 
 

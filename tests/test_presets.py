@@ -64,7 +64,16 @@ def test_every_setting_of_a_config_describes_itself():
             yield from kinds(subclass)
 
     plain = {"params", "policy", "prompts", "rounds", "training", "generation", "embedding"}
-    plain |= {"selection", "annotation", "judge", "scoring", "pairing", "lint", "seed_preferences"}
+    plain |= {
+        "selection",
+        "annotation",
+        "judge",
+        "scoring",
+        "pairing",
+        "lint",
+        "tracking",
+        "seed_preferences",
+    }
     missing = [
         f"{kind.__name__}.{name}"
         for kind in kinds(Config)

@@ -192,7 +192,7 @@ def test_a_reader_that_leaves_early_is_no_error_of_ours():
     done = subprocess.run(
         command, shell=True, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.stdout == "annotators:\n"
+    assert done.stdout == "flows:\n"
     assert done.stderr == ""
 
 

@@ -124,7 +124,7 @@ def test_one_missing_log_probability_is_enough_to_refuse_perplexity(missing):
 
 def test_too_few_samples_name_the_prompt_and_both_numbers():
     candidates = sampled(dull=["yes"] * 4, rich=list("abcde"), poor=["x" * 100, "y", "x" * 100])
-    message = rf"k=4 of N=3 responses to prompt poor .*'{'x' * 60}'.*`selection\.k`"
+    message = rf"k=4 of N=3 responses to prompt poor .*'{'x' * 59}…'.*`selection\.k`"
     with pytest.raises(ConfigError, match=message):
         select_responses(candidates, None, config("random", 4), seed=0)
 

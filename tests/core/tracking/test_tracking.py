@@ -114,15 +114,13 @@ def test_a_tracker_that_fails_costs_nothing_and_is_told_the_rest_later(
     (told,) = caplog.messages  # once
     assert told.startswith("tensorboard fails: ")
     assert told.endswith(". The run goes on without it; the same command tells it what it lacks.")
-    assert places(folder.parent, ["tensorboard"]) == {}
+    assert places(folder.parent) == {}
     folder.unlink()
     second = tracking()
     _rounds(second, _steps(3, 2))
     second.finish()
     assert losses() == [(1, 3), (2, 2)]
-    assert places(folder.parent, ["tensorboard"]) == {
-        "tensorboard": f"tensorboard --logdir {store.root / 'runs'}"
-    }
+    assert places(folder.parent) == {"tensorboard": f"tensorboard --logdir {store.root / 'runs'}"}
 
 
 def test_a_tracker_that_is_not_installed_is_told_before_the_run(monkeypatch):
