@@ -16,7 +16,7 @@ from rich.progress import (
 
 from flows.terminal import Terminal
 from prefopt_core.reports.page import Notice, Part, Table, Text, Verdict
-from prefopt_core.store.stage import Outcome
+from prefopt_core.store.outcome import Outcome
 
 
 class ConsoleObserver:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from flows.lookup import flow_of
-from prefopt_core.store.stage import Outcome
+from prefopt_core.store.outcome import Outcome
 from tasks.progress import Observer
 from tasks.session import NotStored, Session, session
 

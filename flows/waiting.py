@@ -31,6 +31,7 @@ from prefect.states import Cancelled
 
 from flows.dead_runs import crash_killed, watch
 from flows.desk.addresses import told
+from flows.lookup import stages_named
 from flows.preflight import preflight
 from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
@@ -40,7 +41,7 @@ from prefopt_core.labels.standing import Progress
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import sha256_of
 from prefopt_core.store.store import Store
-from tasks.session import current_store
+from tasks.session import current_store, executing
 from tasks.stage import AWAITING, NOTHING_NEW, ended_by, inside_flow_run
 
 _ARTIFACT = "labels-of-people"
@@ -54,8 +55,14 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         @wraps(function)
         def waiting(config: Any) -> Any:
             config = named(name, config)
+            if config.execution.stages:  # to know all stages takes a while
+                stages_named(config.execution.stages, "execution.stages: ")
             try:
-                with preflight(function, config), recording(name, config):
+                with (
+                    preflight(function, config),
+                    recording(name, config),
+                    executing(config.execution),
+                ):
                     return function(config)
             except AwaitingLabelsError as error:
                 people, store = identity(config.annotation), current_store()

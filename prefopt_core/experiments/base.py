@@ -8,11 +8,12 @@ from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
+from prefopt_core.execution.settings import ExecutionConfig
 from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.registry import SPEED_ONLY
+from prefopt_core.ground.registry import SPEED_ONLY, SpeedOnly
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.account import Allowance
@@ -57,6 +58,7 @@ class Experiment(Config):
         None, description="Without it nothing says whether the policy became better."
     )
     lint: LintConfig = Field(default_factory=LintConfig)
+    execution: SpeedOnly[ExecutionConfig] = Field(default_factory=ExecutionConfig)
     seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
 
     @field_validator("name")
@@ -85,8 +87,8 @@ class Experiment(Config):
 
     @property
     def digest(self) -> str:
-        """Digest of all settings but what names runs; the same in every working folder."""
-        settings = self.model_dump(mode="json", exclude={"name", "continues"})
+        """Digest of all settings but what names runs, and where they run; whatever the folder."""
+        settings = self.model_dump(mode="json", exclude={"name", "continues", "execution"})
         return sha256_of(resolved(settings, type(self)))
 
     def as_yaml(self, flow: str) -> str:
