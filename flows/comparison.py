@@ -21,7 +21,7 @@ from prefopt_core.ground.processes import end_with
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
 from tasks.reports import report_comparison, write_settings
-from tasks.session import current_store, part_of_more, planning, stored_only
+from tasks.session import current_store, executing, part_of_more, planning, stored_only
 from tasks.stage import inside_flow_run
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ Runner = Callable[[Iterable[list[Cell]]], Iterator[list[Result]]]
 def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
     run = partial(_run_seed, comparison)
     if workers == 1 or planning():
-        yield partial(map, run)
+        with executing(comparison.of_seed(comparison.all_seeds()[0])[0].config.execution):
+            yield partial(map, run)
         return
     # Seeds share only the loaded prompts, so processes seldom wait for each other's locks.
     threads = str(max(1, (os.cpu_count() or 1) // workers))

@@ -17,7 +17,7 @@ from rich.progress import (
 
 from flows.terminal import Terminal, lasting
 from prefopt_core.reports.page import Notice, Part, Table, Text, Verdict
-from prefopt_core.store.stage import Outcome
+from prefopt_core.store.outcome import Outcome
 
 FIRST_S = 10.0
 """After so many seconds a stage is said to run, where there is no bar."""

@@ -16,8 +16,12 @@ def flow_of(name: str) -> Any:
     return import_function(f"flows.{name}:{name}")
 
 
-def stages_named(names: Iterable[str]) -> frozenset[str]:
+def stages_named(names: Iterable[str], where: str = "") -> frozenset[str]:
     """Names of stages, all of which there are.
+
+    Args:
+        names: The names.
+        where: The setting that has them, for the error.
 
     Raises:
         ConfigError: There is no such stage.
@@ -26,5 +30,5 @@ def stages_named(names: Iterable[str]) -> frozenset[str]:
         importlib.import_module(f"tasks.{module.name}")
     for name in names:
         if name not in STAGES:
-            raise ConfigError(f"There is no stage {name!r}.{did_you_mean(name, STAGES)}")
+            raise ConfigError(f"{where}There is no stage {name!r}.{did_you_mean(name, STAGES)}")
     return frozenset(names)

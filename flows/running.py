@@ -6,13 +6,14 @@ from typing import Any
 
 from flows.desk.addresses import told
 from flows.lazy import prefect_flow
+from flows.lookup import stages_named
 from flows.preflight import preflight
 from flows.recording import name_here, named, recording
 from prefopt_core.annotation.identity import identity
 from prefopt_core.ground.errors import AwaitingLabelsError, PrefoptError
 from prefopt_core.labels.batch import name_account
 from prefopt_core.labels.store import LabelStore
-from tasks.session import current_store
+from tasks.session import current_store, executing
 from tasks.stage import ended_by, inside_flow_run
 from tasks.tracking import tracking
 
@@ -24,8 +25,15 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         @wraps(function)
         def waiting(config: Any) -> Any:
             config = named(name, config)
+            if config.execution.stages:  # to know all stages takes a while
+                stages_named(config.execution.stages, "execution.stages: ")
             try:
-                with preflight(function, config), recording(name, config), tracking(name, config):
+                with (
+                    preflight(function, config),
+                    recording(name, config),
+                    tracking(name, config),
+                    executing(config.execution),
+                ):
                     return function(config)
             except AwaitingLabelsError as error:
                 people, store = identity(config.annotation), current_store()

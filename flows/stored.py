@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from prefopt_core.store.stage import Outcome
+from prefopt_core.store.outcome import Outcome
 from tasks.progress import Observer
 from tasks.session import NotStored, Session, session
 

@@ -7,6 +7,7 @@ import polars as pl
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
 from prefopt_core.annotation.table import buy_labels, distinct_responses, judge, labels_to_buy
 from prefopt_core.ground.registry import SpeedOnly
+from prefopt_core.ground.settings import asks_a_server
 from prefopt_core.labels.account import Allowance, paying
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
@@ -35,7 +36,7 @@ def annotate_responses(
     )
 
 
-@stage("judge", table="verdicts", version=3, by_shard=True)
+@stage("judge", table="verdicts", version=3, by_shard=True, local=asks_a_server)
 def judge_responses(
     asked: Asked[pl.DataFrame],
     policy_logps: pl.DataFrame,
@@ -54,7 +55,7 @@ def judge_responses(
         return judge(asked, config, policy_logps, reference_logps, unfinished=_said())
 
 
-@stage("grade", table="verdicts", version=3, by_shard=True)
+@stage("grade", table="verdicts", version=3, by_shard=True, local=asks_a_server)
 def grade_responses(
     responses: pl.DataFrame,
     candidates: pl.DataFrame,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 from uuid import UUID
 
-from prefopt_core.store.stage import Outcome
+from prefopt_core.store.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

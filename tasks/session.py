@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from prefopt_core.execution.settings import ExecutionConfig
+from prefopt_core.execution.workers import Workers, hired
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.running import stage_store
 from prefopt_core.store.store import Store
@@ -73,6 +75,7 @@ class Session:
         command: What was typed to run it; "" if nobody typed a command.
         stored_only: A stage that is not in the store raises `NotStored`.
         tracking: The trackers of the run; None: it has none.
+        workers: Compute shards in other processes; None: they are computed in this one.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -85,6 +88,7 @@ class Session:
     command: str = ""
     stored_only: bool = False
     tracking: Tracking | None = None
+    workers: Workers | None = None
 
     def opened(self) -> Store:
         """The store of this session."""
@@ -119,9 +123,9 @@ def current_store() -> Store:
     return _session.get().opened()
 
 
-def notice(text: str) -> None:
+def notice(text: str, within: Session | None = None) -> None:
     """Tell the session's observer of something doubtful; without one, the log."""
-    observer = _session.get().observer
+    observer = (within or _session.get()).observer
     observer.noticed(text) if observer else log.warning(text)
 
 
@@ -171,3 +175,13 @@ def part_of_more() -> AbstractContextManager[None]:
 def in_part(part: Part) -> AbstractContextManager[None]:
     """Within the block, stages belong to that part of the run."""
     return session(replace(_session.get(), part=part))
+
+
+@contextmanager
+def executing(config: ExecutionConfig) -> Iterator[None]:
+    """Within the block, shards are computed where `config` says, unless an outer block said so."""
+    if _session.get().workers:
+        yield
+        return
+    with hired(config) as workers, session(replace(_session.get(), workers=workers)):
+        yield

@@ -14,15 +14,17 @@ from typing import Any, Generic, TypeVar, cast
 
 import polars as pl
 
+from prefopt_core.execution.workers import Workers
 from prefopt_core.ground import progress
 from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.store.outcome import Outcome
 from prefopt_core.store.running import in_role
-from prefopt_core.store.stage import Outcome, Stage
+from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
 from tasks.progress import ProgressArtifact
-from tasks.session import NotStored, Planned, Session, current_session, current_store
+from tasks.session import NotStored, Planned, Session, current_session, current_store, notice
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +97,12 @@ def stage(
     version: int,
     by_shard: bool = False,
     labels: Callable[..., int] | None = None,
+    local: Callable[..., bool] | None = None,
 ) -> Callable[[Callable[..., pl.DataFrame | list[pl.DataFrame]]], StageTask[Artifact]]:
     """Turn a function that returns a table into a cached stage; see `store.stage.Stage`."""
 
     def decorate(function: Callable[..., pl.DataFrame | list[pl.DataFrame]]) -> StageTask[Artifact]:
-        return StageTask(Stage(name, function, version, table, by_shard, labels))
+        return StageTask(Stage(name, function, version, table, by_shard, labels, local))
 
     return decorate
 
@@ -150,11 +153,27 @@ def _run(
         if session.stored_only:
             outcome = _stored(spec, session.opened(), arguments, refresh)
         else:
-            outcome = spec.run(session.opened(), arguments, refresh=refresh, on_part=on_part)
+            workers = _workers(spec, session, arguments)
+            outcome = spec.run(
+                session.opened(), arguments, refresh=refresh, on_part=on_part, runner=workers
+            )
     outcome = replace(outcome, spent=str(spent))
     if observer:
         observer.finished(spec.name, outcome)
     return outcome
+
+
+def _workers(spec: Stage, session: Session, arguments: Mapping[str, Any]) -> Workers | None:
+    """Who computes a stage; None: this process does."""
+    workers = session.workers
+    if workers is None or not (spec.by_shard or spec.name in workers.named):
+        return None
+    if not (why := spec.stays(session.opened(), arguments)):
+        return workers
+    if spec.name not in workers.left_out:
+        workers.left_out.add(spec.name)
+        notice(f"{spec.name} is computed here, not by workers: {why}.", session)
+    return None
 
 
 def _stored(spec: Stage, store: Store, arguments: Mapping[str, Any], refresh: bool) -> Outcome:

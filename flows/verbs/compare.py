@@ -28,7 +28,7 @@ from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.page import Page
 from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.artifacts import Artifact
-from prefopt_core.store.stage import Outcome
+from prefopt_core.store.outcome import Outcome
 from tasks.session import Planned, Session, current_store, session
 
 Preset = Annotated[str, Parameter(help="YAML file with base and arms, or the name of a preset")]

@@ -8,11 +8,12 @@ from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
+from prefopt_core.execution.settings import ExecutionConfig
 from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.registry import SPEED_ONLY
+from prefopt_core.ground.registry import SPEED_ONLY, SpeedOnly
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.account import Allowance
@@ -62,6 +63,7 @@ class Experiment(Config):
     )
     lint: LintConfig = Field(default_factory=LintConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    execution: SpeedOnly[ExecutionConfig] = Field(default_factory=ExecutionConfig)
     seed: int = Field(0, ge=0, description="Root of every random choice in the run.")
 
     @field_validator("name")
@@ -92,8 +94,9 @@ class Experiment(Config):
 
     @property
     def digest(self) -> str:
-        """Digest of all settings but what names and tracks runs; the same in every folder."""
-        settings = self.model_dump(mode="json", exclude={"name", "continues", "tracking"})
+        """Digest of all settings but what names, tracks and places runs; whatever the folder."""
+        aside = {"name", "continues", "tracking", "execution"}
+        settings = self.model_dump(mode="json", exclude=aside)
         return sha256_of(resolved(settings, type(self)))
 
     def as_yaml(self, flow: str) -> str:

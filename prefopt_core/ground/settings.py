@@ -165,3 +165,8 @@ class Backend(Config):
             | ({"function_file": content} if content else {})
             | ({"package": package} if package else {})
         )
+
+
+def asks_a_server(config: Backend) -> bool:
+    """Whether the member of a section waits for a server, and may pay it."""
+    return not config.params.keys().isdisjoint({"base_url", "api_key_env"})

@@ -1,6 +1,7 @@
 """Loading language models for generation and scoring: a cache of one, freed before training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -27,6 +28,7 @@ class OutOfProcess(Protocol):
 
 _loaded: dict[tuple[Path | str, str, str], Any] = {}  # at most one
 _sleeping: dict[tuple[Path | str, str, str], OutOfProcess] = {}  # at most one
+_beside: list[Callable[[], None]] = []
 
 
 def load_model(folder: Path, device: str = "auto") -> "PreTrainedModel":
@@ -132,6 +134,8 @@ def make_room() -> None:
     A vLLM engine that serves adapters is put to sleep instead of ended: the next round serves
     another adapter of the same base model.
     """
+    for free in _beside:
+        free()
     engines = {k: m for k, m in _loaded.items() if isinstance(m, OutOfProcess) and m.sleep()}
     for key in engines:
         del _loaded[key]
@@ -139,6 +143,16 @@ def make_room() -> None:
         _end_sleeping()
         _sleeping.update(engines)
     _drop_loaded()
+
+
+@contextmanager
+def beside(free: Callable[[], None]) -> Iterator[None]:
+    """Within the block, `free` ends what other processes of this run hold where room is made."""
+    _beside.append(free)
+    try:
+        yield
+    finally:
+        _beside.remove(free)
 
 
 def release_models() -> None:

@@ -17,11 +17,14 @@ from typing import Any
 
 import polars as pl
 
+from prefopt_core.ground.spending import spend
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.cache_key import Keyed, key_values
 from prefopt_core.store.explain import changed_settings, nearest
+from prefopt_core.store.jobs import Job, Runner
 from prefopt_core.store.manifests import Manifest
 from prefopt_core.store.opening import bound, opened, speed_only
+from prefopt_core.store.outcome import Outcome
 from prefopt_core.store.running import role, running_in
 from prefopt_core.store.store import Store
 from prefopt_core.store.versions import versions
@@ -29,40 +32,6 @@ from prefopt_core.store.versions import versions
 log = logging.getLogger(__name__)
 
 _REFRESH = "refresh asked for"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a stage, and how many of its parts were found in the store (cache hits).
-
-    Attributes:
-        value: The artifact or folder.
-        hits: Parts found in the store.
-        parts: One, or one per shard.
-        reasons: Why each of the other parts was computed.
-        seconds: Wall time.
-        spent: What model servers were paid for, as text.
-    """
-
-    value: Artifact | Folder
-    hits: int
-    parts: int
-    reasons: tuple[str, ...]
-    seconds: float
-    spent: str = ""
-
-    @property
-    def cached(self) -> bool:
-        """Whether all parts were found in the store."""
-        return self.hits == self.parts
-
-    def __str__(self) -> str:
-        size = f"{self.value.rows:,} rows" if isinstance(self.value, Artifact) else "folder"
-        made = "hit" if self.cached else f"computed in {self.seconds:.1f} s: {self.reasons[0]}"
-        if not self.cached and self.parts > 1:
-            made = f"{self.parts - self.hits} of {self.parts} shards {made}"
-        spent = f" · {self.spent}" if self.spent else ""
-        return f"{made} · {size} · {self.value.digest[:12]}{spent}"
 
 
 @dataclass(frozen=True)
@@ -79,6 +48,8 @@ class Stage:
         by_shard: Call the function once per shard of its inputs instead of once.
         labels: For a stage that buys labels: a function of the same parameters, or some of them,
             that returns the number it would buy.
+        local: A function of some of the same parameters: whether it asks a server, and so stays in
+            the process of the run, which waits for others anyway and holds the budget.
     """
 
     name: str
@@ -87,6 +58,7 @@ class Stage:
     table: str | None
     by_shard: bool = False
     labels: Callable[..., int] | None = None
+    local: Callable[..., bool] | None = None
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Arguments by parameter name, as `store.opening.bound` returns them."""
@@ -129,6 +101,16 @@ class Stage:
         for part in parts:
             yield shared | self.inputs({name: v for name, v in part.items() if name not in same})
 
+    def stays(self, store: Store, arguments: Mapping[str, Any]) -> str:
+        """Why it is computed in the process of the run, not sent to a worker; "" if it can be."""
+        if self.labels is not None:
+            return "it buys labels"
+        if self.local is not None and self.local(**opened(self.local, store, arguments)):
+            return "it asks a server"
+        if self.function.__module__ == "__main__" or "<" in self.function.__qualname__:
+            return "no other process can import its function"
+        return ""
+
     def labels_wanted(self, store: Store, arguments: Mapping[str, Any]) -> int:
         """How many labels a run would buy; 0 for a stage that buys none."""
         return self.labels(**opened(self.labels, store, arguments)) if self.labels else 0
@@ -156,34 +138,72 @@ class Stage:
         *,
         refresh: bool = False,
         on_part: Callable[[int, int], None] = lambda done, total: None,
+        runner: Runner | None = None,
     ) -> Outcome:
-        """Return the stored result, or compute and commit it, one shard at a time.
+        """Return the stored result, or compute and commit what is missing of it, shard by shard.
 
         Args:
             store: Where results live.
             arguments: By name, from `bind`.
             refresh: Compute the result even if it is in the store.
-            on_part: Progress callback: called with (shards finished, shards) before each shard and
-                at the end.
+            on_part: Progress callback: called with (shards finished, shards) before each shard
+                that is computed and at the end.
+            runner: Computes shards in other processes; None: one after the other in this one.
         """
-        outputs: list[Artifact | Folder] = []
-        reasons: list[str] = []
         started = time.perf_counter()
         parts = self.parts(arguments)
+        outputs: list[Artifact | Folder | None] = []
+        missing: dict[int, str] = {}
         for number, (part, inputs) in enumerate(zip(parts, self._inputs_of(parts), strict=True)):
-            on_part(number, len(parts))
             found, reason = self._lookup(store, part, inputs)
-            if found and not refresh:  # without a lock, so that nothing is written
-                outputs.append(found.output)
-                continue
-            reason = _REFRESH if refresh else reason
-            output, reason = self._run_part(store, part, reason, explain=not reasons)
-            outputs.append(output)
+            outputs.append(found.output if found and not refresh else None)
+            if outputs[-1] is None:
+                missing[number] = _REFRESH if refresh else reason
+        hits = len(parts) - len(missing)
+        on_part(hits, len(parts))
+        reasons: list[str] = []
+        made = self._computed(store, parts, missing, runner)
+        for finished, (number, output, reason) in enumerate(made, hits + 1):
+            outputs[number] = output
             reasons += [reason] if reason else []
-        on_part(len(parts), len(parts))
+            on_part(finished, len(parts))
         seconds = time.perf_counter() - started
         hits = len(parts) - len(reasons)
-        return Outcome(self._join(outputs), hits, len(parts), tuple(reasons), seconds)
+        joined = self._join([output for output in outputs if output is not None])
+        return Outcome(joined, hits, len(parts), tuple(reasons), seconds)
+
+    def _computed(
+        self,
+        store: Store,
+        parts: Sequence[dict[str, Any]],
+        missing: Mapping[int, str],
+        runner: Runner | None,
+    ) -> Iterator[tuple[int, Artifact | Folder, str]]:
+        """(number, output, reason) of each missing part, in order; the first reason in full."""
+        reasons = dict(missing)
+        for number in [*missing][:1]:  # reading earlier manifests costs more than a small shard
+            reasons[number] = self._why(store, parts[number], missing[number])
+        if runner is None or not missing:
+            for number, reason in reasons.items():
+                yield number, *self.compute(store, parts[number], reason)
+            return
+        jobs = [self._job(store, parts, number, reason) for number, reason in reasons.items()]
+        for number, done in zip(reasons, runner.map(jobs), strict=True):
+            spend(done.spent)
+            yield number, done.output, done.reason
+
+    def _job(self, store: Store, parts: Sequence[dict[str, Any]], number: int, reason: str) -> Job:
+        return Job(
+            stage=self.name,
+            function=f"{self.function.__module__}:{self.function.__qualname__}",
+            arguments=parts[number],
+            key=self.key(self.inputs(parts[number])),
+            reason=reason,
+            store=str(store.root),
+            role=role(),
+            number=number + 1,
+            parts=len(parts),
+        )
 
     def _join(self, outputs: list[Artifact | Folder]) -> Artifact | Folder:
         if self.table is None:
@@ -211,17 +231,16 @@ class Stage:
             manifest, _ = store.lookup(self.name, self.key({**inputs, **limits}))
         return manifest, reason
 
-    def _run_part(
-        self, store: Store, arguments: dict[str, Any], reason: str, explain: bool
+    def compute(
+        self, store: Store, arguments: Mapping[str, Any], reason: str
     ) -> tuple[Artifact | Folder, str]:
+        """Compute and commit one part, unless another process was faster: then the reason is ""."""
         inputs = self.inputs(arguments)
         key = self.key(inputs)  # whose lock and work folder a result that is cut short has, too
         with store.in_use(), store.claimed(self.name, key):
             manifest, _ = self._lookup(store, arguments, inputs)
             if manifest and reason != _REFRESH:  # another process was faster
                 return manifest.output, ""
-            if explain:  # reading earlier manifests costs more than a small shard
-                reason = self._why(store, arguments, reason)
             started = time.perf_counter()
             work = store.root / "work" / f"{self.name}-{key[:16]}"
             with running_in(store, work) as cut:
