@@ -72,6 +72,7 @@ def test_every_setting_of_a_config_describes_itself():
         "pairing",
         "lint",
         "tracking",
+        "execution",
         "seed_preferences",
     }
     missing = [

@@ -157,7 +157,7 @@ def test_the_same_again_computes_nothing_and_more_seeds_only_themselves(tiny, pr
 def no_server(tools, monkeypatch):
     """No Prefect server runs, and none is to be started."""
 
-    def refuse(port):
+    def refuse(**how):
         raise AssertionError("a server was to be started")
 
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

@@ -138,7 +138,7 @@ def test_responses_that_were_cut_off_are_told_before_the_next_run(
     prefopt, settings, config_file, finished
 ):
     _, output, _ = prefopt("plan", config_file(settings), "seed=1")
-    assert re.search(r"^! generation: \d+% of [\d,]+ responses of earlier runs were cut off at "
+    assert re.search(r"^! generation: \d+ % of [\d,]+ responses of earlier runs were cut off at "
                      r"max_new_tokens 8\.", output, re.MULTILINE)  # fmt: skip
 
 

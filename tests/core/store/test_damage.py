@@ -163,6 +163,6 @@ print(main(["cache", "ls"]), main(["cache", "verify"]), main(["cache", "gc"]))
 def test_store_that_cannot_be_written_is_listed_and_verified(small_disk):
     printed = small_disk(READ_ONLY, kilobytes=4096)
     assert "│ score │ 1       │ 1" in printed
-    assert "1 labels of me, guidelines 1" in printed
+    assert "1 label of me, guidelines 1" in printed
     assert "1 of 1 results intact" in printed
     assert printed.endswith("0 0 2\n")  # nothing can be deleted there, which is told

@@ -162,7 +162,7 @@ def test_command_exports_the_newest_policy(base, train, store, tmp_path, monkeyp
     assert capsys.readouterr().out == f"model in {tmp_path / 'policy'}\n"
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "policy").config.hidden_size == 32
     assert main(["export", str(tmp_path / "policy"), "--artifact", "train"]) == 2
-    assert "Name a new folder" in capsys.readouterr().err
+    assert "Add --overwrite" in capsys.readouterr().err
 
 
 # --- what goes on -----------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_a_run_leaves_questions_and_goes_on_with_the_labels(
         assert say(send, send("/question", {})["cards"][0])["recorded"]
     status, output, errors = prefopt("run", config, "--no-server")
     assert (status, errors) == (0, "")
-    assert "preferences" in output
+    assert "export FOLDER --run" in output
     assert LabelStore.of(store).counts() == [('{"people":{}}', "1", 4)]
 
 
