@@ -1,6 +1,7 @@
 """The verb `deploy`: publish a config, or the runs of prefect.yaml, to a Prefect server."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,15 +49,22 @@ def deploy(
     cron: Annotated[
         str | None, Parameter(help='when to run it, in UTC, one run at a time: "0 2 * * *"')
     ] = None,
+    pool: Annotated[
+        str, Parameter(help="the work pool whose workers run it; any other must be there already")
+    ] = POOL,
 ) -> None:
     """Create the work pool and the automation for crashed runs, then deploy.
 
     Raises:
-        ConfigError: `cron` is no schedule, or nothing says of what.
+        ConfigError: `cron` is no schedule, there is no such `pool`, or nothing says of what.
         PrefoptError: There is no prefect.yaml, or no Prefect server answers.
     """
-    if config is None and cron:
-        raise ConfigError("--cron is for one config: `prefopt deploy my.yaml --cron …`.")
+    if config is None and (cron or pool != POOL):
+        option = "--cron" if cron else "--pool"
+        raise ConfigError(
+            f"{option} is for one config: `prefopt deploy my.yaml {option} …`. In prefect.yaml "
+            "each deployment says its own."
+        )
     if config is None and not Path("prefect.yaml").is_file():
         raise PrefoptError(
             "There is no prefect.yaml here. Run this where yours lies, or name a config: "
@@ -69,22 +77,23 @@ def deploy(
         )
     from flows.dead_runs import watch  # imports Prefect, which reads the server's address
 
-    _make_pool()
+    _find_pool(pool)
     watch()
     if config:
-        name = _deploy(config, changes_of(changes), cron)
+        name = _deploy(config, changes_of(changes), cron, pool)
     else:
         name = "align/quickstart"
         command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
         subprocess.run(command, check=True, env=os.environ | _store())
+    where = " here" if pool == POOL else ""
     say(
-        f"Deployed to {url.removesuffix('/api')}. Now a worker has to run here:\n"
-        f"  PREFECT_API_URL={url} prefect worker start --pool {POOL}\n"
+        f"Deployed to {url.removesuffix('/api')}. Now a worker has to run{where}:\n"
+        f"  PREFECT_API_URL={url} prefect worker start --pool {shlex.quote(pool)}\n"
         f"  PREFECT_API_URL={url} prefect deployment run {name}"
     )
 
 
-def _deploy(source: str, changes: dict[str, Any], cron: str | None) -> str:
+def _deploy(source: str, changes: dict[str, Any], cron: str | None, pool: str) -> str:
     """Deploy one config under the name of its file; returns `flow/name`."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.client.schemas.schedules import CronSchedule
@@ -109,7 +118,7 @@ def _deploy(source: str, changes: dict[str, Any], cron: str | None) -> str:
         schedules=schedules,
         concurrency_limit=one if cron else None,
         tags=[POOL],
-        work_pool_name=POOL,
+        work_pool_name=pool,
         job_variables={"env": _ENVIRONMENT | _store()},
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
@@ -122,13 +131,19 @@ def _store() -> dict[str, str]:
     return {STORE: str(current_store())}
 
 
-def _make_pool() -> None:
+def _find_pool(name: str) -> None:
+    """Make the usual pool if it is not there; of others only their owner knows the type."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.exceptions import ObjectNotFound
 
     with get_client(sync_client=True) as client:
         try:
+            client.read_work_pool(name)
+        except ObjectNotFound:
+            if name != POOL:
+                raise ConfigError(
+                    f"The server has no work pool {name!r}. `prefect work-pool ls` shows those it "
+                    "has; `prefect work-pool create` makes one, see docs/operations.md."
+                ) from None
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-        except ObjectAlreadyExists:
-            return

@@ -1,5 +1,6 @@
 """Deployments: a worker runs them, a killed run is retried and goes on."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -98,6 +99,36 @@ def test_a_config_is_deployed_with_whole_paths_changes_and_a_schedule(
     refused = command("deploy", file, "--cron", "at night")
     said, _ = refused.communicate(timeout=120)
     assert (refused.returncode, "'0 2 * * *'" in said) == (2, True)
+
+
+def test_a_config_goes_to_a_pool_of_containers_that_says_what_they_are(
+    deployed, settings, store, config_file, capfd
+):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.workers.base import BaseJobConfiguration
+
+    file = config_file({"flow": "align"} | settings, "mine.yaml")
+    assert main(["deploy", str(file), "--pool", "containers"]) == 2
+    assert "no work pool 'containers'" in capfd.readouterr().err
+    job = {name: f"{{{{ {name} }}}}" for name in ("env", "image")}
+    known = {
+        "env": {"type": "object", "default": {"HF_HOME": "/models"}},
+        "image": {"default": "i"},
+    }
+    template = {"job_configuration": job, "variables": {"properties": known}}
+    pool = WorkPoolCreate(name="containers", type="docker", base_job_template=template)
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(pool)
+        assert main(["deploy", str(file), "--pool", "containers"]) == 0
+        made = client.read_deployment_by_name("align/mine")
+    assert "prefect worker start --pool containers" in capfd.readouterr().out
+    assert made.work_pool_name == "containers"
+    assert "image" not in made.job_variables
+    values = made.job_variables
+    rendered = asyncio.run(BaseJobConfiguration.from_template_and_values(template, values))
+    assert rendered.env["HF_HOME"] == "/models"
+    assert rendered.env["PREFOPT_STORE"] == str(store.root)
 
 
 def test_a_worker_runs_a_config_with_the_store_where_it_was_deployed(
