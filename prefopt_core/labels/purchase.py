@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 
 from prefopt_core.labels.account import Account, Allowance, opened, spend
 from prefopt_core.labels.questions import Compared, Question, Verdict
+from prefopt_core.labels.schema import INTACT, RENAMED
 from prefopt_core.labels.store import AnnotatorIdentity, Labels, LabelStore, labels_of, texts_of
 from prefopt_core.store.artifacts import canonical_json
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import row_digest, transaction
 
 
 class Purchase:
@@ -43,12 +44,12 @@ class Purchase:
         for text in own.earlier:
             for name in (own.name, f"{text} before {own.name}"):
                 self._connection.execute(
-                    "UPDATE OR IGNORE verdicts AS v SET annotator = ? "
-                    "WHERE annotator = ? AND guidelines = ? AND NOT EXISTS ("
+                    f"UPDATE OR IGNORE verdicts AS v SET {RENAMED} "
+                    f"WHERE annotator = ? AND guidelines = ? AND {INTACT} AND NOT EXISTS ("
                     "SELECT 1 FROM questions q WHERE "
                     "(q.annotator, q.guidelines, q.prompt_id, q.compared) = "
                     "(v.annotator, v.guidelines, v.prompt_id, v.compared))",
-                    (name, text, own.guidelines),
+                    (name, name, text, own.guidelines),
                 )
 
     def known(self) -> Labels:
@@ -185,23 +186,23 @@ def write_verdict(
 ) -> None:
     """Insert a verdict, given at that time or now, within the transaction of `connection`."""
     used = verdict.usage
+    row = (
+        annotator.name,
+        annotator.guidelines,
+        *_place(question),
+        verdict.by,
+        verdict.state,
+        json.dumps(verdict.content()),
+        verdict.why,
+        used.prompt_tokens,
+        used.completion_tokens,
+        used.cost,
+        verdict.seconds,
+        account,
+        time.time() if at is None else at,
+    )
     connection.execute(
-        "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            annotator.name,
-            annotator.guidelines,
-            *_place(question),
-            verdict.by,
-            verdict.state,
-            json.dumps(verdict.content()),
-            verdict.why,
-            used.prompt_tokens,
-            used.completion_tokens,
-            used.cost,
-            verdict.seconds,
-            account,
-            time.time() if at is None else at,
-        ),
+        f"INSERT INTO verdicts VALUES ({', '.join('?' * len(row))}, ?)", (*row, row_digest(*row))
     )
 
 
