@@ -196,6 +196,8 @@ def left_of(allowance: Allowance, kept: LabelStore) -> str:
         said += f" and {allowance.cost - balance.cost:,.2f} of {allowance.cost:,.2f} in money"
     if balance.awaited:
         said += f"; {_labels_wait(balance.awaited)} for people"
+    if balance.unanswered:
+        said += f"; {balance.unanswered} asked when a run was killed, its answer not known"
     if bought := balance.held_labels - balance.awaited:
         said += f"; {bought} are being bought"
     return f"left of the budget: {said}"

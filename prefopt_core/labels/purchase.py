@@ -74,8 +74,31 @@ class Purchase:
         if self.account and self._hold:
             self.account.settle(self._hold)
 
-    def commit(self, question: Question, verdict: Verdict) -> None:
+    def ask(self, question: Question) -> None:
+        """Write down that a question goes to the annotator, until `commit` has its answer."""
+        with transaction(self._connection):
+            self._note(question)
+
+    def _note(self, question: Question) -> None:
+        prompt, shown, _ = _place(question)
+        own, holder = self._annotator, self.account.holder if self.account else ""
+        price = self._price if self._is_new(question, "") else 0.0
+        row = own.name, own.guidelines, prompt, shown, self._account_name, price, holder
+        self._connection.execute(
+            "INSERT OR REPLACE INTO unanswered VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, time.time())
+        )
+
+    def forget_asked(self) -> None:
+        """No answer is under way any more: there is none, or the annotator failed."""
+        if self.account:
+            self._connection.execute(
+                "DELETE FROM unanswered WHERE holder = ?", (self.account.holder,)
+            )
+
+    def commit(self, question: Question, verdict: Verdict, then: Question | None = None) -> None:
         """Write a verdict, and pay for it; both are on disk when this returns.
+
+        So is that the question `then` is asked next, in the same transaction.
 
         Another order of responses that this annotator has judged is no further label, not even if
         another model answers by its name now: nothing is held for it.
@@ -84,6 +107,13 @@ class Purchase:
             new = self._is_new(question, verdict.by)
             write_verdict(connection, self._annotator, question, verdict, self._account_name)
             write_texts(connection, [question])
+            connection.execute(
+                "DELETE FROM unanswered WHERE annotator = ? AND guidelines = ? AND prompt_id = ? "
+                "AND responses = ?",
+                (self._annotator.name, self._annotator.guidelines, *_place(question)[:2]),
+            )
+            if then:
+                self._note(then)
             if self.account and new:
                 spend(connection, self._account_name, 1, self._price)
                 connection.execute(
@@ -173,7 +203,12 @@ def buying(
         purchase = Purchase(connection, annotator, account, price)
         stack.callback(purchase.release)
         purchase.claim()
-        yield purchase
+        try:
+            yield purchase
+        except Exception:
+            purchase.forget_asked()
+            raise
+        purchase.forget_asked()
 
 
 def write_verdict(

@@ -59,6 +59,17 @@ SELECT q.*, MAX(0, wanted - (
     WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
         = (q.annotator, q.guidelines, q.prompt_id, q.compared)
 )) AS awaited FROM questions q;
+CREATE TABLE IF NOT EXISTS unanswered (  -- asked, and no answer is on disk; see labels/account.py
+    annotator TEXT NOT NULL,   -- as in verdicts
+    guidelines TEXT NOT NULL,
+    prompt_id TEXT NOT NULL,
+    responses TEXT NOT NULL,
+    account TEXT NOT NULL,
+    price REAL NOT NULL,
+    holder TEXT NOT NULL,      -- as in holds; '': it was killed, and the price counts as spent
+    asked_at REAL NOT NULL,    -- seconds since 1970
+    PRIMARY KEY (annotator, guidelines, prompt_id, responses)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS servers (
     annotator TEXT NOT NULL,   -- as in verdicts
     address TEXT NOT NULL,     -- at which it was asked: of a model's name alone nobody knows that
