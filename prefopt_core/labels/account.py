@@ -207,7 +207,7 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
     holder = f"holder-{uuid.uuid4().hex}"
     lock = kept.root / "locks" / holder
     with locked(lock, "holds of a budget"), kept.connected() as connection:
-        _end_holds_of_the_dead(connection, kept.root, allowance.account)
+        end_holds_of_the_dead(connection, kept.root, allowance.account)
         try:
             yield Account(connection, allowance, holder)
         finally:
@@ -228,7 +228,8 @@ def paying(kept: LabelStore, allowance: Allowance | None) -> Iterator[None]:
         yield
 
 
-def _end_holds_of_the_dead(connection: sqlite3.Connection, root: Path, account: str) -> None:
+def end_holds_of_the_dead(connection: sqlite3.Connection, root: Path, account: str) -> None:
+    """End what processes hold that are gone: see the module's docstring."""
     with transaction(connection):
         rows = connection.execute(
             "SELECT holder, SUM(IIF(labels = 0, cost, 0.0)) FROM ("

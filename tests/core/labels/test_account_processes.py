@@ -121,10 +121,10 @@ def test_a_question_that_was_with_the_annotator_of_a_killed_process_is_known_and
     process.kill()
     process.wait(10)
     allowance = Allowance("team", 10, 8.0)
+    assert "; 1 asked when a run was killed, its answer not known" in left_of(allowance, kept)
     with buying(kept, YOU, allowance):
         # One label arrived. Of the two that were held one may have been answered, and billed.
         assert balance(kept) == Balance(1, 0.5 + 0.5, 0, 0.0, unanswered=1)
-    assert "1 asked when a run was killed" in left_of(allowance, kept)
     with buying(kept, ME, allowance, price=0.5) as purchase:
         purchase.hold(1)
         purchase.ask(about("p", "r1"))
