@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from prefopt_core.experiments.base import Experiment
-from prefopt_core.experiments.continuing import continued, numbered
+from prefopt_core.experiments.continuing import continued, numbered, paid, unfinished
 from prefopt_core.ground.errors import NothingNewError
 from prefopt_core.store.runs import Run, recorded
-from tasks.session import NotStored, command, current_store, leaves_pages
+from tasks.session import NotStored, command, current_store, leaves_pages, notice
 from tasks.stage import inside_flow_run
 
 
@@ -18,7 +18,7 @@ def named(flow: str, config: Experiment) -> Experiment:
         from prefect.runtime import deployment
 
         flow = str(deployment.name or flow)
-    return numbered(config, current_store()).named(flow)
+    return paid(numbered(config, current_store()).named(flow), current_store(), command())
 
 
 def name_here(flow: str) -> str:
@@ -38,6 +38,7 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
         yield
         return
     assert config.name is not None
+    _tell_shared(config)
     flow_run, alive = _in_prefect(config.name)
     run = Run(
         name=config.name,
@@ -52,6 +53,17 @@ def recording(flow: str, config: Experiment) -> Iterator[None]:
     )
     with recorded(current_store(), run, undone_by=(NotStored, NothingNewError)), alive:
         yield
+
+
+def _tell_shared(config: Experiment) -> None:
+    """Say so where a run goes on with the budget of one whose settings were others."""
+    before = unfinished(config, current_store(), command())
+    if before and before.settings != config.digest:
+        notice(
+            f"The settings are not those of the run {before.name}, which is not completed; its "
+            "budget goes on, and what it bought counts. Another `name:`, or "
+            "`annotation.account`, makes another budget."
+        )
 
 
 def _start_policy(config: Experiment) -> str:

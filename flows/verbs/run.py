@@ -22,7 +22,7 @@ from flows.verbs.options import NoServer, Quiet, Whole
 from flows.verbs.runs import called, results_of
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
-from prefopt_core.experiments.continuing import numbered
+from prefopt_core.experiments.continuing import numbered, paid
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.ground.errors import ConfigError
@@ -75,7 +75,7 @@ def run(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     started = time.monotonic()
     with ConsoleObserver(progress) as observer:
-        typed = shlex.join(["prefopt", "run", Path(config).name, *changes])
+        typed = _typed(config, changes)
         how = Session(again, observer, doubts=tuple(doubts), command=typed)
         url = _run(flow, experiment, how, no_server=no_server, progress=progress)
     _print_end(str(experiment.name), f"{flow}, {time.monotonic() - started:.0f} s", console)
@@ -129,7 +129,13 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
     experiment = numbered(experiment, current_store())
+    experiment = paid(experiment, current_store(), _typed(config, changes))
     plan_run(flow, experiment, stages_named(refresh), Terminal())
+
+
+def _typed(config: str, changes: Iterable[str]) -> str:
+    """The command that runs it."""
+    return shlex.join(["prefopt", "run", Path(config).name, *changes])
 
 
 def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,36 @@ _EDITED = ("function_file", "template", "guidelines")
 def identity(config: AnnotationConfig) -> AnnotatorIdentity:
     """The annotator as the label store knows it: by its name, or its settings and their content."""
     part = config.content()
-    params = {name: v for name, v in part["params"].items() if name not in ASKING}
-    package, _, _ = config.registry.package(config.annotator).partition(" ")
-    # Another package may have an annotator of the same name; a new version is the same annotator.
-    name = f"{package}:{config.annotator}" if package else config.annotator
-    earlier = [canonical_json({name: former}) for former in _formerly(config, params)]
+    kind, params = _kind(part), _settings(part)
+    who, unnamed_one = identity_of(part), identity_of(part | {"name": None})
+    earlier = [canonical_json({kind: former}) for former in _formerly(config, params)]
+    earlier.append(unnamed_one.name)
+    others = tuple(former for former in earlier if former != who.name)
+    return replace(who, earlier=others)
+
+
+def identity_of(part: Mapping[str, Any]) -> AnnotatorIdentity:
+    """The annotator of a section `annotation` by its content, as cache keys and manifests have it.
+
+    Of one with a name these have the name alone; it is enough to find its labels.
+    """
+    params = _settings(part)
     if "function_file" in part:
         params = params | {"function_file": part["function_file"]}
-    text = canonical_json({name: params})
-    if config.name is not None:
-        earlier.append(text)
-        text = canonical_json({name: params, "name": config.name})
-    others = tuple(former for former in earlier if former != text)
-    return AnnotatorIdentity(text, config.guidelines, config.name, others)
+    name = part.get("name")
+    text = canonical_json({_kind(part): params} | ({} if name is None else {"name": name}))
+    return AnnotatorIdentity(text, part["guidelines"], name)
+
+
+def _settings(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that say who it is, not what it is asked."""
+    return {name: v for name, v in part.get("params", {}).items() if name not in ASKING}
+
+
+def _kind(part: Mapping[str, Any]) -> str:
+    # Another package may have an annotator of the same name; a new version is the same annotator.
+    package, _, _ = part.get("package", "").partition(" ")
+    return f"{package}:{part['annotator']}" if package else str(part["annotator"])
 
 
 def _formerly(config: AnnotationConfig, params: dict[str, Any]) -> Iterator[dict[str, Any]]:

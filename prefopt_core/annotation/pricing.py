@@ -4,6 +4,7 @@ Before the first label of an LLM judge its requests are written for a sample of 
 reads is estimated by their size, what it writes is as long as it may be.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -11,7 +12,7 @@ from statistics import fmean, median
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.judge import Conversation, Judge, fitting, text_in
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig
-from prefopt_core.labels.account import Allowance, Balance, balance_of
+from prefopt_core.labels.account import Allowance, Balance, balance_of, end_holds_of_the_dead
 from prefopt_core.labels.questions import Question, Verdict
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.models.server.prices import Prices
@@ -196,6 +197,8 @@ def left_of(allowance: Allowance, kept: LabelStore) -> str:
         said += f" and {allowance.cost - balance.cost:,.2f} of {allowance.cost:,.2f} in money"
     if balance.awaited:
         said += f"; {_labels_wait(balance.awaited)} for people"
+    if balance.unanswered:
+        said += f"; {balance.unanswered} asked when a run was killed, its answer not known"
     if bought := balance.held_labels - balance.awaited:
         said += f"; {bought} are being bought"
     return f"left of the budget: {said}"
@@ -265,4 +268,6 @@ def _balance(allowance: Allowance, kept: LabelStore) -> Balance:
     if not kept.path.exists():
         return Balance(0, 0.0, 0, 0.0)
     with kept.connected() as connection:
+        if os.access(kept.root, os.W_OK):
+            end_holds_of_the_dead(connection, kept.root, allowance.account)
         return balance_of(connection, allowance.account)

@@ -268,12 +268,14 @@ def _buy(
     later, states = list[Question](), list[str]()
     paying = nullcontext() if purchase.account is None else paying_from(purchase.account)
     with paying, closing(answers(questions, config, known)) as answered:
+        if questions and config.annotator != "people":
+            purchase.ask(questions[0])
         try:
-            for question, verdict in answered:
+            for number, (question, verdict) in enumerate(answered, 1):
                 if verdict is None:
                     later.append(question)
                     continue
-                purchase.commit(question, verdict)
+                purchase.commit(question, verdict, *questions[number : number + 1])
                 states.append(verdict.state)
                 if not known:
                     stop_if_silent(states, config.annotator)

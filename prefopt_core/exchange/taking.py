@@ -14,6 +14,7 @@ from prefopt_core.labels.kept import Entry, question_of
 from prefopt_core.labels.people import alike, person_named
 from prefopt_core.labels.purchase import write_texts, write_verdict
 from prefopt_core.labels.questions import Question, Verdict, compared
+from prefopt_core.labels.schema import INTACT, refuse_changed
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.labels.words import expected
 from prefopt_core.store.artifacts import canonical_json
@@ -147,10 +148,12 @@ class _Taking:
         ):
             self._asked[tuple(key)] = _Asked(wanted, account, price)
             self._see(key, shown)
-        for *key, shown, by, state, content in self._connection.execute(
-            "SELECT annotator, guidelines, prompt_id, compared, responses, said_by, state, said "
-            "FROM verdicts"
+        for *key, shown, by, state, content, intact in self._connection.execute(
+            "SELECT annotator, guidelines, prompt_id, compared, responses, said_by, state, said, "
+            f"{INTACT} FROM verdicts"
         ):
+            if not intact:
+                refuse_changed((key[2], shown, by))
             said = self._said.setdefault(tuple(key), _Said())
             said.verdicts[shown, by] = (state, content)
             self._people.add(by)

@@ -4,7 +4,7 @@ import re
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
@@ -171,7 +171,9 @@ class Paid(Experiment):
     selection: SelectionConfig = Field(default_factory=SelectionConfig)
     annotation: AnnotationConfig
     budget: int = Field(
-        ge=0, description="Labels this run may buy, skips included; never exceeded."
+        ge=0,
+        description="Labels this run may buy, skips included; never exceeded. Until it is "
+        "completed, the same command or `name` goes on with the same budget, whatever is edited.",
     )
     max_cost: float | None = Field(
         None,
@@ -189,6 +191,14 @@ class Paid(Experiment):
         responses = self.selection.fewest if asking.ask == "score" else asking.labels(k)
         return responses * (asking.people if asking.overlap == 1 else 1)
 
+    _account: str = PrivateAttr("")
+
+    def paid_from(self, account: str) -> Self:
+        """This config with the account of the unfinished run that it goes on with."""
+        config = self.model_copy()
+        config._account = account
+        return config
+
     @property
     def allowance(self) -> Allowance:
         """The budget of the run: that of its account, or of all runs of the same settings.
@@ -202,7 +212,8 @@ class Paid(Experiment):
         settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
         _drop_speed_only(self, settings)
-        account = self.annotation.account or f"run {sha256_of(settings)[:12]}"
+        own = self._account or f"run {sha256_of(settings)[:12]}"
+        account = self.annotation.account or own
         return Allowance(account, self.budget, self.max_cost)
 
     @model_validator(mode="after")

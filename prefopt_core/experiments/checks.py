@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from prefopt_core.annotation.from_tables import doubts_of_lost
 from prefopt_core.annotation.identity import doubts_of_labels
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.experiments.base import Experiment, Paid
@@ -46,6 +47,7 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
             doubts += [_placed(doubt, where, section) for doubt in section.check()]
             if isinstance(section, AnnotationConfig):
                 doubts += [f"{where}: {doubt}" for doubt in doubts_of_labels(section, kept)]
+                doubts += [f"{where}: {doubt}" for doubt in doubts_of_lost(section, kept)]
             if isinstance(section, SeedConfig):
                 doubts += [f"{where}: {doubt}" for doubt in _doubts_of(section, experiment.lint)]
         except PrefoptError as error:

@@ -2,12 +2,16 @@
 
 A number belongs to a run until it is completed: one that was killed, or waits for people, goes on
 under its own when the same command is given again.
+
+So does any other run with its budget, also where its config was edited in between.
 """
 
 from collections.abc import Sequence
 from typing import TypeVar
 
-from prefopt_core.experiments.base import Experiment
+import yaml
+
+from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.inputs.drawing import without
 from prefopt_core.store.artifacts import Artifact
@@ -23,6 +27,39 @@ def numbered(config: E, store: Store) -> E:
         return config
     numbers = [config.number_of(run.name) for run in _completed(config, store)]
     return config.model_copy(update={"name": f"{config.continues}-{1 + max(numbers, default=0)}"})
+
+
+def unfinished(config: Experiment, store: Store, command: str) -> Run | None:
+    """The run of that name or command, unless it was completed or has an account of its own.
+
+    Args:
+        config: With its name.
+        store: Where runs are recorded.
+        command: What was typed to run it; "" if nobody typed a command.
+    """
+    if not isinstance(config, Paid) or config.annotation.account:
+        return None
+    for run in runs(store):  # the newest counts: of an earlier one the budget has come to its end
+        if run.name == config.name or (run.command == command and _same_prompts(run, config)):
+            own = run.account.startswith("run ")
+            return run if own and run.state != "completed" else None
+    return None
+
+
+def _same_prompts(run: Run, config: Experiment) -> bool:
+    """Whether a run is of the same prompts: in another folder the same command is another run."""
+    if not (run.command and run.config):
+        return False
+    prompts = yaml.safe_load(run.config).get("prompts")
+    return bool(prompts == config.model_dump(mode="json")["prompts"])
+
+
+def paid(config: E, store: Store, command: str) -> E:
+    """The config with the budget of the unfinished run that it goes on with, if there is one."""
+    before = unfinished(config, store, command)
+    if before is None or not isinstance(config, Paid):
+        return config
+    return config.paid_from(before.account)
 
 
 def continued(config: Experiment, store: Store) -> Run | None:

@@ -5,8 +5,10 @@ held first; a hold that would exceed the budget is refused before anybody is ask
 payment are one transaction. Questions that wait for people hold their labels and price, too.
 
 If a process is killed, the labels that it held are free again, with their price: each that arrived
-is on disk. Money that it held for requests counts as spent, since they may have been answered; so
-does that of a request that gets no answer, or one that cannot be read.
+is on disk. The question that was with the annotator stays known as unanswered until it has its
+answer: it is asked again, and its price counts as spent, as it may be billed. So does money that
+was held for requests, since they may have been answered, and that of a request that gets no answer,
+or one that cannot be read. In short: labels count when they arrive, money when it may be owed.
 """
 
 import sqlite3
@@ -58,6 +60,7 @@ class Balance:
         held_labels: Held, also by questions that wait for people.
         held_cost: Held, the same.
         awaited: Of the held labels, those that people are to give.
+        unanswered: Questions that were with an annotator when its process was killed.
     """
 
     labels: int
@@ -65,13 +68,14 @@ class Balance:
     held_labels: int
     held_cost: float
     awaited: int = 0
+    unanswered: int = 0
 
 
 class Account:
     """An account, open for spending by the threads of this process."""
 
     def __init__(self, connection: sqlite3.Connection, allowance: Allowance, holder: str) -> None:
-        self._connection, self.allowance, self._holder = connection, allowance, holder
+        self._connection, self.allowance, self.holder = connection, allowance, holder
         self._turn, self._waiting = threading.Lock(), SimpleQueue[_Entry]()
 
     def balance(self) -> Balance:
@@ -96,7 +100,7 @@ class Account:
             self._check(balance_of(self._connection, self.allowance.account), labels, cost)
             self._connection.execute(
                 "INSERT INTO holds VALUES (?, ?, ?, ?, ?)",
-                (hold, self.allowance.account, self._holder, labels, cost),
+                (hold, self.allowance.account, self.holder, labels, cost),
             )
 
         self._commit(enter)
@@ -203,7 +207,7 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
     holder = f"holder-{uuid.uuid4().hex}"
     lock = kept.root / "locks" / holder
     with locked(lock, "holds of a budget"), kept.connected() as connection:
-        _end_holds_of_the_dead(connection, kept.root, allowance.account)
+        end_holds_of_the_dead(connection, kept.root, allowance.account)
         try:
             yield Account(connection, allowance, holder)
         finally:
@@ -224,17 +228,21 @@ def paying(kept: LabelStore, allowance: Allowance | None) -> Iterator[None]:
         yield
 
 
-def _end_holds_of_the_dead(connection: sqlite3.Connection, root: Path, account: str) -> None:
+def end_holds_of_the_dead(connection: sqlite3.Connection, root: Path, account: str) -> None:
+    """End what processes hold that are gone: see the module's docstring."""
     with transaction(connection):
         rows = connection.execute(
-            "SELECT holder, SUM(IIF(labels = 0, cost, 0.0)) FROM holds WHERE account = ? "
+            "SELECT holder, SUM(IIF(labels = 0, cost, 0.0)) FROM ("
+            "SELECT holder, labels, cost FROM holds WHERE account = :account UNION ALL "
+            "SELECT holder, 0, price FROM unanswered WHERE account = :account AND holder <> '') "
             "GROUP BY 1",
-            (account,),
+            {"account": account},
         ).fetchall()
         for holder, cost in rows:
             lock = root / "locks" / holder
             if not is_held(lock):
                 connection.execute("DELETE FROM holds WHERE holder = ?", (holder,))
+                connection.execute("UPDATE unanswered SET holder = '' WHERE holder = ?", (holder,))
                 spend(connection, account, 0, cost)
                 lock.unlink(missing_ok=True)
 
@@ -251,7 +259,11 @@ def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
     awaited, price = connection.execute(
         "SELECT TOTAL(awaited), TOTAL(awaited * price) FROM awaiting WHERE account = ?", (account,)
     ).fetchone()
-    return Balance(labels, cost, int(held_labels + awaited), held_cost + price, int(awaited))
+    (unanswered,) = connection.execute(
+        "SELECT COUNT(*) FROM unanswered WHERE account = ? AND holder = ''", (account,)
+    ).fetchone()
+    held = int(held_labels + awaited), held_cost + price
+    return Balance(labels, cost, *held, int(awaited), unanswered)
 
 
 def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float) -> None:

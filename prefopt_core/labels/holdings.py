@@ -9,6 +9,7 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.foreign import cut
 from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.labels.schema import INTACT, RENAMED
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
 from prefopt_core.store.ledger import transaction
@@ -140,14 +141,15 @@ def give_name(kept: LabelStore, holding: Holding, name: str) -> int:
         ) from None
     of_holding = (holding.annotator, holding.guidelines)
     with kept.connected() as connection, transaction(connection):
-        _, labels = (
-            connection.execute(
-                f"UPDATE OR IGNORE {table} SET annotator = ? "
-                "WHERE annotator = ? AND guidelines = ?",
-                (named, *of_holding),
-            ).rowcount
-            for table in ("questions", "verdicts")
+        connection.execute(
+            "UPDATE OR IGNORE questions SET annotator = ? WHERE annotator = ? AND guidelines = ?",
+            (named, *of_holding),
         )
+        labels = connection.execute(
+            f"UPDATE OR IGNORE verdicts SET {RENAMED} "
+            f"WHERE annotator = ? AND guidelines = ? AND {INTACT}",
+            (named, named, *of_holding),
+        ).rowcount
         # What people of that name are asked, too, would hold its labels in a budget twice.
         connection.execute(
             "DELETE FROM questions WHERE annotator = ? AND guidelines = ?", of_holding

@@ -10,6 +10,7 @@ from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.batch import Batch, called, open_batches
 from prefopt_core.labels.holdings import Holding, holdings
 from prefopt_core.labels.questions import Question, Shown, Verdict, verdict_of
+from prefopt_core.labels.schema import INTACT, refuse_changed
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.ledger import transaction
 
@@ -112,11 +113,13 @@ def _kept(
 ) -> Iterator[Entry]:
     rows = connection.execute(
         "SELECT prompt_id, responses, state, said, said_by, why, seconds, account, bought_at, "
-        "prompt_tokens, completion_tokens, cost FROM verdicts "
+        f"prompt_tokens, completion_tokens, cost, {INTACT} FROM verdicts "
         "WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
         (holding.annotator, holding.guidelines),
     )
-    for prompt, responses, state, said, by, why, seconds, account, at, *used in rows:
+    for prompt, responses, state, said, by, why, seconds, account, at, *used, intact in rows:
+        if not intact:
+            refuse_changed((prompt, responses, by))
         ids = json.loads(responses)
         verdict = verdict_of(
             state, json.loads(said), by=by, why=why, usage=Usage(*used), seconds=seconds

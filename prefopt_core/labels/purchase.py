@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 
 from prefopt_core.labels.account import Account, Allowance, opened, spend
 from prefopt_core.labels.questions import Compared, Question, Verdict
+from prefopt_core.labels.schema import INTACT, RENAMED
 from prefopt_core.labels.store import AnnotatorIdentity, Labels, LabelStore, labels_of, texts_of
 from prefopt_core.store.artifacts import canonical_json
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import row_digest, transaction
 
 
 class Purchase:
@@ -43,12 +44,12 @@ class Purchase:
         for text in own.earlier:
             for name in (own.name, f"{text} before {own.name}"):
                 self._connection.execute(
-                    "UPDATE OR IGNORE verdicts AS v SET annotator = ? "
-                    "WHERE annotator = ? AND guidelines = ? AND NOT EXISTS ("
+                    f"UPDATE OR IGNORE verdicts AS v SET {RENAMED} "
+                    f"WHERE annotator = ? AND guidelines = ? AND {INTACT} AND NOT EXISTS ("
                     "SELECT 1 FROM questions q WHERE "
                     "(q.annotator, q.guidelines, q.prompt_id, q.compared) = "
                     "(v.annotator, v.guidelines, v.prompt_id, v.compared))",
-                    (name, text, own.guidelines),
+                    (name, name, text, own.guidelines),
                 )
 
     def known(self) -> Labels:
@@ -73,8 +74,31 @@ class Purchase:
         if self.account and self._hold:
             self.account.settle(self._hold)
 
-    def commit(self, question: Question, verdict: Verdict) -> None:
+    def ask(self, question: Question) -> None:
+        """Write down that a question goes to the annotator, until `commit` has its answer."""
+        with transaction(self._connection):
+            self._note(question)
+
+    def _note(self, question: Question) -> None:
+        prompt, shown, _ = _place(question)
+        own, holder = self._annotator, self.account.holder if self.account else ""
+        price = self._price if self._is_new(question, "") else 0.0
+        row = own.name, own.guidelines, prompt, shown, self._account_name, price, holder
+        self._connection.execute(
+            "INSERT OR REPLACE INTO unanswered VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, time.time())
+        )
+
+    def forget_asked(self) -> None:
+        """No answer is under way any more: there is none, or the annotator failed."""
+        if self.account:
+            self._connection.execute(
+                "DELETE FROM unanswered WHERE holder = ?", (self.account.holder,)
+            )
+
+    def commit(self, question: Question, verdict: Verdict, then: Question | None = None) -> None:
         """Write a verdict, and pay for it; both are on disk when this returns.
+
+        So is that the question `then` is asked next, in the same transaction.
 
         Another order of responses that this annotator has judged is no further label, not even if
         another model answers by its name now: nothing is held for it.
@@ -83,6 +107,13 @@ class Purchase:
             new = self._is_new(question, verdict.by)
             write_verdict(connection, self._annotator, question, verdict, self._account_name)
             write_texts(connection, [question])
+            connection.execute(
+                "DELETE FROM unanswered WHERE annotator = ? AND guidelines = ? AND prompt_id = ? "
+                "AND responses = ?",
+                (self._annotator.name, self._annotator.guidelines, *_place(question)[:2]),
+            )
+            if then:
+                self._note(then)
             if self.account and new:
                 spend(connection, self._account_name, 1, self._price)
                 connection.execute(
@@ -172,7 +203,12 @@ def buying(
         purchase = Purchase(connection, annotator, account, price)
         stack.callback(purchase.release)
         purchase.claim()
-        yield purchase
+        try:
+            yield purchase
+        except Exception:
+            purchase.forget_asked()
+            raise
+        purchase.forget_asked()
 
 
 def write_verdict(
@@ -185,23 +221,23 @@ def write_verdict(
 ) -> None:
     """Insert a verdict, given at that time or now, within the transaction of `connection`."""
     used = verdict.usage
+    row = (
+        annotator.name,
+        annotator.guidelines,
+        *_place(question),
+        verdict.by,
+        verdict.state,
+        json.dumps(verdict.content()),
+        verdict.why,
+        used.prompt_tokens,
+        used.completion_tokens,
+        used.cost,
+        verdict.seconds,
+        account,
+        time.time() if at is None else at,
+    )
     connection.execute(
-        "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            annotator.name,
-            annotator.guidelines,
-            *_place(question),
-            verdict.by,
-            verdict.state,
-            json.dumps(verdict.content()),
-            verdict.why,
-            used.prompt_tokens,
-            used.completion_tokens,
-            used.cost,
-            verdict.seconds,
-            account,
-            time.time() if at is None else at,
-        ),
+        f"INSERT INTO verdicts VALUES ({', '.join('?' * len(row))}, ?)", (*row, row_digest(*row))
     )
 
 

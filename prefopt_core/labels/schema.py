@@ -1,5 +1,7 @@
 """Tables of `labels.sqlite`: verdicts, texts, questions that are open, budgets; earlier versions.
 
+Before schema 3 verdicts had no digest: theirs is made of what they say when the file is opened.
+
 Before schema 2 there was one table `labels`, of scores. Its rows are verdicts now; a view of that
 name is left, so that an earlier prefopt finds its labels and cannot buy them again: it cannot
 write into a view, and says so.
@@ -7,7 +9,11 @@ write into a view, and says so.
 
 import json
 import sqlite3
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
+from prefopt_core.ground.errors import StoreError
+from prefopt_core.ground.ids import digest_of
 from prefopt_core.store.ledger import transaction
 
 SCHEMA = """
@@ -27,6 +33,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
     seconds REAL,              -- that a person took; NULL: not measured
     account TEXT NOT NULL,     -- the budget it was paid from; '' in labels of schema 1
     bought_at REAL NOT NULL,   -- seconds since 1970
+    digest TEXT NOT NULL,      -- of all the others: INTACT
     PRIMARY KEY (annotator, guidelines, prompt_id, responses, said_by)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS texts (
@@ -52,6 +59,17 @@ SELECT q.*, MAX(0, wanted - (
     WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
         = (q.annotator, q.guidelines, q.prompt_id, q.compared)
 )) AS awaited FROM questions q;
+CREATE TABLE IF NOT EXISTS unanswered (  -- asked, and no answer is on disk; see labels/account.py
+    annotator TEXT NOT NULL,   -- as in verdicts
+    guidelines TEXT NOT NULL,
+    prompt_id TEXT NOT NULL,
+    responses TEXT NOT NULL,
+    account TEXT NOT NULL,
+    price REAL NOT NULL,
+    holder TEXT NOT NULL,      -- as in holds; '': it was killed, and the price counts as spent
+    asked_at REAL NOT NULL,    -- seconds since 1970
+    PRIMARY KEY (annotator, guidelines, prompt_id, responses)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS servers (
     annotator TEXT NOT NULL,   -- as in verdicts
     address TEXT NOT NULL,     -- at which it was asked: of a model's name alone nobody knows that
@@ -76,6 +94,18 @@ CREATE TABLE IF NOT EXISTS holds (
 ) WITHOUT ROWID;
 """
 
+SAID = (
+    "guidelines", "prompt_id", "responses", "compared", "said_by", "state", "said", "why",
+    "prompt_tokens", "completion_tokens", "cost", "seconds", "account", "bought_at",
+)  # fmt: skip
+"""Columns of `verdicts` behind the annotator, of which a row's digest is, too."""
+
+DIGEST = f"row_digest(annotator, {', '.join(SAID)})"
+INTACT = f"digest = {DIGEST}"
+"""Whether a row of `verdicts` says what it said when it was written."""
+RENAMED = f"annotator = ?, digest = row_digest(?, {', '.join(SAID)})"
+"""What an UPDATE sets that gives a label to another annotator, whose text it takes twice."""
+
 _VIEW = """
 CREATE VIEW labels AS
 SELECT annotator, guidelines, prompt_id, responses, json_extract(said, '$.scores[0]') AS score,
@@ -85,13 +115,28 @@ FROM verdicts WHERE said_by = ''
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Move labels of schema 1 into `verdicts`, in one transaction; does nothing to later ones."""
+    """Move labels of schema 1 into `verdicts`, give those of schema 2 digests; a transaction each.
+
+    Does nothing to later ones.
+    """
+    if not _has_digests(connection):
+        with transaction(connection):
+            if not _has_digests(connection):
+                connection.execute(
+                    "ALTER TABLE verdicts ADD COLUMN digest TEXT NOT NULL DEFAULT ''"
+                )
+                connection.execute(f"UPDATE verdicts SET digest = {DIGEST}")
     if _is_view(connection):
         return
     with transaction(connection):
         if not _is_view(connection):  # no other process was first
             _move(connection)
             connection.execute(_VIEW)
+
+
+def _has_digests(connection: sqlite3.Connection) -> bool:
+    columns = "SELECT 1 FROM pragma_table_info('verdicts') WHERE name = 'digest'"
+    return connection.execute(columns).fetchone() is not None
 
 
 def _is_view(connection: sqlite3.Connection) -> bool:
@@ -106,15 +151,38 @@ def _move(connection: sqlite3.Connection) -> None:
         "SELECT annotator, guidelines, prompt_id, responses, score, bought_at FROM labels"
     ).fetchall()
     connection.executemany(
-        "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, '', ?, ?, '', NULL, NULL, NULL, NULL, '', ?)",
+        "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, '', ?, ?, '', NULL, NULL, NULL, NULL, '', ?, "
+        "'')",
         (
             # One response each: in alphabetical order they are what they were.
             (*key, key[-1], *(("skipped", "{}") if score is None else _given(score)), bought_at)
             for *key, score, bought_at in rows
         ),
     )
+    connection.execute(f"UPDATE verdicts SET digest = {DIGEST} WHERE digest = ''")
     connection.execute("DROP TABLE labels")
 
 
 def _given(score: float) -> tuple[str, str]:
     return "given", json.dumps({"scores": [score]})
+
+
+def label_id(prompt_id: str, responses: str, by: str) -> str:
+    """Eight digits for a label, of what stands in its row."""
+    return digest_of(prompt_id, responses, by)[:8]
+
+
+def refuse_changed(row: Sequence[Any]) -> NoReturn:
+    """Raise for a label that was changed.
+
+    Args:
+        row: Columns prompt_id, responses, said_by, first.
+
+    Raises:
+        StoreError: Always.
+    """
+    raise StoreError(
+        f"The label {label_id(*map(str, row[:3]))} in labels.sqlite was changed since it was "
+        "written, and is not used. `prefopt labels verify` shows all such labels; put back a copy "
+        "of the file, or type `prefopt labels rebuild`."
+    )

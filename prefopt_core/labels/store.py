@@ -17,7 +17,7 @@ from typing import Any
 
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.questions import Compared, Verdict, compared, verdict_of
-from prefopt_core.labels.schema import SCHEMA, upgrade
+from prefopt_core.labels.schema import INTACT, SCHEMA, refuse_changed, upgrade
 from prefopt_core.store.artifacts import canonical_json, sha256_of
 from prefopt_core.store.ledger import ledger
 from prefopt_core.store.locks import locked
@@ -25,7 +25,7 @@ from prefopt_core.store.store import Store
 
 _LABEL = (
     "prompt_id, responses, said_by, state, said, why, prompt_tokens, completion_tokens, cost, "
-    "seconds"
+    f"seconds, {INTACT}"
 )
 
 
@@ -235,7 +235,9 @@ def labels_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> L
 
 def _label(row: Sequence[Any]) -> Label:
     """A row of the columns `_LABEL`."""
-    prompt, responses, by, state, said, why, *used, seconds = row
+    prompt, responses, by, state, said, why, *used, seconds, intact = row
+    if not intact:
+        refuse_changed(row)
     verdict = verdict_of(
         state, json.loads(said), by=by, why=why, usage=Usage(*used), seconds=seconds
     )

@@ -1,5 +1,10 @@
-"""SQLite files for labels and responses that were paid for: on disk as soon as they arrive."""
+"""SQLite files for labels and responses that were paid for: on disk as soon as they arrive.
 
+A row carries a digest of what it says, so that one which was changed afterwards is not believed.
+"""
+
+import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -44,8 +49,10 @@ def ledger(
         logged = for_reading and _needs_writing(path)
         file = _copied(path, Path(stack.enter_context(TemporaryDirectory()))) if logged else path
         connection = stack.enter_context(closing(_connected(file, for_reading and not logged)))
+        _knows_digests(connection)
         if logged or (for_reading and not _has_all(connection, schema)):
             earlier, connection = connection, stack.enter_context(closing(_in_memory()))
+            _knows_digests(connection)
             earlier.backup(connection)
             connection.executescript(schema)
             upgrade(connection)
@@ -69,10 +76,40 @@ def refusals_told(path: Path, entries: str) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"Cannot use the {entries} in {path}: {error}. Free some space, make the file "
-            "writable, or put back a copy if it is damaged; then run the same command again. "
-            f"{entries.capitalize()} bought so far are kept."
+            f"Cannot use the {entries} in {path}: {error}. {_what_to_do(error, path, entries)}"
         ) from error
+
+
+def _what_to_do(error: sqlite3.DatabaseError, path: Path, entries: str) -> str:
+    code = getattr(error, "sqlite_errorcode", None)
+    if "UTF-8" in str(error) or "user-defined function" in str(error):  # bytes that are no text
+        mend = "`prefopt labels verify` shows which, `prefopt labels rebuild` mends it"
+        return f"A row is damaged: {mend if entries == 'labels' else 'put back a copy'}."
+    if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return (
+            "Free some space, or make the file writable; then run the same command again. "
+            f"{entries.capitalize()} bought so far are kept."
+        )
+    rebuild = " and type `prefopt labels rebuild`: tables of the store have most of them"
+    return (
+        "It is damaged. Put back a copy, or move it away with the files that begin with its name"
+        f"{rebuild if entries == 'labels' else ''}."
+    )
+
+
+def row_digest(*values: object) -> str:
+    """Digest of a row's values; also a function in SQL. Numbers count as SQLite keeps them.
+
+    >>> row_digest("a", 1, None) == row_digest("a", 1.0, None) != row_digest("a", "1", None)
+    True
+    """
+    # + 0.0, as SQLite keeps -0.0 as 0.0
+    kept = [value + 0.0 if isinstance(value, int | float) else value for value in values]
+    return hashlib.sha256(json.dumps(kept, default=repr).encode()).hexdigest()[:16]
+
+
+def _knows_digests(connection: sqlite3.Connection) -> None:
+    connection.create_function("row_digest", -1, row_digest, deterministic=True)
 
 
 def _keep_to_owner(path: Path) -> None:

@@ -97,6 +97,7 @@ def test_a_store_of_an_earlier_version(function, buy, tmp_path):
     with store.connected() as connection:  # as it was written then
         canonical = json.dumps({"function": {"function": path}}, separators=(",", ":"))
         connection.execute("UPDATE verdicts SET annotator = ?", (canonical,))
+        connection.execute("ALTER TABLE verdicts DROP COLUMN digest")
     found = buy(config, 10)
     again = buy(function("b"), 10)
     count = sum(count for *_, count in store.counts())

@@ -2,10 +2,14 @@
 
 import pytest
 
+from prefopt_core.annotation.pricing import left_of
 from prefopt_core.ground.errors import OverBudgetError
 from prefopt_core.labels.account import Allowance, Balance
+from prefopt_core.labels.purchase import buying
+from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import LabelStore
-from tests.core.labels.accounts import YOU, balance, buy
+from tests.core.labels.accounts import ME, YOU, balance, buy
+from tests.verdicts import about
 
 IMPORTS = """
 import sys, time
@@ -96,3 +100,45 @@ def test_of_a_killed_process_labels_are_free_and_reserved_money_counts_as_spent(
     # answers nobody has seen; not the labels that were never asked for.
     assert balance(kept) == Balance(2 + 5, 2 * 0.5 + 1.5 + 0.25, 0, 0.0)
     assert [*kept.root.glob("locks/holder-*")] == []
+
+
+ASKED = f"""
+{IMPORTS}
+allowance = Allowance("team", 10, 8.0)
+with buying(kept, AnnotatorIdentity("me", "1"), allowance, price=0.5) as purchase:
+    purchase.hold(3)
+    purchase.ask(about("p", "r0"))
+    purchase.commit(about("p", "r0"), Verdict.scored(1.0), about("p", "r1"))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_question_that_was_with_the_annotator_of_a_killed_process_is_known_and_paid(kept, start):
+    process = start(ASKED, kept.root)
+    assert process.stdout.readline() == "ready\n"
+    assert balance(kept).unanswered == 0  # its process may still have the answer
+    process.kill()
+    process.wait(10)
+    allowance = Allowance("team", 10, 8.0)
+    assert "; 1 asked when a run was killed, its answer not known" in left_of(allowance, kept)
+    with buying(kept, YOU, allowance):
+        # One label arrived. Of the two that were held one may have been answered, and billed.
+        assert balance(kept) == Balance(1, 0.5 + 0.5, 0, 0.0, unanswered=1)
+    with buying(kept, ME, allowance, price=0.5) as purchase:
+        purchase.hold(1)
+        purchase.ask(about("p", "r1"))
+        purchase.commit(about("p", "r1"), Verdict.scored(1.0))
+    assert balance(kept) == Balance(2, 1.5, 0, 0.0)
+
+
+def test_of_an_annotator_that_fails_no_answer_is_awaited(kept):
+    def fail():
+        with buying(kept, ME, Allowance("team", 10), price=0.5) as purchase:
+            purchase.ask(about("p", "r"))
+            raise RuntimeError("no answer")
+
+    with pytest.raises(RuntimeError, match="no answer"):
+        fail()
+    with buying(kept, YOU, Allowance("team", 10)):
+        assert balance(kept) == Balance(0, 0.0, 0, 0.0)

@@ -135,7 +135,7 @@ def test_damaged_file_is_named_and_left_alone(tmp_path):
     store = LabelStore(tmp_path)
     store.path.write_text("This is not a database, " * 100)
     before = store.path.read_bytes()
-    with pytest.raises(StoreError, match=rf"{store.path}: file is not a database.*put back a copy"):
+    with pytest.raises(StoreError, match=rf"{store.path}: file is not a database.*Put back a copy"):
         store.known(ME)
     assert store.path.read_bytes() == before
 
