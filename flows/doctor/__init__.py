@@ -30,6 +30,7 @@ CHECKS = {
     "extras": "flows.doctor.software:extras",
     "names": "flows.doctor.software:names",
     "vLLM": "flows.doctor.software:vllm",
+    "Ray token": "flows.doctor.software:ray_token",
     "torch": "flows.doctor.machine:torch_and_gpus",
     "CPU": "flows.doctor.machine:cpus",
     "store": "flows.doctor.machine:store",

@@ -19,6 +19,7 @@ from prefopt_core.models.vllm.interpreter import PYTHON_VARIABLE, version_in
 DISTRIBUTION = "prefopt-flows"
 _PURPOSE = {
     "minilm": "the default of `embedding`, without a model hub",
+    "ray": "`execution.runner: ray`",
     "openai": "the generator `openai`, the annotator `llm-judge`",
 }
 """Extra → the setting that needs it."""
@@ -103,6 +104,19 @@ def vllm() -> Iterator[Check]:
         yield Check("vLLM", "warning", found, mend)
     else:
         yield Check("vLLM", "ok", f"{version} of {interpreter}")
+
+
+def ray_token() -> Iterator[Check]:
+    """Whether Ray's token in the home is one that a run would not show to a cluster it joins."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file() and "RAY_AUTH_MODE" not in os.environ:
+        yield Check(
+            "Ray token",
+            "warning",
+            f"{token} is there, so `ray start` makes clusters that ask for it; a run that joins "
+            "one (`execution.address`) does not show it",
+            "export RAY_AUTH_MODE=token",
+        )
 
 
 def names() -> Iterator[Check]:

@@ -20,8 +20,10 @@ from prefopt_core.labels.store import AnnotatorIdentity, Label, LabelStore, unna
 from prefopt_core.store.artifacts import Artifact, canonical_json
 from prefopt_core.store.ledger import transaction
 from prefopt_core.store.lineage import Lineage
+from prefopt_core.store.manifests import Manifest
+from prefopt_core.store.running import stage_store
 from prefopt_core.store.runs import runs
-from prefopt_core.store.store import Manifest, Store
+from prefopt_core.store.store import Store
 
 _SAID = ("scores", "preference")
 
@@ -96,7 +98,9 @@ def doubts_of_lost(config: AnnotationConfig, kept: LabelStore) -> Iterator[str]:
     Yields:
         A sentence, with the count.
     """
-    who, store = identity(config), Store(kept.root)
+    who, beside = identity(config), Store(kept.root)
+    # Labels lie in the store, or where PREFOPT_LABELS says, apart from it.
+    store = beside if (kept.root / "manifests").is_dir() else stage_store()
     there = sum(number for _, number, _ in kept.sources(who))
     tables = (m for m in store.manifests("annotate") if _same(identity_of(m.inputs["config"]), who))
     held = sum(table.output.rows for table in tables if isinstance(table.output, Artifact))

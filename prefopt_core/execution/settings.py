@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.extras import no_extra
 from prefopt_core.ground.settings import Config
 
 
@@ -29,13 +30,18 @@ class Resources(Config):
 class ExecutionConfig(Config):
     """Where shards are computed; no result depends on it, no cache key, name or budget."""
 
-    runner: Literal["inline", "processes"] = Field(
+    runner: Literal["inline", "processes", "ray"] = Field(
         "inline",
         description="'inline': one after the other in the process of the run; 'processes': at once "
-        "in several on this machine.",
+        "in several on this machine; 'ray': on a Ray cluster.",
     )
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="At most, per stage; 'auto': as many as `stages` has room for."
+    )
+    address: str | None = Field(
+        None,
+        description="Of the Ray cluster: 'auto' or host:port joins one; left out, one is started "
+        "here for the run.",
     )
     attempts: int = Field(
         4, ge=1, description="Per shard, over workers that die; an error is not tried again."
@@ -46,12 +52,23 @@ class ExecutionConfig(Config):
         "else one core and no GPU. A stage that has no shards is sent to a worker if it is here.",
     )
 
+    @model_validator(mode="after")
+    def _said_where_it_counts(self) -> Self:
+        if self.address is not None and self.runner != "ray":
+            raise ConfigError(
+                f"`address` is of a Ray cluster, and `runner` is {self.runner!r}. Set the latter "
+                "to 'ray', or leave the former out."
+            )
+        return self
+
     def of(self, stage: str) -> Resources:
         """What one worker of a stage takes."""
         return self.stages.get(stage, Resources())
 
     def check(self) -> Iterator[str]:
-        """Doubts: here are GPUs, and no stage is given one."""
+        """Doubts: Ray is not installed; here are GPUs, and no stage is given one."""
+        if self.runner == "ray":
+            yield from map(str, no_extra("ray", "ray"))
         if self.runner == "processes" and not any(r.gpus for r in self.stages.values()):
             count = len(visible_gpus())
             if count:

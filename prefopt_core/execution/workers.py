@@ -85,6 +85,10 @@ def hired(config: ExecutionConfig) -> Iterator[Workers | None]:
 
 
 def _place(config: ExecutionConfig) -> Place:
+    if config.runner == "ray":
+        from prefopt_core.execution.on_ray import Cluster
+
+        return Cluster(config)
     from prefopt_core.execution.processes import Machine
 
     return Machine(config)

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.progress import ProgressCallback, listening
@@ -42,7 +41,7 @@ def attempt(job: Job, tell: Tell, heard: ProgressCallback) -> Done | Exception:
     """
     try:
         with _telling(tell), listening(heard), in_role(job.role), adding_up() as spent:
-            store, stage = Store(Path(job.store)), _stage_of(job)
+            store, stage = Store.at(job.store), _stage_of(job)
             output, reason = stage.compute(store, job.arguments, job.reason)
             return Done(output, reason, spent)
     except Exception as error:

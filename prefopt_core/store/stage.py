@@ -199,7 +199,7 @@ class Stage:
             arguments=parts[number],
             key=self.key(self.inputs(parts[number])),
             reason=reason,
-            store=str(store.root),
+            store=str(store),
             role=role(),
             number=number + 1,
             parts=len(parts),

@@ -273,3 +273,16 @@ import flows.doctor.machine, flows.doctor.software
 print(sorted({"torch", "polars", "numpy", "prefect", "transformers"} & set(sys.modules)))
 """
     assert run_code(code).strip() == "[]"
+
+
+def test_token_of_ray_that_a_run_would_not_show_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    assert [*software.ray_token()] == []
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    check = only(software.ray_token())
+    assert (check.state, check.mend) == ("warning", "export RAY_AUTH_MODE=token")
+    assert "secret" not in check.found
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert [*software.ray_token()] == []

@@ -57,6 +57,13 @@ def die_once(place):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def lose_the_node_once(place):
+    if not (place / "died").exists():
+        (place / "died").touch()
+        os.kill(os.getppid(), signal.SIGKILL)  # Ray's own process of this node
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def die(place):
     os.kill(os.getpid(), signal.SIGKILL)
 

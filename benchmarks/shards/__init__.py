@@ -1,0 +1,1 @@
+"""What a shard costs beyond its work, by runner."""
