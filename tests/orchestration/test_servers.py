@@ -137,7 +137,7 @@ def test_a_run_buys_the_comparisons_of_a_judge(prefopt, judged, loopback, config
 
 
 def test_a_plan_prices_a_judge_before_its_first_label(
-    prefopt, judged, served, prompts_file, config_file, loopback
+    prefopt, judged, served, prompts_file, config_file, loopback, store
 ):
     def plan(settings, *changes):
         code, output, _ = prefopt("plan", config_file(settings), *changes)
