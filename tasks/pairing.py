@@ -7,7 +7,7 @@ from prefopt_core.pairing.settings import PairingConfig
 from tasks.stage import stage
 
 
-@stage("pair", table="preferences", version=2)
+@stage("pair", table="preferences", version=3)
 def pair_responses(
     *,
     labels: pl.DataFrame | None = None,

@@ -94,14 +94,16 @@ def deploy(
 
 
 def _deploy(source: str, changes: dict[str, Any], cron: str | None, pool: str) -> str:
-    """Deploy one config under the name of its file; returns `flow/name`."""
+    """Deploy one config under its name, else its file's; returns `flow/name`."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.client.schemas.schedules import CronSchedule
     from prefect.types.entrypoint import EntrypointType
 
     flow, config = load_run(source, changes)
     print_doubts(check(config, LabelStore.of(current_store())), Terminal())
-    name = slug(Path(source).stem)
+    stem = Path(source).stem
+    made = config.model_copy(update={"name": None}).named(stem).name
+    name = slug(stem if config.name == made else str(config.name))
     # Without the name: each run has one of the deployment's and of what is overridden.
     settings = resolved(config.model_dump(mode="json", exclude={"name"}), type(config))
     one = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
@@ -123,6 +125,8 @@ def _deploy(source: str, changes: dict[str, Any], cron: str | None, pool: str) -
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     deployment.apply()
+    if not cron:
+        say("It has no schedule: `--cron` gives it one.")
     return f"{flow}/{name}"
 
 

@@ -116,16 +116,18 @@ def _superseded(who: AnnotatorIdentity, kept: LabelStore) -> Iterator[str]:
     version = _any_version(who.name)
     if version is None or who.called is not None or kept.sources(who):
         return
-    for holding in found:
-        if _any_version(holding.annotator) == version:
-            day = time.strftime("%Y-%m-%d", time.gmtime(holding.people[-1].last))
-            yield (
-                f"{holding.labels} labels were bought until {day} from another version of this "
-                "annotator (its function, template or guidelines), and do not count: they would be "
-                "bought again. To keep them, type "
-                f"`prefopt labels name {holding.id} NAME --yes`, with a name of your choice, and "
-                "set `annotation.name=NAME` from now on."
-            )
+    others = [holding for holding in found if _any_version(holding.annotator) == version]
+    if others:
+        newest = max(others, key=lambda holding: holding.people[-1].last)
+        day = time.strftime("%Y-%m-%d", time.gmtime(newest.people[-1].last))
+        more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+        yield (
+            f"{newest.labels} labels were bought until {day} from an annotator of this name with "
+            f"another function, template or guidelines{more} (`prefopt labels ls`), and do not "
+            "count: they would be bought again. If it was an earlier version of this one, and its "
+            f"labels shall count, type `prefopt labels name {newest.id} NAME --yes`, with a name "
+            "of your choice, and set `annotation.name=NAME` from now on."
+        )
 
 
 def _any_version(annotator: str) -> str | None:

@@ -231,7 +231,12 @@ def too_little(
     """
     balance = _balance(allowance, kept)
     left = max(0, allowance.labels - balance.labels)
-    if labels > left:
+    if labels and not left:
+        yield (
+            f"Up to {labels} labels are to be bought, and none of {allowance.labels} is left: the "
+            "run ends where it needs the first. Raise `budget`."
+        )
+    elif labels > left:
         yield (
             f"Up to {labels} labels are to be bought, and {left} are left: a run that "
             "needs more goes on with those. Raise `budget`."

@@ -9,7 +9,7 @@ from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.experiments.base import Experiment, Paid
 from prefopt_core.experiments.capacity import too_large
 from prefopt_core.experiments.enough import shortages
-from prefopt_core.experiments.lengths import other_lengths
+from prefopt_core.experiments.lengths import other_lengths, too_long_to_train
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, Lacking, PrefoptError
 from prefopt_core.ground.settings import Config
@@ -58,6 +58,7 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
         problems += _too_long_responses(experiment)
         doubts += [*_missing_layers(experiment), *_without_a_price(experiment)]
         doubts += other_lengths(experiment)
+        doubts += too_long_to_train(experiment)
         doubts += too_large(experiment, _policy_folder(experiment), kept.path.parent)
     if problems:
         raise ConfigError("\n".join(problems))

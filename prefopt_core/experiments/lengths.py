@@ -32,6 +32,18 @@ def other_lengths(experiment: Experiment) -> Iterator[str]:
         )
 
 
+def too_long_to_train(experiment: Experiment) -> Iterator[str]:
+    """Responses that may be longer than what training takes of prompt and response together."""
+    longest = experiment.generation.params.get("max_new_tokens")
+    training = getattr(experiment, "training", None)
+    if training and longest and longest >= training.max_length:
+        yield (
+            f"training.max_length is {training.max_length}, of prompt and response together, and "
+            f"responses may have {longest} tokens (`generation.params.max_new_tokens`): longer "
+            "pairs end the run when their labels are bought. Raise `training.max_length`."
+        )
+
+
 def cut_off(stages: Sequence[Planned], store: Store) -> Iterator[str]:
     """Lengths at which many responses of earlier runs with the same settings were cut off.
 

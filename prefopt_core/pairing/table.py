@@ -1,5 +1,6 @@
 """Pairing, table in, table out: scores to preference pairs in TRL's columns."""
 
+import logging
 from math import isnan
 
 import polars as pl
@@ -10,6 +11,8 @@ from prefopt_core.ground.tables import TABLES
 from prefopt_core.implicit_reward import preference_probability
 from prefopt_core.labels.evidence import Evidence, evidence_in
 from prefopt_core.pairing.settings import PairingConfig
+
+log = logging.getLogger(__name__)
 
 
 def pair_responses(
@@ -40,7 +43,8 @@ def pair_responses(
         Table `preferences`, without log-probabilities where `logps` is None.
 
     Raises:
-        DataError: No verdict says which response is better, so no pair can be made.
+        DataError: No verdict says which response is better, or not of two that have a text, so no
+            pair can be made.
     """
     parts = []
     if labels is not None:
@@ -62,6 +66,7 @@ def pair_responses(
             "contradict each other, so nothing says which response is better. Look at the "
             "annotator (`prefopt show annotate`)."
         )
+    pairs = _without_empty(pairs, candidates)
     return _with_texts(pairs, candidates, prompts, logps, round_number)
 
 
@@ -100,6 +105,28 @@ def _most_confident(pairs: pl.DataFrame, keep: float) -> pl.DataFrame:
     wanted = max(1, round(keep * pairs.height))  # at least one
     kept = pairs.with_row_index("position").sort("confidence", "position", descending=[True, False])
     return kept.head(wanted).sort("position").drop("position")
+
+
+def _without_empty(pairs: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
+    """Only pairs of responses that have a text: a policy may write none, and what it cost is spent.
+
+    Raises:
+        DataError: There is no other pair.
+    """
+    blank = candidates.filter(pl.col("response").str.strip_chars() == "")["candidate_id"]
+    sides = [pl.col(side).is_in(blank.implode()) for side in ("chosen_id", "rejected_id")]
+    kept = pairs.filter(~pl.any_horizontal(sides))
+    gone = pairs.height - kept.height
+    if kept.is_empty():
+        raise DataError(
+            f"No pair can be made: a response of each of the {gone} pairs is empty. Look at what "
+            "the policy writes (`prefopt show generate`)."
+        )
+    if gone:
+        log.warning(
+            "%s of %s pairs are left out: one of their responses is empty.", gone, pairs.height
+        )
+    return kept
 
 
 def _with_texts(

@@ -71,7 +71,7 @@ class Run(Record):
     model: str
     started: float
     ended: float | None = None
-    state: Literal["running", "waiting", "failed", "killed", "completed"] = "running"
+    state: Literal["running", "waiting", "stopped", "failed", "killed", "completed"] = "running"
     reason: str = ""
     flow_run: str = ""
     command: str = ""
@@ -126,12 +126,21 @@ def recorded(
                 store.remove_page(f"{run.name}/run.json")
             raise
         except BaseException as error:
-            state = "waiting" if isinstance(error, AwaitingLabelsError) else "failed"
-            kind = "" if isinstance(error, PrefoptError) else type(error).__name__
-            reason = ": ".join(part for part in (kind, str(error)) if part)
-            note(store, run.name, state=state, reason=reason, ended=time.time())
+            note(store, run.name, ended=time.time(), **_ended_by(error))
             raise
         note(store, run.name, state="completed", ended=time.time())
+
+
+def _ended_by(error: BaseException) -> dict[str, str]:
+    """State and reason of a run that raised."""
+    if not isinstance(error, Exception):  # Ctrl-C, a signal, Prefect's Cancel: nothing failed
+        return {"state": "stopped", "reason": "interrupted; the same command goes on from here"}
+    kind = "" if isinstance(error, PrefoptError) else type(error).__name__
+    reason = ": ".join(part for part in (kind, str(error)) if part)
+    return {
+        "state": "waiting" if isinstance(error, AwaitingLabelsError) else "failed",
+        "reason": reason,
+    }
 
 
 def note(store: Store, name: str, **changes: Any) -> None:

@@ -96,6 +96,10 @@ def test_a_config_is_deployed_with_whole_paths_changes_and_a_schedule(
     assert made.parameters["config"]["prompts"]["params"]["path"] == str(prompts_file.resolve())
     sections = made.parameter_openapi_schema["definitions"]
     assert "aepo" in sections["SelectionConfig"]["properties"]["strategy"]["enum"]
+    called = command("deploy", file, "name=crowd")
+    said, _ = called.communicate(timeout=120)
+    assert "prefect deployment run align/crowd" in said
+    assert "It has no schedule" in said
     refused = command("deploy", file, "--cron", "at night")
     said, _ = refused.communicate(timeout=120)
     assert (refused.returncode, "'0 2 * * *'" in said) == (2, True)

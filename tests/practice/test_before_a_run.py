@@ -286,6 +286,16 @@ def test_another_length_in_the_test():
 
 
 @pytest.mark.case(
+    "Responses that may be longer than pairs are trained",
+    reports="tried here",
+    before="planned; refused after the first round's labels were bought",
+    expected="training.max_length is 24, of prompt and response together, and responses may …",
+)
+def test_responses_longer_than_training_takes():
+    return _of_align(training={"max_length": 24})
+
+
+@pytest.mark.case(
     "A test that says nothing of how it generates",
     reports="tried here",
     before="256 tokens, where the rounds had 24",

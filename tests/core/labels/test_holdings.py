@@ -45,6 +45,15 @@ def test_labels_of_an_edited_function_are_named_with_both_choices(labels, tmp_pa
     assert "Change `annotation.guidelines` to buy them anew" in doubt
 
 
+def test_labels_of_several_other_functions_are_one_doubt_about_the_newest(labels, tmp_path):
+    for text in ("1.0", "2.0"):
+        config = judge(tmp_path, text)
+        labels.keep((question("p", "a"), Verdict.scored(1.0)), annotator=identity(config))
+    (doubt,) = doubts_of_labels(judge(tmp_path, "3.0"), labels.kept)
+    assert "another function, template or guidelines, and 1 more" in doubt
+    assert "If it was an earlier version of this one" in doubt
+
+
 def test_once_bought_again_the_earlier_version_is_history(labels, tmp_path):
     for text in ("1.0", "2.0"):
         config = judge(tmp_path, text)

@@ -259,3 +259,14 @@ def test_judgments_by_comparison_are_kept_by_their_confidence():
     assert "".join(table["prompt_id"]) == "bd"
     assert table["confidence"].to_list() == pytest.approx([0.9, 0.95])
     assert set(table["source"]) == {"self"}
+
+
+def test_a_pair_with_an_empty_response_is_left_out_and_said(caplog):
+    blank = pl.when(pl.col("sample") == 0).then(pl.lit(" ")).otherwise("response")
+    candidates = CANDIDATES.with_columns(response=blank)
+    labels = verdicts(a=[1.0, 3.0, 0.5], b=[3.0, 1.0, 2.0])  # the first is chosen for b
+    (row,) = pair(labels, candidates=candidates).iter_rows(named=True)
+    assert row["prompt"] == MESSAGES["a"]
+    assert "1 of 2 pairs are left out: one of their responses is empty." in caplog.messages
+    with pytest.raises(DataError, match=r"each of the 1 pairs is empty.*prefopt show generate"):
+        pair(verdicts(b=[3.0, 1.0, 2.0]), candidates=candidates)

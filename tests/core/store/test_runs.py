@@ -100,6 +100,13 @@ def test_results_stay_in_the_record_while_the_same_settings_run_again(store):
         assert find_run(store, "again").win_rate is None
 
 
+def test_an_interrupted_run_is_stopped_and_did_not_fail(store):
+    with pytest.raises(KeyboardInterrupt), recorded(store, record("one")):
+        raise KeyboardInterrupt
+    run = find_run(store, "one")
+    assert (run.state, run.reason) == ("stopped", "interrupted; the same command goes on from here")
+
+
 def test_what_a_kill_leaves_of_a_record_is_collected(store, monkeypatch):
     with recorded(store, record("one")):
         note(store, "one", preferences=PAIRS)
