@@ -21,6 +21,10 @@ BEAT_S = 30
 """Seconds from heartbeat to heartbeat."""
 
 
+class _Made(list[Any]):
+    """What a part made. Prefect knows a plain list by its address, which another one may get."""
+
+
 @contextmanager
 def flow_run_of(part: Part, given: tuple[Any, ...]) -> Iterator[None]:
     """Within the block, stages are tasks of a flow run of that part, which belongs to the run's.
@@ -48,7 +52,7 @@ def flow_run_of(part: Part, given: tuple[Any, ...]) -> Iterator[None]:
             told.append(error)
             engine.handle_success(ended_by(error))
         else:
-            engine.handle_success(part.made)
+            engine.handle_success(_Made(part.made))
     if told:
         raise told[0]
     engine.result()  # raises what the block raised; else what was made leads to arrows from here

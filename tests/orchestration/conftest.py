@@ -26,6 +26,10 @@ from tasks.session import Session, session
 
 REPOSITORY = Path(__file__).parents[2]
 
+# As `prefopt run` sets it, also where a test imports Prefect before: its console is the captured
+# one of that test, and would be closed in the next.
+os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
 _SCORER = '''
 import os
 import time
