@@ -1,6 +1,7 @@
 """The page of a comparison: tables of arms and differences, plots, and how to read them."""
 
 from collections.abc import Sequence
+from itertools import count
 
 import polars as pl
 import yaml
@@ -13,6 +14,7 @@ from prefopt_core.experiments.results import (
     LEVEL,
     METRICS,
     SELF_LABEL_METRICS,
+    SHARES,
     Difference,
     Point,
     after,
@@ -49,10 +51,6 @@ _NAMES = {
     "kl_from_start": "KL from start",
     "chosen_shift": "log-prob. of chosen",
     "distinct_2": "distinct word pairs",
-}
-_PERCENT = {
-    *("win_rate", "self_label_agreement", "self_label_confidence"),
-    *("flagged", "flagged_wrong", "distinct_2"),
 }
 
 
@@ -115,8 +113,8 @@ def table_of_differences(found: Sequence[Difference]) -> Table:
 
 def _mean(value: float, interval: Interval | None, metric: str, sign: str = "") -> Estimate:
     """A mean and its interval; shares in per cent, their differences in percentage points."""
-    scale, form = (100, f"{sign}.1f") if metric in _PERCENT else (1, f"{sign}.2f")
-    unit = ("" if sign else " %") if metric in _PERCENT else ""
+    scale, form = (100, f"{sign}.1f") if metric in SHARES else (1, f"{sign}.2f")
+    unit = ("" if sign else " %") if metric in SHARES else ""
     shown, *ends = (format(scale * x, form) for x in (value, *(interval or ())))
     return Estimate(f"{shown}{unit}", f"[{', '.join(ends) or '–'}]")
 
@@ -126,7 +124,7 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
     seeds, matches = table["seed"].n_unique(), len(comparison.matches)
     said = [
         "Win rate: over the seed's own start policy, on held-out prompts, by the gold annotator; "
-        "ties count half. Figures are means over seeds, in brackets 95 % bootstrap intervals over "
+        "ties count half. Figures are means over seeds, in brackets 95 % t intervals over "
         "seeds. Differences are paired: the arms of one seed share start policy and prompts.",
         f"p: {'exact ' * (seeds <= EXACT)}sign-flip test over seeds; corrected: for the number of "
         "comparisons by one metric, by Holm. "
@@ -142,8 +140,12 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
             "round's training, in nats; KL: nats per held-out response. The report of a run has "
             "more."
         )
-    if seeds < 5:
-        said.append(f"{seeds} seeds are too few: their intervals are narrower than they should be.")
+    if matches and matches * smallest_p(seeds) > LEVEL:
+        enough = next(n for n in count(1) if matches * smallest_p(n) <= LEVEL)
+        said.append(
+            f"{seeds} seeds cannot settle a difference: that takes {enough} or more. So few values "
+            "must be normal for their intervals to hold what they say."
+        )
     if chosen := _best_rounds(comparison):
         said.append(
             f"{', '.join(chosen)}: the best round of a run, chosen by gold score on the prompts "

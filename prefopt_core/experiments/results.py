@@ -12,7 +12,6 @@ import polars as pl
 
 from prefopt_core.arrays import FloatArray
 from prefopt_core.experiments.paired import Interval, holm, interval_over_seeds, sign_flip_test
-from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
 
 METRICS = ("win_rate", "gold_score")
@@ -34,6 +33,12 @@ SELF_LABEL_METRICS = (
 )
 """Metrics shown of every round in which an arm's policy labelled pairs itself."""
 
+SHARES = {
+    *("win_rate", "self_label_agreement", "self_label_confidence"),
+    *("flagged", "flagged_wrong", "distinct_2"),
+}
+"""Metrics that lie between 0 and 1."""
+
 LEVEL = 0.05
 """The largest corrected p value of a settled difference."""
 
@@ -49,7 +54,7 @@ class Point:
     Attributes:
         at: Its place in a plot: mean labels used up to then, or the value of a setting.
         value: Mean over seeds.
-        interval: 95 % bootstrap interval over seeds; None of one seed.
+        interval: 95 % t interval over seeds; None of one seed.
         n: Seeds.
     """
 
@@ -68,7 +73,7 @@ class Difference:
         other: The arm that it is compared with.
         metric: One of `METRICS`.
         by_seed: (n,) differences, over the seeds that both arms have.
-        interval: 95 % bootstrap interval of their mean; None of one seed.
+        interval: 95 % t interval of their mean; None of one seed.
         p: Of the sign-flip test.
         p_corrected: The same, corrected by Holm for the other comparisons by this metric.
     """
@@ -222,7 +227,9 @@ def line(
 
 def _point(rows: pl.DataFrame, arm: str, metric: str) -> Point:
     values, labels = rows["value"].to_numpy(), rows["labels"].to_numpy()
-    interval = interval_over_seeds(values, seed=seed_for(arm, metric))
+    interval = interval_over_seeds(values)
+    if interval and metric in SHARES:
+        interval = max(interval[0], 0.0), min(interval[1], 1.0)
     return Point(float(labels.mean()), float(values.mean()), interval, len(values))
 
 
@@ -242,7 +249,7 @@ def differences(table: pl.DataFrame, matches: Sequence[Match], metric: str) -> l
     return [
         Difference(
             arm, other, metric, values,
-            interval_over_seeds(values, seed=seed_for(arm, metric, "-")),
+            interval_over_seeds(values),
             float(p), float(corrected),
         )
         for (arm, other), values, p, corrected in zip(
