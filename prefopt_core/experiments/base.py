@@ -1,7 +1,8 @@
 """What the configs of flows share: all of them, those of several rounds, those that buy labels."""
 
 import re
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
 
 import yaml
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -14,7 +15,7 @@ from prefopt_core.generation import GENERATORS
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import SPEED_ONLY, SpeedOnly
-from prefopt_core.ground.settings import Backend, Config
+from prefopt_core.ground.settings import Backend, Config, section_in
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.account import Allowance
 from prefopt_core.lint.settings import LintConfig
@@ -31,6 +32,10 @@ _LONGEST = 200
 """Characters of a run's name: a folder and locks are named by it, and systems allow 255."""
 
 
+Defaults = Mapping[str, Mapping[str, Any]]
+"""Section → what is in it where a config says nothing."""
+
+
 class Round(Config):
     """One turn of the loop."""
 
@@ -42,7 +47,15 @@ class Round(Config):
 
 
 class Experiment(Config):
-    """Settings that all flows have."""
+    """Settings that all flows have.
+
+    Attributes:
+        defaults: Section → settings that this flow has other defaults of than the section says:
+            its paper's. They hold wherever a config leaves them out, also within a section that it
+            gives in part; those of `params` if the member chosen has them.
+    """
+
+    defaults: ClassVar[Defaults] = {}
 
     name: str | None = Field(
         None,
@@ -80,17 +93,43 @@ class Experiment(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _evaluated_as_generated(cls, data: Any) -> Any:
-        """`evaluation.generation` takes what it does not set from `generation`, but for `n`."""
-        evaluation = data.get("evaluation") if isinstance(data, dict) else None
+    def _completed(cls, data: Any) -> Any:
+        """Fill in what is left out: defaults of the flow, then what the test takes from the run.
+
+        `evaluation.generation` takes what it does not set from `generation`, but for `n`.
+        """
+        if not isinstance(data, dict):
+            return data
+        data = data | {n: cls._with_defaults(n, own) for n, own in cls._partial(data)}
+        evaluation = data.get("evaluation")
         if not isinstance(evaluation, dict):
             return data
-        usual = data.get(
-            "generation", cls.model_fields["generation"].get_default(call_default_factory=True)
-        )
         own = evaluation.get("generation")
-        inherited = heir_of(usual, {} if own is None else own)
+        inherited = heir_of(data.get("generation", GenerationConfig()), {} if own is None else own)
         return data | {"evaluation": evaluation | {"generation": inherited}}
+
+    @classmethod
+    def _partial(cls, data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The sections with defaults of the flow, as far as `data` has them; those off are not."""
+        for name in cls.defaults:
+            unset = cls.model_fields[name].get_default(call_default_factory=True)
+            if isinstance(own := data.get(name, {} if unset is not None else None), dict):
+                yield name, own
+
+    @classmethod
+    def _with_defaults(cls, name: str, own: dict[str, Any]) -> dict[str, Any]:
+        """A section as `data` has it, with the flow's defaults where it says nothing."""
+        usual = dict(cls.defaults[name])
+        params = usual.pop("params", {})
+        filled = usual | own
+        given, kind = own.get("params") or {}, section_in(cls.model_fields[name].annotation)
+        if not params or not isinstance(given, dict):
+            return filled
+        assert kind
+        assert issubclass(kind, Backend)
+        member = filled.get(kind.choice, kind.model_fields[kind.choice].default)
+        known = kind.registry.settings(member) if member in kind.registry else {}
+        return filled | {"params": {n: v for n, v in params.items() if n in known} | given}
 
     @property
     def digest(self) -> str:

@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
-from prefopt_core.experiments.base import Experiment, Iterated, Paid, slug
+from prefopt_core.experiments.base import Defaults, Experiment, Iterated, Paid, slug
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.inputs.settings import SeedConfig
@@ -121,7 +121,21 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
 
 
 class AepoConfig(Paid):
-    """One round of Annotation-Efficient Preference Optimization."""
+    """One round of Annotation-Efficient Preference Optimization, by default as in its paper."""
+
+    defaults: ClassVar[Defaults] = {
+        "generation": {"n": 32},
+        "training": {
+            "learning_rate": 1e-6,
+            "scheduler": "linear",
+            "learning_rate_warm_up": 0.0167,
+            "epochs": 3.0,
+            "batch_size": 4,
+            "max_length": 512,
+            "optimizer": "rmsprop",
+            "lora": {},
+        },
+    }
 
     policy: PolicyConfig | None = Field(
         None, description="The model; not needed for a data set from existing candidates."
@@ -165,14 +179,17 @@ class AepoConfig(Paid):
 
 
 class SpaConfig(Iterated):
-    """Spread Preference Annotation: a labelled seed, then rounds of self-judgment."""
+    """Spread Preference Annotation: a labelled seed, then self-judgment; defaults of its paper."""
+
+    defaults: ClassVar[Defaults] = {
+        "generation": {"n": 2, "params": {"temperature": 0.7, "max_new_tokens": 300}},
+        "selection": {"strategy": "west_of_n"},
+        "training": {"loss": "noise_aware"},
+    }
 
     seed_preferences: SeedConfig
-    generation: GenerationConfig = Field(
-        default_factory=lambda: GenerationConfig(n=2, params={"temperature": 0.7})
-    )
     selection: SelectionConfig = Field(
-        default_factory=lambda: SelectionConfig(strategy="west_of_n"),
+        default_factory=SelectionConfig,
         description="Which of the n responses are judged; all of them in SPA.",
     )
     replay: bool = Field(
@@ -200,6 +217,8 @@ class SpaConfig(Iterated):
 
 class SpinConfig(AepoConfig):
     """Self-play: labelled responses against the policy's own (SPIN, arXiv:2401.01335)."""
+
+    defaults: ClassVar[Defaults] = {}  # not those of AEPO
 
     policy: PolicyConfig
     training: TrainingConfig = Field(default_factory=TrainingConfig)

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.docstrings import arguments_of, text_before_sections
 from prefopt_core.experiments.families import FAMILIES
 from prefopt_core.experiments.flows import CONFIGS
@@ -23,11 +24,10 @@ from prefopt_core.experiments.schema import (
     may_lack,
     member_schema,
     schema,
-    section_in,
     sections,
 )
 from prefopt_core.ground.registry import SPEED_ONLY, Registry
-from prefopt_core.ground.settings import Backend, Config
+from prefopt_core.ground.settings import Backend, Config, section_in
 
 PAGE, SCHEMA = "settings.md", "prefopt.schema.json"
 _HEADER = ("setting", "type", "default", "meaning")
@@ -80,7 +80,10 @@ def _flows() -> Iterator[str]:
     yield "\n".join(f"* `{name}`: {_summary(config)}" for name, config in CONFIGS.items())
     yield (
         "Which settings each has at its top level. A *section* is a group of settings with "
-        "defaults of its own, see below; *off*: left out, it does nothing."
+        "defaults of its own, see below; *off*: left out, it does nothing. Where a flow has other "
+        "defaults of a section, its paper's, they are named; they hold also within a section that "
+        "is given in part. [papers.md](papers.md) compares all defaults of `spa` and `aepo` with "
+        "their papers."
     )
     names = dict.fromkeys(name for config in CONFIGS.values() for name in config.model_fields)
     rows = [
@@ -90,7 +93,7 @@ def _flows() -> Iterator[str]:
     yield _table(["setting", *map(_code, CONFIGS), "meaning"], rows)
 
 
-def _in_flow(config: type[Config], name: str) -> str:
+def _in_flow(config: type[Experiment], name: str) -> str:
     field = config.model_fields.get(name)
     if field is None:
         return "–"
@@ -100,7 +103,14 @@ def _in_flow(config: type[Config], name: str) -> str:
     if field.is_required() or section is None:
         return _default(field)
     value = field.get_default(call_default_factory=True)
-    return "off" if value is None else f"section{_deviation(section, value)}"
+    other = ", ".join(_others(config, name))
+    return "off" if value is None else "section" + f", with {other}" * bool(other)
+
+
+def _others(config: type[Experiment], name: str) -> list[str]:
+    """Settings of a section of which a flow has other defaults, with these."""
+    leaves = _leaves(dict(config.defaults.get(name, {})))
+    return [_code(f"{setting}: {_yaml(value)}") for setting, value in leaves]
 
 
 def _meaning(name: str) -> str:
@@ -125,6 +135,11 @@ def _sections() -> Iterator[str]:
         yield f"### `{name}`"
         also = f" The same settings: {', '.join(map(_code, others))}." if others else ""
         yield _summary(kind) + also
+        yield from (
+            f"Other defaults in `{flow}`: {', '.join(other)}."
+            for flow, config in CONFIGS.items()
+            if (other := _others(config, name))
+        )
         properties = kind.model_json_schema()["properties"]
         settings = dict(kind.model_fields)
         if issubclass(kind, Backend):  # what is named comes first, then its settings
@@ -206,7 +221,7 @@ def _deviation(section: type[Config], value: Config) -> str:
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value

@@ -4,7 +4,7 @@ It knows names, types and ranges. What settings ask of each other, `prefopt plan
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ConfigDict, create_model
 from pydantic.json_schema import models_json_schema
@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from prefopt_core.experiments.flows import CONFIGS, AepoConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
-from prefopt_core.ground.settings import Backend, Config
+from prefopt_core.ground.settings import Backend, Config, section_in
 
 Schema = dict[str, Any]
 
@@ -24,11 +24,16 @@ def schema() -> Schema:
     sections = {kind.__name__: kind for flow in CONFIGS.values() for kind in sections_of(flow)}
     for name, kind in sections.items():
         if issubclass(kind, Backend):
-            definitions[name] |= _choices(kind)
+            definitions[name] |= _choices(kind, {})
             definitions |= _members(kind.registry)
     for flow, config in CONFIGS.items():
         own = definitions[config.__name__]
         own["properties"] = {"flow": {"const": flow}, **own["properties"]}
+        for name, usual in config.defaults.items():
+            section = section_in(config.model_fields[name].annotation)
+            assert section
+            definitions[f"{section.__name__}-{flow}"] = _with_defaults(section, usual)
+            own["properties"][name] = _moved(own["properties"][name], section.__name__, flow)
         if may_lack(config, "prompts"):
             _excuse_prompts(own)
     return {
@@ -56,13 +61,6 @@ def sections_of(kind: type[Config]) -> Iterator[type[Config]]:
         if section := section_in(field.annotation):
             yield section
             yield from sections_of(section)
-
-
-def section_in(annotation: Any) -> type[Config] | None:
-    """The kind of section that a setting holds; None if it holds a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, Config):
-        return annotation
-    return next(filter(None, map(section_in, get_args(annotation))), None)
 
 
 def sections() -> dict[type[Config], list[str]]:
@@ -99,19 +97,46 @@ def loadable(registry: Registry[Any]) -> Iterator[str]:
         yield name
 
 
-def _choices(kind: type[Backend]) -> Schema:
+def _with_defaults(kind: type[Config], usual: Mapping[str, Any]) -> Schema:
+    """The schema of a section in a flow that has defaults of its own for it."""
+    own = kind.model_json_schema(ref_template="#/$defs/{model}")
+    own.pop("$defs", None)
+    own["properties"] = _defaulting(own["properties"], usual)
+    return own | (_choices(kind, usual) if issubclass(kind, Backend) else {})
+
+
+def _defaulting(properties: Schema, usual: Mapping[str, Any]) -> Schema:
+    changed = {n: part | {"default": usual[n]} for n, part in properties.items() if n in usual}
+    return properties | changed
+
+
+def _moved(part: Any, name: str, flow: str) -> Any:
+    """A part of a schema that refers to a section, with that of a flow in its place."""
+    if isinstance(part, list):
+        return [_moved(each, name, flow) for each in part]
+    if not isinstance(part, Mapping):
+        return f"{part}-{flow}" if part == f"#/$defs/{name}" else part
+    return {key: _moved(value, name, flow) for key, value in part.items()}
+
+
+def _choices(kind: type[Backend], usual: Mapping[str, Any]) -> Schema:
     """For a section that names a member: `params` are that member's settings."""
     names = list(loadable(kind.registry))
-    own = kind.model_json_schema()
-    choice = {key: v for key, v in own["properties"][kind.choice].items() if key != "type"}
+    own = kind.model_json_schema(ref_template="#/$defs/{model}")
+    properties = _defaulting(own["properties"], usual)
+    choice = {key: v for key, v in properties[kind.choice].items() if key != "type"}
     rules = []
     for name in names:
-        then: Schema = {"properties": {"params": {"$ref": _place(kind.registry, name)}}}
+        params: Schema = {"$ref": _place(kind.registry, name)}
+        settings = kind.registry.settings(name)
+        if other := {n: v for n, v in usual.get("params", {}).items() if n in settings}:
+            params = {"allOf": [params], "properties": {n: {"default": other[n]} for n in other}}
+        then: Schema = {"properties": {"params": params}}
         if member_schema(kind.registry, name).get("required"):
             then["required"] = ["params"]
         rules.append(_if(kind.choice, name, then, default=choice.get("default")))
     return {
-        "properties": own["properties"] | {kind.choice: choice | {"enum": names}},
+        "properties": properties | {kind.choice: choice | {"enum": names}},
         "allOf": rules,
     }
 

@@ -10,7 +10,7 @@ from prefopt_core.ground.settings import Backend
 
 
 class GenerationConfig(Backend):
-    """The generator of candidates. SPA samples 2 at temperature 0.7; AEPO up to 128 (METHODS)."""
+    """The generator of candidates: what is sampled for each prompt."""
 
     registry: ClassVar[Registry[Any]] = GENERATORS
     choice: ClassVar[str] = "generator"

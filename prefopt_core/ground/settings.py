@@ -72,6 +72,13 @@ class Config(BaseModel):
         return self.model_dump(mode="json", exclude=speed_only)
 
 
+def section_in(annotation: Any) -> type[Config] | None:
+    """The kind of section that a setting holds; None if it holds a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return annotation
+    return next(filter(None, map(section_in, get_args(annotation))), None)
+
+
 def problems_of(error: ValidationError) -> list[str]:
     """What pydantic found wrong with a config, a line for each: `selection.k: …`."""
     return [_problem(found) for found in error.errors()]

@@ -41,7 +41,7 @@ class LoraConfig(Config):
 
 
 class TrainingConfig(Backend):
-    """How a policy learns from preference pairs. Defaults are SPA's (arXiv:2406.04412)."""
+    """How a policy learns from preference pairs; defaults as in SPA (arXiv:2406.04412), but DPO."""
 
     registry: ClassVar[Registry[Any]] = LOSSES
     choice: ClassVar[str] = "loss"

@@ -108,6 +108,9 @@ def test_given_pairs_count_two_labels_each(preset, write):
     spa = {"flow": "spa", "seed_preferences.path": str(write("seed.jsonl", seed))}
     spa["rounds"] = [{"prompts": 4}]
     preset["arms"]["spa"] = spa
+    with pytest.raises(ValidationError, match=r"Its 'evaluation' is not .* take from `generation`"):
+        Comparison(**preset)  # SPA samples at temperature 0.7
+    preset["common"] = {"evaluation.generation.params.temperature": 1.0}
     assert labels_of(Comparison(**preset).cell("spa", 0).config) == 12
     spa["seed_preferences.path"] = str(write("fewer.jsonl", seed[1:]))
     with pytest.raises(ValidationError, match="arm spa: It may use 10 labels and 'random' 12"):
