@@ -19,7 +19,7 @@ from prefopt_core.experiments.capacity import free_at
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.estimates import Estimate, asked_besides, estimates
 from prefopt_core.experiments.inputs import read_as
-from prefopt_core.experiments.lengths import cut_off
+from prefopt_core.experiments.lengths import cut_for_the_encoder, cut_off
 from prefopt_core.experiments.samples import sample_of
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import counted
@@ -66,7 +66,7 @@ def plan_run(
             sample,
             sum(asked_for_money(count, config, sample) for config, count in others.values()),
         )
-    doubts += cut_off(stages, store)
+    doubts += [*cut_off(stages, store), *cut_for_the_encoder(stages, store)]
     for line in inputs:
         console.tell(line)
     print_doubts(doubts, console)

@@ -4,6 +4,8 @@ import polars as pl
 
 from prefopt_core.embedding import table
 from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.store.artifacts import Artifact
+from tasks.session import current_store, notice, planning
 from tasks.stage import stage
 
 
@@ -11,3 +13,12 @@ from tasks.stage import stage
 def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:
     """Embed every distinct response once."""
     return table.embed_candidates(candidates, config)
+
+
+def warn_of_unread(candidates: Artifact, config: EmbeddingConfig) -> None:
+    """Tell of responses that the embedder does not read to their end; nothing while planning."""
+    if planning():
+        return
+    texts = current_store().read(candidates, ["candidate_id", "response"])
+    if text := table.unread(texts, config):
+        notice(text)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.annotation.label_table import labels_of_others
+from prefopt_core.embedding.table import unread
 from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.experiments.base import Experiment, Paid, slug
 from prefopt_core.experiments.checks import check
@@ -160,6 +161,7 @@ def write_report(
     assert config.name is not None
     store, settings = current_store(), config.model_dump(mode="json")
     figures, doubts = store.read_all(metrics), [*_doubts(config), *warnings]
+    doubts += _unread(proposal, config)
     others = _labels_of_others(labelled, config)
 
     def page() -> str:
@@ -272,6 +274,15 @@ def _doubts(config: Experiment) -> Sequence[str]:
         return check(config, LabelStore.of(current_store()))
     except PrefoptError:
         return []
+
+
+def _unread(proposal: Proposal[Artifact] | None, config: Experiment) -> Iterator[str]:
+    """Responses of the last round that the embedder did not read to their end."""
+    embedding = getattr(config, "embedding", None)
+    if proposal and embedding:
+        texts = current_store().read(proposal.candidates, ["candidate_id", "response"])
+        if text := unread(texts, embedding):
+            yield f"embedding: {text}"
 
 
 def report_comparison(table: Artifact, comparison: Comparison) -> Path:

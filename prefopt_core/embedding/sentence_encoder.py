@@ -8,15 +8,23 @@ from pydantic import PositiveInt
 
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import InputPath, SpeedOnly
-from prefopt_core.models.encoder import PACKAGED, check_encoder, load_encoder
+from prefopt_core.models.encoder import (
+    PACKAGED,
+    check_encoder,
+    encoder_positions,
+    encoder_tokenizer,
+    load_encoder,
+)
 
 _BATCHES = 4  # between two calls of the progress callback
+_MARKS = 4
 
 
 def embed(
     texts: Sequence[str],
     *,
     model: InputPath = PACKAGED,
+    max_length: PositiveInt = 512,
     batch_size: SpeedOnly[PositiveInt] = 32,
     device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float32]:
@@ -25,6 +33,8 @@ def embed(
     Args:
         texts: The texts to embed.
         model: A folder, a hub id, or all-MiniLM-L6-v2, AEPO's encoder, from the extra `minilm`.
+        max_length: Tokens of a text that are read, as in AEPO's code; what comes behind them does
+            not count. A model with fewer positions reads these.
         batch_size: Texts per forward pass.
         device: "cpu", "cuda", …; "auto": what sentence-transformers chooses, a GPU if there is one.
 
@@ -32,7 +42,7 @@ def embed(
         ConfigError: The encoder cannot be loaded.
         MissingExtraError: The packaged encoder is not installed.
     """
-    encoder = load_encoder(model, device)
+    encoder = load_encoder(model, device, max_length)
     vectors = []
     # Longest first, as the library sorts within a call: equal lengths share a batch, no padding.
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -48,10 +58,43 @@ def embed(
     return np.concatenate(vectors)[np.argsort(order)].astype(np.float32)
 
 
-def check_embed(*, model: str) -> Iterator[str]:
-    """See whether the encoder is there.
+def check_embed(*, model: str, max_length: int) -> Iterator[str]:
+    """See whether the encoder is there, and can read that much.
 
     Raises:
         ConfigError: It is not, and a hub id has no such form.
     """
     yield from check_encoder(model)
+    positions = encoder_positions(model)
+    if positions is not None and positions < max_length:
+        yield (
+            f"params.max_length is {max_length}, and {model} has {positions} positions: it reads "
+            f"the first {positions} tokens of a text. Set it to {positions}, or name another "
+            "encoder."
+        )
+
+
+def count_unread(texts: Sequence[str], *, model: str, max_length: int) -> tuple[int, int] | None:
+    """Count the texts whose end is not read.
+
+    Args:
+        texts: The texts to embed.
+        model: As `embed` takes it.
+        max_length: Likewise.
+
+    Returns:
+        (how many of them, tokens that are read of each); None where the encoder's `tokenizer.json`
+        is not on this machine, as of one that the hub has.
+    """
+    read = min(max_length, encoder_positions(model) or max_length)
+    # No token is shorter than a byte, but for the marks at both ends.
+    long = [text for text in texts if len(text.encode()) > read - _MARKS]
+    file = encoder_tokenizer(model)
+    if not long or file is None:
+        return None if file is None else (0, read)
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return sum(len(each.ids) > read for each in tokenizer.encode_batch_fast(long)), read

@@ -7,6 +7,7 @@ from pydantic import Field
 from prefopt_core.embedding import EMBEDDERS
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend
+from prefopt_core.models.encoder import PACKAGED
 
 
 class EmbeddingConfig(Backend):
@@ -18,3 +19,9 @@ class EmbeddingConfig(Backend):
     embedder: str = Field(
         "sentence-transformers", description="A name from `prefopt list embedders`."
     )
+
+    @property
+    def as_before(self) -> set[str]:
+        """`max_length`, where it is what the packaged encoder read before the setting existed."""
+        read = self.params.get("model"), self.params.get("max_length")
+        return {"max_length"} if read == (PACKAGED, 256) else set()

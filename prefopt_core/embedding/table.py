@@ -11,6 +11,10 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import last_content, quoted
 from prefopt_core.ground.tables import empty
 from prefopt_core.ground.vectors import pack
+from prefopt_core.models.encoder import encoder_positions
+
+MOST_COUNTED = 4096
+"""Responses of a table whose tokens are counted: a second's work."""
 
 
 def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:
@@ -51,6 +55,42 @@ def embed_prompts(prompts: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFram
     texts = prompts.select(last_content("prompt")).to_series()
     vector = pack(_vectors(texts.to_list(), config))
     return prompts.select("prompt_id").with_columns(vector=vector)
+
+
+def unread(candidates: pl.DataFrame, config: EmbeddingConfig) -> str | None:
+    """Say how many distinct responses the embedder does not read to their end.
+
+    Args:
+        candidates: Table `candidates`, or its columns `candidate_id` and `response`; of large ones
+            the first `MOST_COUNTED` responses are counted.
+        config: Which embedder, and its settings.
+
+    Returns:
+        A sentence or two, with settings between backticks; None if it reads all, or nobody knows.
+    """
+    if config.embedder != "sentence-transformers":
+        return None
+    from prefopt_core.embedding.sentence_encoder import count_unread
+
+    model, wanted = config.params["model"], config.params["max_length"]
+    texts = candidates.unique("candidate_id", keep="first", maintain_order=True)["response"]
+    looked_at = texts.head(MOST_COUNTED).to_list()
+    counted = count_unread(looked_at, model=model, max_length=wanted)
+    if counted is None or not counted[0]:
+        return None
+    count, read = counted
+    limited = read < wanted or read == encoder_positions(model)
+    which = "the first " * (len(looked_at) < len(texts))
+    return (
+        f"{count:,} of {which}{len(looked_at):,} responses are longer than the {read} tokens that "
+        "the encoder reads: what comes behind them does not count where responses are compared. "
+        + (
+            "Name an encoder with more positions (`embedding.params.model`), or "
+            "`embedding.embedder: hashing`, which reads all."
+            if limited
+            else "Raise `embedding.params.max_length`."
+        )
+    )
 
 
 def _vectors(texts: Sequence[str], config: EmbeddingConfig) -> npt.NDArray[np.float32]:

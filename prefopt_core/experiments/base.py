@@ -136,7 +136,9 @@ class Experiment(Config):
         """Digest of all settings but what names, tracks and places runs; whatever the folder."""
         aside = {"name", "continues", "tracking", "execution"}
         settings = self.model_dump(mode="json", exclude=aside)
-        return sha256_of(resolved(settings, type(self)))
+        settings = resolved(settings, type(self))
+        _drop_as_before(self, settings)
+        return sha256_of(settings)
 
     def as_yaml(self, flow: str) -> str:
         """All settings, as a file that `prefopt run` takes."""
@@ -250,6 +252,7 @@ class Paid(Experiment):
         settings = self.model_dump(mode="json", exclude=aside)
         settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
+        _drop_as_before(self, settings)
         _drop_speed_only(self, settings)
         own = self._account or f"run {sha256_of(settings)[:12]}"
         account = self.annotation.account or own
@@ -276,6 +279,17 @@ def _drop_speed_only(section: Config, settings: dict[str, Any]) -> None:
             _drop_speed_only(own, settings[name])
     if isinstance(section, Backend):
         for name in section.registry.speed_only(getattr(section, section.choice)):
+            del settings["params"][name]
+
+
+def _drop_as_before(section: Config, settings: dict[str, Any]) -> None:
+    """Delete `Backend.as_before` from the settings of a section, and of those in it."""
+    for name in type(section).model_fields:
+        own = getattr(section, name)
+        if isinstance(own, Config) and name in settings:
+            _drop_as_before(own, settings[name])
+    if isinstance(section, Backend):
+        for name in section.as_before:
             del settings["params"][name]
 
 

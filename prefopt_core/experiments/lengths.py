@@ -4,6 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+import polars as pl
+
+from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.embedding.table import unread
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.estimates import Planned
 from prefopt_core.generation.settings import GenerationConfig
@@ -69,3 +73,23 @@ def cut_off(stages: Sequence[Planned], store: Store) -> Iterator[str]:
                 f"off at max_new_tokens {most}. Raise `generation.params.max_new_tokens`, and that "
                 "of `evaluation.generation.params` if it is set there."
             )
+
+
+def cut_for_the_encoder(stages: Sequence[Planned], store: Store) -> Iterator[str]:
+    """Responses that are there already, and of which the embedder does not read the end.
+
+    Args:
+        stages: Those of a plan.
+        store: Where responses are.
+    """
+    columns = ["candidate_id", "response"]
+    tables: dict[str, list[pl.DataFrame]] = defaultdict(list)
+    configs: dict[str, EmbeddingConfig] = {}
+    for stage in stages:
+        config, candidates = map(stage.arguments.get, ("config", "candidates"))
+        if isinstance(config, EmbeddingConfig) and isinstance(candidates, Artifact):
+            configs[same := config.model_dump_json()] = config
+            tables[same].append(store.read(candidates, columns))
+    for same, config in configs.items():
+        if text := unread(pl.concat(tables[same]), config):
+            yield f"embedding: {text}"

@@ -140,6 +140,14 @@ class Backend(Config):
         schema["properties"][cls.choice]["enum"] = sorted(cls.registry)
         return schema
 
+    @property
+    def as_before(self) -> set[str]:
+        """Settings of `params` with which all is as it was before they existed.
+
+        They are in no cache key, and in no name or budget of a run: what is from then stays found.
+        """
+        return set()
+
     def member(self) -> Callable[..., Any]:
         """The registry's function that this section names, with its settings applied."""
         return self.registry.bind(getattr(self, self.choice), self.params)
@@ -155,8 +163,8 @@ class Backend(Config):
         the package and version of a plug-in's member, whose code no stage version covers.
         """
         name = getattr(self, self.choice)
-        speed_only = self.registry.speed_only(name)
-        params = {n: value for n, value in self.params.items() if n not in speed_only}
+        aside = self.registry.speed_only(name) | self.as_before
+        params = {n: value for n, value in self.params.items() if n not in aside}
         for path in self.registry.paths(name):
             if params[path] is not None:
                 params[path] = (
