@@ -83,7 +83,8 @@ def load(name: str, data: Path) -> Pool:
     file = GenerationConfig(generator="file", params={"path": str(path), "empty": "drop"})
     prompts = load_prompts(PromptsConfig(params={"path": str(path)}), SEED)
     candidates = generate_candidates(prompts, None, file, SEED)
-    embeddings = embed_candidates(candidates, EmbeddingConfig())
+    embedding = EmbeddingConfig(params={"max_length": 256})  # as when the page was made
+    embeddings = embed_candidates(candidates, embedding)
     read = Store.open().read
     ids = read(prompts).select(
         "prompt_id", prompt=pl.col("prompt").list.last().struct.field("content")
