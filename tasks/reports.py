@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 
 from prefopt_core.annotation.label_table import labels_of_others
-from prefopt_core.embedding.table import unread
 from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.experiments.base import Experiment, Paid, slug
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.facts import facts_of
 from prefopt_core.experiments.grid import Comparison
+from prefopt_core.experiments.lengths import unread_in
 from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import content_digest
@@ -151,18 +151,16 @@ def write_report(
     """Write the run's HTML page into the store, and its results into its record; returns its path.
 
     `preferences` are the pairs of every round, `kept` is the round of the returned `policy`,
-    `answers` are those of the start policy and of that one to the prompts `held_out`,
-    `proposal` is the last round's selection, `labelled` are the labels of every round (`verdicts`)
-    with the responses that they are about (`candidates`), `warnings` are of what pairs are like,
-    `of_labels` of what the labels of a round are like.
+    `answers` are those of the start policy and of that one to the prompts `held_out`, `proposal` is
+    the last round's selection, `labelled` are the labels of every round (`verdicts`) with what they
+    are about (`candidates`), `warnings` are of pairs, `of_labels` of the labels of a round.
     """
     if not leaves_pages():
         return None
     assert config.name is not None
     store, settings = current_store(), config.model_dump(mode="json")
-    figures, doubts = store.read_all(metrics), [*_doubts(config), *warnings]
-    doubts += _unread(proposal, config)
-    others = _labels_of_others(labelled, config)
+    figures, others = store.read_all(metrics), _labels_of_others(labelled, config)
+    doubts = [*_doubts(config), *warnings, *unread_in(proposal, config, store)]
 
     def page() -> str:
         parts = run_page(
@@ -274,15 +272,6 @@ def _doubts(config: Experiment) -> Sequence[str]:
         return check(config, LabelStore.of(current_store()))
     except PrefoptError:
         return []
-
-
-def _unread(proposal: Proposal[Artifact] | None, config: Experiment) -> Iterator[str]:
-    """Responses of the last round that the embedder did not read to their end."""
-    embedding = getattr(config, "embedding", None)
-    if proposal and embedding:
-        texts = current_store().read(proposal.candidates, ["candidate_id", "response"])
-        if text := unread(texts, embedding):
-            yield f"embedding: {text}"
 
 
 def report_comparison(table: Artifact, comparison: Comparison) -> Path:

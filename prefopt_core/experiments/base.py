@@ -1,21 +1,20 @@
 """What the configs of flows share: all of them, those of several rounds, those that buy labels."""
 
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import yaml
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from prefopt_core.annotation.settings import AnnotationConfig, JudgeConfig
-from prefopt_core.evaluation.settings import NOT_THE_POLICY, EvaluationConfig
+from prefopt_core.evaluation.settings import EvaluationConfig
 from prefopt_core.execution.settings import ExecutionConfig
 from prefopt_core.experiments.anchoring import resolved
-from prefopt_core.generation import GENERATORS
+from prefopt_core.experiments.defaults import Defaults, heir_of, with_defaults
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import SPEED_ONLY, SpeedOnly
-from prefopt_core.ground.settings import Backend, Config, section_in
+from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.account import Allowance
 from prefopt_core.lint.settings import LintConfig
@@ -30,10 +29,6 @@ from prefopt_core.training.settings import TrainingConfig
 
 _LONGEST = 200
 """Characters of a run's name: a folder and locks are named by it, and systems allow 255."""
-
-
-Defaults = Mapping[str, Mapping[str, Any]]
-"""Section → what is in it where a config says nothing."""
 
 
 class Round(Config):
@@ -100,36 +95,13 @@ class Experiment(Config):
         """
         if not isinstance(data, dict):
             return data
-        data = data | {n: cls._with_defaults(n, own) for n, own in cls._partial(data)}
+        data = with_defaults(data, cls.defaults, cls)
         evaluation = data.get("evaluation")
         if not isinstance(evaluation, dict):
             return data
         own = evaluation.get("generation")
         inherited = heir_of(data.get("generation", GenerationConfig()), {} if own is None else own)
         return data | {"evaluation": evaluation | {"generation": inherited}}
-
-    @classmethod
-    def _partial(cls, data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The sections with defaults of the flow, as far as `data` has them; those off are not."""
-        for name in cls.defaults:
-            unset = cls.model_fields[name].get_default(call_default_factory=True)
-            if isinstance(own := data.get(name, {} if unset is not None else None), dict):
-                yield name, own
-
-    @classmethod
-    def _with_defaults(cls, name: str, own: dict[str, Any]) -> dict[str, Any]:
-        """A section as `data` has it, with the flow's defaults where it says nothing."""
-        usual = dict(cls.defaults[name])
-        params = usual.pop("params", {})
-        filled = usual | own
-        given, kind = own.get("params") or {}, section_in(cls.model_fields[name].annotation)
-        if not params or not isinstance(given, dict):
-            return filled
-        assert kind
-        assert issubclass(kind, Backend)
-        member = filled.get(kind.choice, kind.model_fields[kind.choice].default)
-        known = kind.registry.settings(member) if member in kind.registry else {}
-        return filled | {"params": {n: v for n, v in params.items() if n in known} | given}
 
     @property
     def digest(self) -> str:
@@ -296,25 +268,3 @@ def _drop_as_before(section: Config, settings: dict[str, Any]) -> None:
 def slug(text: str) -> str:
     """A text as names of runs are, and keys in Prefect: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def heir_of(usual: Any, own: Any) -> Any:
-    """A section `generation` with what it lacks from another: the generator and its settings.
-
-    A generator that does not run the policy is not taken, nor what only another one knows.
-
-    Args:
-        usual: The section to take from, in YAML or as a config.
-        own: The section, as it is in YAML; anything else is returned as it is.
-    """
-    usual = usual.model_dump() if isinstance(usual, GenerationConfig) else usual
-    if not isinstance(usual, dict) or not isinstance(own, dict):
-        return own  # the fields say what is wrong
-    fallback = GenerationConfig.model_fields["generator"].default
-    theirs = usual.get("generator", fallback)
-    name = own.get("generator", fallback if theirs in NOT_THE_POLICY else theirs)
-    params, given = own.get("params") or {}, usual.get("params") or {}
-    if name not in GENERATORS or not isinstance(params, dict) or not isinstance(given, dict):
-        return own
-    taken = {key: value for key, value in given.items() if key in GENERATORS.settings(name)}
-    return {"n": 1} | own | {"generator": name, "params": taken | params}

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
-from prefopt_core.experiments.base import Defaults, Experiment, Iterated, Paid, slug
+from prefopt_core.experiments.base import Experiment, Iterated, Paid, slug
+from prefopt_core.experiments.defaults import Defaults
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.inputs.settings import SeedConfig

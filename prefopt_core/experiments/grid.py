@@ -19,7 +19,6 @@ from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.ground.settings import Config, problems_of
 from prefopt_core.inputs.preferences import read_preferences
 
-_INHERITS = ", with all that its `generation` would take from `generation` of the arms"
 SHARED = ("policy", "prompts", "evaluation")
 """Sections of a config that must be equal in all arms: start policy, prompts, evaluation."""
 
@@ -278,9 +277,8 @@ def _check_shared(cell: Cell, baseline: Cell) -> None:
     for name in SHARED:
         if _shared(cell.config, name) != _shared(baseline.config, name):
             raise ConfigError(
-                f"arm {cell.arm}: Its {name!r} is not that of {baseline.arm!r}. Arms are compared "
-                f"by what they make of the same start and prompts; set `{name}` in the base"
-                f"{_INHERITS * (name == 'evaluation')}."
+                f"arm {cell.arm}: Its {name!r} is not that of {baseline.arm!r}. Arms share it: set "
+                f"`{name}` in the base, also what `evaluation.generation` takes from `generation`."
             )
 
 

@@ -11,6 +11,7 @@ from prefopt_core.embedding.table import unread
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.estimates import Planned
 from prefopt_core.generation.settings import GenerationConfig
+from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.estimates import percent
 from prefopt_core.reports.advice import UNFINISHED
 from prefopt_core.store.artifacts import Artifact
@@ -92,4 +93,21 @@ def cut_for_the_encoder(stages: Sequence[Planned], store: Store) -> Iterator[str
             tables[same].append(store.read(candidates, columns))
     for same, config in configs.items():
         if text := unread(pl.concat(tables[same]), config):
+            yield f"embedding: {text}"
+
+
+def unread_in(
+    proposal: Proposal[Artifact] | None, experiment: Experiment, store: Store
+) -> Iterator[str]:
+    """The same of the responses of a round.
+
+    Args:
+        proposal: Of the round, if it has one.
+        experiment: The run's config.
+        store: Where responses are.
+    """
+    embedding = getattr(experiment, "embedding", None)
+    if proposal and embedding:
+        texts = store.read(proposal.candidates, ["candidate_id", "response"])
+        if text := unread(texts, embedding):
             yield f"embedding: {text}"

@@ -6,7 +6,7 @@ python -m prefopt_core.experiments.reference docs
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,8 @@ def _flows() -> Iterator[str]:
     yield "\n".join(f"* `{name}`: {_summary(config)}" for name, config in CONFIGS.items())
     yield (
         "Which settings each has at its top level. A *section* is a group of settings with "
-        "defaults of its own, see below; *off*: left out, it does nothing. Where a flow has other "
-        "defaults of a section, its paper's, they are named; they hold also within a section that "
-        "is given in part. [papers.md](papers.md) compares all defaults of `spa` and `aepo` with "
-        "their papers."
+        "defaults of its own, see below; *off*: left out, it does nothing. A flow's own defaults, "
+        "its paper's ([papers.md](papers.md)), are named; they hold in parts of sections, too."
     )
     names = dict.fromkeys(name for config in CONFIGS.values() for name in config.model_fields)
     rows = [
@@ -104,12 +102,12 @@ def _in_flow(config: type[Experiment], name: str) -> str:
         return _default(field)
     value = field.get_default(call_default_factory=True)
     other = ", ".join(_others(config, name))
-    return "off" if value is None else "section" + f", with {other}" * bool(other)
+    return "off" if value is None else f"section, with {other}" if other else "section"
 
 
 def _others(config: type[Experiment], name: str) -> list[str]:
     """Settings of a section of which a flow has other defaults, with these."""
-    leaves = _leaves(dict(config.defaults.get(name, {})))
+    leaves = _leaves(config.defaults.get(name, {}))
     return [_code(f"{setting}: {_yaml(value)}") for setting, value in leaves]
 
 
@@ -135,11 +133,9 @@ def _sections() -> Iterator[str]:
         yield f"### `{name}`"
         also = f" The same settings: {', '.join(map(_code, others))}." if others else ""
         yield _summary(kind) + also
-        yield from (
-            f"Other defaults in `{flow}`: {', '.join(other)}."
-            for flow, config in CONFIGS.items()
-            if (other := _others(config, name))
-        )
+        for flow, config in CONFIGS.items():
+            if other := _others(config, name):
+                yield f"Other defaults in `{flow}`: {', '.join(other)}."
         properties = kind.model_json_schema()["properties"]
         settings = dict(kind.model_fields)
         if issubclass(kind, Backend):  # what is named comes first, then its settings
@@ -147,8 +143,8 @@ def _sections() -> Iterator[str]:
         yield _table(
             _HEADER,
             [
-                [_code(name), _type(properties[name]), _default(field), _noted(kind, name)]
-                for name, field in settings.items()
+                [_code(n), _type(properties[n]), _default(field), _noted(kind, n)]
+                for n, field in settings.items()
             ],
         )
 
@@ -219,7 +215,7 @@ def _deviation(section: type[Config], value: Config) -> str:
     return f", with {', '.join(other)}" if other else ""
 
 
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{name}.")

@@ -108,7 +108,7 @@ def test_given_pairs_count_two_labels_each(preset, write):
     spa = {"flow": "spa", "seed_preferences.path": str(write("seed.jsonl", seed))}
     spa["rounds"] = [{"prompts": 4}]
     preset["arms"]["spa"] = spa
-    with pytest.raises(ValidationError, match=r"Its 'evaluation' is not .* take from `generation`"):
+    with pytest.raises(ValidationError, match=r"Its 'evaluation' is .* takes from `gen"):
         Comparison(**preset)  # SPA samples at temperature 0.7
     preset["common"] = {"evaluation.generation.params.temperature": 1.0}
     assert labels_of(Comparison(**preset).cell("spa", 0).config) == 12
