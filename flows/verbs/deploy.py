@@ -114,8 +114,8 @@ def _deploy(
     stem = Path(source).stem
     made = config.model_copy(update={"name": None}).named(stem).name
     name = slug(stem if config.name == made else str(config.name))
-    # Without the name: each run has one of the deployment's and of what is overridden.
-    settings = resolved(config.model_dump(mode="json", exclude={"name"}), type(config))
+    settings = resolved(config.to_change(), type(config))
+    del settings["name"]  # each run has one of the deployment's and of what is overridden
     one = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     schedules = _schedules(f"{flow}/{name}", cron, no_schedule=no_schedule)
     deployment = flow_of(flow).to_deployment(
