@@ -73,6 +73,12 @@ def export(
             run has ended.
     """
     store = current_store()
+    if folder.is_file():
+        what = "a config" if folder.suffix in (".yaml", ".yml") else "a file"
+        raise ConfigError(
+            f"{folder} is {what}; expected a folder to write. The run is named behind it: "
+            f"`prefopt export FOLDER --run {folder.stem}` takes the newest run of that name."
+        )
     if artifact and (run or policy):
         raise ConfigError("--artifact names what to export. Leave out --run and --policy.")
     if push_to_hub:

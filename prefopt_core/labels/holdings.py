@@ -80,10 +80,17 @@ def in_words(annotator: str) -> str:
 
     >>> in_words('{"name":"Mary","reward-model":{"label":0,"model":"some/model"}}')
     "reward-model some/model 'Mary'"
+
+    Of functions of one name the content of their files tells which is which:
+
+    >>> in_words('{"function":{"function":"judge","function_file":"5f8a1c0de9"}}')
+    'function judge, content 5f8a1c0d'
     """
     kind, params, name = _parts(annotator)
     telling = [cut(str(params[key]), 40) for key in _TELLING if params.get(key)][:1]
-    return " ".join([kind, *telling, *([repr(name)] if name else [])])
+    words = " ".join([kind, *telling, *([repr(name)] if name else [])])
+    content = params.get("function_file")
+    return f"{words}, content {str(content)[:8]}" if content else words
 
 
 def _parts(annotator: str) -> tuple[str, dict[str, Any], str | None]:
