@@ -11,6 +11,7 @@ from flows.terminal import Cell, Terminal, say
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.estimates import percent
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import Notice
 from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.reports.values import shortened
@@ -79,10 +80,8 @@ def _awaited(run: Run) -> Iterator[tuple[str, str]]:
     if run.state == "waiting":
         for batch, progress in open_batches(LabelStore.of(current_store())):
             if batch.account == run.account:
-                yield (
-                    "annotate",
-                    f"{called()} annotate {batch.id}  ({progress.left} labels to give)",
-                )
+                left = f"{counted(progress.left, 'label')} to give"
+                yield "annotate", f"{called()} annotate {batch.id}  ({left})"
 
 
 def results_of(run: Run) -> Iterator[tuple[str, str]]:
