@@ -134,6 +134,19 @@ def test_a_config_that_is_deployed_again_keeps_its_schedule_until_it_is_dropped(
     assert "It has no schedule" in said
 
 
+def test_the_server_plans_the_runs_of_a_schedule(deployed, settings, config_file, tools):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+
+    file = str(config_file({"flow": "align"} | settings, "planned.yaml"))
+    assert main(["deploy", file, "--cron", "0 2 * * *"]) == 0
+    its = DeploymentFilter(name=DeploymentFilterName(any_=["planned"]))
+    with get_client(sync_client=True) as client:
+        planned = tools.until(lambda: client.read_flow_runs(deployment_filter=its), seconds=90)
+    assert {run.state_name for run in planned} == {"Scheduled"}
+    assert {run.next_scheduled_start_time.hour for run in planned} == {2}
+
+
 def test_a_config_goes_to_a_pool_of_containers_that_says_what_they_are(
     deployed, settings, store, config_file, capfd
 ):
