@@ -74,9 +74,9 @@ def export(
     """
     store = current_store()
     if folder.is_file():
-        what = "a config" if folder.suffix in (".yaml", ".yml") else "a file"
+        is_config = folder.suffix in (".yaml", ".yml")
         raise ConfigError(
-            f"{folder} is {what}; expected a folder to write. The run is named behind it: "
+            f"{folder} is a {'config' if is_config else 'file'}; expected a folder to write. "
             f"`prefopt export FOLDER --run {folder.stem}` takes the newest run of that name."
         )
     if artifact and (run or policy):

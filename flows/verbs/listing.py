@@ -19,8 +19,6 @@ from prefopt_core.ground.settings import Config
 
 _NAMES = 25
 """Characters before what a name stands for."""
-_LINE = 70
-"""Characters of a line of an error, which has `prefopt: ` before it."""
 
 
 def list_names(
@@ -52,20 +50,13 @@ def list_names(
     else:
         told = [group[kind] for group in (known, flows, places) if kind in group]
         if not told:
-            raise ConfigError(_no_kind(kind, [*known, *flows, *places], [*known, *flows]))
+            near = get_close_matches(
+                kind, dict.fromkeys([*known, *flows, *places]), n=2, cutoff=0.5
+            )
+            guess = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigError(f"There is no kind {kind!r}.{guess} `prefopt list` shows all.")
     for tell in told:
         tell()
-
-
-def _no_kind(kind: str, all_of_them: list[str], main: list[str]) -> str:
-    """That there is none of that name; in short lines the nearest ones, and the main ones."""
-    near = get_close_matches(kind, dict.fromkeys(all_of_them), n=3, cutoff=0.5)
-    guess = f" Did you mean {' or '.join(near)}?" if near else ""
-    text = f"There are {', '.join(main)}; and sections, as training: `prefopt list` shows all."
-    parts = (f"There is no kind {kind!r}.{guess}", text)
-    return "\n".join(
-        line for part in parts for line in textwrap.wrap(part, _LINE, break_on_hyphens=False)
-    )
 
 
 def _flows() -> None:
