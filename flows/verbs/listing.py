@@ -50,9 +50,7 @@ def list_names(
     else:
         told = [group[kind] for group in (known, flows, places) if kind in group]
         if not told:
-            near = get_close_matches(
-                kind, dict.fromkeys([*known, *flows, *places]), n=2, cutoff=0.5
-            )
+            near = get_close_matches(kind, {*known, *flows, *places}, n=2, cutoff=0.5)
             guess = f" Did you mean {' or '.join(near)}?" if near else ""
             raise ConfigError(f"There is no kind {kind!r}.{guess} `prefopt list` shows all.")
     for tell in told:

@@ -65,6 +65,12 @@ class Holding:
         return holding_id(self.annotator, self.guidelines)
 
     @property
+    def content(self) -> str:
+        """What tells functions of one name apart: eight digits of what is in their files."""
+        _, params, _ = _parts(self.annotator)
+        return str(params.get("function_file", ""))[:8]
+
+    @property
     def verdicts(self) -> int:
         """How many verdicts there are."""
         return sum(self.states.values())
@@ -80,17 +86,10 @@ def in_words(annotator: str) -> str:
 
     >>> in_words('{"name":"Mary","reward-model":{"label":0,"model":"some/model"}}')
     "reward-model some/model 'Mary'"
-
-    Of functions of one name the content of their files tells which is which:
-
-    >>> in_words('{"function":{"function":"judge","function_file":"5f8a1c0de9"}}')
-    'function judge, content 5f8a1c0d'
     """
     kind, params, name = _parts(annotator)
     telling = [cut(str(params[key]), 40) for key in _TELLING if params.get(key)][:1]
-    words = " ".join([kind, *telling, *([repr(name)] if name else [])])
-    content = params.get("function_file")
-    return f"{words}, content {str(content)[:8]}" if content else words
+    return " ".join([kind, *telling, *([repr(name)] if name else [])])
 
 
 def _parts(annotator: str) -> tuple[str, dict[str, Any], str | None]:
