@@ -73,6 +73,12 @@ def export(
             run has ended.
     """
     store = current_store()
+    if folder.is_file():
+        is_config = folder.suffix in (".yaml", ".yml")
+        raise ConfigError(
+            f"{folder} is a {'config' if is_config else 'file'}; expected a folder to write. "
+            f"`prefopt export FOLDER --run {folder.stem}` takes the newest run of that name."
+        )
     if artifact and (run or policy):
         raise ConfigError("--artifact names what to export. Leave out --run and --policy.")
     if push_to_hub:

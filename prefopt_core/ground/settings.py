@@ -71,6 +71,16 @@ class Config(BaseModel):
         speed_only = {n for n, f in type(self).model_fields.items() if SPEED_ONLY in f.metadata}
         return self.model_dump(mode="json", exclude=speed_only)
 
+    def to_change(self) -> dict[str, Any]:
+        """Every setting, as JSON has it, so that each can be changed alone.
+
+        Where a member is named, its own settings are left out if they are its defaults: one would
+        be refused where another member is put in its place.
+        """
+        sections = {name: value for name, value in self if isinstance(value, Config)}
+        dumped = self.model_dump(mode="json", exclude={*sections})
+        return dumped | {name: section.to_change() for name, section in sections.items()}
+
 
 def section_in(annotation: Any) -> type[Config] | None:
     """The kind of section that a setting holds; None if it holds a plain value."""
@@ -147,6 +157,13 @@ class Backend(Config):
         They are in no cache key, and in no name or budget of a run: what is from then stays found.
         """
         return set()
+
+    def to_change(self) -> dict[str, Any]:
+        """Every setting; of the member's own those that are no defaults."""
+        known = self.registry.settings(getattr(self, self.choice))
+        changed = {name for name, value in self.params.items() if value != known[name][1]}
+        dumped = super().to_change()
+        return dumped | {"params": {n: v for n, v in dumped["params"].items() if n in changed}}
 
     def member(self) -> Callable[..., Any]:
         """The registry's function that this section names, with its settings applied."""
