@@ -4,7 +4,8 @@ Where a stage is computed, it takes its turn, as stages are called; only between
 anything done at once:
 
 here       what asks a server or calls a user's function: in the thread of the run, as ever
-beside     what is computed in this process, which holds one model at a time: in a second thread
+beside     what is computed in this process, which holds one model at a time, or by its workers: in
+           a second thread
 
 What pays starts when all that was to pay before has ended, so that a budget runs out as ever.
 """
@@ -14,16 +15,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from threading import Thread
 from typing import Any, TypeVar, cast
 
 from prefopt_core.ground.errors import AwaitingLabelsError
 from prefopt_core.ground.settings import Backend, asks_a_server
+from prefopt_core.labels.asked import Asked
 from prefopt_core.store.coming import Coming, StoppedError
 from prefopt_core.store.stage import Stage
 from tasks.session import Session, current_session, planning, session
-from tasks.stage import compute
+from tasks.stage import compute, workers_for
 
 T = TypeVar("T")
 
@@ -41,13 +43,15 @@ class _Call:
     @property
     def here(self) -> bool:
         """Whether it runs in the thread of the run."""
+        if workers_for(self.spec, self.session, self.arguments):
+            return False
         configs = [each for each in self.arguments.values() if isinstance(each, Backend)]
         return any(asks_a_server(each) or "function" in each.params for each in configs)
 
     def inputs(self) -> dict[str, Any]:
         """The arguments, as soon as it can begin."""
         if self.after:
-            _ = self.after.value
+            self.after.wait()
         if not self.spec.by_shard:
             return {name: settled(value) for name, value in self.arguments.items()}
         for value in self.arguments.values():
@@ -63,8 +67,9 @@ class Beside:
         calls: In the order of the algorithm.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool, but: tuple[type[Exception], ...]) -> None:
         self.calls: list[_Call] = []
+        self._at_once, self._but = at_once, but
         self._payer: Coming | None = None
         self._error: BaseException | None = None
         self._stopped = False
@@ -87,7 +92,7 @@ class Beside:
         """
         here = [call for call in self.calls if call.here]
         others = [call for call in self.calls if not call.here]
-        if not (here and others):
+        if not (self._at_once and here and others):
             self._in_turn(self.calls)
         else:
             thread = Thread(target=copy_context().run, args=(self._in_turn, others), daemon=True)
@@ -107,6 +112,8 @@ class Beside:
                 self.check(0, 1)
                 outcome = compute(call.spec, call.inputs(), call.session, self.check, call.coming)
                 call.coming.end(outcome.value)
+            except self._but as error:
+                call.coming.stop(error)
             except BaseException as error:  # of any kind: others wait for it
                 call.coming.stop()
                 self._fail(error)
@@ -133,32 +140,39 @@ class Beside:
 
 
 @contextmanager
-def overlapping() -> Iterator[None]:
+def overlapping(*but: type[Exception]) -> Iterator[None]:
     """Within the block, stages are only noted; at its end they run, side by side where they can.
 
     What they return stands in for tables, for other stages of the block; `settled` has the tables.
-    Without `execution.overlap`, while planning and where results are only looked up, stages run
-    within the block as they do elsewhere.
+    Without `execution.overlap` they run one after the other. While planning, and where results are
+    only looked up, nothing is noted.
+
+    Args:
+        but: Errors that end one stage and no other; `settled` raises them.
     """
     current = current_session()
-    if not current.overlap or current.beside or current.stored_only or planning():
+    if current.stored_only or planning():
         yield
         return
-    beside = Beside()
+    beside = Beside(at_once=current.overlap, but=but)
     with session(replace(current, beside=beside)):
         yield
     beside.run()
     if current.part:
-        current.part.made.extend(call.coming.value for call in beside.calls)
+        current.part.made.extend(made for call in beside.calls if (made := call.coming.made))
 
 
 def settled(value: T) -> T:
-    """A value with the tables themselves in the place of what stood in for them."""
+    """A value with the tables themselves in the place of what stood in for them.
+
+    Raises:
+        Exception: One that ended only the stage of such a table.
+    """
     if isinstance(value, Coming):
         return cast(T, value.value)
     if isinstance(value, list | tuple):
         return cast(T, type(value)(map(settled, value)))
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Asked):
         parts = {field.name: settled(getattr(value, field.name)) for field in fields(value)}
         return cast(T, replace(value, **parts))
     return value

@@ -175,7 +175,7 @@ def _run(
         if session.stored_only:
             outcome = _stored(spec, session.opened(), arguments, refresh)
         else:
-            workers = _workers(spec, session, arguments)
+            workers = workers_for(spec, session, arguments)
             outcome = spec.run(
                 session.opened(),
                 arguments,
@@ -190,7 +190,7 @@ def _run(
     return outcome
 
 
-def _workers(spec: Stage, session: Session, arguments: Mapping[str, Any]) -> Workers | None:
+def workers_for(spec: Stage, session: Session, arguments: Mapping[str, Any]) -> Workers | None:
     """Who computes a stage; None: this process does."""
     workers = session.workers
     if workers is None or not (spec.by_shard or spec.name in workers.named):

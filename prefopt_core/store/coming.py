@@ -19,6 +19,7 @@ class Coming:
 
     Attributes:
         stage: Name of the stage.
+        made: All of it; None before it has ended.
     """
 
     def __init__(self, stage: str) -> None:
@@ -26,8 +27,8 @@ class Coming:
         self._changed = Condition()
         self._parts: int | None = None
         self._shards: dict[int, Artifact] = {}
-        self._value: Artifact | Folder | None = None
-        self._stopped = False
+        self.made: Artifact | Folder | None = None
+        self._stopped: Exception | None = None
 
     # --- who makes it -------------------------------------------------------------------------
 
@@ -47,13 +48,14 @@ class Coming:
     def end(self, value: Artifact | Folder) -> None:
         """Say that all of it is in the store."""
         with self._changed:
-            self._value = value
+            self.made = value
             self._changed.notify_all()
 
-    def stop(self) -> None:
-        """Say that no more of it is made, if it is not whole."""
+    def stop(self, error: Exception | None = None) -> None:
+        """Say that no more of it is made, if it is not whole, and by which error."""
         with self._changed:
-            self._stopped = True
+            told = StoppedError(f"it was ended, as {self.stage} could not go on")
+            self._stopped = self._stopped or error or told
             self._changed.notify_all()
 
     # --- who waits for it ---------------------------------------------------------------------
@@ -63,7 +65,7 @@ class Coming:
         """How many shards there will be; waits until that is known.
 
         Raises:
-            StoppedError: It is not made any more.
+            Exception: It is not made any more.
         """
         self._wait_until(lambda: self._parts is not None)
         assert self._parts is not None
@@ -71,13 +73,13 @@ class Coming:
 
     def has(self, number: int) -> bool:
         """Whether nobody has to wait for a shard."""
-        return number in self._shards or self._stopped
+        return number in self._shards or self._stopped is not None
 
     def shard(self, number: int) -> Artifact:
         """A shard, as a table of one; waits until it is in the store.
 
         Raises:
-            StoppedError: It is not made any more.
+            Exception: It is not made any more.
         """
         self._wait_until(lambda: number in self._shards)
         return self._shards[number]
@@ -87,17 +89,22 @@ class Coming:
         """All of it; waits until it is in the store.
 
         Raises:
-            StoppedError: It is not made any more.
+            Exception: It is not made any more.
         """
-        self._wait_until(lambda: self._value is not None)
-        assert self._value is not None
-        return self._value
+        self._wait_until(lambda: self.made is not None)
+        assert self.made is not None
+        return self.made
+
+    def wait(self) -> None:
+        """Wait until it has ended in any way."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.made is not None or self._stopped is not None)
 
     def _wait_until(self, there: Callable[[], bool]) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: there() or self._stopped)
-            if not there():
-                raise StoppedError(f"it was ended, as {self.stage} could not go on")
+            self._changed.wait_for(lambda: there() or self._stopped is not None)
+            if not there() and self._stopped is not None:
+                raise self._stopped
 
 
 def tables_in(arguments: Mapping[str, Any]) -> dict[str, Artifact | Coming]:
