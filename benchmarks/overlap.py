@@ -73,8 +73,8 @@ def main() -> None:
         tiny = yaml.safe_load((HERE / "presets/tiny.yaml").read_text())["base"]
         asks = {f"{who}.params.function": f"{slow}:score" for who in ("annotation", "evaluation")}
         runs: dict[str, tuple[Source, dict[str, Any]]] = {
-            "tiny": (tiny, {}),
             f"{options.seconds:g} s an answer": (tiny, SHARDED | asks),
+            "tiny": (tiny, {}),
         }
         if options.quickstart:
             runs["quickstart"] = ("quickstart", {})

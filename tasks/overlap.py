@@ -101,6 +101,8 @@ class Beside:
                 self._in_turn(here)
                 thread.join()
             except BaseException as error:  # Ctrl-C between two stages, or while it waits
+                if self._stopped:  # the second one
+                    raise
                 self._fail(error)
                 thread.join()
         if self._error:
