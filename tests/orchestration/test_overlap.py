@@ -165,3 +165,26 @@ def test_without_overlap_a_run_comes_to_the_same(settings, finished, other_store
         for store in (finished, theirs)
     ]
     assert made[0] == made[1]
+
+
+@pytest.mark.slow
+def test_in_prefect_a_task_begins_before_the_one_ends_that_its_arrow_comes_from(
+    both, prefect, tools
+):
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+
+    seen = Event()
+    world.in_computing = lambda number: seen.set()
+    world.in_asking = lambda number: number == 0 or seen.wait(20) or pytest.fail("one by one")
+    run_id = flow(both)(return_state=True).state_details.flow_run_id
+
+    def ended():
+        with get_client(sync_client=True) as client:
+            runs = client.read_task_runs(flow_run_filter=tools.parts_of(run_id))
+        return len(runs) == 2 and all(r.state.is_completed() for r in runs) and runs
+
+    runs = {each.name: each for each in tools.until(ended)}
+    assert runs["reckon"].start_time < runs["ask"].end_time
+    (origin,) = runs["reckon"].task_inputs["given"]
+    assert origin.id == runs["ask"].id
