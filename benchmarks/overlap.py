@@ -4,7 +4,8 @@ Runs with `execution.overlap` and without take turns, each in a new store that h
 policy already. The loop of presets/tiny.yaml; the same with an annotator that is slow, for labels
 and for evaluation; with --quickstart that of `prefopt run quickstart`. Both come to the same
 tables, or this ends with an error. What can be saved is the shorter of two sides: asking on one,
-writing and scoring responses on the other.
+writing and scoring responses on the other. The loops of tiny.yaml and quickstart ask a function of
+a bench world, which answers at once: nothing can be saved there, and nothing is tried.
 """
 
 import argparse

@@ -18,7 +18,6 @@ from tasks.session import Session, session
 from tasks.stage import stage
 
 SHARDS = 4
-ASKING = AnnotatorConfig(annotator="function", params={"function": "helpdesk"})
 SCORER = """
 import os, time
 from pathlib import Path
@@ -62,14 +61,15 @@ def reckon(responses: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.fixture
-def both(store):
+def both(store, scorer):
     """Ask about a table and compute of the answers; returns the table, or raises."""
     frames = [pl.DataFrame({"candidate_id": [str(i)], "logps": [0.0]}) for i in range(SHARDS)]
+    asking = AnnotatorConfig(annotator="function", params={"function": f"{scorer}:gold"})
     table = Artifact(table="logps", shards=tuple(store.put_table("logps", f) for f in frames))
 
     def both(*, overlap=True):
         with session(Session(store=store, overlap=overlap)), overlapping():
-            made = reckon(ask(table, ASKING))
+            made = reckon(ask(table, asking))
         return settled(made)
 
     world.__init__()
