@@ -134,18 +134,18 @@ class Store(LocalStore):
             with leased(self.mirror.remote, name, owner, stage):
                 yield
 
-    def lookup(self, stage: str, key: str) -> tuple[Manifest | None, str]:
-        """Look up a cache key: (manifest, "") for a hit, (None, reason) for a miss."""
+    def lookup(self, stage: str, key: str, parts: int = 1) -> tuple[Manifest | None, str]:
+        """Look up a cache key, see `LocalStore.lookup`."""
         if self.mirror:
             self.mirror.bring(self.manifest_path(stage, key))
-        return super().lookup(stage, key)
+        return super().lookup(stage, key, parts)
 
-    def problem(self, path: Path, parts: Parts) -> str:
+    def problem(self, path: Path, parts: Parts, *, by_size: bool = False) -> str:
         """What is wrong with one object, or "".
 
         Of one that is not here its size alone is looked at: whoever reads it, fetches it.
         """
-        problem = super().problem(path, parts)
+        problem = super().problem(path, parts, by_size=by_size)
         return self.mirror.problem(path, parts) if problem and self.mirror else problem
 
     def _must_be_intact(self, output: Artifact | Folder) -> None:
