@@ -95,8 +95,8 @@ def cpus() -> Iterator[Check]:
 def store() -> Iterator[Check]:
     """Whether files, locks and ledgers work where the store is or would be."""
     from prefopt_core.ground.files import TEMPORARY, explained
-    from prefopt_core.store.ledger import ledger
     from prefopt_core.store.locks import locked
+    from prefopt_core.store.sqlite_file import ledger
     from tasks.session import current_store
 
     try:
