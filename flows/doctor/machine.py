@@ -119,6 +119,25 @@ def store() -> Iterator[Check]:
     yield Check("store", "ok", f"{here} can be written{copy} {size}")
 
 
+def labels() -> Iterator[Check]:
+    """Whether the database answers that `PREFOPT_LABELS` names, if it names one."""
+    from prefopt_core.labels.store import LabelStore
+    from prefopt_core.store.places import LABELS
+    from tasks.session import current_store
+
+    if "://" not in (os.environ.get(LABELS) or ""):
+        return  # a folder, as that of the store
+    try:
+        kept = LabelStore.of(current_store())
+        kept.ledger.require()
+    except (ConfigError, MissingExtraError, StoreError) as error:
+        mend = f"export {LABELS}=postgresql+psycopg://user@host/database"
+        yield Check("labels", "problem", str(error), mend)
+        return
+    number = sum(count for *_, count in kept.counts())
+    yield Check("labels", "ok", f"{kept.ledger} answers and holds {number:,}")
+
+
 def disk() -> Iterator[Check]:
     """Free disk space for the store."""
     from tasks.session import current_store

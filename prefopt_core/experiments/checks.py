@@ -40,7 +40,9 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
 
     Raises:
         ConfigError: Something is certainly wrong; all that is, a line each.
+        StoreError: The labels are on a server that does not answer.
     """
+    kept.ledger.require()
     problems: list[str] = []
     doubts: list[str] = []
     for where, section in _sections(experiment):

@@ -74,6 +74,13 @@ class Ledger(Protocol):
     def exists(self) -> bool:
         """Whether anything can have been written there."""
 
+    def require(self) -> None:
+        """Look whether it answers, where it is not on this machine.
+
+        Raises:
+            StoreError: It does not.
+        """
+
     def connected(self) -> AbstractContextManager[Connection]:
         """A connection; tables are made, or brought up to date, if need be.
 

@@ -126,6 +126,11 @@ class PostgresLedger:
         """See `Ledger`: whoever connects makes it."""
         return True
 
+    def require(self) -> None:
+        """See `Ledger`."""
+        with self.connected():
+            pass
+
     @contextmanager
     def connected(self) -> Iterator["PostgresConnection"]:
         """See `Ledger`."""
@@ -168,7 +173,7 @@ class PostgresLedger:
         try:
             yield
         except DBAPIError as error:
-            said = " ".join(str(error.orig).split()).rstrip(".")
+            said = " ".join(str(error.orig).split()).rstrip(".?")
             raise StoreError(
                 f"Cannot use the {self.entries} in {self}: {said}. {self._what_to_do(error.orig)}"
             ) from error

@@ -39,6 +39,9 @@ class SqliteLedger:
         """See `Ledger`."""
         return self.path.exists()
 
+    def require(self) -> None:
+        """See `Ledger`."""
+
     def connected(self) -> "AbstractContextManager[SqliteConnection]":
         """See `Ledger`."""
         return ledger(self.path, self.schema, self.entries, self.upgrade)
