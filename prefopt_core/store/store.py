@@ -21,7 +21,8 @@ from prefopt_core.store.leases import leased, machine
 from prefopt_core.store.local import LocalStore
 from prefopt_core.store.manifests import Manifest, read_manifest
 from prefopt_core.store.mirror import Mirror, mirror_of
-from prefopt_core.store.places import caches, checked_folder, ledger_folder
+from prefopt_core.store.places import caches, checked_folder, ledger_place
+from prefopt_core.store.postgres import Database
 
 STORE = "PREFOPT_STORE"
 """Environment variable that names the store."""
@@ -62,13 +63,13 @@ class Store(LocalStore):
         return self.mirror.remote.url if self.mirror else str(self.root)
 
     @property
-    def ledgers(self) -> Path:
-        """The folder of labels and responses that were paid for.
+    def ledgers(self) -> Path | Database:
+        """The folder, or the database, of labels and responses that were paid for.
 
         Raises:
-            ConfigError: The store is behind a URL, and `$PREFOPT_LABELS` names no folder.
+            ConfigError: The store is behind a URL, and `$PREFOPT_LABELS` names neither.
         """
-        return ledger_folder(self.root, None if self.mirror is None else str(self))
+        return ledger_place(self.root, None if self.mirror is None else str(self))
 
     # --- what a store behind a URL does besides -----------------------------------------------
 

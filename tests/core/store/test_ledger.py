@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from prefopt_core.store.ledger import ledger
+from prefopt_core.store.sqlite_file import ledger
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS kept (name TEXT)"
 
