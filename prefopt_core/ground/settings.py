@@ -25,6 +25,9 @@ from prefopt_core.ground.registry import (
 )
 from prefopt_core.ground.user_code import content_of
 
+IDENTITY = "identity"
+"""Context of a dump that names something: older settings alone, so that names stay as they were."""
+
 
 class Config(BaseModel):
     """A config section: frozen, so it can enter a cache key; a misspelt setting is an error."""

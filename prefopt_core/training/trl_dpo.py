@@ -208,8 +208,8 @@ def _trainer(
 
 
 def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
-    # Asked first: what transformers would set up by itself does not join the processes on CPUs.
-    processes, gpu = PartialState().num_processes, torch.cuda.is_available()
+    gpu = torch.cuda.is_available()
+    processes = PartialState(cpu=not gpu).num_processes  # unasked it sees one on CPUs
     steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
     return DPOConfig(
         output_dir=str(work),

@@ -14,9 +14,11 @@ from prefopt_core.ground.progress import listening
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.fidelity import SAVED_METRICS
 from prefopt_core.training.log import steps_of
-from prefopt_core.training.settings import LoraConfig, TrainingConfig
+from prefopt_core.training.settings import LaunchConfig, LoraConfig, TrainingConfig
 
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
+LAUNCHES = {1: {}, 2: {"launch": {"processes": 2}}}
+"""Settings by the number of processes."""
 
 
 def assert_equal(one, other):
@@ -194,15 +196,21 @@ def test_a_training_whose_last_checkpoint_is_damaged_ends_with_the_same_bits(
     assert_equal(resumed, figures)
 
 
+def processes_in(work):
+    """How many processes wrote the checkpoints: each saves the state of its own random numbers."""
+    return len([*(work / "checkpoint-4").glob("rng_state*.pth")])
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
     pairs = make_pairs(8)
     figures, weights = [], []
-    for processes in (1, 2):
+    for processes, launched in LAUNCHES.items():
         out, work = tmp_path / f"out-{processes}", tmp_path / f"work-{processes}"
-        config = config_of(**NOISE, processes=processes, epochs=2.0)
+        config = config_of(**NOISE, **launched, epochs=2.0)
         figures.append(worker.train_in_processes(pairs, start, out, work, config, seed=3))
         weights.append(load_file(out / "model.safetensors"))
+        assert processes_in(work) == processes
     one, two = (own.steps for own in figures)
     assert one.schema == two.schema
     for name in ("loss", "reward_margin", "chosen_logps", "chosen_shift"):
@@ -295,4 +303,4 @@ def test_detection_refuses_models_that_scale_their_logits(run, start, tmp_path, 
 @pytest.mark.slow
 def test_a_launch_that_fails_says_where_to_look(tmp_path):
     with pytest.raises(PrefoptError, match=r"2 processes ended with exit code 1.*output says why"):
-        worker.launch(tmp_path / "missing.json", processes=2)
+        worker.launch(tmp_path / "missing.json", LaunchConfig(processes=2))
