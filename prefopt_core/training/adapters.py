@@ -63,7 +63,7 @@ def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
 def in_four_bits() -> dict[str, Any]:
     """Options that load the weights of linear layers as nf4, but for the output layer (QLoRA)."""
     device = PartialState(cpu=not torch.cuda.is_available()).device  # of several, its own
-    settings = BitsAndBytesConfig(
+    settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
@@ -77,13 +77,15 @@ def trained_values(model: Any) -> dict[str, torch.Tensor]:
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
-def in_full(model: Any, before: dict[str, torch.Tensor]) -> None:
-    """Keep the adapters over quantised weights in float32: TRL rounds them to 16 bits.
+def in_full(model: Any, before: dict[str, torch.Tensor] | None) -> None:
+    """Train adapters over quantised weights in float32: TRL rounds them to 16 bits.
 
     Args:
         model: TRL's.
-        before: What `trained_values` gave before TRL had it.
+        before: Values that they had before TRL rounded them; None: nothing is quantised.
     """
+    if before is None:
+        return
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             weight.data = before.get(name, weight.data).float()

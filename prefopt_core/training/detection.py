@@ -21,6 +21,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.models.folder import NO_CODE
 from prefopt_core.noise import extrapolated_logps, quantile_threshold, running_threshold
+from prefopt_core.training.sharded import unsharded
 
 Inputs = dict[str, torch.Tensor]
 """A collated batch: input_ids, attention_mask, completion_mask (2B, T); all other fields (B,)."""
@@ -153,7 +154,9 @@ class Detector:
         if self.extrapolation:
             reference = self.reference.hidden(inputs)[:, :-1][responses]
             reference_head = self.reference.model.get_output_embeddings()
-        return tiled_logps(policy, reference, labels, (head, reference_head), self.extrapolation)
+        heads = (head, reference_head)
+        with unsharded(self.policy):
+            return tiled_logps(policy, reference, labels, heads, self.extrapolation)
 
 
 def tiled_logps(
@@ -199,9 +202,11 @@ def watching(model: Any) -> Iterator[list[torch.Tensor]]:
 @torch.no_grad()
 def last_hidden(model: Any, inputs: Inputs) -> torch.Tensor:
     """The hidden states behind the logits, (2B, T, H)."""
-    return _backbone(model)(
-        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-    ).last_hidden_state
+    with unsharded(model):
+        outputs = _backbone(model)(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+        )
+    return outputs.last_hidden_state
 
 
 def _backbone(model: Any) -> Any:

@@ -47,9 +47,9 @@ def launch(job: Path, config: LaunchConfig) -> None:
     # Started through somebody else, the launcher is no child of this process: the starter ends it.
     parent = 0 if config.starter else os.getpid()
     launcher = [*config.starter, sys.executable, "-c", _LAUNCH, str(parent)]
-    command = [*launcher, "--config_file", str(file), "--module", "prefopt_core.training.worker"]
+    command = [*launcher, *arguments(config, file), "prefopt_core.training.worker", str(job)]
     try:
-        done = subprocess.run([*command, str(job)], env=_environment(), check=False)
+        done = subprocess.run(command, env=_environment(), check=False)
     except OSError as error:
         raise PrefoptError(
             f"Cannot start {config.starter[0]!r} of `training.launch.starter`: {error.strerror}."
@@ -59,6 +59,12 @@ def launch(job: Path, config: LaunchConfig) -> None:
             f"Training on {config.processes} processes ended with exit code {done.returncode}; "
             "their output says why. The same command goes on from the last checkpoint."
         )
+
+
+def arguments(config: LaunchConfig, file: Path) -> list[str]:
+    """Of `accelerate launch`, before the name of the module."""
+    meeting = ["--rdzv_backend", "c10d"] if config.machines > 1 else []  # not read from the file
+    return [*meeting, "--config_file", str(file), "--module"]
 
 
 def _environment() -> dict[str, str]:
@@ -81,8 +87,6 @@ def accelerate_config(config: LaunchConfig) -> dict[str, Any]:
         "machine_rank": int(config.machines > 1),
         "main_process_ip": host,
         "main_process_port": int(port),
-        "rdzv_backend": "c10d" if config.machines > 1 else "static",
-        "same_network": config.machines == 1,
         "mixed_precision": "no",  # `trl_dpo` sets it
         "debug": False,
         **_sharing(config),
@@ -103,7 +107,11 @@ def _sharing(config: LaunchConfig) -> dict[str, Any]:
         }
         return {"fsdp_config": fsdp}
     device = "cpu" if config.offload else "none"
-    zero3 = {"offload_param_device": device, "zero3_init_flag": True}
+    zero3 = {
+        "offload_param_device": device,
+        "zero3_init_flag": True,
+        "zero3_save_16bit_model": True,  # lets the first process gather the weights
+    }
     deepspeed = {
         "zero_stage": 3 if config.strategy == "zero3" else 2,
         "offload_optimizer_device": device,

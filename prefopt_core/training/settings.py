@@ -23,6 +23,8 @@ OUTPUT_LAYERS = ("lm_head", "embed_out", "output_layer")
 """What models call it; `checks.check_targets` knows that of the model itself."""
 
 
+SHARDED = ("fsdp", "zero3")
+"""Strategies under which a GPU holds a part of the weights."""
 _NEEDS = {
     "quantize": ("bitsandbytes", "quantize"),
     "attention": ("flash_attn", "flash"),
@@ -108,7 +110,7 @@ class LaunchConfig(Config):
     @property
     def shards(self) -> int:
         """Parts into which the weights are cut; 1: each GPU holds them all."""
-        return self.processes if self.strategy in ("fsdp", "zero3") else 1
+        return self.processes if self.strategy in SHARDED else 1
 
     @property
     def alone(self) -> bool:
@@ -237,8 +239,8 @@ class TrainingConfig(Backend):
             yield from no_extra(*_NEEDS[name])
         if wanted and not _has_cuda():
             yield Lacking(
-                f"{' and '.join(wanted)} need an NVIDIA GPU with CUDA, and this machine has none. "
-                "Run it where there is one, or leave them out."
+                f"{', '.join(wanted)} needs an NVIDIA GPU with CUDA, and this machine has none. "
+                "Run it where there is one, or leave that out."
             )
 
     def key_part(self) -> Any:
@@ -267,9 +269,11 @@ def _without_news(part: dict[str, Any]) -> dict[str, Any]:
     """Settings as they were written before these existed, if they have their defaults."""
     launch = {**part["launch"]}
     old = {**part, "processes": launch.pop("processes")}
-    old["launch"] = {n: v for n, v in launch.items() if v != _default(LaunchConfig, n)} or None
-    for name in ("quantize", "attention", "liger", "launch"):
-        if old[name] is None or old[name] == _default(TrainingConfig, name):
+    old["launch"] = {n: v for n, v in launch.items() if v != _default(LaunchConfig, n)}
+    if not old["launch"]:
+        del old["launch"]
+    for name in ("quantize", "attention", "liger"):
+        if old[name] == _default(TrainingConfig, name):
             del old[name]
     return old
 

@@ -61,13 +61,9 @@ from prefopt_core.training.objectives import NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
+from prefopt_core.training.sharded import whole
 
-ATTENTION: dict[str, dict[str, str]] = {
-    "auto": {},
-    "eager": {"attn_implementation": "eager"},
-    "sdpa": {"attn_implementation": "sdpa"},
-    "flash": {"attn_implementation": "flash_attention_2"},
-}
+ATTENTION = {"auto": None, "eager": "eager", "sdpa": "sdpa", "flash": "flash_attention_2"}
 """`training.attention` → what transformers calls it."""
 ADAPTERS = "adapters"
 """Folder of trained adapters among the checkpoints, until they are merged."""
@@ -153,8 +149,8 @@ def _learn(
     first, device = trainer.is_world_process_zero(), model.device
     log = TrainingLog(steps_of(trainer.state.log_history), _flagged(trainer))
     trained = None
+    policy = whole(trainer, config, lambda: _policy(start, config))
     if first:
-        policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         if not apart:
             trained = _measured(policy, sample, device, dtype)
         with explained(output):
@@ -164,7 +160,7 @@ def _learn(
         del policy, model, trainer  # their memory is for the adapted policy
         gc.collect()
         give_memory_back()
-        trained = _adapt(work / ADAPTERS, sample, start, output, device, dtype, config.lora.merge)
+        trained = _adapt(work, sample, start, output, device, dtype, config.lora.merge)
     return log, trained
 
 
@@ -189,7 +185,7 @@ def _policy(start: Path, config: TrainingConfig) -> Any:
         config=trainable_config(weights),
         # A step of 5e-7 is lost in bfloat16 weights; under adapters they do not move.
         dtype="auto" if config.lora or apart else torch.float32,
-        **ATTENTION[config.attention],
+        attn_implementation=ATTENTION[config.attention],
         **(in_four_bits() if config.quantize else {}),
         **NO_CODE,
     )
@@ -217,7 +213,7 @@ def _trainer(
         ((pl.col("source") == "self") | everyone).alias("doubtful"),
         "confidence",
     ).with_row_index("row")
-    adapters = trained_values(model) if config.quantize else {}
+    before = trained_values(model) if config.quantize else None
     with adaptable(lora, model):
         trainer = PreferenceTrainer(
             objective,
@@ -231,8 +227,7 @@ def _trainer(
             data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
             peft_config=new_adapters(lora) if lora else None,
         )
-    if config.quantize:
-        in_full(trainer.model, adapters)
+    in_full(trainer.model, before)
     return trainer
 
 
@@ -280,18 +275,12 @@ def _save(model: Any, start: Path, output: Path, dtype: torch.dtype) -> None:
 
 
 def _adapt(
-    adapters: Path,
-    sample: pl.DataFrame,
-    start: Path,
-    output: Path,
-    device: Any,
-    dtype: torch.dtype,
-    merge: bool,
+    work: Path, pairs: pl.DataFrame, start: Path, output: Path, device: Any, dtype: Any, merge: bool
 ) -> Trained:
     """Put adapters on weights that were loaded in float32; save those, or the adapters alone."""
     weights = load_weights(AutoModelForCausalLM, weights_of(start), dtype=torch.float32)
-    policy = adapted(weights, adapters)
-    trained = _measured(policy, sample, device, dtype)
+    policy = adapted(weights, work / ADAPTERS)
+    trained = _measured(policy, pairs, device, dtype)
     with explained(output):
         _save(merged(policy) if merge else policy, start, output, dtype)
     return trained

@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -17,8 +19,7 @@ from prefopt_core.training.log import steps_of
 from prefopt_core.training.settings import LaunchConfig, LoraConfig, TrainingConfig
 
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
-LAUNCHES = {1: {}, 2: {"launch": {"processes": 2}}}
-"""Settings by the number of processes."""
+GLOO = Path(__file__).parent / "gloo"
 
 
 def assert_equal(one, other):
@@ -201,27 +202,65 @@ def processes_in(work):
     return len([*(work / "checkpoint-4").glob("rng_state*.pth")])
 
 
+@pytest.fixture
+def one_and_two(start, tmp_path, make_pairs):
+    """Train in one process and in two: the figures of both, and their folders."""
+
+    def train(strategy, **settings):
+        figures, folders = [], []
+        for processes in (1, 2):
+            folders.append(tmp_path / f"{processes}")
+            launch = {"processes": processes, "strategy": strategy if processes > 1 else "ddp"}
+            config = config_of(**NOISE, **settings, launch=launch, epochs=2.0)
+            out, work = folders[-1] / "out", folders[-1] / "work"
+            figures.append(
+                worker.train_in_processes(make_pairs(8), start, out, work, config, seed=3)
+            )
+            assert processes_in(work) == processes
+        return figures, folders
+
+    return train
+
+
+def assert_alike(one, two):
+    """Two trainings, but for the order in which numbers are added."""
+    assert one.steps.schema == two.steps.schema
+    for name in ("loss", "grad_norm", "reward_margin", "chosen_logps", "chosen_shift"):
+        assert two.steps[name].to_list() == pytest.approx(one.steps[name].to_list(), abs=1e-3)
+    assert_frame_equal(one.flagged, two.flagged)
+
+
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
-    pairs = make_pairs(8)
-    figures, weights = [], []
-    for processes, launched in LAUNCHES.items():
-        out, work = tmp_path / f"out-{processes}", tmp_path / f"work-{processes}"
-        config = config_of(**NOISE, **launched, epochs=2.0)
-        figures.append(worker.train_in_processes(pairs, start, out, work, config, seed=3))
-        weights.append(load_file(out / "model.safetensors"))
-        assert processes_in(work) == processes
-    one, two = (own.steps for own in figures)
-    assert one.schema == two.schema
-    for name in ("loss", "reward_margin", "chosen_logps", "chosen_shift"):
-        assert two[name].to_list() == pytest.approx(one[name].to_list(), abs=1e-3)
+def test_two_processes_train_as_one_does(one_and_two):
+    figures, folders = one_and_two("ddp")
+    assert_alike(*figures)
     for own in figures:  # the pairs of all processes are counted, each one once
         share = own.steps["flagged"].sum() * config_of().batch_size
         assert own.flagged["times"].sum() == pytest.approx(share)
         assert own.flagged["row"].is_between(0, 7).all()
     assert figures[1].flagged.height > 0
-    for name, weight in weights[0].items():
-        assert torch.allclose(weight, weights[1][name], atol=1e-3), name
+    one, two = (load_file(folder / "out" / "model.safetensors") for folder in folders)
+    for name, weight in one.items():
+        assert torch.allclose(weight, two[name], atol=1e-3), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "file"),
+    [({}, "model.safetensors"), ({"lora": {"r": 4, "merge": False}}, "adapter_model.safetensors")],
+    ids=["all weights", "LoRA"],
+)
+def test_processes_that_share_a_model_train_as_one_does(one_and_two, monkeypatch, settings, file):
+    monkeypatch.setenv("PYTHONPATH", f"{GLOO}:{os.environ.get('PYTHONPATH', '')}")
+    figures, folders = one_and_two("fsdp", **settings)
+    parts = [*(folders[1] / "work" / "checkpoint-4").rglob("*.distcp")]
+    assert len(parts) == 4  # of two processes, weights and optimiser
+    assert_alike(*figures)
+    assert figures[1].flagged.height > 0
+    one, two = (load_file(folder / "out" / file) for folder in folders)
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        assert torch.allclose(weight, two[name], atol=1e-3), name
 
 
 @pytest.mark.slow

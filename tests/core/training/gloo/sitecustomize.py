@@ -3,6 +3,8 @@
 import os
 
 if "RANK" in os.environ:  # of a worker
+    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+
     import torch
     from accelerate.state import DistributedType, PartialState
 
