@@ -27,27 +27,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchmarks.training.random_models import SHAPES, model_folder, pairs_of
 from prefopt_core.ground.progress import listening
 from prefopt_core.noise import extrapolated_logps
 from prefopt_core.training import trl_dpo
-from prefopt_core.training.checks import IDS, LOGPS
+from prefopt_core.training.checks import IDS
 from prefopt_core.training.detection import tiled_logps
-from prefopt_core.training.fidelity import pair_logps
 from prefopt_core.training.settings import TrainingConfig
 
 MIB = 2**20
-SHAPES: dict[str, dict[str, Any]] = {
-    "tiny": {"vocab_size": 97, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-             "num_attention_heads": 2, "initializer_range": 0.3},
-    "135M": {"vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536,
-             "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3},
-    "1.2B": {"vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 8192,
-             "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8},
-}  # fmt: skip
-"""The shapes of SmolLM2-135M and of Llama 3.2 1B, and one for tests."""
 LORA = {"lora": {"r": 64, "merge": False}, "learning_rate": 1e-4}
 WAYS: dict[str, dict[str, Any]] = {
     "135M, all weights": {"shape": "135M", "learning_rate": 1e-5},
@@ -104,12 +93,9 @@ def _guarded(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return row
 
 
-# Detection ----------------------------------------------------------------------------------------
-
-
 def detection(tiny: bool) -> dict[str, Any]:
     """Peak memory and time of both ways, by vocabulary."""
-    sizes = [(2000, 64, 1024)] if tiny else [(49152, 576, 4096), (128256, 2048, 4096)]
+    sizes = [(49152, 64, 1024)] if tiny else [(49152, 576, 4096), (128256, 2048, 4096)]
     found = {}
     for vocabulary, width, tokens in sizes:
         for way in ("tiled", "naive"):
@@ -135,6 +121,7 @@ def _peak(way: str, vocabulary: int, width: int, tokens: int) -> dict[str, Any]:
     )
     policy, reference = (torch.randn(tokens, width, device=device, dtype=dtype) for _ in "pr")
     labels = torch.randint(vocabulary, (tokens,), device=device)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def naive() -> torch.Tensor:
         logits = heads[0](policy).float(), heads[1](reference).float()
@@ -144,27 +131,21 @@ def _peak(way: str, vocabulary: int, width: int, tokens: int) -> dict[str, Any]:
         return tiled_logps(policy, reference, labels, heads, 0.5)
 
     measured = {"tiled": tiled, "naive": naive}
+    start = time.perf_counter()
     with torch.no_grad():
         first = measured[way]()
-        if gpu:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-        start = time.perf_counter()
+        if not gpu:  # the process so far, and what this took of it
+            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+            return {"seconds": round(time.perf_counter() - start, 4), "peak_mib": _mib(used)}
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before, start = torch.cuda.memory_allocated(), time.perf_counter()
         measured[way]()
-        if gpu:
-            torch.cuda.synchronize()
+        torch.cuda.synchronize()
         seconds = time.perf_counter() - start
-        row = {"seconds": round(seconds, 4), "mean_logp": float(first.mean())}
-        if gpu:
-            other = measured["tiled" if way == "naive" else "naive"]()
-            off = float((first - other).abs().max())
-            return row | {"peak_mib": _mib(torch.cuda.max_memory_allocated() - before), "off": off}
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return row | {"peak_mib": _mib(used)}  # of the whole process
-
-
-# Equality -----------------------------------------------------------------------------------------
+        peak = torch.cuda.max_memory_allocated() - before
+        off = (first - measured["tiled" if way == "naive" else "naive"]()).abs().max()
+    return {"seconds": round(seconds, 4), "peak_mib": _mib(peak), "off": float(off)}
 
 
 def equality(tiny: bool) -> dict[str, Any]:
@@ -202,9 +183,6 @@ def _losses(folder: Path) -> list[float]:
     out, work = folder / f"out-{device}-{os.getpid()}", folder / f"work-{device}-{os.getpid()}"
     log = trl_dpo.train(pairs, folder / "start", out, work, config, seed=0)
     return [round(loss, 6) for loss in log.steps["loss"]]
-
-
-# Steps --------------------------------------------------------------------------------------------
 
 
 def steps(tiny: bool) -> dict[str, Any]:
@@ -255,48 +233,6 @@ def _trained(settings: dict[str, Any], world: Callable[..., Any], place: Path) -
         "loads": round(abs(last["margin_trained"] - last["margin_saved"]), 5),
         "flagged": log.steps["flagged"].sum(),
     }
-
-
-# Models and pairs ---------------------------------------------------------------------------------
-
-
-def model_folder(shape: str, folder: Path) -> Path:
-    """A Llama of random weights and a tokenizer of as many words, in a folder."""
-    settings = SHAPES[shape]
-    words = {w: i for i, w in enumerate(["<unk>", "<eos>", "<pad>"])}
-    words |= {f"w{i}": i for i in range(len(words), settings["vocab_size"])}
-    splitter = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    splitter.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=splitter,
-        eos_token="<eos>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        chat_template="{% for m in messages %}{{ m['content'] }}{% endfor %}",
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        tie_word_embeddings=shape != "tiny", eos_token_id=1, bos_token_id=None, **settings
-    )
-    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = LlamaForCausalLM(config)
-    model.to(torch.float32 if shape == "tiny" else torch.bfloat16).save_pretrained(folder)
-    return folder
-
-
-def pairs_of(start: Path, count: int, vocabulary: int, lengths: tuple[int, int]) -> pl.DataFrame:
-    """Pairs of random tokens, scored under the model in `start` in float32."""
-    rng = np.random.default_rng(0)
-    rows = [
-        {name: rng.integers(3, vocabulary, rng.integers(*lengths)).tolist() for name in IDS}
-        for _ in range(count)
-    ]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = LlamaForCausalLM.from_pretrained(start, dtype="auto")
-    table = pl.DataFrame(rows)
-    logps = pair_logps(model, table, device)
-    scored = [pl.Series(name, logps[:, i]) for i, name in enumerate(LOGPS)]
-    return table.with_columns(*scored, source=pl.lit("self"), confidence=pl.lit(1.0))
 
 
 def _mib(count: int) -> int:

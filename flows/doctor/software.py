@@ -20,8 +20,6 @@ DISTRIBUTION = "prefopt-flows"
 _PURPOSE = {
     "minilm": "the default of `embedding`, without a model hub",
     "ray": "`execution.runner: ray`",
-    "quantize": "`training.quantize`",
-    "liger": "`training.liger`",
     "openai": "the generator `openai`, the annotator `llm-judge`",
 }
 """Extra → the setting that needs it."""

@@ -25,9 +25,13 @@ if parent := int(sys.argv.pop(1)):
     end_with(parent)
 os.environ[{LAUNCHER!r}] = str(os.getpid())
 from accelerate.commands.launch import main
-main()
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+try:
+    main()
+except ChildFailedError:
+    sys.exit(1)
 """
-"""`accelerate launch`, which ends with the run, as do its workers with it."""
+"""`accelerate launch`, which ends with the run, as do its workers with it; they say why."""
 
 _DISTRIBUTED = {"ddp": "MULTI_GPU", "fsdp": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
 
