@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -206,11 +207,10 @@ def processes_in(work):
 def one_and_two(start, tmp_path, make_pairs):
     """Train in one process and in two: the figures of both, and their folders."""
 
-    def train(strategy, **settings):
+    def train(launched, **settings):
         figures, folders = [], []
-        for processes in (1, 2):
+        for processes, launch in ((1, {}), (2, {"processes": 2, **launched})):
             folders.append(tmp_path / f"{processes}")
-            launch = {"processes": processes, "strategy": strategy if processes > 1 else "ddp"}
             config = config_of(**NOISE, **settings, launch=launch, epochs=2.0)
             out, work = folders[-1] / "out", folders[-1] / "work"
             figures.append(
@@ -232,7 +232,7 @@ def assert_alike(one, two):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(one_and_two):
-    figures, folders = one_and_two("ddp")
+    figures, folders = one_and_two({})
     assert_alike(*figures)
     for own in figures:  # the pairs of all processes are counted, each one once
         share = own.steps["flagged"].sum() * config_of().batch_size
@@ -245,6 +245,18 @@ def test_two_processes_train_as_one_does(one_and_two):
 
 
 @pytest.mark.slow
+def test_launchers_that_meet_train_as_one_process_does(one_and_two, tmp_path):
+    twice = tmp_path / "twice"  # what starts one on each machine
+    twice.write_text('#!/bin/sh\n"$@" & "$@" & wait\n')
+    twice.chmod(0o700)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    launched = {"machines": 2, "address": address, "starter": [str(twice)]}
+    assert_alike(*one_and_two(launched)[0])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "file"),
     [({}, "model.safetensors"), ({"lora": {"r": 4, "merge": False}}, "adapter_model.safetensors")],
@@ -252,7 +264,7 @@ def test_two_processes_train_as_one_does(one_and_two):
 )
 def test_processes_that_share_a_model_train_as_one_does(one_and_two, monkeypatch, settings, file):
     monkeypatch.setenv("PYTHONPATH", f"{GLOO}:{os.environ.get('PYTHONPATH', '')}")
-    figures, folders = one_and_two("fsdp", **settings)
+    figures, folders = one_and_two({"strategy": "fsdp"}, **settings)
     parts = [*(folders[1] / "work" / "checkpoint-4").rglob("*.distcp")]
     assert len(parts) == 4  # of two processes, weights and optimiser
     assert_alike(*figures)
