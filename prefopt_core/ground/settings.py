@@ -8,7 +8,10 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema, ErrorDetails
@@ -24,6 +27,9 @@ from prefopt_core.ground.registry import (
     it_is,
 )
 from prefopt_core.ground.user_code import content_of
+
+IDENTITY = "identity"
+"""Context of a dump that names something: older settings alone, so that names stay as they were."""
 
 
 class Config(BaseModel):
@@ -150,13 +156,17 @@ class Backend(Config):
         schema["properties"][cls.choice]["enum"] = sorted(cls.registry)
         return schema
 
-    @property
-    def as_before(self) -> set[str]:
-        """Settings of `params` with which all is as it was before they existed.
+    @model_serializer(mode="wrap")
+    def _dumped(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        part = dump(self)
+        return self.without_news(part) if info.context == IDENTITY else part
 
-        They are in no cache key, and in no name or budget of a run: what is from then stays found.
+    def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A dump without settings that say what was so before they existed.
+
+        Keys, names and budgets are made of it, so that what is from then stays found.
         """
-        return set()
+        return part
 
     def to_change(self) -> dict[str, Any]:
         """Every setting; of the member's own those that are no defaults."""
@@ -180,7 +190,7 @@ class Backend(Config):
         the package and version of a plug-in's member, whose code no stage version covers.
         """
         name = getattr(self, self.choice)
-        aside = self.registry.speed_only(name) | self.as_before
+        aside = self.registry.speed_only(name)
         params = {n: value for n, value in self.params.items() if n not in aside}
         for path in self.registry.paths(name):
             if params[path] is not None:

@@ -21,12 +21,13 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.models.folder import NO_CODE
 from prefopt_core.noise import extrapolated_logps, quantile_threshold, running_threshold
+from prefopt_core.training.sharded import unsharded
 
 Inputs = dict[str, torch.Tensor]
 """A collated batch: input_ids, attention_mask, completion_mask (2B, T); all other fields (B,)."""
 
-TILE = 1024
-"""Response tokens whose logits exist at once: bounds memory, changes nothing."""
+TILE = 2**24
+"""Logits of one model that exist at once, 64 MiB in float32: bounds memory, changes nothing."""
 
 SCALED_LOGITS = (
     "final_logit_softcapping",
@@ -153,12 +154,36 @@ class Detector:
         if self.extrapolation:
             reference = self.reference.hidden(inputs)[:, :-1][responses]
             reference_head = self.reference.model.get_output_embeddings()
-        tiles = zip(*(torch.split(x, TILE) for x in (policy, reference, labels)), strict=True)
-        logps = [
-            extrapolated_logps(head(p).float(), reference_head(r).float(), y, self.extrapolation)
-            for p, r, y in tiles
-        ]
-        return torch.cat(logps).double()
+        heads = (head, reference_head)
+        with unsharded(self.policy):
+            return tiled_logps(policy, reference, labels, heads, self.extrapolation)
+
+
+def tiled_logps(
+    policy: torch.Tensor,
+    reference: torch.Tensor,
+    labels: torch.Tensor,
+    heads: tuple[Any, Any],
+    lam: float,
+    tile: int = TILE,
+) -> torch.Tensor:
+    """Log-probabilities of R tokens under the extrapolated model, (R,) in double precision.
+
+    Args:
+        policy: (R, H), the policy's last hidden states where the tokens are predicted.
+        reference: (R, H), those of the reference model.
+        labels: (R,), the tokens.
+        heads: Output layers of the two, from (R, H) to (R, V).
+        lam: λ of `noise.extrapolated_logps`.
+        tile: Logits that exist at once, of each model; at least those of one token.
+    """
+    rows = max(1, tile // heads[0].weight.shape[0])
+    logps = []
+    for p, r, y in zip(*(torch.split(x, rows) for x in (policy, reference, labels)), strict=True):
+        logits = heads[0](p).float()
+        other = heads[1](r).float() if lam else logits
+        logps.append(extrapolated_logps(logits, other, y, lam))
+    return torch.cat(logps).double()
 
 
 @contextmanager
@@ -177,9 +202,11 @@ def watching(model: Any) -> Iterator[list[torch.Tensor]]:
 @torch.no_grad()
 def last_hidden(model: Any, inputs: Inputs) -> torch.Tensor:
     """The hidden states behind the logits, (2B, T, H)."""
-    return _backbone(model)(
-        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-    ).last_hidden_state
+    with unsharded(model):
+        outputs = _backbone(model)(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+        )
+    return outputs.last_hidden_state
 
 
 def _backbone(model: Any) -> Any:
