@@ -1,0 +1,81 @@
+"""What faults leave of a run: `python -m benchmarks.faults --faults 200`.
+
+The loop of two small rounds is run undisturbed; then, for each fault, from a moment of that run or
+from nothing, disturbed once and run again. Afterwards its results have to be the same bytes,
+nothing bought twice, made again or left behind, and what was printed a few lines. Each fault is
+made from a seed and can be had again: `--fault kill:3`. The exit status is 1 if one failed.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from benchmarks.faults.campaign import Outcome, page, tried
+from benchmarks.faults.kinds import KINDS, drawn
+from benchmarks.faults.loop import CLI, HERE, undisturbed
+from benchmarks.faults.planted import DEFECTS, program_with
+from benchmarks.printing import cores, ending, load, progress, say
+
+PAGE = HERE / "docs" / "faults.md"
+MARKER = "<!-- Below this line: made by `python -m benchmarks.faults --write`. -->"
+
+
+def main() -> int:
+    """Try faults and print a table; returns the exit status."""
+    told = _told()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=told.folder) as f:
+        loop = undisturbed(Path(f).resolve())
+        progress(f"undisturbed: {loop.seconds:.0f} s, {len(loop.copies)} moments")
+        program = program_with(told.plant) if told.plant else CLI
+        faults = told.fault or drawn(told.faults, told.seed, told.only or list(KINDS))
+        outcomes = []
+        with ThreadPoolExecutor(told.at_once) as pool:
+            waiting = [pool.submit(tried, loop, *f, program, keep=told.keep) for f in faults]
+            for done in as_completed(waiting):
+                outcomes.append(done.result())
+                progress(str(outcomes[-1]))
+    failed = [one for one in outcomes if one.problems]
+    say(page(outcomes))
+    say("\n".join(["", *map(str, failed)]) if failed else "")
+    say(f"{cores()}, {load()}; {ending(time.monotonic() - began).strip()}")
+    if told.write:
+        _write(outcomes, failed)
+    return int(bool(failed))
+
+
+def _told() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--faults", type=int, default=200, help="of all kinds together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", choices=KINDS, help="may be repeated")
+    parser.add_argument("--fault", action="append", type=_fault, metavar="KIND:SEED")
+    parser.add_argument("--at-once", type=int, default=1, help="faults tried side by side")
+    parser.add_argument("--folder", help="where the stores lie; a disk, not memory")
+    parser.add_argument("--keep", action="store_true", help="leave the stores of what failed")
+    parser.add_argument("--plant", choices=DEFECTS, help="a defect that has to be found")
+    parser.add_argument("--write", action="store_true", help=f"the table into {PAGE.name}")
+    return parser.parse_args()
+
+
+def _fault(text: str) -> tuple[str, int]:
+    kind, _, seed = text.partition(":")
+    if kind not in KINDS:
+        raise argparse.ArgumentTypeError(f"{kind!r} is none of {', '.join(KINDS)}")
+    return kind, int(seed or 0)
+
+
+def _write(outcomes: list[Outcome], failed: list[Outcome]) -> None:
+    by_hand = PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
+    command = " ".join(["python -m benchmarks.faults", *sys.argv[1:]])
+    lines = [f"`{command}` on {time.strftime('%Y-%m-%d')}, {cores()}:", "", page(outcomes)]
+    lines += ["", *(f"* {one}" for one in failed)] if failed else []
+    PAGE.write_text(f"{by_hand}{MARKER}\n\n{chr(10).join(lines)}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

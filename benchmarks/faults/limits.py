@@ -1,0 +1,138 @@
+"""A machine that lets the loop down: disk full or read-only, too little memory, odd clocks."""
+
+import os
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from benchmarks.faults.loop import Trial, Unavailable
+
+_LIBRARIES = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime")
+_YEAR = 365 * 86_400
+
+
+def disk_full(trial: Trial, rng: Random, last: int) -> str:
+    """The disk is full at some moment; then there is room again."""
+    with _small_disk(trial, _size(trial.store) + rng.randrange(2**12, 2**19)):
+        said = trial.run()
+        return _ended(trial, said.code)
+
+
+def file_too_large(trial: Trial, rng: Random, last: int) -> str:
+    """No file may be larger than some kB (`ulimit -f`)."""
+    most = int(2 ** rng.uniform(10, 18))
+    said = trial.run(preexec_fn=partial(_limit, resource.RLIMIT_FSIZE, most))
+    return _ended(trial, said.code)
+
+
+def read_only(trial: Trial, rng: Random, last: int) -> str:
+    """The store is on a disk that is read-only."""
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    before = ("unshare", "-m", "sh", "-c", script, str(trial.store))
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
+        raise Unavailable("this user may not mount")
+    said = trial.run(before=before)
+    return _ended(trial, said.code)
+
+
+def memory_short(trial: Trial, rng: Random, last: int) -> str:
+    """Processes get less memory than they ask for (`ulimit -v`)."""
+    most = int(rng.uniform(0.6, 3.0) * 2**30)
+    said = trial.run(preexec_fn=partial(_limit, resource.RLIMIT_AS, most))
+    return _ended(trial, said.code)
+
+
+def clock_jumped(trial: Trial, rng: Random, last: int) -> str:
+    """The clock jumps by minutes to years, forwards or backwards, while the loop runs."""
+    jump = rng.choice([-12 * _YEAR, -86_400, -60, 60, 86_400, 12 * _YEAR])
+    clock = trial.folder / "clock"
+    clock.write_text("+0")
+    running = trial.start(env=_faketime(clock))
+    running.at(rng.randint(trial.progress(), last), rng.uniform(0, 0.2))
+    clock.write_text(f"{jump:+d}")
+    said = running.end()
+    if said.code != 0:
+        raise AssertionError(f"the run did not go on: {said.err.strip()[-200:]}")
+    return f"by {_in_words(jump)}"
+
+
+def clock_wrong_with_server(trial: Trial, rng: Random, last: int) -> str:
+    """The clock is years off when Prefect's server is started."""
+    jump = rng.choice([-12 * _YEAR, 12 * _YEAR, 40 * _YEAR])
+    clock = trial.folder / "clock"
+    clock.write_text(f"{jump:+d}")
+    said = trial.run(*trial.run_words(server=True), env=_faketime(clock))
+    return f"by {_in_words(jump)}: {_ended(trial, said.code)}"
+
+
+def _faketime(clock: Path) -> dict[str, str]:
+    found = [Path(folder, "libfaketimeMT.so.1") for folder in _LIBRARIES]
+    library = next((path for path in found if path.exists()), None)
+    if library is None:
+        raise Unavailable("libfaketime is not installed")
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+    }
+
+
+@contextmanager
+def _small_disk(trial: Trial, size: int) -> Iterator[None]:
+    """Within the block, the store lies on a disk of so many bytes; then on one with room."""
+    aside, store = trial.folder / "aside", trial.store
+    store.mkdir(exist_ok=True)
+    store.rename(aside)
+    store.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", store],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        raise Unavailable("this user may not mount")
+    try:
+        shutil.copytree(aside, store, symlinks=True, dirs_exist_ok=True)
+        yield
+        _wait_for_end(trial)
+    finally:
+        shutil.rmtree(aside)
+        shutil.copytree(store, aside, symlinks=True)
+        subprocess.run(["umount", "-l", store], check=True)
+        store.rmdir()
+        aside.rename(store)
+
+
+def _wait_for_end(trial: Trial) -> None:
+    deadline = time.monotonic() + 15
+    while trial.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _limit(what: int, most: int) -> None:
+    resource.setrlimit(what, (most, most))
+
+
+def _size(folder: Path) -> int:
+    """Bytes in whole pages, as a tmpfs counts them."""
+    pages = (os.lstat(path).st_size // 4096 + 1 for path in folder.rglob("*"))
+    return 4096 * (sum(pages) + 1)
+
+
+def _ended(trial: Trial, code: int) -> str:
+    return f"in {trial.stage()}" if code else "not noticed"
+
+
+def _in_words(seconds: int) -> str:
+    sign, size = ("−" if seconds < 0 else "+"), abs(seconds)
+    units = (("years", _YEAR), ("days", 86_400), ("s", 1))
+    unit, each = next((name, each) for name, each in units if size >= each)
+    return f"{sign}{size // each} {unit}"
