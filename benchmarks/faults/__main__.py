@@ -7,11 +7,14 @@ made from a seed and can be had again: `--fault kill:3`. The exit status is 1 if
 """
 
 import argparse
+import json
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.faults.campaign import Outcome, page, tried
@@ -28,17 +31,12 @@ def main() -> int:
     """Try faults and print a table; returns the exit status."""
     told = _told()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="faults-", dir=told.folder) as f:
-        loop = undisturbed(Path(f).resolve())
-        progress(f"undisturbed: {loop.seconds:.0f} s, {len(loop.copies)} moments")
-        program = program_with(told.plant) if told.plant else CLI
-        faults = told.fault or drawn(told.faults, told.seed, told.only or list(KINDS))
-        outcomes = []
-        with ThreadPoolExecutor(told.at_once) as pool:
-            waiting = [pool.submit(tried, loop, *f, program, keep=told.keep) for f in faults]
-            for done in as_completed(waiting):
-                outcomes.append(done.result())
-                progress(str(outcomes[-1]))
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=told.folder)).resolve()
+    try:
+        outcomes = _tried(folder, told)
+    finally:
+        if not told.keep:
+            shutil.rmtree(folder, ignore_errors=True)
     failed = [one for one in outcomes if one.problems]
     say(page(outcomes))
     say("\n".join(["", *map(str, failed)]) if failed else "")
@@ -46,6 +44,36 @@ def main() -> int:
     if told.write:
         _write(outcomes, failed)
     return int(bool(failed))
+
+
+def _tried(folder: Path, told: argparse.Namespace) -> list[Outcome]:
+    faults = told.fault or drawn(told.faults, told.seed, told.only or list(KINDS))
+    outcomes = [one for one in _kept(told.journal) if (one.kind, one.seed) in faults]
+    done = {(one.kind, one.seed) for one in outcomes}
+    loop = undisturbed(folder)
+    progress(f"undisturbed: {loop.seconds:.0f} s, {len(loop.copies)} moments; in {folder}")
+    program = program_with(told.plant) if told.plant else CLI
+    with ThreadPoolExecutor(told.at_once) as pool:
+        left = [each for each in faults if each not in done]
+        waiting = [
+            pool.submit(tried, loop, kind, number, program, told.keep) for kind, number in left
+        ]
+        for ended in as_completed(waiting):
+            outcomes.append(ended.result())
+            progress(str(outcomes[-1]))
+            if told.journal:
+                with told.journal.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(outcomes[-1])) + "\n")
+    return outcomes
+
+
+def _kept(journal: Path | None) -> Iterator[Outcome]:
+    """What an earlier campaign has tried, but for what failed: that is tried again."""
+    if journal and journal.exists():
+        for line in journal.read_text(encoding="utf-8").splitlines():
+            outcome = Outcome(**json.loads(line))
+            if not outcome.problems and not outcome.skipped:
+                yield outcome
 
 
 def _told() -> argparse.Namespace:
@@ -56,6 +84,7 @@ def _told() -> argparse.Namespace:
     parser.add_argument("--fault", action="append", type=_fault, metavar="KIND:SEED")
     parser.add_argument("--at-once", type=int, default=1, help="faults tried side by side")
     parser.add_argument("--folder", help="where the stores lie; a disk, not memory")
+    parser.add_argument("--journal", type=Path, help="to go on from: what is in it is done")
     parser.add_argument("--keep", action="store_true", help="leave the stores of what failed")
     parser.add_argument("--plant", choices=DEFECTS, help="a defect that has to be found")
     parser.add_argument("--write", action="store_true", help=f"the table into {PAGE.name}")

@@ -2,11 +2,12 @@
 
 from random import Random
 
+from benchmarks.faults.checks import ledger
 from benchmarks.faults.loop import Running, Trial
 
 _EDITS = (
     "training.learning_rate=0.002", "training.steps=5", "generation.params.temperature=0.7",
-    "selection.strategy=random", "generation.n=5", "seed=1", "annotation.guidelines=other",
+    "selection.strategy=random", "generation.n=5", "seed=1",
 )  # fmt: skip
 """Those of the later ones ask for other labels."""
 
@@ -37,7 +38,15 @@ def edited(trial: Trial, rng: Random, last: int) -> str:
             running.kill()
         else:
             running.end()
+    if (spent := ledger(trial)[1]) > trial.budget:
+        raise AssertionError(f"{spent} labels of {trial.budget} were bought")
     return " and ".join(sorted(edit.partition("=")[0] for edit in edits))
+
+
+def raised(trial: Trial) -> None:
+    """What the message says: a larger budget, and the rest is bought."""
+    trial.budget *= 2
+    trial.run(*trial.run_words(f"budget={trial.budget}"))
 
 
 def garbage_collected(trial: Trial, rng: Random, last: int) -> str:

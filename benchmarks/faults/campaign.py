@@ -43,7 +43,7 @@ class Outcome:
         return f"{self.kind}:{self.seed} · {self.where} · {self.seconds:.0f} s · {verdict}"
 
 
-def tried(loop: Loop, name: str, seed: int, program: tuple[str, ...], *, keep: bool) -> Outcome:
+def tried(loop: Loop, name: str, seed: int, program: tuple[str, ...], keep: bool) -> Outcome:
     """One fault, the loop once more, and the checks."""
     kind, rng = KINDS[name], Random(f"{name}:{seed}")
     trial = loop.begin(f"{name}-{seed}", program, _beginning(loop, kind, rng))
@@ -83,7 +83,7 @@ def _beginning(loop: Loop, kind: Kind, rng: Random) -> Path | None:
 def _rerun(trial: Trial, kind: Kind) -> bool:
     """Run the loop to its end; whether that took what a message said."""
     said = trial.run()
-    if said.code == 2 and kind.mend:
+    if kind.mend and (said.code == 2 or "The budget was used up" in said.out):
         kind.mend(trial)
         trial.run()
         return True

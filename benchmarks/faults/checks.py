@@ -1,8 +1,8 @@
 """What has to hold once the loop has been run again after a fault; each check names what does not.
 
 identical: every result is the undisturbed run's, and whole. bought: each label once, within the
-budget. lost: nothing that was finished is made again. left: no process, lock or half-written file.
-said: what a user saw are a few lines, and no traceback.
+budget. lost: nothing that was finished is made again. ended: nothing runs on. left: no lock and no
+half-written file. said: what a user saw are a few lines, and no traceback.
 """
 
 import json
@@ -20,7 +20,6 @@ from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.store import maintenance
 from prefopt_core.store.store import Store
 
-BUDGET = 12
 _LINES = 6
 """Lines of errors that somebody still reads."""
 _LONGEST = 700
@@ -38,17 +37,18 @@ def problems(trial: Trial, loop: Loop) -> list[str]:
 def identical(trial: Trial, loop: Loop) -> Iterator[str]:
     """Results, record and bytes are those of the undisturbed run."""
     ours, theirs = _outputs(trial.store), _outputs(loop.trial.store)
-    if {*trial.answers()} <= {*loop.trial.answers()}:  # else another run spent of its budget
-        differ = [name for name, output in theirs.items() if ours.get(name, output) != output]
-        missing = [name for name in theirs if name not in ours]
-        if differ or missing:
-            yield f"results differ: {differ[:3]}, missing: {missing[:3]}"
-        if not trial.other_runs and (more := [name for name in ours if name not in theirs]):
-            yield f"results that the undisturbed run has not: {more[:3]}"
-        if (now := _record(trial)) != (then := _record(loop.trial)):
-            yield f"the record differs: {[k for k in then if now.get(k) != then[k]]}"
+    differ = [name for name, output in theirs.items() if ours.get(name, output) != output]
+    missing = [name for name in theirs if name not in ours]
+    if differ or missing:
+        yield f"results differ: {differ[:3]}, missing: {missing[:3]}"
+    if not trial.other_runs and (more := [name for name in ours if name not in theirs]):
+        yield f"results that the undisturbed run has not: {more[:3]}"
+    if (now := _record(trial)) != (then := _record(loop.trial)):
+        yield f"the record differs: {[k for k in then if now.get(k) != then[k]]}"
     try:
-        broken = [f"{e.stage}: {what}" for e, what in maintenance.verify(Store(trial.store)) if what]
+        broken = [
+            f"{e.stage}: {what}" for e, what in maintenance.verify(Store(trial.store)) if what
+        ]
     except (PrefoptError, OSError) as error:
         broken = [str(error)]
     if broken:
@@ -62,13 +62,13 @@ def bought(trial: Trial, loop: Loop) -> Iterator[str]:
     again -= Counter(trial.rebought)
     if again.total() > trial.killed:
         yield f"{again.total()} labels were bought twice, and {trial.killed} processes killed"
-    if len(times) > BUDGET:
-        yield f"{len(times)} labels were bought, and the budget is {BUDGET}"
-    labels, account, holds = _ledger(trial.store / "labels.sqlite")
+    if len(times) > trial.budget:
+        yield f"{len(times)} labels were bought, and the budget is {trial.budget}"
+    labels, account, holds = ledger(trial)
     if labels != len(times):
         yield f"{len(times)} labels were bought, and the ledger has {labels}"
-    if account > BUDGET:
-        yield f"the account has {account} labels of {BUDGET}"
+    if account > trial.budget:
+        yield f"the account has {account} labels of {trial.budget}"
     if holds:
         yield f"{holds} labels are still held"
 
@@ -84,32 +84,34 @@ def lost(trial: Trial, loop: Loop) -> Iterator[str]:
         yield f"made again though it was finished: {', '.join(sorted(again)[:3])} ({len(again)})"
 
 
-def left(trial: Trial, loop: Loop) -> Iterator[str]:
-    """Nothing runs on, and `prefopt cache gc` leaves nothing but results."""
+def ended(trial: Trial, loop: Loop) -> Iterator[str]:
+    """No process runs on."""
     deadline = time.monotonic() + 15  # children of a killed process look every few seconds
     while (running := trial.processes()) and time.monotonic() < deadline:
         time.sleep(0.2)
     if running:
         names = [Path(f"/proc/{pid}/cmdline").read_bytes()[-80:] for pid in running]
         yield f"{len(running)} processes still run, such as {names[0].decode(errors='replace')}"
+
+
+def left(trial: Trial, loop: Loop) -> Iterator[str]:
+    """`prefopt cache gc` leaves nothing but results."""
     store = Store(trial.store)
     try:
         maintenance.collect_garbage(store)
     except (PrefoptError, OSError) as error:
         yield f"garbage cannot be collected: {error!r}"
-    for name in ("work", "quarantine"):
-        if there := [path.name for path in (trial.store / name).glob("*")]:
-            yield f"{name}/ still has {there[:3]}"
-    half = [path for path in trial.store.rglob(f"{TEMPORARY}*")]
-    if half:
-        yield f"half-written: {half[0].relative_to(trial.store)} ({len(half)})"
-    locks = [path.name for path in (trial.store / "locks").glob("*")]
-    passing = [name for name in locks if name.partition("-")[0] not in ("store", "labels", "run")]
-    if passing:
-        yield f"locks: {passing[:3]}"
-    lost_objects = {path for path, _ in _objects(store)} ^ {*trial.store.glob("objects/*/*")}
-    if lost_objects:
-        yield f"objects without manifest, or the other way round: {len(lost_objects)}"
+    there = [*store.root.glob("work/*"), *store.root.glob("quarantine/*")]
+    there += store.root.rglob(f"{TEMPORARY}*")
+    there += (path for path in store.root.glob("locks/*") if _passes(path.name))
+    named = {path for manifest in store.manifests() for path, _ in store.objects(manifest.output)}
+    there += named ^ {*store.root.glob("objects/*/*")}
+    if there:
+        yield f"{len(there)} left behind or gone, such as {there[0].relative_to(store.root)}"
+
+
+def _passes(lock: str) -> bool:
+    return lock.partition("-")[0] not in ("store", "labels", "run")
 
 
 def said(trial: Trial, loop: Loop) -> Iterator[str]:
@@ -131,7 +133,9 @@ def said(trial: Trial, loop: Loop) -> Iterator[str]:
             yield f"`{what}` printed a line of {len(long[0])} characters"
 
 
-CHECKS: tuple[Callable[[Trial, Loop], Iterator[str]], ...] = (said, bought, lost, left, identical)
+CHECKS: tuple[Callable[[Trial, Loop], Iterator[str]], ...] = (
+    said, bought, lost, ended, left, identical,
+)  # fmt: skip
 """`left` collects garbage, so that `identical` sees what remains."""
 
 
@@ -156,13 +160,9 @@ def _record(trial: Trial) -> dict[str, Any]:
     return {name: record.get(name) for name in _RESULTS}
 
 
-def _objects(store: Store) -> Iterator[tuple[Path, Any]]:
-    for manifest in store.manifests():
-        yield from store.objects(manifest.output)
-
-
-def _ledger(path: Path) -> tuple[int, int, int]:
-    """(labels, the most that an account has spent, labels held)."""
+def ledger(trial: Trial) -> tuple[int, int, int]:
+    """(labels, the most that an account has spent, labels held); (-1, 0, 0): not to be read."""
+    path = trial.store / "labels.sqlite"
     if not path.exists():
         return 0, 0, 0
     try:

@@ -1,4 +1,4 @@
-"""Files of the store that are no longer what they were: objects, manifests, ledgers, checkpoints."""
+"""Files of the store that are not what they were: objects, manifests, ledgers, checkpoints."""
 
 import json
 import os
@@ -75,7 +75,6 @@ def object_damaged(how: Callable[[Path, Random], None]) -> Callable[[Trial, Rand
 
     def damage(trial: Trial, rng: Random, last: int) -> str:
         files = _files((trial.store / "objects").rglob("*"))
-        # A model has many files, a table one: tables and models alike.
         stage, path = _drawn(trial, files, rng)
         how(path, rng)
         return f"object of {stage}"
@@ -143,7 +142,7 @@ def ledger_damaged(trial: Trial, rng: Random, last: int) -> str:
 _ROWS = (
     ("score changed", "said = '{\"scores\": [9.0]}'"),
     ("score inf", "said = '{\"scores\": [Infinity]}'"),
-    ("score a text", "said = '{\"scores\": [\"good\"]}'"),
+    ("score a text", 'said = \'{"scores": ["good"]}\''),
     ("skipped", "state = 'skipped', said = '{}'"),
     ("id broken", "responses = 'no list' || responses"),
     ("bytes no text", "why = x'ff'"),
@@ -187,7 +186,8 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 def _drawn(trial: Trial, files: list[Path], rng: Random) -> tuple[str, Path]:
     """A stage, each as likely as any other, and a file of one of its objects; noted as touched."""
-    objects, by_stage = trial.store / "objects", {}
+    objects = trial.store / "objects"
+    by_stage: dict[str, list[Path]] = {}
     for manifest in sorted(trial.manifests()):
         with suppress(OSError, ValueError):
             text = manifest.read_text()

@@ -113,10 +113,9 @@ def _gone_on(running: Running) -> str:
 def _named(running: Running, name: str) -> list[int]:
     found = []
     for pid in running.children():
-        with suppress(OSError):
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if name.encode() in file.read():
-                    found.append(pid)
+        with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if name.encode() in file.read():
+                found.append(pid)
     return found
 
 

@@ -72,7 +72,7 @@ KINDS = {
     "clock": Kind(limits.clock_jumped, 4),
     "clock-server": Kind(limits.clock_wrong_with_server, 1),
     "two-runs": Kind(beside.two_runs, 5, from_nothing=True),
-    "edit": Kind(beside.edited, 5),
+    "edit": Kind(beside.edited, 5, mend=beside.raised),
     "gc": Kind(beside.garbage_collected, 3, from_nothing=True),
     "rm": Kind(beside.results_removed, 4),
 }

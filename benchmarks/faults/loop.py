@@ -27,6 +27,7 @@ from prefopt_core.training.resume import MARKER
 HERE = Path(__file__).parents[2]
 PATIENCE_S = 240.0
 CALLS = "FAULTS_CALLS"
+BUDGET = 12
 CLI = ("-m", "flows.cli")
 
 _JUDGE = f'''
@@ -60,7 +61,7 @@ def _config(judge: Path) -> dict[str, Any]:
         "generation": {"n": 4, "params": words},
         "embedding": {"embedder": "hashing"},
         "annotation": paid,
-        "budget": 12,
+        "budget": BUDGET,
         "rounds": [{"prompts": 4, "labels": 8}, {"prompts": 6, "labels": 4}],
         "training": {
             "loss": "noise_aware",
@@ -109,6 +110,7 @@ class Trial:
         touched: Files of the store that a fault damaged; what they belong to is made again.
         rebought: Answers that nothing but a damaged ledger had: they may be bought again.
         other_runs: Whether also other settings were run: then there is more than the loop's own.
+        budget: Of labels, for all runs of the name.
     """
 
     folder: Path
@@ -120,6 +122,7 @@ class Trial:
     rebought: set[str] = field(default_factory=set)
     standing: dict[Path, int] = field(default_factory=dict)
     other_runs: bool = False
+    budget: int = BUDGET
 
     @property
     def store(self) -> Path:
