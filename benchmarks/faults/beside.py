@@ -15,11 +15,11 @@ _EDITS = (
 def two_runs(trial: Trial, rng: Random, last: int) -> str:
     """Two runs of one config at once, of one store and one budget; one may be killed."""
     first = trial.start()
-    first.at(rng.randint(trial.progress(), last), rng.uniform(0, 0.3))
+    first.at(trial.later(rng, last), rng.uniform(0, 0.3))
     second = trial.start()
     dies = rng.random() < 0.5
     if dies:
-        second.at(rng.randint(trial.progress(), last), rng.uniform(0, 0.3))
+        second.at(trial.later(rng, last), rng.uniform(0, 0.3))
         first.kill()
     for running in [second] if dies else [first, second]:
         _must_end_well(running)
@@ -53,7 +53,7 @@ def garbage_collected(trial: Trial, rng: Random, last: int) -> str:
     """`prefopt cache gc` while the loop runs, twice."""
     running = trial.start()
     for _ in range(2):
-        running.at(rng.randint(trial.progress(), last), rng.uniform(0, 0.2))
+        running.at(trial.later(rng, last), rng.uniform(0, 0.2))
         trial.run("cache", "gc")
     _must_end_well(running)
     return "twice"
@@ -62,15 +62,15 @@ def garbage_collected(trial: Trial, rng: Random, last: int) -> str:
 def results_removed(trial: Trial, rng: Random, last: int) -> str:
     """`prefopt cache rm` of a stage, and `gc`, while the loop runs."""
     running = trial.start()
-    running.at(rng.randint(trial.progress(), last), rng.uniform(0, 0.2))
+    running.at(trial.later(rng, last), rng.uniform(0, 0.2))
     stages = sorted({path.parent.name for path in trial.manifests()})
     place = "nothing"
     if stages:
         place = rng.choice(stages)
         trial.run("cache", "rm", place)
         trial.run("cache", "gc")
-    _must_end_well(running)
-    return place
+    code = running.end().code  # what it still needs may be gone: then it says so
+    return f"{place}{', told' if code else ''}"
 
 
 def _must_end_well(running: Running) -> None:

@@ -163,10 +163,10 @@ def label_changed(trial: Trial, rng: Random, last: int) -> str:
 def ledger_mended(trial: Trial) -> None:
     """What the message says: put it away, and have the labels rebuilt from the tables."""
     said = trial.said[-1]
-    if "move it away" in said.err:
+    if "move it away" in said.err.lower():
         for path in trial.store.glob(f"{LEDGER}*"):
             shutil.move(path, trial.folder / f"away-{path.name}")
-    trial.run("labels", "rebuild")
+    trial.run("labels", "rebuild", "--yes")
 
 
 def _only_in_ledger(trial: Trial) -> set[str]:

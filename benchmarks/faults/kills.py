@@ -50,7 +50,7 @@ def ray_worker_killed(trial: Trial, rng: Random, last: int) -> str:
 def server_killed(trial: Trial, rng: Random, last: int) -> str:
     """SIGKILL of Prefect's server that the run has started, once or twice; the run goes on."""
     running = trial.start(*trial.run_words(server=True))
-    moment = rng.randint(trial.progress(), last - 5)
+    moment = trial.later(rng, last - 5)
     for _ in range(rng.choice([1, 2])):
         if not running.at(moment, rng.uniform(0, 0.5)):
             break
@@ -72,9 +72,8 @@ def _killed(
     how: signal.Signals = signal.SIGKILL,
     server: bool = False,
 ) -> str:
-    now = trial.progress()
     running = trial.start(*trial.run_words(*settings, server=server))
-    if not running.at(rng.randint(now, max(now, last)), rng.uniform(0, 0.25)):
+    if not running.at(trial.later(rng, last), rng.uniform(0, 0.25)):
         running.end()
         return "after its end"
     if how == signal.SIGKILL:
@@ -88,9 +87,8 @@ def _killed(
 
 
 def _worker_killed(trial: Trial, rng: Random, last: int, *settings: str, name: str = "") -> str:
-    now = trial.progress()
     running = trial.start(*trial.run_words(*settings))
-    running.at(rng.randint(now, max(now, last - 3)), rng.uniform(0, 0.2))
+    running.at(trial.later(rng, last - 3), rng.uniform(0, 0.2))
     place, deadline = "no worker was there", time.monotonic() + 60
     while running.process.poll() is None and time.monotonic() < deadline:
         if workers := _named(running, name or "execution"):

@@ -54,7 +54,7 @@ def clock_jumped(trial: Trial, rng: Random, last: int) -> str:
     clock = trial.folder / "clock"
     clock.write_text("+0")
     running = trial.start(env=_faketime(clock))
-    running.at(rng.randint(trial.progress(), last), rng.uniform(0, 0.2))
+    running.at(trial.later(rng, last), rng.uniform(0, 0.2))
     clock.write_text(f"{jump:+d}")
     said = running.end()
     if said.code != 0:

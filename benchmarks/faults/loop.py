@@ -189,6 +189,11 @@ class Trial:
         """Grows with everything the loop finishes: results, labels, checkpoints."""
         return len(self.manifests()) + len(self.answers()) + max(self.checkpoints(), default=0)
 
+    def later(self, rng: Random, last: int) -> int:
+        """A progress that is still to come."""
+        now = self.progress()
+        return rng.randint(now, max(now, last))
+
     def manifests(self) -> list[Path]:
         """Those that are written."""
         paths = (self.store / "manifests").glob("*/*.json")
