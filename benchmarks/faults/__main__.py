@@ -19,8 +19,8 @@ from pathlib import Path
 
 from benchmarks.faults.campaign import Outcome, page, tried
 from benchmarks.faults.kinds import KINDS, drawn
-from benchmarks.faults.loop import CLI, HERE, undisturbed
-from benchmarks.faults.planted import DEFECTS, program_with
+from benchmarks.faults.loop import HERE, undisturbed
+from benchmarks.faults.planted import DEFECTS
 from benchmarks.printing import cores, ending, load, progress, say
 
 PAGE = HERE / "docs" / "faults.md"
@@ -52,11 +52,10 @@ def _tried(folder: Path, told: argparse.Namespace) -> list[Outcome]:
     done = {(one.kind, one.seed) for one in outcomes}
     loop = undisturbed(folder)
     progress(f"undisturbed: {loop.seconds:.0f} s, {len(loop.copies)} moments; in {folder}")
-    program = program_with(told.plant) if told.plant else CLI
     with ThreadPoolExecutor(told.at_once) as pool:
         left = [each for each in faults if each not in done]
         waiting = [
-            pool.submit(tried, loop, kind, number, program, told.keep) for kind, number in left
+            pool.submit(tried, loop, kind, number, told.plant, told.keep) for kind, number in left
         ]
         for ended in as_completed(waiting):
             outcomes.append(ended.result())
@@ -86,7 +85,7 @@ def _told() -> argparse.Namespace:
     parser.add_argument("--folder", help="where the stores lie; a disk, not memory")
     parser.add_argument("--journal", type=Path, help="to go on from: what is in it is done")
     parser.add_argument("--keep", action="store_true", help="leave the stores of what failed")
-    parser.add_argument("--plant", choices=DEFECTS, help="a defect that has to be found")
+    parser.add_argument("--plant", choices=DEFECTS, default="", help="a defect, to be found")
     parser.add_argument("--write", action="store_true", help=f"the table into {PAGE.name}")
     return parser.parse_args()
 

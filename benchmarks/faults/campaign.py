@@ -43,10 +43,10 @@ class Outcome:
         return f"{self.kind}:{self.seed} · {self.where} · {self.seconds:.0f} s · {verdict}"
 
 
-def tried(loop: Loop, name: str, seed: int, program: tuple[str, ...], keep: bool) -> Outcome:
+def tried(loop: Loop, name: str, seed: int, defect: str, keep: bool) -> Outcome:
     """One fault, the loop once more, and the checks."""
     kind, rng = KINDS[name], Random(f"{name}:{seed}")
-    trial = loop.begin(f"{name}-{seed}", program, _beginning(loop, kind, rng))
+    trial = loop.begin(f"{name}-{seed}", defect, _beginning(loop, kind, rng))
     outcome, began = Outcome(name, seed), time.monotonic()
     try:
         found = []
@@ -72,11 +72,7 @@ def tried(loop: Loop, name: str, seed: int, program: tuple[str, ...], keep: bool
 def _beginning(loop: Loop, kind: Kind, rng: Random) -> Path | None:
     if kind.from_nothing and rng.random() < 0.4:
         return None
-    fitting = [
-        path
-        for moment, path in sorted(loop.copies.items())
-        if moment <= loop.last and kind.fits(Trial(path, loop.trial.config))
-    ]
+    fitting = [path for path in loop.copies if kind.fits(Trial(path, loop.trial.config))]
     return rng.choice(fitting)
 
 

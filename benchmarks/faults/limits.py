@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -27,7 +26,7 @@ def disk_full(trial: Trial, rng: Random, last: int) -> str:
 def file_too_large(trial: Trial, rng: Random, last: int) -> str:
     """No file may be larger than some kB (`ulimit -f`)."""
     most = int(2 ** rng.uniform(10, 18))
-    said = trial.run(preexec_fn=partial(_limit, resource.RLIMIT_FSIZE, most))
+    said = trial.run(limits={resource.RLIMIT_FSIZE: most})
     return _ended(trial, said.code)
 
 
@@ -44,7 +43,7 @@ def read_only(trial: Trial, rng: Random, last: int) -> str:
 def memory_short(trial: Trial, rng: Random, last: int) -> str:
     """Processes get less memory than they ask for (`ulimit -v`), and libraries abort."""
     most = int(rng.uniform(0.6, 3.0) * 2**30)
-    trial.run(preexec_fn=partial(_limit, resource.RLIMIT_AS, most))
+    trial.run(limits={resource.RLIMIT_AS: most})
     return _ended(trial, trial.said.pop().code)  # what they print then is theirs
 
 
@@ -115,10 +114,6 @@ def _wait_for_end(trial: Trial) -> None:
     deadline = time.monotonic() + 15
     while trial.processes() and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def _limit(what: int, most: int) -> None:
-    resource.setrlimit(what, (most, most))
 
 
 def _size(folder: Path) -> int:

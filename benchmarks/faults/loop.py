@@ -11,15 +11,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Union
 
 import yaml
 
+from benchmarks.faults.planted import program_with
+from benchmarks.faults.warm import Limits, Warm
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.store.store import STORE
 from prefopt_core.training.resume import MARKER
@@ -29,6 +31,7 @@ PATIENCE_S = 240.0
 CALLS = "FAULTS_CALLS"
 BUDGET = 12
 CLI = ("-m", "flows.cli")
+Process = Union["subprocess.Popen[bytes]", Warm]
 
 _JUDGE = f'''
 import os
@@ -104,18 +107,19 @@ class Trial:
     Attributes:
         folder: Has everything of the trial.
         config: Of the loop.
-        program: The command line's program, as arguments of Python.
+        defect: Planted in the code of its runs; "": none.
         said: The commands so far.
         killed: How many were killed: each loses the one answer that is under way.
         touched: Files of the store that a fault damaged; what they belong to is made again.
         rebought: Answers that nothing but a damaged ledger had: they may be bought again.
         other_runs: Whether also other settings were run: then there is more than the loop's own.
         budget: Of labels, for all runs of the name.
+        sessions: Of the processes that were started: forks have no environment of their own.
     """
 
     folder: Path
     config: Path
-    program: tuple[str, ...] = CLI
+    defect: str = ""
     said: list[Said] = field(default_factory=list)
     killed: int = 0
     touched: set[Path] = field(default_factory=set)
@@ -123,6 +127,7 @@ class Trial:
     standing: dict[Path, int] = field(default_factory=dict)
     other_runs: bool = False
     budget: int = BUDGET
+    sessions: list[int] = field(default_factory=list)
 
     @property
     def store(self) -> Path:
@@ -135,31 +140,50 @@ class Trial:
         return self.folder / "calls"
 
     def start(
-        self, *words: str, before: Sequence[str] = (), env: dict[str, str] | None = None, **how: Any
+        self,
+        *words: str,
+        before: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> "Running":
         """Start `prefopt` with these words.
 
         Args:
             words: What follows `prefopt`; nothing: the loop, without a server.
             before: A program that starts it, with its arguments.
-            env: Variables beside those that all have.
-            how: For `subprocess.Popen`.
+            env: Variables beside those that all have; with these, or `before`, it is no fork.
+            limits: Of its resources.
         """
         words = words or self.run_words()
         number = len(list(self.folder.glob("*.out")))
-        out, err = (self.folder / f"{number}.{end}" for end in ("out", "err"))
+        files = self.folder / f"{number}.out", self.folder / f"{number}.err"
+        environment = self.environment() | (env or {})
+        if before or env:
+            process: Process = self._started(words, before, environment, files)
+        else:
+            process = Warm(words, self.defect, self.folder, environment, files, limits or {})
+        self.sessions.append(process.pid)
+        return Running(self, words, process, *files)
+
+    def _started(
+        self,
+        words: Sequence[str],
+        before: Sequence[str],
+        environment: dict[str, str],
+        files: tuple[Path, Path],
+    ) -> "subprocess.Popen[bytes]":
+        program = program_with(self.defect) if self.defect else CLI
+        out, err = files
         with out.open("wb") as out_file, err.open("wb") as err_file:
-            process = subprocess.Popen(
-                [*before, sys.executable, *self.program, *words],
+            return subprocess.Popen(
+                [*before, sys.executable, *program, *words],
                 cwd=self.folder,
-                env=self.environment() | (env or {}),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out_file,
                 stderr=err_file,
                 start_new_session=True,
-                **how,
             )
-        return Running(self, words, process, out, err)
 
     def run(self, *words: str, **how: Any) -> Said:
         """Run `prefopt` with these words to its end; as `start`."""
@@ -218,7 +242,12 @@ class Trial:
 
     def processes(self) -> list[int]:
         """Ids of the processes that were started for this store and still run."""
-        return [pid for pid in _pids() if f"{STORE}={self.store}" in _environment_of(pid)]
+        mine = f"{STORE}={self.store}"
+        return [
+            pid
+            for pid in _running()
+            if _session_of(pid) in self.sessions or mine in _environment_of(pid)
+        ]
 
     def note_standing(self) -> None:
         """From now on, nothing that is finished and whole may be made again."""
@@ -247,7 +276,7 @@ class Running:
 
     trial: Trial
     words: tuple[str, ...]
-    process: "subprocess.Popen[bytes]"
+    process: Process
     out: Path
     err: Path
 
@@ -292,33 +321,28 @@ class Loop:
     Attributes:
         folder: Of all trials.
         trial: The undisturbed run.
-        copies: Progress → a folder as that of a trial.
+        copies: Folders as that of a trial, in order; there is something left to do in each.
         seconds: That it took, but for the copying.
     """
 
     folder: Path
     trial: Trial
-    copies: dict[int, Path] = field(default_factory=dict)
+    copies: list[Path] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def last(self) -> int:
         """The most progress at which something is left to do."""
-        return max(p for p in self.copies if p < max(self.copies))
+        return self.trial.progress() - 1
 
-    def begin(self, name: str, program: tuple[str, ...], at: Path | None = None) -> Trial:
+    def begin(self, name: str, defect: str, at: Path | None = None) -> Trial:
         """A trial in a folder of its own: from nothing, or from one of the copies."""
         folder = self.folder / "trials" / name
         if at is None:
             folder.mkdir(parents=True)
         else:
             shutil.copytree(at, folder, symlinks=True)
-        return Trial(folder, self.trial.config, program)
-
-    def within(self, rng: Random, *stages: str) -> Path:
-        """A copy that was made within one of these stages; any, without them."""
-        every = [path for progress, path in self.copies.items() if progress <= self.last]
-        return rng.choice([path for path in every if not stages or _stage(path) in stages])
+        return Trial(folder, self.trial.config, defect)
 
 
 def undisturbed(folder: Path) -> Loop:
@@ -336,7 +360,7 @@ def undisturbed(folder: Path) -> Loop:
         if (now := loop.trial.progress()) != seen:
             started, seen = time.monotonic(), now
             running.process.send_signal(signal.SIGSTOP)
-            loop.copies[now] = _copied(home, folder / "copies" / str(now))
+            loop.copies.append(_copied(home, folder / "copies" / str(len(loop.copies))))
             running.process.send_signal(signal.SIGCONT)
             copying += time.monotonic() - started
         time.sleep(0.003)
@@ -344,18 +368,13 @@ def undisturbed(folder: Path) -> Loop:
     said = running.end()
     if said.code != 0:
         raise SystemExit(f"The undisturbed run failed:\n{said.out}{said.err}")
-    loop.copies[loop.trial.progress()] = _copied(home, folder / "copies" / "end")
+    loop.copies.pop()  # nothing was left to do
     return loop
 
 
 def _copied(home: Path, target: Path) -> Path:
-    shutil.rmtree(target, ignore_errors=True)  # progress falls when a training ends
     ours = shutil.ignore_patterns("*.out", "*.err")
     return Path(shutil.copytree(home, target, symlinks=True, ignore=ours))
-
-
-def _stage(copy: Path) -> str:
-    return Trial(copy, copy).stage()
 
 
 def _objects_of(store: Path, output: dict[str, Any]) -> list[Path]:
@@ -366,14 +385,22 @@ def _objects_of(store: Path, output: dict[str, Any]) -> list[Path]:
     return [path for path, _ in LocalStore(store).objects(kind.model_validate(output))]
 
 
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+def _running() -> Iterator[int]:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if path.read_text().rpartition(")")[2].split()[0] != "Z":
+                yield int(path.parent.name)
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return -1
 
 
 def _environment_of(pid: int) -> list[str]:
     try:
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            return []
         return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
     except OSError:  # gone, or somebody else's
         return []
