@@ -21,7 +21,7 @@ from typing import Any, Union
 import yaml
 
 from benchmarks.faults.planted import program_with
-from benchmarks.faults.warm import Limits, Warm
+from benchmarks.faults.warm import FIXED, Limits, Warm
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.store.store import STORE
 from prefopt_core.training.resume import MARKER
@@ -199,11 +199,7 @@ class Trial:
         usual = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         return usual | {
             "PYTHONPATH": str(HERE),
-            "OMP_NUM_THREADS": "1",  # sums depend on it
-            "CUDA_VISIBLE_DEVICES": "",
-            "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-            "DO_NOT_TRACK": "1",
+            **FIXED,
             "COLUMNS": "200",
             STORE: str(self.store),
             CALLS: str(self.calls),

@@ -17,7 +17,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.faults.planted import DEFECTS
+from prefopt_core.ground.processes import end_with
 
+FIXED = {
+    "OMP_NUM_THREADS": "1",  # sums depend on it
+    "CUDA_VISIBLE_DEVICES": "",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "DO_NOT_TRACK": "1",
+}
+"""Variables that libraries read when they are imported."""
 Limits = Mapping[int, int]
 """Resource of `resource.setrlimit` → its most."""
 
@@ -69,6 +78,7 @@ def _be(
     files: tuple[Path, Path],
     limits: dict[int, int],
 ) -> None:
+    end_with(os.getppid())
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
