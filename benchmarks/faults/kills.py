@@ -44,7 +44,7 @@ def ray_worker_killed(trial: Trial, rng: Random, last: int) -> str:
     """SIGKILL of a worker on Ray; the run has to go on."""
     if importlib.util.find_spec("ray") is None:
         raise Unavailable("Ray is not installed")
-    return _worker_killed(trial, rng, last, *RAY, IN_WORKERS, name="ray::")
+    return _worker_killed(trial, rng, last, *RAY, IN_WORKERS, name="ray::Shards")
 
 
 def server_killed(trial: Trial, rng: Random, last: int) -> str:
