@@ -73,7 +73,7 @@ def _beginning(loop: Loop, kind: Kind, rng: Random) -> Path | None:
     if kind.from_nothing and rng.random() < 0.4:
         return None
     fitting = [path for path in loop.copies if kind.fits(Trial(path, loop.trial.config))]
-    return rng.choice(fitting)
+    return fitting[int(rng.random() * len(fitting))]  # of other copies, the one near it
 
 
 def _rerun(trial: Trial, kind: Kind) -> bool:

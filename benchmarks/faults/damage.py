@@ -190,11 +190,13 @@ def _drawn(trial: Trial, files: list[Path], rng: Random) -> tuple[str, Path]:
     by_stage: dict[str, list[Path]] = {}
     for manifest in sorted(trial.manifests()):
         with suppress(OSError, ValueError):
-            text = manifest.read_text()
+            output = json.dumps(json.loads(manifest.read_bytes())["output"])
             for path in files:
                 name = path.relative_to(objects).parts[1].removesuffix(".parquet")
                 is_folder = len(path.relative_to(objects).parts) > 2
-                if name in text or (is_folder and _names(text, path, objects / name[:2] / name)):
+                if name in output or (
+                    is_folder and _names(output, path, objects / name[:2] / name)
+                ):
                     by_stage.setdefault(manifest.parent.name, []).append(path)
     stage = rng.choice(sorted(by_stage))
     path = rng.choice(sorted(by_stage[stage]))
@@ -202,9 +204,9 @@ def _drawn(trial: Trial, files: list[Path], rng: Random) -> tuple[str, Path]:
     return stage, path
 
 
-def _names(manifest: str, path: Path, folder: Path) -> bool:
-    """Whether a manifest is of that folder: it has the digests of its files, not its own."""
-    files = json.loads(manifest)["output"].get("files", [])
+def _names(output: str, path: Path, folder: Path) -> bool:
+    """Whether a result is that folder: it has the digests of its files, not its own."""
+    files = json.loads(output).get("files", [])
     return {file["name"] for file in files} == {
         p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
     } and any(file["name"] == path.relative_to(folder).as_posix() for file in files)
