@@ -57,13 +57,20 @@ def _tried(folder: Path, told: argparse.Namespace) -> list[Outcome]:
         waiting = [
             pool.submit(tried, loop, kind, number, told.plant, told.keep) for kind, number in left
         ]
-        for ended in as_completed(waiting):
-            outcomes.append(ended.result())
-            progress(str(outcomes[-1]))
-            if told.journal:
-                with told.journal.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(outcomes[-1])) + "\n")
+        try:
+            for ended in as_completed(waiting):
+                outcomes.append(ended.result())
+                _note(told.journal, outcomes[-1])
+        except KeyboardInterrupt:  # what was tried is worth its table
+            pool.shutdown(cancel_futures=True)
     return outcomes
+
+
+def _note(journal: Path | None, outcome: Outcome) -> None:
+    progress(str(outcome))
+    if journal:
+        with journal.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(outcome)) + "\n")
 
 
 def _kept(journal: Path | None) -> Iterator[Outcome]:
@@ -99,7 +106,7 @@ def _fault(text: str) -> tuple[str, int]:
 
 def _write(outcomes: list[Outcome], failed: list[Outcome]) -> None:
     by_hand = PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
-    command = " ".join(["python -m benchmarks.faults", *sys.argv[1:]])
+    command = f"python -m benchmarks.faults --faults {len(outcomes)}"
     lines = [f"`{command}` on {time.strftime('%Y-%m-%d')}, {cores()}:", "", page(outcomes)]
     lines += ["", *(f"* {one}" for one in failed)] if failed else []
     PAGE.write_text(f"{by_hand}{MARKER}\n\n{chr(10).join(lines)}\n", encoding="utf-8")

@@ -80,6 +80,7 @@ def _be(
 ) -> None:
     end_with(os.getppid())
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the campaign does
     os.chdir(folder)
     os.environ.clear()
     os.environ |= env
