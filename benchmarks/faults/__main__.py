@@ -8,6 +8,7 @@ made from a seed and can be had again: `--fault kill:3`. The exit status is 1 if
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,9 @@ from benchmarks.printing import cores, ending, load, progress, say
 PAGE = HERE / "docs" / "faults.md"
 MARKER = "<!-- Below this line: made by `python -m benchmarks.faults --write`. -->"
 
+_STORE = re.compile(r"/\S*/trials/")
+"""Where it lay says nothing to others."""
+
 
 def main() -> int:
     """Try faults and print a table; returns the exit status."""
@@ -42,7 +46,7 @@ def main() -> int:
     say("\n".join(["", *map(str, failed)]) if failed else "")
     say(f"{cores()}, {load()}; {ending(time.monotonic() - began).strip()}")
     if told.write:
-        _write(outcomes, failed)
+        _write(outcomes, failed, told)
     return int(bool(failed))
 
 
@@ -104,11 +108,13 @@ def _fault(text: str) -> tuple[str, int]:
     return kind, int(seed or 0)
 
 
-def _write(outcomes: list[Outcome], failed: list[Outcome]) -> None:
+def _write(outcomes: list[Outcome], failed: list[Outcome], told: argparse.Namespace) -> None:
     by_hand = PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
-    command = f"python -m benchmarks.faults --faults {len(outcomes)}"
-    lines = [f"`{command}` on {time.strftime('%Y-%m-%d')}, {cores()}:", "", page(outcomes)]
-    lines += ["", *(f"* {one}" for one in failed)] if failed else []
+    command = f"python -m benchmarks.faults --faults {told.faults} --seed {told.seed}"
+    begin = f"{len(outcomes)} faults of `{command}`, {time.strftime('%Y-%m-%d')}, {cores()}:"
+    lines = [begin, "", page(outcomes)]
+    if failed:
+        lines += ["", *(f"* {re.sub(_STORE, '', str(one))}" for one in failed)]
     PAGE.write_text(f"{by_hand}{MARKER}\n\n{chr(10).join(lines)}\n", encoding="utf-8")
 
 
