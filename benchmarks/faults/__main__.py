@@ -20,8 +20,9 @@ from pathlib import Path
 
 from benchmarks.faults.campaign import Outcome, page, tried
 from benchmarks.faults.kinds import KINDS, drawn
-from benchmarks.faults.loop import HERE, undisturbed
+from benchmarks.faults.loop import undisturbed
 from benchmarks.faults.planted import DEFECTS
+from benchmarks.faults.trial import HERE
 from benchmarks.printing import cores, ending, load, progress, say
 
 PAGE = HERE / "docs" / "faults.md"

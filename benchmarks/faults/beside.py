@@ -3,7 +3,7 @@
 from random import Random
 
 from benchmarks.faults.checks import ledger
-from benchmarks.faults.loop import Running, Trial
+from benchmarks.faults.trial import Running, Trial
 
 _EDITS = (
     "training.learning_rate=0.002", "training.steps=5", "generation.params.temperature=0.7",

@@ -11,7 +11,8 @@ from random import Random
 
 from benchmarks.faults.checks import problems
 from benchmarks.faults.kinds import KINDS, Kind
-from benchmarks.faults.loop import Loop, Trial, Unavailable
+from benchmarks.faults.loop import Loop
+from benchmarks.faults.trial import Trial, Unavailable
 from benchmarks.printing import table
 
 

@@ -14,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.loop import Loop, Trial
+from benchmarks.faults.loop import Loop
+from benchmarks.faults.trial import Trial
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.store import maintenance

@@ -11,7 +11,7 @@ from random import Random
 
 import polars as pl
 
-from benchmarks.faults.loop import Trial
+from benchmarks.faults.trial import Trial
 
 LEDGER = "labels.sqlite"
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from random import Random
 
-from benchmarks.faults.loop import Running, Trial, Unavailable
+from benchmarks.faults.trial import Running, Trial, Unavailable
 
 PROCESSES = ("execution.runner=processes", "execution.workers=2")
 RAY = ("execution.runner=ray", "execution.workers=2")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from benchmarks.faults import beside, damage, kills, limits
-from benchmarks.faults.loop import Trial
+from benchmarks.faults.trial import Trial
 
 Fault = Callable[[Trial, Random, int], str]
 """Given a trial, its random numbers and the last moment: does it, returns where or how."""

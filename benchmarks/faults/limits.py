@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from benchmarks.faults.loop import Trial, Unavailable
+from benchmarks.faults.trial import Trial, Unavailable
 
 _LIBRARIES = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime")
 _YEAR = 365 * 86_400
