@@ -63,6 +63,7 @@ def sections(quick: bool, workers: int) -> Iterator[tuple[str, list[Row]]]:
     yield "Sets: k = 3…8", sets.section(quick)
     yield "Parquet to Parquet", parquet_to_parquet.section(quick)
     yield "Pools in memory", pools.section(quick, workers)
+    yield "Small pools in memory", pools.small(quick, workers)
 
 
 def pool_growth(quick: bool, large: bool, workers: int) -> tuple[list[Row], Sequence[Steps]]:
