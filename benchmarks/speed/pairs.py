@@ -88,7 +88,7 @@ def _ones(block: Single) -> npt.NDArray[np.intp]:
 
 
 def _race(block: Single, rng: np.random.Generator, rounds: int) -> dict[str, Time]:
-    few = list(block[: max(2, 400 // block.shape[1])])
+    few = list(block[: max(1, 200 // block.shape[1])])
     some = list(block[: max(8, 8192 // block.shape[1])])
     matrices = [cosines(rows) for rows in few]
     search = partial(published, k=2, rng=rng)
