@@ -68,7 +68,8 @@ def surroundings(workers: int) -> str:
         f"{cores()}; BLAS, OpenMP and FAISS on {workers} thread(s) for pools and on "
         f"one for the rest, both sides alike; {load()}. Times are medians of so many rounds, ours "
         "and theirs in turn, after one untimed unless it takes seconds; two numbers of rounds are "
-        "ours / theirs. A ratio is theirs : ours where it says faster, else ours : theirs."
+        "ours / theirs. Pairs and sets, on one thread, are timed in CPU seconds. A ratio is "
+        "theirs : ours where it says faster, else ours : theirs."
     )
 
 

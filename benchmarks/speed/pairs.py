@@ -15,7 +15,7 @@ from benchmarks.speed.published import (
     scanned_pair,
     score_by_sums,
 )
-from benchmarks.timing import Job, Time, race, threads
+from benchmarks.timing import CPU, Job, Time, race, threads
 from prefopt_core.selection.aepo import aepo
 from prefopt_core.selection.best_pairs import best_pairs
 from prefopt_core.selection.table import ROWS
@@ -106,7 +106,7 @@ def _race(block: Single, rng: np.random.Generator, rounds: int) -> dict[str, Tim
     jobs |= limits()
     for name, call in _pyversity().items():
         jobs[name] = Job(partial(each, call, some), len(some))
-    return race(jobs, rounds)
+    return race(jobs, rounds, CPU)
 
 
 def _pyversity() -> dict[str, Callable[[Single], object]]:
