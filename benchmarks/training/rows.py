@@ -1,6 +1,6 @@
 """A step of training on real lengths against TRL's, by shape of the model; on a GPU in bfloat16.
 
-    python -m benchmarks.training.rows [--quick] [--out FILE] [--json FILE]
+    python -m benchmarks.training.rows [--quick] [--limit SECONDS] [--out FILE] [--json FILE]
 
 Both get the same token ids in the same order, the same first weights, optimiser and precision, and
 TRL its reference log-probabilities once, before training, as its documentation recommends. Weights
@@ -11,10 +11,12 @@ import argparse
 import gc
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from transformers import (
     PrinterCallback,
     TrainerCallback,
 )
+from trl.trainer import dpo_trainer
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
@@ -137,16 +140,23 @@ class Apart(PreferenceTrainer):
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.rows", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the smallest case, few steps")
+    parser.add_argument("--quick", action="store_true", help="only the smallest case")
     parser.add_argument("--out", type=Path, help="append the tables to this file, too")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument(
+        "--limit", type=float, default=float("inf"), help="start none after so long"
+    )
     arguments = parser.parse_args()
     started, found = WALL(), {}
+    dpo_trainer.hash_module = lambda _: uuid4().hex  # of all weights; no part of a step
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     say(f"{_surroundings()}; {load()}.", arguments.out)
     for case in _cases(quick=arguments.quick):
-        courses = compare(case, 4 if arguments.quick else 12)
+        if WALL() - started > arguments.limit:
+            say(f"\nNot measured: {case.name}.", arguments.out)
+            continue
+        courses = compare(case, 12 if torch.cuda.is_available() else 5)
         found[case.name] = {way: asdict(course) for way, course in courses.items()}
         section(case.name, _table(courses), arguments.out)
         if arguments.json:
@@ -167,12 +177,15 @@ def _cases(*, quick: bool) -> list[Case]:
     )
     if quick or not torch.cuda.is_available():
         return [small] if quick else [small, middle]
+    smollm2, llama = "SmolLM2, 135 M", "Llama 3.2, 1.2 B"
     return [
-        Case(shape, name, lengths, batch)
-        for shape in ("SmolLM2, 135 M", "Llama 3.2, 1.2 B")
-        for name, lengths in (("ALPACA", ALPACA), ("OASST", OASST))
-        for batch in (4, 16)
-    ] + [Case("Llama 3.2, 1.2 B", "ALPACA", ALPACA, 16, checkpointing=True)]
+        Case(smollm2, "ALPACA", ALPACA, 4),
+        Case(llama, "ALPACA", ALPACA, 4),
+        Case(smollm2, "ALPACA", ALPACA, 16),
+        Case(llama, "ALPACA", ALPACA, 16, checkpointing=True),
+        Case(smollm2, "OASST", OASST, 4),
+        Case(llama, "OASST", OASST, 4),
+    ]
 
 
 def compare(case: Case, steps: int) -> dict[str, Course]:
@@ -190,10 +203,12 @@ def compare(case: Case, steps: int) -> dict[str, Course]:
 
 
 def _train(trainer: Any) -> Course:
+    """Train; what does not fit into memory has no steps."""
     course = Course()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(course)
-    trainer.train()
+    with suppress(torch.OutOfMemoryError):
+        trainer.train()
     trainer.accelerator.free_memory()
     del trainer.model, trainer.model_wrapped, trainer.optimizer
     gc.collect()
@@ -274,7 +289,10 @@ def _table(courses: dict[str, Course]) -> str:
 
 
 def _cells(course: Course, trl: Course) -> Sequence[str]:
-    off = np.abs(np.array(course.losses) - trl.losses).max()
+    if not course.losses:
+        return ["out of memory", *["–"] * 4]
+    both = min(len(course.losses), len(trl.losses))
+    off = np.abs(np.subtract(course.losses[:both], trl.losses[:both])).max(initial=0)
     return [
         f"{1000 * course.step:.4g} ms",
         f"{trl.step / course.step:.2f}",
