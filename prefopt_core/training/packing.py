@@ -52,14 +52,15 @@ class Tree:
 
 
 def collate(
-    examples: Sequence[Mapping[str, Any]], *, pad_token_id: int, width: int | None
+    examples: Sequence[Mapping[str, Any]], *, pad_token_id: int, width: float | None
 ) -> Inputs:
     """The batch of B pairs.
 
     Args:
         examples: Each with prompt_ids, chosen_ids, rejected_ids and `OF_PAIRS`.
         pad_token_id: Fills the ends of rows.
-        width: H, by which the number of rows is chosen; None: each sequence has a row of its own.
+        width: H, by which the number of rows is chosen; infinite: one row; None: each sequence has
+            a row of its own.
     """
     groups = [SIDES] if width else [(side,) for side in SIDES]
     trees = [_tree(example, sides) for sides in groups for example in examples]
@@ -91,11 +92,11 @@ def _tree(example: Mapping[str, Any], sides: Sequence[str]) -> Tree:
     return tree
 
 
-def _rows(lengths: Sequence[int], width: int) -> list[list[int]]:
+def _rows(lengths: Sequence[int], width: float) -> list[list[int]]:
     """Indices of trees by row: the cheapest way to fill 1, 2, … or B rows."""
     total, longest = sum(lengths), max(lengths)
     capacities = [max(longest, -(-total // count)) for count in range(1, len(lengths) + 1)]
-    ways = [_filled(lengths, capacity) for capacity in dict.fromkeys(capacities)]
+    ways = (_filled(lengths, capacity) for capacity in dict.fromkeys(capacities))
     return min(ways, key=lambda rows: _cost(rows, lengths, width))
 
 
@@ -111,7 +112,7 @@ def _filled(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return rows
 
 
-def _cost(rows: Sequence[Sequence[int]], lengths: Sequence[int], width: int) -> int:
+def _cost(rows: Sequence[Sequence[int]], lengths: Sequence[int], width: float) -> float:
     """Operations of a layer, 24 H² and 4 H T for each of S · T tokens, in units of 4 H."""
     longest = max(sum(lengths[i] for i in row) for row in rows)
     return len(rows) * longest * (6 * width + ATTENTION * longest)

@@ -44,6 +44,8 @@ class PreferenceTrainer(DPOTrainer):
         pairs: Dataset,
         **settings: Any,
     ) -> None:
+        # One process has one GPU: `DataParallel` would deal out rows as if they were pairs.
+        settings["args"]._n_gpu = min(settings["args"].n_gpu, 1)
         super().__init__(train_dataset=pairs, data_collator=self._collate, **settings)
         self.objective: Objective = objective
         self.beta, self.sft, self.pairs = beta, sft, pairs

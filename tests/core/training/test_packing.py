@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -106,7 +108,7 @@ def test_loss_and_gradients_are_those_of_sequences_one_by_one(name, start, make_
 def test_a_response_is_read_the_same_to_the_bit_whatever_stands_beside_it():
     model, pairs = loud(PACKED["grouped queries"]).eval(), examples((4, 6, 5), (3, 7, 2))
     others = [pairs[0] | {"chosen_ids": [7] * 6}, pairs[1] | {"prompt_ids": [9] * 3}]
-    batches = [collate(rows, pad_token_id=2, width=10**6) for rows in (pairs, others)]
+    batches = [collate(rows, pad_token_id=2, width=math.inf) for rows in (pairs, others)]
     assert [len(batch["input_ids"]) for batch in batches] == [1, 1]
     before, after = (last_hidden(model, batch) for batch in batches)
     # the first of the chosen response is predicted from the prompt
@@ -118,7 +120,7 @@ def test_a_response_is_read_the_same_to_the_bit_whatever_stands_beside_it():
 sizes = st.tuples(*[st.integers(1, 30)] * 3)
 
 
-@given(st.lists(sizes, min_size=1, max_size=6), st.sampled_from([1, 16, 10**6, None]))
+@given(st.lists(sizes, min_size=1, max_size=6), st.sampled_from([1, 16, math.inf, None]))
 def test_every_response_is_predicted_once_from_what_stands_before_it(lengths, width):
     pairs, batch = examples(*lengths), batch_of(*lengths, width=width)
     assert len(batch["places"].unique()) == len(batch["places"]) == batch["lengths"].sum()
