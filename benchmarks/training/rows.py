@@ -89,9 +89,10 @@ class Case:
 
 @dataclass
 class Course(TrainerCallback):
-    """One training: seconds and loss of every step, and the most memory they took."""
+    """One training: seconds, tokens read and loss of every step; the most memory they took."""
 
     seconds: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     gigabytes: float = 0.0
 
@@ -205,6 +206,14 @@ def compare(case: Case, steps: int) -> dict[str, Course]:
 def _train(trainer: Any) -> Course:
     """Train; what does not fit into memory has no steps."""
     course = Course()
+    collate = trainer.data_collator
+
+    def counted(examples: Any) -> Any:
+        batch = collate(examples)
+        course.tokens.append(batch["input_ids"].numel())
+        return batch
+
+    trainer.data_collator = counted
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(course)
     with suppress(torch.OutOfMemoryError):
@@ -284,18 +293,19 @@ def _now() -> float:
 
 def _table(courses: dict[str, Course]) -> str:
     trl = courses["TRL"]
-    header = ["", "step", "TRL's / its", "memory", "last loss", "off TRL's at most"]
+    header = ["", "step", "TRL's / its", "tokens", "memory", "last loss", "off TRL's at most"]
     return table(header, [[name, *_cells(course, trl)] for name, course in courses.items()])
 
 
 def _cells(course: Course, trl: Course) -> Sequence[str]:
     if not course.losses:
-        return ["out of memory", *["–"] * 4]
+        return ["out of memory", *["–"] * 5]
     both = min(len(course.losses), len(trl.losses))
     off = np.abs(np.subtract(course.losses[:both], trl.losses[:both])).max(initial=0)
     return [
         f"{1000 * course.step:.4g} ms",
         f"{trl.step / course.step:.2f}",
+        f"{np.mean(course.tokens):,.0f}",
         f"{course.gigabytes:.1f} GB" if course.gigabytes else "–",
         f"{course.losses[-1]:.5f}",
         f"{off:.1e}",
