@@ -37,6 +37,7 @@ from benchmarks.printing import cores, ending, load, say, section, table
 from benchmarks.timing import CPU, WALL
 from benchmarks.training.lengths import ALPACA, OASST, SHORT, Lengths
 from prefopt_core.training.objectives import dpo
+from prefopt_core.training.packing import OF_PAIRS, collate
 from prefopt_core.training.preference_trainer import PreferenceTrainer
 
 BETA = 0.1
@@ -153,6 +154,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     say(f"{_surroundings()}; {load()}.", arguments.out)
+    section("Tokens of a step", _tokens(), arguments.out)
     for case in _cases(quick=arguments.quick):
         if WALL() - started > arguments.limit:
             say(f"\nNot measured: {case.name}.", arguments.out)
@@ -187,6 +189,31 @@ def _cases(*, quick: bool) -> list[Case]:
         Case(smollm2, "OASST", OASST, 4),
         Case(llama, "OASST", OASST, 4),
     ]
+
+
+def _tokens() -> str:
+    """What rows of their own and packed rows come to, by lengths and batch; no model is asked."""
+    lines = []
+    for name, lengths in (("ALPACA", ALPACA), ("OASST", OASST), ("SHORT", SHORT)):
+        for batch in (4, 16):
+            parts = [lengths[i : i + batch] for i in range(0, len(lengths), batch)]
+            apart, *packed = (sum(_read(p, width) for p in parts) for width in (None, 576, 2048))
+            responses = sum(chosen + rejected for _, chosen, rejected in lengths)
+            shares = [f"{figure / apart:.2f}" for figure in (responses, *packed)]
+            lines.append([name, str(batch), f"{apart / len(parts):,.0f}", *shares])
+    header = ["lengths", "pairs", "TRL reads", "of it responses", "packed, H = 576", "H = 2048"]
+    return table(header, lines)
+
+
+def _read(lengths: Lengths, width: float | None) -> int:
+    pairs = [
+        {"prompt_ids": [0] * p, "chosen_ids": [0] * c, "rejected_ids": [0] * r}
+        | dict.fromkeys(OF_PAIRS, 0)
+        for p, c, r in lengths
+    ]
+    # TRL reads the last token of each response, from which nothing is predicted.
+    batch = collate(pairs, pad_token_id=0, width=width)["input_ids"]
+    return batch.numel() + (0 if width else len(batch))
 
 
 def compare(case: Case, steps: int) -> dict[str, Course]:
