@@ -23,6 +23,22 @@ class PromptsConfig(Backend):
     )
 
 
+class PartConfig(Backend):
+    """One of the sources that `mixture` mixes."""
+
+    registry: ClassVar[Registry[Any]] = PROMPT_SOURCES
+    choice: ClassVar[str] = "source"
+
+    source: str = Field("file", description="A name from `prefopt list prompts`.")
+    share: float = Field(1.0, gt=0, description="Of the mixture, beside those of the other parts.")
+    system: str | None = Field(None, description="System message of prompts that bring none.")
+
+    @property
+    def named(self) -> str:
+        """What it is read from, in words."""
+        return str(self.params.get("path") or self.params.get("dataset") or self.source)
+
+
 class VectorsConfig(Config):
     """A Parquet file of embeddings that the user brings."""
 
