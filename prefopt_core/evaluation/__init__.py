@@ -15,12 +15,12 @@ Evaluator = Callable[[Games, int], Iterator[Figure]]
 EVALUATORS: Registry[Evaluator] = Registry(
     "evaluator",
     {
-        "bradley_terry": "prefopt_core.evaluation.bradley_terry:bradley_terry",
+        "win_rate": "prefopt_core.evaluation.win_rate:win_rate",
         "discrete_win_rate": "prefopt_core.evaluation.discrete_win_rate:discrete_win_rate",
         "length_controlled_win_rate": (
             "prefopt_core.evaluation.length_controlled:length_controlled_win_rate"
         ),
-        "win_rate": "prefopt_core.evaluation.win_rate:win_rate",
+        "bradley_terry": "prefopt_core.evaluation.bradley_terry:bradley_terry",
     },
     "prefopt.evaluators",
 )
