@@ -24,7 +24,7 @@ from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 from tasks.inputs import load_answers, load_prompts
 
-FILES = (".csv", ".jsonl", ".parquet")
+_FILES = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,18 @@ class Contestant:
     grades: Artifact | None = None
 
 
+def is_file(what: str) -> bool:
+    """Whether this is a file of responses, and no name of a run."""
+    return Path(what).suffix in _FILES or Path(what).is_file()
+
+
 def contestant(store: Store, what: str) -> Contestant:
     """What a file holds, or the kept policy of a run answered to its held-out prompts.
 
     Raises:
         StoreError: There is no such run, or it has measured no policy.
     """
-    if what.endswith(FILES):
+    if is_file(what):
         return _of_file(Path(what))
     run = find_run(store, what)
     lineage = Lineage(store)

@@ -1,6 +1,7 @@
 """The verb `evaluate`: who wins against a reference, by any annotator and all evaluators."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,11 +9,11 @@ from cyclopts import Parameter
 
 from flows.console import ConsoleObserver, print_parts
 from flows.contestants import (
-    FILES,
     Contestant,
     annotator_in,
     contestant,
     grader_of,
+    is_file,
     rounds_of,
 )
 from flows.terminal import Terminal, say
@@ -22,13 +23,18 @@ from prefopt_core.evaluation import EVALUATORS
 from prefopt_core.evaluation.contest import evaluated
 from prefopt_core.evaluation.games import games_of
 from prefopt_core.export.rows import require_output, write_rows
-from prefopt_core.ground.errors import ConfigError, DataError
+from prefopt_core.ground.errors import ConfigError, DataError, in_words_of
+from prefopt_core.labels.account import Allowance
 from prefopt_core.reports.contest import contest_parts
+from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.runs import find_run
 from prefopt_core.store.store import Store
 from tasks.annotation import grade_responses
 from tasks.evaluation import gather_prompts, gather_responses
 from tasks.session import Session, current_store, session
+
+_FLAGS = {"max_cost": "--max-cost"}
+"""Settings in messages → what is typed here."""
 
 
 def evaluate(
@@ -46,6 +52,10 @@ def evaluate(
             show_default="the run's evaluation",
         ),
     ] = None,
+    max_cost: Annotated[
+        float | None,
+        Parameter(help="money that servers may be paid for it in all", show_default="no limit"),
+    ] = None,
     output: Output = None,
 ) -> None:
     """Compare policies by what they answered to the same prompts.
@@ -53,15 +63,20 @@ def evaluate(
     Raises:
         ConfigError: Nobody is named to judge, or nothing to compare with.
         DataError: The policies have no prompt in common, or nobody said anything.
+        OverBudgetError: The money does not pay for all; what was answered is kept.
         StoreError: There is no such run.
     """
     if output:
         require_output(output, Path(policies[0]) if policies else output.with_suffix(""))
+    if max_cost is not None and not 0 <= max_cost < math.inf:
+        raise ConfigError(f"--max-cost is {max_cost}: it takes 0 or more.")
     store, console = current_store(), Terminal()
     observer = ConsoleObserver(console)
-    with observer, session(Session(observer=observer)):
+    with in_words_of(_FLAGS), observer, session(Session(observer=observer)):
         named = _contestants(store, policies, against)
-        verdicts = _verdicts(store, [*named.values()], _judge(store, policies, against, by))
+        judge = _judge(store, policies, against, by)
+        purse = Allowance(f"evaluate {' '.join([*policies, f'against {against}'])}", 0, max_cost)
+        verdicts = _verdicts(store, [*named.values()], judge, purse)
     games = games_of(verdicts, {name: store.read(one.responses) for name, one in named.items()})
     figures = evaluated(games, [*EVALUATORS], seed=0)
     if figures.is_empty():
@@ -79,7 +94,7 @@ def _contestants(
     if not policies:
         raise ConfigError("Name what to evaluate: a run from `prefopt runs`, or a file.")
     if against is None:
-        if len(policies) > 1 or policies[0].endswith(FILES):
+        if len(policies) > 1 or is_file(policies[0]):
             raise ConfigError("Name the reference: --against a run, or a file of responses.")
         found = rounds_of(store, find_run(store, policies[0]))
         return {one.name: one for one in found}
@@ -101,16 +116,25 @@ def _judge(
         return annotator_in(by)
     if against is None:
         return None
-    runs = [what for what in (*policies, against) if not what.endswith(FILES)]
+    runs = [what for what in (*policies, against) if not is_file(what)]
     if not runs:
         raise ConfigError("Name who judges: --by a YAML file with `annotator` and `params`.")
     return grader_of(find_run(store, runs[0]))
 
 
-def _verdicts(store: Store, compared: Sequence[Contestant], judge: AnnotatorConfig | None) -> Any:
+def _verdicts(
+    store: Store, compared: Sequence[Contestant], judge: AnnotatorConfig | None, purse: Allowance
+) -> Any:
     """Table `verdicts` on the responses of all."""
     if judge is None:
         return store.read_all([one.grades for one in compared if one.grades])
-    responses = gather_responses([one.responses for one in compared])
-    prompts = gather_prompts([table for one in compared for table in one.prompts], responses)
-    return store.read(grade_responses(responses, responses, prompts, judge))
+    # In an order of their own, so that nothing is asked again with another policy as reference.
+    responses = gather_responses(_once(one.responses for one in compared))
+    prompts = gather_prompts(_once(each for one in compared for each in one.prompts), responses)
+    return store.read(grade_responses(responses, responses, prompts, judge, allowance=purse))
+
+
+def _once(tables: Iterable[Artifact]) -> list[Artifact]:
+    """Distinct tables, by their digests."""
+    found = {table.digest: table for table in tables}
+    return [found[digest] for digest in sorted(found)]

@@ -77,6 +77,25 @@ def test_a_run_is_compared_with_a_reference_in_both_orders(
     assert judge[1].read_text() == "y" * 12
 
 
+def test_what_a_judge_is_paid_is_limited_and_nothing_is_paid_twice(prefopt, store, write, loopback):
+    pytest.importorskip("openai", reason="the extra `openai` is not installed")
+    answer = ['{"better": "A"}']
+    loopback.behave = lambda request, time: (200, loopback.answer(request, texts=answer))
+    params = {"base_url": loopback.url, "model_name": "j", "price_prompt": 100.0}
+    by = write("judge.yaml", json.dumps({"annotator": "llm-judge", "params": params}))
+    mine = write("mine.csv", "prompt,response\nHow?,one\nWhy?,two\nWhen?,three\n")
+    other = write("other.csv", "prompt,response\nHow?,1\nWhy?,2\nWhen?,3\n")
+    words = ("evaluate", mine, "--against", other, "--by", by)
+    code, _, error = prefopt(*words, "--max-cost", "0.072")
+    assert code == 2
+    assert 0 < len(loopback.asked) < 6
+    assert "Raise `--max-cost`" in error
+    assert prefopt(*words, "--max-cost", "1")[0] == 0
+    assert prefopt("evaluate", other, "--against", mine, "--by", by)[0] == 0
+    assert len(loopback.asked) == 6  # three pairs, in both orders
+    assert "--max-cost is nan" in prefopt(*words, "--max-cost", "nan")[2]
+
+
 def test_what_cannot_be_compared_is_said(prefopt, finished, tmp_path, write, judge):
     mine = write("mine.csv", "prompt,response\nHow?,so\n")
     other = write("other.csv", "prompt,response\nWhy?,so\n")
