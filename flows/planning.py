@@ -95,7 +95,7 @@ def _called(annotator: AnnotatorConfig) -> str:
 def print_doubts(doubts: Iterable[str], console: Terminal) -> None:
     """Print what is doubtful about a config, each once."""
     for doubt in dict.fromkeys(doubts):
-        console.tell(f"! {doubt}")
+        console.warn(doubt)
 
 
 def _print_stages(stages: Sequence[Planned], store: Store, console: Terminal, title: str) -> None:

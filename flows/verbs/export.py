@@ -87,6 +87,7 @@ def export(
             run has ended.
     """
     store = current_store()
+    _require_folder(folder)
     if answers or questions:
         if not answers or artifact or policy or push_to_hub:
             raise ConfigError("--answers go with --run and --questions alone, and these with them.")
@@ -102,6 +103,15 @@ def export(
         kind: Literal["dataset", "model"] = "model" if files is None else "dataset"
         say(f"sent to {push(folder, push_to_hub, kind, files, public=public)}")
     return None
+
+
+def _require_folder(folder: Path) -> None:
+    if folder.is_file():
+        is_config = folder.suffix in (".yaml", ".yml")
+        raise ConfigError(
+            f"{folder} is a {'config' if is_config else 'file'}; expected a folder to write. "
+            f"`prefopt export FOLDER --run {folder.stem}` takes the newest run of that name."
+        )
 
 
 def _check(

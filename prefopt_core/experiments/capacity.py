@@ -4,7 +4,9 @@ Notation: P parameters, T of them trained (all, or LoRA's r · (in + out) per ad
 
     policy        4 P bytes, or what P takes as it came (`save_dtype: start`); an adapter 4 T
     checkpoint    (4 + s) T bytes, s = 8 of AdamW, 4 of RMSprop, 0 of Adafactor and SGD
-    training      weights + (4 + s) T bytes: gradients and optimiser; activations come on top
+    training      weights + (4 + s) T bytes: gradients and optimiser; activations come on top.
+                  A GPU has its part of what the strategy cuts; nf4 takes 0.52 bytes of a linear
+                  layer's weight. What is offloaded is in the machine's memory, not counted here.
 """
 
 import math
@@ -21,6 +23,8 @@ from prefopt_core.training.settings import OUTPUT_LAYERS, LoraConfig, TrainingCo
 GIB = 2**30
 _STATE = {"adamw_torch": 8, "adamw_torch_fused": 8, "rmsprop": 4, "adafactor": 0, "sgd": 0}
 """Optimiser → bytes per trained parameter of its state."""
+_NF4 = 0.52
+"""Bytes of a weight in 4 bits, with its part of the scales, which are quantised again."""
 _CHECKPOINTS = 3
 """Two that are whole, and the one that is being written."""
 _PER_TOKEN = 8
@@ -80,8 +84,33 @@ def sizes_of(experiment: Experiment, folder: Path | None) -> Sizes:
         policy=policy,
         checkpoints=_CHECKPOINTS * state * trained * saves,
         responses=responses,
-        training=(stored + 4 * trained if training.lora else 4 * parameters) + state * trained,
+        training=_on_a_gpu(training, _held(shapes, training, stored), state * trained, 4 * trained),
     )
+
+
+def _held(shapes: dict[str, list[int]], training: TrainingConfig, stored: int) -> int:
+    """Bytes of the weights in memory, without adapters."""
+    parameters = sum(map(math.prod, shapes.values()))
+    if not training.lora:
+        return 4 * parameters
+    if not training.quantize:
+        return stored
+    layers = sum(math.prod(s) for n, s in shapes.items() if len(s) == 2 and not _kept(n))
+    return int(_NF4 * layers + stored * (1 - layers / parameters))
+
+
+def _on_a_gpu(training: TrainingConfig, weights: int, state: int, adapters: int) -> int:
+    """Bytes of one GPU's part."""
+    weights += adapters if training.lora else 0
+    if training.launch.offload:
+        return weights if training.launch.strategy == "zero2" else 0
+    parts = training.launch.processes if training.launch.strategy != "ddp" else 1
+    return weights // training.launch.shards + state // parts
+
+
+def _kept(name: str) -> bool:
+    """Whether a matrix is embeddings or the output layer, which stay as they are."""
+    return name.endswith(EMBEDDINGS) or name.split(".")[-2:][0] in OUTPUT_LAYERS
 
 
 def too_large(experiment: Experiment, folder: Path | None, store: Path) -> Iterator[str]:

@@ -21,6 +21,7 @@ from prefopt_core.lint.settings import LintConfig
 from prefopt_core.lint.table import lint_pairs, warnings_of
 from prefopt_core.models.fitness import shapes_in
 from prefopt_core.models.positions import positions_in
+from prefopt_core.store.running import stage_store
 
 LOCAL = ("transformers", "vllm")
 """Generators that run the policy; servers have limits of their own."""
@@ -39,7 +40,9 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
 
     Raises:
         ConfigError: Something is certainly wrong; all that is, a line each.
+        StoreError: The labels are on a server that does not answer.
     """
+    kept.ledger.require()
     problems: list[str] = []
     doubts: list[str] = []
     for where, section in _sections(experiment):
@@ -59,7 +62,7 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
         doubts += [*_missing_layers(experiment), *_without_a_price(experiment)]
         doubts += other_lengths(experiment)
         doubts += too_long_to_train(experiment)
-        doubts += too_large(experiment, _policy_folder(experiment), kept.path.parent)
+        doubts += too_large(experiment, _policy_folder(experiment), stage_store().root)
     if problems:
         raise ConfigError("\n".join(problems))
     return doubts

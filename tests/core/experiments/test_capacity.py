@@ -78,6 +78,28 @@ def test_lora_trains_its_adapters_alone_and_keeps_them_if_they_are_not_merged(fo
     assert named.policy == 4 * 2 * (8 + 8)
 
 
+def test_what_gpus_share_each_of_them_holds_a_part_of(folder):
+    whole, state = 4 * PARAMETERS, 12 * PARAMETERS
+
+    def held(**launch):
+        return sizes_of(run(launch=launch), folder()).training
+
+    assert held(processes=4) == whole + state
+    assert held(processes=4, strategy="fsdp") == held(processes=4, strategy="zero3")
+    assert held(processes=4, strategy="fsdp") == (whole + state) / 4
+    assert held(processes=4, strategy="zero2") == whole + state / 4
+    assert held(processes=4, strategy="zero2", offload=True) == whole
+
+
+def test_quantised_are_the_layers_without_embeddings_and_output(folder):
+    lora, adapted = {"r": 2}, 2 * (8 + 8) + 2 * (32 + 8)
+    plain, four = (
+        sizes_of(run(lora=lora, quantize=q), folder()).training - 16 * adapted
+        for q in (None, "nf4")
+    )
+    assert plain - four == pytest.approx((2 - 0.52) * (64 + 256), abs=200)  # and the header's part
+
+
 def test_a_training_that_ends_before_its_first_checkpoint_writes_none(folder):
     assert sizes_of(run(steps=9, save_every=10), folder()).checkpoints == 0
 
