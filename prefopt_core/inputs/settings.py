@@ -62,6 +62,16 @@ class StratifiedConfig(VectorsConfig):
         return VectorsConfig(path=self.path, column=self.column)
 
 
+class AnswersConfig(Config):
+    """A file of what a policy answered, which is compared with what others did."""
+
+    path: InputPath = Field(description=".jsonl, .csv or .parquet.")
+
+    def key_part(self) -> Any:
+        """What enters the cache key: the file as its content digest."""
+        return {"path": content_digest(Path(self.path)) or self.path}
+
+
 class SeedConfig(Config):
     """A labelled seed: a file of preference pairs with columns prompt, chosen, rejected."""
 
