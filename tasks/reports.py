@@ -18,6 +18,7 @@ from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.ids import last_text
+from prefopt_core.ground.tables import rows_of
 from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.store import LabelStore
@@ -82,7 +83,7 @@ def report_labels(
         return [], []
     verdicts = current_store().read(labels)
     fewer = list(_fewer_labels(labels, verdicts))
-    parts = [*map(Notice, fewer), *honesty_parts(verdicts, current_store().read(candidates))]
+    parts = [*map(Notice, fewer), *honesty_parts(verdicts, _texts_of(verdicts, candidates))]
     doubtful = [part.text for part in parts if isinstance(part, Notice)]
     for text in doubtful:
         notice(text)
@@ -259,8 +260,16 @@ def _trust(labelled: Labelled, others: pl.DataFrame | None) -> list[Part]:
         return []
     read_all = current_store().read_all
     labels, candidates = zip(*labelled, strict=True)
-    texts = [read_all([each]).select("candidate_id", "response") for each in candidates]
-    return honesty_parts(read_all(labels), pl.concat(texts).unique("candidate_id"), others)
+    verdicts = read_all(labels)
+    said = verdicts if others is None else pl.concat([verdicts, others])
+    texts = [_texts_of(said, each) for each in candidates]
+    return honesty_parts(verdicts, pl.concat(texts).unique("candidate_id"), others)
+
+
+def _texts_of(verdicts: pl.DataFrame, candidates: Artifact) -> pl.DataFrame:
+    """The responses that verdicts are of."""
+    texts = current_store().scan(candidates).select("candidate_id", "response")
+    return rows_of(texts, verdicts["responses"].explode())
 
 
 def _doubts(config: Experiment) -> Sequence[str]:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from benchmarks.scale import counting, people, pools, tables
@@ -25,11 +26,16 @@ MEASURES: dict[str, Callable[[int, Path, Watched], Figures]] = {
 
 
 def watched(call: Callable[[], object]) -> Figures:
-    """Call it; seconds of wall time and the MB by which memory grew at its peak."""
+    """Call it; seconds of wall time, and the MB at its peak beyond those before the first call."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from now on
-    before, started = _kb("VmRSS"), time.perf_counter()
+    before, started = _before(), time.perf_counter()
     call()
     return {"seconds": time.perf_counter() - started, "mb": (_kb("VmHWM") - before) / 1000}
+
+
+@cache
+def _before() -> float:
+    return _kb("VmRSS")
 
 
 def _kb(field: str) -> float:

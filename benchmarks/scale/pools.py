@@ -23,9 +23,8 @@ def pools(count: int, folder: Path, watched: Watched) -> Figures:
     pool(count, np.random.default_rng(count), vectors)
     rng = rng_for(0, "pool", "index")
     with threads(1):
-        made = watched(lambda: build_index(iter([vectors]), count, D, folder, rng=rng))
+        made = watched(partial(build_index, iter([vectors]), count, D, folder, rng=rng))
         figures = {f"index {name}": value for name, value in made.items()}
-        del vectors
         figures["index bytes"] = float(sum(p.stat().st_size for p in folder.iterdir()))
         for name in STRATEGIES:
             found = watched(partial(choose, open_index(folder), COUNT, name, seed=0))

@@ -13,8 +13,9 @@ from prefopt_core.ground.vectors import pack
 from prefopt_core.inputs.prompts import of_texts
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.account import Allowance
-from prefopt_core.labels.asked import Asked
+from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.pairing.settings import PairingConfig
+from prefopt_core.reports.inspection import inspect_selection
 from prefopt_core.store.artifacts import Artifact, Shard
 from prefopt_core.store.store import Store
 from tasks.annotation import annotate_responses
@@ -133,7 +134,14 @@ def rows(prompts: int, folder: Path, watched: Watched) -> Figures:
         round_number=1,
         seed=0,
     )
-    return figures | _named("pair", watched(lambda: pair_responses.spec.run(store, paired)))
+    figures |= _named("pair", watched(lambda: pair_responses.spec.run(store, paired)))
+    return figures | _named("page", watched(lambda: _inspect(store, made)))
+
+
+def _inspect(store: Store, made: Mapping[str, Artifact]) -> object:
+    """What the section of a run's page on its selection is made from."""
+    names = ("selections", "candidates", "prompts", "embeddings")
+    return inspect_selection(Proposal(*(store.read(made[name]) for name in names)))
 
 
 def prompts(count: int, folder: Path, watched: Watched) -> Figures:

@@ -34,7 +34,7 @@ def held_out_pairs(lineage: Lineage, run: Run) -> pl.DataFrame | None:
     try:
         return pair_responses(
             labels=grades,
-            candidates=candidates,
+            candidates=candidates.lazy(),
             prompts=_prompts(lineage, measured[0][1]),
             config=PairingConfig(),
             round_number=run.kept,
