@@ -20,7 +20,7 @@ from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.ids import last_text
 from prefopt_core.ground.tables import rows_of
 from prefopt_core.labels.account import Allowance, balance_of
-from prefopt_core.labels.asked import Proposal
+from prefopt_core.labels.asked import Proposal, first_shards
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
 from prefopt_core.reports.labels import counted
@@ -55,8 +55,10 @@ def report_round(
     figures = current_store().read_all(metrics)
     here = f"round {round_number}" if round_number else "start policy"
     title = f"{config.name}: {here}"
+    seen, left_out = first_shards(proposal) if proposal else (None, [])
+    page = round_page(figures, title, read_proposal(seen) if seen else None)
     create_markdown_artifact(
-        render_markdown(round_page(figures, title, read_proposal(proposal) if proposal else None)),
+        render_markdown(replace(page, parts=[*page.parts, *map(Text, left_out)])),
         key=f"{config.name}-{slug(here)}",
         description=title,
     )
@@ -161,7 +163,8 @@ def write_report(
     assert config.name is not None
     store, settings = current_store(), config.model_dump(mode="json")
     figures, others = store.read_all(metrics), _labels_of_others(labelled, config)
-    doubts = [*_doubts(config), *warnings, *unread_in(proposal, config, store)]
+    seen, left_out = first_shards(proposal) if proposal else (None, [])
+    doubts = [*_doubts(config), *warnings, *unread_in(seen, config, store), *left_out]
 
     def page() -> str:
         parts = run_page(
@@ -169,7 +172,7 @@ def write_report(
             store.read(preferences[-1]),
             config.as_yaml(flow),
             f"{config.name}: {flow}, seed {config.seed}",
-            read_proposal(proposal) if proposal else None,
+            read_proposal(seen) if seen else None,
             kept,
             doubts,
             _trust(labelled, others),

@@ -28,9 +28,11 @@ TOKENS = 200
 """Of a response, and half as many of a prompt."""
 _SHARD = 64
 """Prompts in a shard, the default of `prompts.shard_size`."""
-_LABELS = 400
+LABELS = 400
+"""Bought of a round."""
 _VOCABULARY = 32_000
-_D = 384
+D = 384
+"""Numbers in a vector."""
 _JUDGE = "def judge(prompt, response):\n    return float(len(response))\n"
 
 Figures = dict[str, float]
@@ -73,7 +75,7 @@ def shards(prompts: int) -> Iterator[dict[str, pl.DataFrame]]:
             },
             schema=TABLES["candidates"].columns,
         )
-        vectors = rng.standard_normal((count * N, _D), dtype=np.float32)
+        vectors = rng.standard_normal((count * N, D), dtype=np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         key = candidates.select("candidate_id")
         yield {
@@ -118,7 +120,7 @@ def rows(prompts: int, folder: Path, watched: Watched) -> Figures:
     params = {"function": f"{folder / 'judge.py'}:judge"}
     config = AnnotationConfig(annotator="function", params=params)
     bought = annotate_responses.spec.bind(
-        asked, config, _LABELS, 0, allowance=Allowance("scale", _LABELS)
+        asked, config, LABELS, 0, allowance=Allowance("scale", LABELS)
     )
     results: list[object] = []
     figures |= _named(
