@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks.printing import cores, load, progress, say
 from benchmarks.scale.measuring import MEASURES, measured
-from benchmarks.scale.page import Figures, page
+from benchmarks.scale.page import page
+from benchmarks.scale.tables import Figures
 
 SIZES = {
     "rows": (128, 512),

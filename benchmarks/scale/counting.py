@@ -13,7 +13,7 @@ from benchmarks.shards.cost import nothing, timed
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
-from tests.object_server import object_server  # type: ignore[import-untyped]
+from tests.object_server import object_server
 
 
 def whole(logps: pl.DataFrame) -> pl.DataFrame:
