@@ -71,10 +71,6 @@ class Coming:
         assert self._parts is not None
         return self._parts
 
-    def has(self, number: int) -> bool:
-        """Whether nobody has to wait for a shard."""
-        return number in self._shards or self._stopped is not None
-
     def shard(self, number: int) -> Artifact:
         """A shard, as a table of one; waits until it is in the store.
 

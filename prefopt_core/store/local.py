@@ -225,6 +225,8 @@ class LocalStore:
         if path.is_file() and path.read_bytes() == content:
             return path
         with explained(self.root):
+            if path.is_dir() and not path.is_symlink():  # which no file can replace
+                put_away(path, self.quarantine)
             write_whole(path, lambda file: file.write_bytes(content), self.root / "runs")
         return path
 

@@ -147,9 +147,7 @@ class PostgresLedger:
     def _what_to_do(self, error: Any) -> str:
         kept = f"{self.entries.capitalize()} bought so far are kept."
         state = getattr(error, "sqlstate", None)  # there is none of what ends a connection
-        if state is None and re.search(
-            r"FATAL: (?!.*(system|terminating))|no password", str(error)
-        ):
+        if state is None and _REFUSED.search(str(error)):
             return "Look at what PREFOPT_LABELS names, and at PGPASSWORD or ~/.pgpass."
         if state is None or state[:2] in ("08", "57"):
             return f"Once the server answers, run the same command again. {kept}"
@@ -224,7 +222,6 @@ def _in_postgres(schema: str) -> Iterator[str]:
     """SQLite's CREATE statements as PostgreSQL takes them.
 
     A key of several columns is unique by their digests, as their texts can be long.
-
     """
     for statement in re.sub(r"--.*", "", schema).split(";"):
         made = statement.replace("CREATE VIEW IF NOT EXISTS", "CREATE VIEW")

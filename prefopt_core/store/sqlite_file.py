@@ -178,15 +178,16 @@ def _what_to_do(error: sqlite3.DatabaseError, path: Path, entries: str) -> str:
     if "UTF-8" in str(error) or "user-defined function" in str(error):  # bytes that are no text
         mend = "`prefopt labels verify` shows which, `prefopt labels rebuild` mends it"
         return f"A row is damaged: {mend if entries == 'labels' else 'put back a copy'}."
-    if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    is_one = path.is_file() or not os.path.lexists(path)
+    if is_one and code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return (
             "Free some space, or make the file writable; then run the same command again. "
             f"{entries.capitalize()} bought so far are kept."
         )
     rebuild = " and type `prefopt labels rebuild`: tables of the store have most of them"
     return (
-        "It is damaged. Put back a copy, or move it away with the files that begin with its name"
-        f"{rebuild if entries == 'labels' else ''}."
+        f"{'It is damaged' if is_one else 'It is no file'}. Put back a copy, or move it away with "
+        f"the files that begin with its name{rebuild if entries == 'labels' else ''}."
     )
 
 

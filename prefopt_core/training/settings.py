@@ -224,7 +224,7 @@ class TrainingConfig(Backend):
         return min(self.micro_batch_size, max(1, self.batch_size // self.launch.processes))
 
     def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A dump without `launch`, `quantize`, `attention` and `liger`, where these are defaults."""
+        """A dump without `launch`, `quantize`, `attention`, `liger`, where these are defaults."""
         launch = {**part["launch"]}
         old = {**part, "processes": launch.pop("processes")}
         old["launch"] = {n: v for n, v in launch.items() if v != _default(LaunchConfig, n)}

@@ -8,7 +8,6 @@ logits.
 import gc
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ from prefopt_core.training.fidelity import (
 )
 from prefopt_core.training.log import steps_of
 from prefopt_core.training.objectives import NoiseAware
-from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
+from prefopt_core.training.preference_trainer import PreferenceTrainer
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
 from prefopt_core.training.sharded import whole
@@ -224,7 +223,6 @@ def _trainer(
             model=model,
             args=_arguments(work, config, seed, len(pairs)),
             processing_class=tokenizer,
-            data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
             peft_config=new_adapters(lora) if lora else None,
         )
     in_full(trainer.model, before)
