@@ -224,6 +224,14 @@ def check_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(list(expected))
 
 
+def rows_of(table: pl.LazyFrame, candidate_ids: pl.Series) -> pl.DataFrame:
+    """The rows of these candidates, in the order of the table, which may be larger than memory."""
+    wanted = candidate_ids.rename("candidate_id").to_frame().lazy().unique()
+    kept = table.join(wanted, "candidate_id", how="semi", maintain_order="left")
+    # Texts are views of the shard they were read from, and hold all of it in memory: copied.
+    return kept.with_columns(pl.col(pl.String) + pl.lit("")).collect(engine="streaming")
+
+
 def empty(name: str) -> pl.DataFrame:
     """A table without rows, with the columns of contract `name` but the optional ones."""
     return pl.DataFrame(schema=TABLES[name].columns)

@@ -7,7 +7,7 @@ import polars as pl
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.tables import TABLES
+from prefopt_core.ground.tables import TABLES, rows_of
 from prefopt_core.implicit_reward import preference_probability
 from prefopt_core.labels.evidence import Evidence, evidence_in
 from prefopt_core.pairing.settings import PairingConfig
@@ -19,9 +19,9 @@ def pair_responses(
     *,
     labels: pl.DataFrame | None = None,
     judgments: pl.DataFrame | None = None,
-    candidates: pl.DataFrame,
+    candidates: pl.LazyFrame,
     prompts: pl.DataFrame,
-    logps: pl.DataFrame | None = None,
+    logps: pl.LazyFrame | None = None,
     config: PairingConfig,
     round_number: int,
     seed: int,
@@ -29,7 +29,8 @@ def pair_responses(
     """Make the pairs of one round; a prompt with paid labels uses those, the others judgments.
 
     Args:
-        candidates: Table `candidates`, with token ids if the responses were generated here.
+        candidates: Table `candidates`, with token ids if the responses were generated here; it may
+            be larger than memory.
         prompts: Table `prompts`.
         config: Which rule, and its settings.
         labels: Table `verdicts` of paid labels; their pairs are of source `gold`.
@@ -66,8 +67,13 @@ def pair_responses(
             "contradict each other, so nothing says which response is better. Look at the "
             "annotator (`prefopt show annotate`)."
         )
-    pairs = _without_empty(pairs, candidates)
-    return _with_texts(pairs, candidates, prompts, logps, round_number)
+    ids = pl.concat([pairs["chosen_id"], pairs["rejected_id"].alias("chosen_id")])
+    written = rows_of(candidates, ids).unique("candidate_id", keep="first", maintain_order=True)
+    pairs = _without_empty(pairs, written)
+    known = _written(written, candidates)
+    if logps is not None:
+        known = known.join(rows_of(logps, ids), "candidate_id", how="left", maintain_order="left")
+    return _with_texts(pairs, known, prompts, round_number)
 
 
 def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int) -> pl.DataFrame:
@@ -129,30 +135,35 @@ def _without_empty(pairs: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFram
     return kept
 
 
-def _with_texts(
-    pairs: pl.DataFrame,
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    logps: pl.DataFrame | None,
-    round_number: int,
-) -> pl.DataFrame:
-    written = candidates.unique("candidate_id", keep="first", maintain_order=True)
+def _written(written: pl.DataFrame, candidates: pl.LazyFrame) -> pl.DataFrame:
+    """The responses as messages, and what trainers need of them that all `candidates` have."""
     known = written.select(
         "candidate_id",
         pl.concat_list(pl.struct(role=pl.lit("assistant"), content="response")).alias("messages"),
     )
-    if (written["finish_reason"] != "given").any() and written["response_token_ids"].has_nulls():
+    generated, without_ids = (
+        candidates.select(
+            pl.col("finish_reason").ne("given").any(), pl.col("response_token_ids").is_null().any()
+        )
+        .collect(engine="streaming")
+        .row(0)
+    )
+    if generated and without_ids:
         # Texts from a server, without token ids: whoever tokenises them must know which were cut
         # off, so that these get no end-of-sequence token.
-        known = known.with_columns(written["finish_reason"].ne("length").alias("finished"))
-    elif written["response_token_ids"].null_count() == 0:
-        known = known.with_columns(
-            written["response_token_ids"].alias("token_ids"),
-            written["prompt_token_ids"],
-            written["template"],
-        )
-    if logps is not None:
-        known = known.join(logps, "candidate_id", how="left", maintain_order="left")
+        return known.with_columns(written["finish_reason"].ne("length").alias("finished"))
+    if without_ids:
+        return known
+    return known.with_columns(
+        written["response_token_ids"].alias("token_ids"),
+        written["prompt_token_ids"],
+        written["template"],
+    )
+
+
+def _with_texts(
+    pairs: pl.DataFrame, known: pl.DataFrame, prompts: pl.DataFrame, round_number: int
+) -> pl.DataFrame:
     names = {
         "messages": "{}",
         "finished": "{}_finished",

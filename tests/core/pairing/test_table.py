@@ -54,8 +54,9 @@ def verdicts(annotator="judge", **scores):
 
 def pair(labels=None, judgments=None, logps=LOGPS, candidates=CANDIDATES, seed=0, **config):
     table = pair_responses(
-        labels=labels, judgments=judgments, candidates=candidates, prompts=PROMPTS,
-        logps=logps, config=PairingConfig(**config), round_number=2, seed=seed,
+        labels=labels, judgments=judgments, candidates=candidates.lazy(), prompts=PROMPTS,
+        logps=None if logps is None else logps.lazy(), config=PairingConfig(**config),
+        round_number=2, seed=seed,
     )  # fmt: skip
     return check_table("preferences", table)
 
