@@ -11,15 +11,11 @@ are extrapolated.
 import shutil
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM
-
 from prefopt_core.ground.files import explained
 from prefopt_core.models.loading import load_weights, make_room, own_dtype
 from prefopt_core.models.saving import save_weights
 
 
-@torch.no_grad()
 def accelerate(trained: Path, before: Path, output: Path, *, momentum: float) -> Path:
     """Go further in the direction in which a policy was trained.
 
@@ -38,6 +34,9 @@ def accelerate(trained: Path, before: Path, output: Path, *, momentum: float) ->
     Raises:
         StoreError: The disk is full.
     """
+    import torch
+    from transformers import AutoModelForCausalLM
+
     make_room()
     policy, earlier = (
         load_weights(AutoModelForCausalLM, folder, dtype=torch.float32)
@@ -45,8 +44,9 @@ def accelerate(trained: Path, before: Path, output: Path, *, momentum: float) ->
     )
     # Of weights that layers share each once, however often the earlier policy names them.
     start = dict(earlier.named_parameters(remove_duplicate=False))
-    for name, weight in policy.named_parameters():
-        weight += momentum * (weight - start[name])
+    with torch.no_grad():
+        for name, weight in policy.named_parameters():
+            weight += momentum * (weight - start[name])
     with explained(output):
         save_weights(policy, trained, output, own_dtype(trained))
         for file in trained.iterdir():
