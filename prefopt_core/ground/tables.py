@@ -144,7 +144,12 @@ TABLES: dict[str, Contract] = {
             "rejected_finished": pl.Boolean(),
             "ref_chosen_logps": pl.Float64(),
             "ref_rejected_logps": pl.Float64(),
+            # mean P(better than a response to the same prompt), itself included as ½; of pairs
+            # that were made without them null
+            "chosen_win_rate": pl.Float64(),
+            "rejected_win_rate": pl.Float64(),
         },
+        nullable=frozenset({"chosen_win_rate", "rejected_win_rate"}),
     ),
     # what a lint says of pairs; rows are those of the pairs' table, from 0
     "findings": Contract(

@@ -26,7 +26,7 @@ _OLD_S = 1.0
 """What is in memory may be so old, in seconds, when others have written meanwhile."""
 
 _READING = 0.1
-"""Share of the time that reading a large batch anew may take: of 10⁶ questions it takes a minute."""
+"""Share of the time that reading a large batch anew may take: 10⁶ questions take a minute."""
 
 _SAID = """
 FROM verdicts WHERE annotator = ? AND guidelines = ? AND prompt_id = ? AND compared = ?

@@ -3,6 +3,7 @@
 import logging
 from math import isnan
 
+import numpy as np
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
@@ -13,6 +14,8 @@ from prefopt_core.labels.evidence import Evidence, evidence_in
 from prefopt_core.pairing.settings import PairingConfig
 
 log = logging.getLogger(__name__)
+
+WIN_RATES = ("chosen_win_rate", "rejected_win_rate")
 
 
 def pair_responses(
@@ -84,27 +87,41 @@ def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int
         rng = rng_for(seed, "pairing", prompt_id)
         for chosen, rejected in rule(scores, rng):
             margin = scores[chosen] - scores[rejected]
-            sure = _confidence(found, chosen, rejected, source)
+            sure = _better(found, chosen, rejected, source)
             if sure <= 0.5:  # against all others better, and not when these two were compared
                 continue
-            annotator = annotators[prompt_id]
-            rows.append((prompt_id, ids[chosen], ids[rejected], annotator, source, sure, margin))
-    columns = TABLES["preferences"].columns
-    names = ("prompt_id", "chosen_id", "rejected_id", "annotator", "source", "confidence", "margin")
+            row = (prompt_id, ids[chosen], ids[rejected], annotators[prompt_id], source)
+            sides = (chosen, rejected) if config.win_rates else ()
+            rates = (_win_rate(found, side, source) for side in sides)
+            rows.append((*row, sure, margin, *rates))
+    contract = TABLES["preferences"]
+    columns = {**contract.columns, **contract.optional}
+    names = ["prompt_id", "chosen_id", "rejected_id", "annotator", "source", "confidence", "margin"]
+    names += WIN_RATES if config.win_rates else ()
     return pl.DataFrame(rows, schema={name: columns[name] for name in names}, orient="row")
 
 
-def _confidence(found: Evidence, chosen: int, rejected: int, source: str) -> float:
-    """P(chosen better than rejected).
+def _better(found: Evidence, one: int, other: int, source: str) -> float:
+    """P(one response better than another).
 
     Of responses that were compared, what the verdicts say, or, where these two were not, what
-    follows by their scores. Of paid scores 1; a judge's score is an implicit reward, so σ(margin).
+    follows by their scores. Paid scores are certain; a judge's score is an implicit reward, so
+    σ(margin).
     """
-    margin = found.scores[chosen] - found.scores[rejected]
+    margin = found.scores[one] - found.scores[other]
     if found.probabilities is not None:
-        direct = float(found.probabilities[chosen, rejected])
+        direct = float(found.probabilities[one, other])
         return (1 + margin) / 2 if isnan(direct) else direct
-    return 1.0 if source == "gold" else float(preference_probability(margin, 0.0))
+    if source == "gold":
+        return float(np.heaviside(margin, 0.5))
+    return float(preference_probability(margin, 0.0))
+
+
+def _win_rate(found: Evidence, one: int, source: str) -> float:
+    """The mean P(better than one of the prompt's responses), itself included as ½ (SPPO)."""
+    others = (at for at in range(len(found.responses)) if at != one)
+    wins = 0.5 + sum(_better(found, one, other, source) for other in others)
+    return wins / len(found.responses)
 
 
 def _most_confident(pairs: pl.DataFrame, keep: float) -> pl.DataFrame:

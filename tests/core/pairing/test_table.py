@@ -81,6 +81,18 @@ def test_paid_label_is_believed_and_a_judgment_is_as_sure_as_its_margin():
     assert table["confidence"].to_list() == pytest.approx([1.0, 1 / (1 + math.exp(-0.2))])
 
 
+def test_win_rates_are_over_all_responses_of_the_prompt_itself_included_as_one_half():
+    plain = pair(verdicts(a=[0.0, 2.0, 0.0]), verdicts(b=[0.0, 1.0, 0.5]))
+    table = pair(verdicts(a=[0.0, 2.0, 0.0]), verdicts(b=[0.0, 1.0, 0.5]), win_rates=True)
+    rates = ["chosen_win_rate", "rejected_win_rate"]
+    assert table.drop(rates).equals(plain)
+    # Paid: (1/2 + 1 + 1) / 3; the rejected one draws with the other: (1/2 + 0 + 1/2) / 3.
+    assert table.select(rates).row(0) == pytest.approx([2.5 / 3, 1 / 3])
+    # Judged: σ(1) = 0.73106, σ(1/2) = 0.62246, so (1/2 + σ(1) + σ(1/2)) / 3 and
+    # (1/2 + σ(-1) + σ(-1/2)) / 3.
+    assert table.select(rates).row(1) == pytest.approx([0.617840, 0.382160], abs=1e-5)
+
+
 def test_prompt_with_paid_labels_is_not_judged_as_well():
     own = verdicts("policy", a=[2.0, 1.0, 0.0], b=[2.0, 1.0, 0.0])
     table = pair(verdicts("human", a=[0.0, 1.0, 2.0]), own)
