@@ -129,8 +129,9 @@ def files(patient: Patient) -> Iterator[Check]:
     import_model(
         patient.folder, patient.work, 0, path=patient.path, chat_template=patient.chat_template
     )
-    for doubt in doubts_about(patient.folder):
-        yield Check("files", "warning", doubt)
+    if Path(patient.path).is_dir():  # of others it has told the doubts
+        for doubt in doubts_about(patient.folder):
+            yield Check("files", "warning", doubt)
     config, shapes = config_in(patient.folder), shapes_in(patient.folder)
     count = sum(prod(shape) for _, shape in shapes.values())
     dtype = str(own_dtype(patient.folder)).removeprefix("torch.")

@@ -109,6 +109,18 @@ def test_a_template_without_system_role_is_told_with_the_prompts_it_refuses(pati
     assert told["template"].found.endswith(r"'<|im_end|>\n<|im_start|>assistant\n'")
 
 
+def test_a_tokenizer_that_loses_white_space_is_told(patient, monkeypatch):
+    seen = patient()
+    plain = seen.tokenizer.backend_tokenizer
+    assert [check.state for check in doctor.tokens(seen)] == ["ok"]
+    from tokenizers import normalizers
+
+    plain.normalizer = normalizers.Replace("\n", " ")
+    (told, _) = doctor.tokens(seen)
+    assert told.state == "warning"
+    assert r"'def f(x):\n    return x\t# two  spaces' comes back as 'def f(x): " in told.found
+
+
 def test_log_probabilities_that_are_not_those_of_sampling_are_a_problem(patient):
     seen = patient()
     list(doctor.generation(seen))
