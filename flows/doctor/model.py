@@ -208,22 +208,29 @@ def positions(patient: Patient) -> Iterator[Check]:
 
 def generation(patient: Patient) -> Iterator[Check]:
     """Whether it answers prompts of two lengths in one batch."""
+    try:
+        patient.responses = _sampled(patient.folder)
+    except DataError as error:
+        yield Check("generation", "warning", patient.named(str(error)))
+        # Reasoning needs more tokens than there is time for; without roles there is none.
+        plain = patient.work / "plain"
+        plain.mkdir()
+        import_model(plain, patient.work, 0, path=str(patient.folder), chat_template="plain")
+        patient.responses = _sampled(plain)
+        return
+    ended = sum(response.finish_reason == "stop" for response in patient.responses)
+    first = quoted(patient.responses[0].text)
+    found = f"{ended} of {len(patient.responses)} end within {NEW_TOKENS} tokens; one is {first}"
+    yield Check("generation", "ok", found)
+
+
+def _sampled(folder: Path) -> list[Response]:
     config = GenerationConfig(
         n=2, generator="transformers", params={"max_new_tokens": NEW_TOKENS, "withheld": "drop"}
     )
     prompts = [Prompt(prompt_id_of([each]), [each]) for each in (ASK, LONGER)]
-    try:
-        written = config.member()(prompts, patient.folder, config.n, 0)
-    except DataError as error:
-        yield Check("generation", "warning", patient.named(str(error)))
-        return
-    patient.responses = [response for row in written for response in row]
-    ended = sum(response.finish_reason == "stop" for response in patient.responses)
-    first = quoted(patient.responses[0].text)
-    found = (
-        f"{first} and others; {ended} of {len(patient.responses)} end within {NEW_TOKENS} tokens"
-    )
-    yield Check("generation", "ok", found)
+    written = config.member()(prompts, folder, config.n, 0)
+    return [response for row in written for response in row]
 
 
 def logps(patient: Patient) -> Iterator[Check]:
