@@ -43,11 +43,11 @@ def change_json(path, **settings):
 
 
 def test_files_are_linked_and_only_those_of_a_model(folder, take):
-    for name in ("optimizer.pt", ".gitattributes", "training_args.bin"):
+    for name in ("optimizer.pt", ".gitattributes", "training_args.bin", "x.Q4_1.gguf"):
         (folder / name).write_text("x")
     taken = {path.name: path for path in take().iterdir()}
     assert {"model.safetensors", "config.json", "chat_template.jinja"} <= taken.keys()
-    assert not {"optimizer.pt", ".gitattributes", "training_args.bin"} & taken.keys()
+    assert not {"optimizer.pt", ".gitattributes", "training_args.bin", "x.Q4_1.gguf"} & taken.keys()
     assert taken["model.safetensors"].readlink() == folder / "model.safetensors"
     load_model(folder.parent / "policy")
 
