@@ -7,8 +7,10 @@ from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
 from prefopt_core.experiments.flows import AepoConfig
 from tasks.annotation import annotate_responses
+from tasks.embedding import warn_of_unread
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
+from tasks.overlap import overlapping, settled
 from tasks.pairing import pair_responses
 from tasks.scoring import score_responses
 from tasks.training import train_policy
@@ -26,14 +28,17 @@ def aepo(config: AepoConfig) -> Result:
     divided = config.evaluation or config.pool
     fresh = prompts.draw(0, None, "training") if divided else every  # x ∈ D
     with part("round 1", fresh):
-        asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
-        labels = annotate_responses(
-            asked, config.annotation, config.budget, seed, allowance=config.allowance
-        )
-        board.labelled(labels, asked.candidates)
         logps = None
-        if policy and config.training:
-            logps = score_responses(asked, policy, config.scoring)  # log π_ref
+        with overlapping():
+            asked = propose(fresh, policy, config, seed)  # Y_cand, N each; of them Y_ann, k each
+            labels = annotate_responses(
+                asked, config.annotation, config.budget, seed, allowance=config.allowance
+            )
+            if policy and config.training:
+                logps = score_responses(asked, policy, config.scoring)  # log π_ref
+        asked, labels, logps = settled((asked, labels, logps))
+        warn_of_unread(asked.candidates, config.embedding)
+        board.labelled(labels, asked.candidates)
         pairs = pair_responses(
             labels=labels,
             candidates=asked.candidates,

@@ -8,8 +8,10 @@ from flows.scoreboard import Result, Scoreboard
 from flows.steps import Past, propose, self_judge
 from prefopt_core.experiments.flows import AlignConfig
 from tasks.annotation import annotate_responses
+from tasks.embedding import warn_of_unread
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
+from tasks.overlap import overlapping, settled
 from tasks.pairing import pair_responses
 from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
@@ -36,19 +38,23 @@ def align(config: AlignConfig) -> Result:
         with part(name, policy):
             fresh = prompts.draw(config.first_prompt(number), turn.prompts, name)  # X_t
             past = Past(config, policies, labelled, vectors)
-            asked = propose(fresh, policy, config, seed, past)  # k of N ~ π_{t-1}
-            logps = score_responses(asked, policy, scoring)  # log π_{t-1}
-            judgments = self_judge(asked, logps, policies, config)
             labels = None
-            if turn.labels:
-                labels = annotate_responses(
-                    asked,
-                    config.annotation,
-                    turn.labels,
-                    seed,
-                    allowance=config.allowance,
-                    judgments=judgments if config.annotation.first == "least_sure" else None,
-                )
+            with overlapping():
+                asked = propose(fresh, policy, config, seed, past)  # k of N ~ π_{t-1}
+                logps = score_responses(asked, policy, scoring)  # log π_{t-1}
+                judgments = self_judge(asked, logps, policies, config)
+                if turn.labels:
+                    labels = annotate_responses(
+                        asked,
+                        config.annotation,
+                        turn.labels,
+                        seed,
+                        allowance=config.allowance,
+                        judgments=judgments if config.annotation.first == "least_sure" else None,
+                    )
+            asked, logps, judgments, labels = settled((asked, logps, judgments, labels))
+            warn_of_unread(asked.candidates, config.embedding)
+            if labels:
                 board.labelled(labels, asked.candidates)
             pairs = pair_responses(
                 labels=labels,

@@ -15,9 +15,12 @@ from pathlib import Path
 from flows.lazy import prefect_flow
 from flows.lookup import flow_of
 from flows.scoreboard import Result
+from prefopt_core.experiments.base import Paid
 from prefopt_core.experiments.grid import Cell, Comparison
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.processes import end_with
+from prefopt_core.labels.batch import name_account
+from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import Artifact
 from tasks.comparison import compare_runs
 from tasks.reports import report_comparison, write_settings
@@ -104,6 +107,10 @@ def run_cell(cell: Cell, in_prefect: bool | None = None) -> Result:
 
 
 def _run(cell: Cell, comparison: Comparison, in_prefect: bool | None) -> Result:
+    if isinstance(cell.config, Paid) and not (planning() or stored_only()):
+        # Its budget is of its settings; `prefopt labels ls` says of which arm and seed.
+        kept = LabelStore.of(current_store())
+        name_account(kept, cell.config.allowance.account, cell.name)
     try:
         return run_cell(cell, in_prefect)
     except Exception as error:

@@ -46,7 +46,7 @@ class ConsoleObserver:
         )
         self._console = console
         self._tasks: dict[str, TaskID] = {}
-        self._told = _Told(console.tell)
+        self._told = _Told(console)
         self._ended, ticker = Event(), Ticker(self._progress, console.tell)
         self._ticking = Thread(target=ticker.until, args=[self._ended], daemon=True)
 
@@ -86,7 +86,7 @@ class ConsoleObserver:
 
     def noticed(self, text: str) -> None:
         """Print something doubtful."""
-        self._console.tell(f"! {text}")
+        self._console.warn(text)
 
 
 class Ticker:
@@ -122,14 +122,16 @@ class Ticker:
 class _Told(logging.Handler):
     """Prints what is logged."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, console: Terminal) -> None:
         super().__init__(logging.INFO)
-        self._tell = tell
+        self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a line."""
-        doubtful = record.levelno >= logging.WARNING
-        self._tell(f"{'!' if doubtful else ' '} {record.getMessage()}")
+        if record.levelno >= logging.WARNING:
+            self._console.warn(record.getMessage())
+        else:
+            self._console.tell(f"  {record.getMessage()}")
 
 
 def print_parts(parts: Iterable[Part], console: Terminal, title: str = "") -> None:

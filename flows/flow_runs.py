@@ -14,6 +14,7 @@ from prefect.flow_engine import FlowRunEngine
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from prefopt_core.ground.errors import PrefoptError
+from tasks.arrows import came_from
 from tasks.session import Part
 from tasks.stage import ended_by
 
@@ -37,7 +38,7 @@ def flow_run_of(part: Part, given: tuple[Any, ...]) -> Iterator[None]:
 
     kind = re.split(r"\W", part.name)[0]
     described = flow(name=kind, flow_run_name=part.name, persist_result=False)(nothing)
-    engine: FlowRunEngine[..., Any] = FlowRunEngine(described, wait_for=list(given))
+    engine: FlowRunEngine[..., Any] = FlowRunEngine(described, wait_for=came_from(given))
     told: list[PrefoptError] = []
     # Prefect's own heartbeats take a second to stop.
     with (

@@ -13,6 +13,7 @@ from tasks.annotation import grade_responses
 from tasks.evaluation import best_round, evaluate_round, should_stop
 from tasks.generation import generate_candidates
 from tasks.lint import lint_pairs
+from tasks.overlap import overlapping, settled
 from tasks.reports import report_labels, report_round, write_report
 from tasks.scoring import score_responses
 from tasks.session import notice
@@ -131,43 +132,48 @@ class Scoreboard:
         evaluation, prompts, start = self.config.evaluation, self.held_out, self.policies[0]
         if not (evaluation and prompts and policy and start):
             return {}
-        with in_words_of(_HELD_OUT):
+        with in_words_of(_HELD_OUT), overlapping(OverBudgetError):
             responses = generate_candidates(
                 prompts, policy, evaluation.generation, self.config.seed
             )
-        every = Asked(responses, responses, prompts)
-        grades = self._grade(every, "is not measured")
+            every = Asked(responses, responses, prompts)
+            asked = self._grade(every), self._grade(judged) if judged else None
+            start_logps = score_responses(every, start, self.config.scoring)
+        responses, start_logps = settled((responses, start_logps))
+        grades = self._paid(asked[0], "is not measured")
         self.answers.append(Answers(responses, grades) if grades else None)
-        truth = self._grade(judged, "has its self-labels unchecked") if judged else None
+        truth = self._paid(asked[1], "has its self-labels unchecked")
         return {
             "responses": responses,
             "grades": grades,
             "truth": truth,
-            "start_logps": score_responses(every, start, self.config.scoring),
+            "start_logps": start_logps,
         }
 
-    def _grade(self, asked: Asked[Artifact], without: str) -> Artifact | None:
+    def _grade(self, asked: Asked[Artifact]) -> Artifact:
+        evaluation = self.config.evaluation
+        assert evaluation is not None
+        return grade_responses(
+            asked.selections,
+            asked.candidates,
+            asked.prompts,
+            evaluation.grader,
+            allowance=self.config.allowance,
+        )
+
+    def _paid(self, grades: Artifact | None, without: str) -> Artifact | None:
         """Grades by the gold annotator; None, and a warning, where the money does not pay for all.
 
         The run goes on: what it has bought and learned is worth as much.
         """
-        evaluation = self.config.evaluation
-        assert evaluation is not None
         try:
-            grades: Artifact = grade_responses(
-                asked.selections,
-                asked.candidates,
-                asked.prompts,
-                evaluation.grader,
-                allowance=self.config.allowance,
-            )
+            return settled(grades)
         except OverBudgetError as error:
             number = len(self.metrics)
             which = f"Round {number}" if number else "The start policy"
             self.warnings.append(f"{which} {without}: {error}")
             notice(self.warnings[-1])
             return None
-        return grades
 
     def _grades_of(self, number: int) -> Artifact | None:
         answers = self.answers[number] if self.answers else None

@@ -6,8 +6,10 @@ from flows.running import run
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose, self_judge
 from prefopt_core.experiments.flows import SpaConfig
+from tasks.embedding import warn_of_unread
 from tasks.inputs import load_preferences, load_prompts
 from tasks.models import load_policy
+from tasks.overlap import overlapping, settled
 from tasks.pairing import pair_responses
 from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
@@ -35,9 +37,12 @@ def spa(config: SpaConfig) -> Result:
         name = f"round {number}"
         with part(name, policy):
             fresh = prompts.draw(config.first_prompt(number), turn.prompts, name)  # X_t
-            asked = propose(fresh, policy, config, seed)  # y ~ π_{t-1}
-            logps = score_responses(asked, policy, scoring)  # log π_{t-1}
-            judgments = self_judge(asked, logps, policies, config)
+            with overlapping():
+                asked = propose(fresh, policy, config, seed)  # y ~ π_{t-1}
+                logps = score_responses(asked, policy, scoring)  # log π_{t-1}
+                judgments = self_judge(asked, logps, policies, config)
+            asked, logps, judgments = settled((asked, logps, judgments))
+            warn_of_unread(asked.candidates, config.embedding)
             pairs = pair_responses(
                 judgments=judgments,
                 candidates=asked.candidates,

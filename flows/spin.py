@@ -7,9 +7,11 @@ from flows.scoreboard import Result, Scoreboard
 from flows.steps import propose
 from prefopt_core.experiments.flows import SpinConfig
 from tasks.annotation import annotate_responses
+from tasks.embedding import warn_of_unread
 from tasks.generation import generate_candidates
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
+from tasks.overlap import overlapping, settled
 from tasks.pairing import pair_against_own, pair_responses
 from tasks.scoring import score_preferences, score_responses
 from tasks.training import train_policy
@@ -24,16 +26,21 @@ def spin(config: SpinConfig) -> Result:
     board = Scoreboard("spin", config, prompts.held_out)
     board.measure(policy)
     with part("round 1", policy):
-        asked = propose(prompts.draw(0, config.labelled_prompts, "labels"), policy, config, seed)
-        labels = annotate_responses(
-            asked, config.annotation, config.budget, seed, allowance=config.allowance
-        )
+        fresh = prompts.draw(0, config.labelled_prompts, "labels")
+        with overlapping():
+            asked = propose(fresh, policy, config, seed)
+            labels = annotate_responses(
+                asked, config.annotation, config.budget, seed, allowance=config.allowance
+            )
+            logps = score_responses(asked, policy, scoring)
+        asked, labels, logps = settled((asked, labels, logps))
+        warn_of_unread(asked.candidates, config.embedding)
         board.labelled(labels, asked.candidates)
         gold = pair_responses(
             labels=labels,
             candidates=asked.candidates,
             prompts=asked.prompts,
-            logps=score_responses(asked, policy, scoring),
+            logps=logps,
             config=config.pairing,
             round_number=1,
             seed=seed,

@@ -81,6 +81,14 @@ class Terminal(Console):
         """Print a text in lines, none of which ends within a figure."""
         self.tell(_broken(visible(text), self.width))
 
+    def warn(self, text: str) -> None:
+        """Print something doubtful; on a terminal in lines of its width, else as one."""
+        line = f"! {visible(text)}"
+        if self.is_terminal:
+            wrapped = _broken(line, self.width - 2)
+            line = "\n  ".join(wrapped.split("\n"))
+        self.tell(line)
+
     def table(self, header: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = "") -> None:
         """Print a table; where its columns would be too narrow to read: each row as a list.
 

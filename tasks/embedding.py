@@ -15,9 +15,9 @@ def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.Da
     return table.embed_candidates(candidates, config)
 
 
-def warn_of_unread(candidates: Artifact, config: EmbeddingConfig) -> None:
+def warn_of_unread(candidates: Artifact, config: EmbeddingConfig | None) -> None:
     """Tell of responses that the embedder does not read to their end; nothing while planning."""
-    if planning():
+    if config is None or planning():
         return
     texts = current_store().read(candidates, ["candidate_id", "response"])
     if text := table.unread(texts, config):

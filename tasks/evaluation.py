@@ -1,11 +1,11 @@
-"""Evaluation stage: the metrics of one round; decisions by metrics (stop, best round)."""
+"""Evaluation stages: the metrics of one round; what several policies answered, as one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.evaluation import stopping
+from prefopt_core.evaluation import contest, stopping
 from prefopt_core.evaluation.stopping import Stop
 from prefopt_core.evaluation.table import RoundTables, evaluate
 from prefopt_core.store.artifacts import Artifact
@@ -49,6 +49,19 @@ def evaluate_round(
         flagged=flagged,
     )
     return evaluate(tables, round_number=round_number, seed=seed)
+
+
+@stage("gather_responses", table="candidates", version=1)
+def gather_responses(responses: list[pl.DataFrame]) -> pl.DataFrame:
+    """Put the responses of several policies to the same prompts side by side."""
+    return contest.together(responses)
+
+
+@stage("gather_prompts", table="prompts", version=1)
+def gather_prompts(prompts: list[pl.DataFrame], responses: pl.DataFrame) -> pl.DataFrame:
+    """Take the prompts that `responses` (table `candidates`) are about."""
+    every = pl.concat(prompts, how="diagonal").unique("prompt_id", keep="first")
+    return every.join(responses, "prompt_id", how="semi").sort("prompt_id")
 
 
 def should_stop(metrics: Artifact, rule: Stop) -> bool:

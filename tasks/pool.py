@@ -22,19 +22,19 @@ def embed_prompts(prompts: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFram
     return embedding.embed_prompts(prompts, config)
 
 
-@folder_stage("index_prompts", version=1)
+@folder_stage("index_prompts", version=2)
 def index_prompts(embeddings: Shards, seed: int) -> Path:
     """Build a search index of the embeddings of all prompts."""
     return table.index_embeddings(embeddings, embeddings.rows, fresh_folder("index"), seed=seed)
 
 
-@folder_stage("index_file", version=1)
+@folder_stage("index_file", version=2)
 def index_file(config: VectorsConfig, seed: int) -> Path:
     """Build a search index of the vectors of a file."""
     return table.index_file(config, fresh_folder("index"), seed=seed)
 
 
-@stage("choose_prompts", table="choices", version=1)
+@stage("choose_prompts", table="choices", version=2)
 def choose_prompts(
     prompts: pl.LazyFrame, index: Path, config: PoolConfig, seed: int
 ) -> pl.DataFrame:
@@ -42,7 +42,7 @@ def choose_prompts(
     return table.choose_rows(index, table.strata_of_prompts(prompts), config, seed=seed)
 
 
-@stage("choose_rows", table="choices", version=1)
+@stage("choose_rows", table="choices", version=2)
 def choose_rows(file: StratifiedConfig, index: Path, config: PoolConfig, seed: int) -> pl.DataFrame:
     """Choose `config.count` rows of a file of embeddings."""
     return table.choose_rows(index, strata_of_rows(file), config, seed=seed)

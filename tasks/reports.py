@@ -22,6 +22,7 @@ from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
+from prefopt_core.reports.inspection import shown_prompts
 from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import Notice, Page, Part, Text
 from prefopt_core.reports.render import render_html, render_markdown
@@ -37,6 +38,8 @@ from tasks.session import current_store, doubts_before, leaves_pages, notice, pl
 from tasks.stage import inside_flow_run
 
 _EXAMPLES = 20
+_OF_CANDIDATES = ("prompt_id", "candidate_id", "sample", "response", "policy")
+"""What a page needs of a table `candidates`, which has their tokens, too."""
 
 
 def report_round(
@@ -109,14 +112,17 @@ def _fewer_labels(labels: Artifact, verdicts: pl.DataFrame) -> Iterator[str]:
 
 
 def read_proposal(proposal: Proposal[Artifact]) -> Proposal[pl.DataFrame]:
-    """The tables of a proposal."""
-    read, embeddings = current_store().read, proposal.embeddings
-    return Proposal(
-        read(proposal.selections),
-        read(proposal.candidates),
-        read(proposal.prompts),
-        read(embeddings) if embeddings else None,
-    )
+    """The tables of a proposal, as far as a page needs them: embeddings are most of their bytes."""
+    store, embeddings = current_store(), proposal.embeddings
+    selections = store.read(proposal.selections)
+    candidates = store.read(proposal.candidates, _OF_CANDIDATES)
+    shown = pl.col("prompt_id").is_in(shown_prompts(selections))
+    ids = candidates.filter(shown)["candidate_id"].implode()
+    vectors = None
+    if embeddings:
+        compared = store.scan(embeddings).filter(pl.col("candidate_id").is_in(ids))
+        vectors = compared.collect(engine="streaming")
+    return Proposal(selections, candidates, store.read(proposal.prompts), vectors)
 
 
 def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:
@@ -241,7 +247,12 @@ def _labels_of_others(labelled: Labelled, config: Experiment) -> pl.DataFrame | 
 
 def made_at(stage: str, table: Artifact) -> float:
     """When a stage first made a table, in seconds since 1970: the same whenever a page is made."""
-    return min(m.created for m in current_store().manifests(stage) if m.output == table)
+    made: dict[Artifact | Folder, float] = {}
+    for manifest in current_store().manifests(stage):  # the newest first, so the first is kept
+        made[manifest.output] = manifest.created
+    whole = made.get(table)  # a stage by shard has a manifest of each
+    parts = (made[table.shard(number)] for number in range(len(table.shards)))
+    return whole if whole is not None else max(parts)
 
 
 def _samples(

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from prefopt_core.execution.settings import ExecutionConfig
 from prefopt_core.execution.workers import Workers, hired
 from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.store.coming import Coming
 from prefopt_core.store.running import stage_store
+from prefopt_core.store.stage import Stage
 from prefopt_core.store.store import Store
 from prefopt_core.tracking.tracking import Tracking
 from tasks.progress import Observer
@@ -60,6 +62,13 @@ class Part:
     made: list[Any] = field(default_factory=list)
 
 
+class Beside(Protocol):
+    """Where calls of stages are noted that are to run side by side; see `tasks.overlap`."""
+
+    def call(self, spec: Stage, arguments: Mapping[str, Any], session: Session) -> Coming:
+        """Note a call; what it returns stands in for its result."""
+
+
 @dataclass(frozen=True)
 class Session:
     """How the stages of this process run, beyond what their configs say.
@@ -76,6 +85,8 @@ class Session:
         stored_only: A stage that is not in the store raises `NotStored`.
         tracking: The trackers of the run; None: it has none.
         workers: Compute shards in other processes; None: they are computed in this one.
+        overlap: Whether stages of a block `overlapping` run side by side.
+        beside: Where those of the block are noted; None: outside of one.
     """
 
     refresh: frozenset[str] = frozenset()
@@ -89,6 +100,8 @@ class Session:
     stored_only: bool = False
     tracking: Tracking | None = None
     workers: Workers | None = None
+    overlap: bool = False
+    beside: Beside | None = None
 
     def opened(self) -> Store:
         """The store of this session."""
@@ -183,5 +196,6 @@ def executing(config: ExecutionConfig) -> Iterator[None]:
     if _session.get().workers:
         yield
         return
-    with hired(config) as workers, session(replace(_session.get(), workers=workers)):
+    told = replace(_session.get(), overlap=config.overlap)
+    with hired(config) as workers, session(replace(told, workers=workers)):
         yield

@@ -17,8 +17,10 @@ import polars as pl
 from prefopt_core.execution.workers import Workers
 from prefopt_core.ground import progress
 from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
+from prefopt_core.ground.progress import ProgressCallback
 from prefopt_core.ground.spending import adding_up
 from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.store.coming import Coming
 from prefopt_core.store.outcome import Outcome
 from prefopt_core.store.running import in_role
 from prefopt_core.store.stage import Stage
@@ -60,9 +62,9 @@ class StageTask(Generic[R]):
         current = current_session()
         if current.plan is not None:
             return cast(R, self._plan(arguments, current.plan, current.refresh))
-        # `current` is passed on: Prefect may run the task in a thread with other context variables.
-        run = _prefect_run if inside_flow_run() else _run
-        made = cast(R, run(self.spec, arguments, current).value)
+        if current.beside is not None:
+            return cast(R, current.beside.call(self.spec, arguments, current))
+        made = cast(R, compute(self.spec, arguments, current).value)
         if current.part:
             current.part.made.append(made)
         return made
@@ -124,20 +126,40 @@ def _flat(values: Any) -> Iterator[Any]:
             yield value
 
 
+def compute(
+    spec: Stage,
+    arguments: Mapping[str, Any],
+    session: Session,
+    heard: ProgressCallback = lambda done, total: None,
+    coming: Coming | None = None,
+) -> Outcome:
+    """Run a stage, as a Prefect task inside a flow run.
+
+    Args:
+        spec: The stage.
+        arguments: By name; tables of a stage by shard may be `Coming`.
+        session: Is passed on: a thread of Prefect may have other context variables.
+        heard: Is told of progress besides the session's observer.
+        coming: Is told of each shard.
+    """
+    run = _prefect_run if inside_flow_run() else _run
+    return run(spec, arguments, session, heard, coming)
+
+
 def _run(
     spec: Stage,
     arguments: Mapping[str, Any],
     session: Session,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    heard: ProgressCallback,
+    coming: Coming | None = None,
 ) -> Outcome:
-    """Run the stage in this process; `on_progress` is called besides the session's observer."""
     observer, shards = session.observer, [0, 1]
 
     def progressed(done: int, total: int) -> None:
         # Progress of the whole stage: finished shards, plus the fraction of the running one.
         units = 1000
         overall = shards[0] * units + units * done // max(total, 1)
-        on_progress(overall, shards[1] * units)
+        heard(overall, shards[1] * units)
         if observer:
             observer.progressed(spec.name, overall, shards[1] * units)
 
@@ -153,9 +175,14 @@ def _run(
         if session.stored_only:
             outcome = _stored(spec, session.opened(), arguments, refresh)
         else:
-            workers = _workers(spec, session, arguments)
+            workers = workers_for(spec, session, arguments)
             outcome = spec.run(
-                session.opened(), arguments, refresh=refresh, on_part=on_part, runner=workers
+                session.opened(),
+                arguments,
+                refresh=refresh,
+                on_part=on_part,
+                runner=workers,
+                coming=coming,
             )
     outcome = replace(outcome, spent=str(spent))
     if observer:
@@ -163,7 +190,7 @@ def _run(
     return outcome
 
 
-def _workers(spec: Stage, session: Session, arguments: Mapping[str, Any]) -> Workers | None:
+def workers_for(spec: Stage, session: Session, arguments: Mapping[str, Any]) -> Workers | None:
     """Who computes a stage; None: this process does."""
     workers = session.workers
     if workers is None or not (spec.by_shard or spec.name in workers.named):
@@ -208,17 +235,31 @@ def ended_by(error: PrefoptError) -> Any:
     return Failed(message=str(error), data=error)
 
 
-def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) -> Outcome:
+def _prefect_run(
+    spec: Stage,
+    arguments: Mapping[str, Any],
+    session: Session,
+    heard: ProgressCallback,
+    coming: Coming | None,
+) -> Outcome:
     from prefect import task
     from prefect.cache_policies import NO_CACHE
     from prefect.states import Completed
 
-    # Artifacts are parameters of the task, so that Prefect draws the dependencies of stages.
-    told: list[PrefoptError] = []
+    from tasks.arrows import came_from, comes_from_here
 
-    def run(**given: Any) -> Any:
+    told: list[PrefoptError] = []
+    shown = ProgressArtifact(spec.name)
+
+    def progressed(done: int, total: int) -> None:
+        heard(done, total)
+        shown(done, total)
+
+    def run(given: Any) -> Any:
+        if coming:
+            comes_from_here(coming)
         try:
-            outcome = _run(spec, given, session, ProgressArtifact(spec.name))
+            outcome = _run(spec, arguments, session, progressed, coming)
         except PrefoptError as error:
             told.append(error)
             return ended_by(error)
@@ -231,7 +272,7 @@ def _prefect_run(spec: Stage, arguments: Mapping[str, Any], session: Session) ->
         cache_policy=NO_CACHE,
         persist_result=False,
     )(run)
-    state = prefect_task(**arguments, return_state=True)
+    state = prefect_task(given=came_from(_flat(arguments.values())), return_state=True)
     if told:
         raise told[0]
     return cast(Outcome, state.result())

@@ -10,7 +10,7 @@ from prefopt_core.training.table import train_on
 from tasks.stage import folder_stage
 
 
-@folder_stage("train", version=3)
+@folder_stage("train", version=4)
 def train_policy(
     preferences: list[pl.DataFrame], policy: Path, config: TrainingConfig, seed: int
 ) -> Path:

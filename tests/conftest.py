@@ -58,6 +58,18 @@ def _private_store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server; a test that stops it starts it again."""
+    from tests.postgres import binary, serving
+
+    pytest.importorskip("psycopg")
+    if not (binary("postgres") and binary("initdb") and binary("pg_ctl")):
+        pytest.skip("PostgreSQL's server is not installed")
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def tiny_tokenizer():
     """Byte-level BPE with a chat template; it adds no BOS of its own."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

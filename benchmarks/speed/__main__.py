@@ -5,7 +5,7 @@ under one load; the jobs of a comparison take turns, so that their ratio holds e
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.comparisons import Row, table
@@ -16,11 +16,21 @@ from benchmarks.timing import WALL, threads
 
 QUICK = "QUICK: smaller sizes than the targets are meant for; small pools miss some of them.\n\n"
 
+SECTIONS: dict[str, tuple[str, Callable[[bool, int], list[Row]]]] = {
+    "pairs": ("Pairs: k = 2", lambda quick, _: pairs.section(quick)),
+    "sets": ("Sets: k = 3…8", lambda quick, _: sets.section(quick)),
+    "stage": ("Parquet to Parquet", lambda quick, _: parquet_to_parquet.section(quick)),
+    "pools": ("Pools in memory", pools.section),
+    "small": ("Small pools in memory", pools.small),
+}
+"""Name → title, and what measures it: of `--quick` and `--threads`."""
+
 
 def main() -> None:
     """Measure, print, draw."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and fewer, under 90 s")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="sections; no growth, no plot")
     parser.add_argument("--large", action="store_true", help="also 10⁷ rows, without their graph")
     parser.add_argument("--out", type=Path, help="directory of the plot; none drawn if left out")
     parser.add_argument("--threads", type=int, default=1, help="for both sides, pools only")
@@ -28,9 +38,14 @@ def main() -> None:
     start = WALL()
     say(f"# Speed\n\n{QUICK if arguments.quick else ''}{surroundings(arguments.threads)}")
     rows = []
-    for title, found in sections(arguments.quick, arguments.threads):
+    for name in arguments.only or SECTIONS:
+        title, of = SECTIONS[name]
+        found = of(arguments.quick, arguments.threads)
         section(title, table(found))
         rows += found
+    if arguments.only:
+        say(ending(WALL() - start))
+        return
     million, measured = pool_growth(arguments.quick, arguments.large, arguments.threads)
     if million:
         section("Pools, 10⁶ rows", table(million))
@@ -53,16 +68,9 @@ def surroundings(workers: int) -> str:
         f"{cores()}; BLAS, OpenMP and FAISS on {workers} thread(s) for pools and on "
         f"one for the rest, both sides alike; {load()}. Times are medians of so many rounds, ours "
         "and theirs in turn, after one untimed unless it takes seconds; two numbers of rounds are "
-        "ours / theirs. A ratio is theirs : ours where it says faster, else ours : theirs."
+        "ours / theirs. Pairs and sets, on one thread, are timed in CPU seconds. A ratio is "
+        "theirs : ours where it says faster, else ours : theirs."
     )
-
-
-def sections(quick: bool, workers: int) -> Iterator[tuple[str, list[Row]]]:
-    """Measure one section after the other."""
-    yield "Pairs: k = 2", pairs.section(quick)
-    yield "Sets: k = 3…8", sets.section(quick)
-    yield "Parquet to Parquet", parquet_to_parquet.section(quick)
-    yield "Pools in memory", pools.section(quick, workers)
 
 
 def pool_growth(quick: bool, large: bool, workers: int) -> tuple[list[Row], Sequence[Steps]]:

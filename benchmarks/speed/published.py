@@ -1,7 +1,8 @@
 """AEPO's search as its authors describe and published it, and the plain ways to find a pair.
 
-Written from the description: greedy growth, then 20 random single swaps of which the better ones
-are kept; each set is scored afresh. As such code is: plain Python over NumPy, a prompt at a time.
+Written from the description. Grow a set greedily; then, 20 times, take out a random member and
+put the best of all candidates in its place, which may be the same one; go back if the set is worse.
+Each set is scored afresh, one after the other, with the divisors of the full size k throughout.
 """
 
 from collections.abc import Callable
@@ -10,28 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.floating]
-Score = Callable[[Matrix, list[int], float], float]
-SWAPS = 20
+Score = Callable[[Matrix, list[int], int, float], float]
+ROUNDS = 20
 
 
-def score(similarity: Matrix, chosen: list[int], weight: float) -> float:
-    """The objective of a set; the diagonal of the matrix is zero."""
-    n, k = len(similarity), len(chosen)
-    representative = similarity[:, chosen].sum() / ((n - 1) * k)
-    if k == 1:
-        return float(representative)
-    redundant = similarity[np.ix_(chosen, chosen)].sum() / (k * (k - 1))
-    return float(representative - weight * redundant)
+def score_by_products(similarity: Matrix, chosen: list[int], k: int, weight: float) -> float:
+    """The objective as the authors compute it: products of all of M with an indicator of the set.
+
+    Each call copies the matrix, too, whose diagonal is zero here.
+    """
+    n, m, x = len(similarity), similarity.copy(), np.zeros(len(similarity))
+    x[chosen] = 1
+    return float(np.ones(n) @ m @ x / ((n - 1) * k) - weight * (x @ m @ x) / (k * (k - 1)))
 
 
-def score_by_loops(similarity: Matrix, chosen: list[int], weight: float) -> float:
-    """The same, sum by sum as the formula stands."""
-    n, k = len(similarity), len(chosen)
-    shared = sum(similarity[i, j] for j in chosen for i in range(n) if i != j)
-    if k == 1:
-        return float(shared / (n - 1))
-    inside = sum(similarity[i, j] for i in chosen for j in chosen if i != j)
-    return float(shared / ((n - 1) * k) - weight * inside / (k * (k - 1)))
+def score_by_sums(similarity: Matrix, chosen: list[int], k: int, weight: float) -> float:
+    """The same, kindly: only the entries that count are summed."""
+    columns = similarity[:, chosen]
+    shared = columns.sum() / ((len(similarity) - 1) * k)
+    return float(shared - weight * columns[chosen].sum() / (k * (k - 1)))
 
 
 def published(
@@ -39,21 +37,25 @@ def published(
     k: int,
     rng: np.random.Generator,
     weight: float = 1.0,
-    score: Score = score,
+    score: Score = score_by_products,
 ) -> list[int]:
-    """Grow a set greedily, then try random swaps."""
-    n, chosen = len(similarity), list[int]()
-    for _ in range(k):
-        rest = [i for i in range(n) if i not in chosen]
-        chosen.append(max(rest, key=lambda i: score(similarity, [*chosen, i], weight)))
-    best = score(similarity, chosen, weight)
-    for _ in range(SWAPS if k < n else 0):
+    """Grow a set of k >= 2 greedily, then exchange random members for the best ones."""
+
+    def value(members: list[int]) -> float:
+        return score(similarity, members, k, weight)
+
+    def grown(members: list[int]) -> list[int]:
+        rest = [i for i in range(len(similarity)) if i not in members]
+        return [*members, max(rest, key=lambda i: value([*members, i]))]
+
+    chosen = list[int]()
+    while len(chosen) < k:
+        chosen = grown(chosen)
+    for _ in range(ROUNDS):
         out = int(rng.integers(k))
-        added = int(rng.choice([i for i in range(n) if i not in chosen]))
-        tried = [*chosen[:out], added, *chosen[out + 1 :]]
-        value = score(similarity, tried, weight)
-        if value > best:
-            chosen, best = tried, value
+        tried = grown(chosen[:out] + chosen[out + 1 :])
+        if value(tried) >= value(chosen):
+            chosen = tried
     return sorted(chosen)
 
 

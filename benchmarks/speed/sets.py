@@ -13,7 +13,7 @@ import numpy.typing as npt
 from benchmarks.comparisons import Row, faster, figure, verdict
 from benchmarks.speed.embeddings import prompts, random_prompts
 from benchmarks.speed.published import cosines, published
-from benchmarks.timing import Time, once, threads
+from benchmarks.timing import CPU, Time, once, threads
 from prefopt_core.selection.aepo import aepo_with_bound, objective
 from prefopt_core.selection.best_subset import ALWAYS
 
@@ -71,8 +71,8 @@ def solve(matrices: list[FloatArray], k: int) -> Outcome:
     proved = np.zeros(len(matrices))
     exact, gap = (np.full((len(matrices), 2), np.nan) for _ in range(2))
     for number, matrix in enumerate(matrices):
-        found, ours = once(partial(aepo_with_bound, matrix, k))
-        other, theirs = once(_published(matrix, k, rng))
+        found, ours = once(partial(aepo_with_bound, matrix, k), CPU)
+        other, theirs = once(_published(matrix, k, rng), CPU)
         taken[number] = ours.seconds, theirs.seconds
         proved[number] = found.bound <= found.value + SAME
         if proved[number]:

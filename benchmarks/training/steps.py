@@ -130,7 +130,7 @@ def _trl(world: World, pairs: pl.DataFrame, config: TrainingConfig, once: bool, 
     tokenizer = load_tokenizer(world.folder)
     names = {name: name.replace("_token_ids", "_ids") for name in trl_dpo.IDS}
     rows = pairs.select(pl.col(name).alias(new) for name, new in names.items())
-    own = trl_dpo._arguments(work, config, 0)
+    own = trl_dpo._arguments(work, config, 0, len(pairs))
     given = replace(own, precompute_ref_log_probs=once, disable_dropout=True, beta=config.beta)
     return attach(
         Untokenised(

@@ -34,6 +34,7 @@ CHECKS = {
     "torch": "flows.doctor.machine:torch_and_gpus",
     "CPU": "flows.doctor.machine:cpus",
     "store": "flows.doctor.machine:store",
+    "labels": "flows.doctor.machine:labels",
     "disk": "flows.doctor.machine:disk",
     "model hub": "flows.doctor.machine:hub",
 }

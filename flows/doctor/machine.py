@@ -95,8 +95,8 @@ def cpus() -> Iterator[Check]:
 def store() -> Iterator[Check]:
     """Whether files, locks and ledgers work where the store is or would be."""
     from prefopt_core.ground.files import TEMPORARY, explained
-    from prefopt_core.store.ledger import ledger
     from prefopt_core.store.locks import locked
+    from prefopt_core.store.sqlite_file import ledger
     from tasks.session import current_store
 
     try:
@@ -117,6 +117,25 @@ def store() -> Iterator[Check]:
     size = f"holds {_size(root) / GIB:,.1f} GiB" if root.exists() else "is made by the first run"
     copy = f"; its copy {root}" if here.mirror else "; it"
     yield Check("store", "ok", f"{here} can be written{copy} {size}")
+
+
+def labels() -> Iterator[Check]:
+    """Whether the database answers that `PREFOPT_LABELS` names, if it names one."""
+    from prefopt_core.labels.store import LabelStore
+    from prefopt_core.store.places import LABELS
+    from tasks.session import current_store
+
+    if "://" not in (os.environ.get(LABELS) or ""):
+        return  # a folder, as that of the store
+    try:
+        kept = LabelStore.of(current_store())
+        kept.ledger.require()
+    except (ConfigError, MissingExtraError, StoreError) as error:
+        mend = f"export {LABELS}=postgresql+psycopg://user@host/database"
+        yield Check("labels", "problem", str(error), mend)
+        return
+    number = sum(count for *_, count in kept.counts())
+    yield Check("labels", "ok", f"{kept.ledger} answers and holds {number:,}")
 
 
 def disk() -> Iterator[Check]:

@@ -20,6 +20,7 @@ DISTRIBUTION = "prefopt-flows"
 _PURPOSE = {
     "minilm": "the default of `embedding`, without a model hub",
     "ray": "`execution.runner: ray`",
+    "postgres": "labels in a database that machines share",
     "openai": "the generator `openai`, the annotator `llm-judge`",
 }
 """Extra → the setting that needs it."""

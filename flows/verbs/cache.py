@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -15,6 +17,7 @@ from prefopt_core.models.server.kept import ResponseStore
 from prefopt_core.reports.labels import counted
 from prefopt_core.store import maintenance, transfer
 from prefopt_core.store.manifests import read_manifest
+from prefopt_core.store.postgres import Database
 from tasks.session import current_store
 
 
@@ -31,6 +34,7 @@ def ls() -> None:
         ledgers = store.ledgers
     except ConfigError:  # nothing was bought: that has to be said first
         return
+    _tell_database(ledgers)
     for held in holdings(LabelStore(ledgers)):
         labels = counted(held.labels, "label")
         say(f"{labels} of {in_words(held.annotator)}, guidelines {held.guidelines}")
@@ -120,7 +124,10 @@ def push(url: _Url, /) -> None:
         ConfigError: It is no URL of a store.
         StoreError: The server refuses, or a result here is damaged.
     """
-    _tell_copied(transfer.push(current_store(), url), url)
+    store = current_store()
+    _tell_copied(transfer.push(store, url), url)
+    with suppress(ConfigError):
+        _tell_database(store.ledgers)
 
 
 def pull(url: _Url, /) -> None:
@@ -131,6 +138,11 @@ def pull(url: _Url, /) -> None:
         StoreError: The server refuses, or a result there is damaged.
     """
     _tell_copied(transfer.pull(current_store(), url), str(current_store()))
+
+
+def _tell_database(ledgers: Path | Database) -> None:
+    if isinstance(ledgers, Database):
+        say(f"labels and responses that were paid for are in {ledgers}")
 
 
 def _tell_copied(copied: Iterable[transfer.Copied], to: str) -> None:

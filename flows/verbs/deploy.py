@@ -47,8 +47,13 @@ def deploy(
     /,
     *changes: Changes,
     cron: Annotated[
-        str | None, Parameter(help='when to run it, in UTC, one run at a time: "0 2 * * *"')
+        str | None,
+        Parameter(
+            help='when to run it, in UTC, one run at a time: "0 2 * * *"',
+            show_default="the schedule it has",
+        ),
     ] = None,
+    no_schedule: Annotated[bool, Parameter(help="drop the schedule it has")] = False,
     pool: Annotated[
         str, Parameter(help="the work pool whose workers run it; any other must be there already")
     ] = POOL,
@@ -56,11 +61,15 @@ def deploy(
     """Create the work pool and the automation for crashed runs, then deploy.
 
     Raises:
-        ConfigError: `cron` is no schedule, there is no such `pool`, or nothing says of what.
+        ConfigError: `cron` is no schedule, there is no such `pool`, nothing says of what, or the
+            schedule is both given and dropped.
         PrefoptError: There is no prefect.yaml, or no Prefect server answers.
     """
-    if config is None and (cron or pool != POOL):
-        option = "--cron" if cron else "--pool"
+    given = {"--cron": cron, "--no-schedule": no_schedule, "--pool": pool != POOL}
+    if cron and no_schedule:
+        raise ConfigError("--cron gives a schedule, --no-schedule drops it. Leave one of them out.")
+    if config is None and any(given.values()):
+        option = next(option for option, value in given.items() if value)
         raise ConfigError(
             f"{option} is for one config: `prefopt deploy my.yaml {option} …`. In prefect.yaml "
             "each deployment says its own."
@@ -80,7 +89,7 @@ def deploy(
     _find_pool(pool)
     watch()
     if config:
-        name = _deploy(config, changes_of(changes), cron, pool)
+        name = _deploy(config, changes_of(changes), cron, pool, no_schedule=no_schedule)
     else:
         name = "align/quickstart"
         command = [sys.executable, "-P", "-c", _PREFECT, "deploy", "--all", "--no-prompt"]
@@ -93,10 +102,11 @@ def deploy(
     )
 
 
-def _deploy(source: str, changes: dict[str, Any], cron: str | None, pool: str) -> str:
+def _deploy(
+    source: str, changes: dict[str, Any], cron: str | None, pool: str, *, no_schedule: bool
+) -> str:
     """Deploy one config under its name, else its file's; returns `flow/name`."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-    from prefect.client.schemas.schedules import CronSchedule
     from prefect.types.entrypoint import EntrypointType
 
     flow, config = load_run(source, changes)
@@ -104,30 +114,59 @@ def _deploy(source: str, changes: dict[str, Any], cron: str | None, pool: str) -
     stem = Path(source).stem
     made = config.model_copy(update={"name": None}).named(stem).name
     name = slug(stem if config.name == made else str(config.name))
-    # Without the name: each run has one of the deployment's and of what is overridden.
-    settings = resolved(config.model_dump(mode="json", exclude={"name"}), type(config))
+    settings = resolved(config.to_change(), type(config))
+    del settings["name"]  # each run has one of the deployment's and of what is overridden
     one = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-    try:
-        schedules = [CronSchedule(cron=cron, timezone="UTC")] if cron else []
-    except ValueError:
-        raise ConfigError(
-            f"--cron is {cron!r}: it takes minute, hour, day, month and weekday, as '0 2 * * *'."
-        ) from None
+    schedules = _schedules(f"{flow}/{name}", cron, no_schedule=no_schedule)
     deployment = flow_of(flow).to_deployment(
         name,
         description=f"{Path(source).resolve()}",
         parameters={"config": settings},
         schedules=schedules,
-        concurrency_limit=one if cron else None,
+        concurrency_limit=one if schedules else None,
         tags=[POOL],
         work_pool_name=pool,
         job_variables={"env": _ENVIRONMENT | _store()},
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     deployment.apply()
-    if not cron:
+    if not schedules:
         say("It has no schedule: `--cron` gives it one.")
     return f"{flow}/{name}"
+
+
+def _schedules(deployment: str, cron: str | None, *, no_schedule: bool) -> list[Any]:
+    """That of `cron`; else those that the server has for the deployment, if they are to stay."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule
+    from prefect.exceptions import ObjectNotFound
+
+    if cron:
+        try:
+            return [CronSchedule(cron=cron, timezone="UTC")]
+        except ValueError:
+            raise ConfigError(
+                f"--cron is {cron!r}: it takes minute, hour, day, month and weekday, as "
+                "'0 2 * * *'."
+            ) from None
+    with get_client(sync_client=True) as client:
+        try:
+            had = client.read_deployment_by_name(deployment).schedules
+        except ObjectNotFound:
+            return []
+    if no_schedule:
+        return []
+    for each in had:
+        when = getattr(each.schedule, "cron", None) or "one that was made in Prefect"
+        paused = "" if each.active else " (paused)"
+        say(f"It keeps its schedule, {when}{paused}; `--no-schedule` drops it.")
+    return [
+        DeploymentScheduleCreate.model_validate(
+            each.model_dump(include=set(DeploymentScheduleCreate.model_fields))
+        )
+        for each in had
+    ]
 
 
 def _store() -> dict[str, str]:

@@ -244,11 +244,11 @@ def verify() -> None:
     number, changed = changed_labels(kept)
     lost = sum(len(bought.labels) for bought in lacking(current_store(), kept))
     say(*(visible(str(one)) for one in changed))
-    said = f"{len(changed)} of {counted(number, 'label')} in {kept.path} were changed since they "
+    said = f"{len(changed)} of {counted(number, 'label')} in {kept.ledger} were changed since they "
     said += f"were written; {lost} that tables of the store hold are not there."
     if changed or lost:
         raise StoreError(f"{said} `prefopt labels rebuild` says what can be put back.")
-    say(f"{counted(number, 'label')} in {kept.path}, all as they were written.")
+    say(f"{counted(number, 'label')} in {kept.ledger}, all as they were written.")
 
 
 def rebuild(
@@ -261,15 +261,15 @@ def rebuild(
     lost = lacking(store, kept)
     number = sum(len(bought.labels) for bought in lost)
     if not (changed or lost):
-        say(f"Nothing to do: the labels in {kept.path} are as they were written.")
+        say(f"Nothing to do: the labels in {kept.ledger} are as they were written.")
     elif yes:
         if copy := set_aside(kept):
-            say(f"{counted(len(changed), 'changed label')} taken out; the file as it was: {copy}")
+            say(f"{counted(len(changed), 'changed label')} taken out; all as it was: {copy}")
         say(f"{counted(put_back(store, kept, lost), 'label')} put back from tables.")
     else:
         say(*(visible(str(one)) for one in changed))
         say(
-            f"{counted(len(changed), 'changed label')} would be taken out, with a copy of the file "
+            f"{counted(len(changed), 'changed label')} would be taken out, with a copy of all "
             f"beside it, and {number} put back from tables; what no table has is bought again by a "
             "run that needs it. Add --yes to do it."
         )

@@ -62,11 +62,23 @@ def lint(
         print_parts([table_of_findings(findings, config, read.places)], Terminal())
     refused = sum(config.refuses(name) for name in findings["lint"])
     say(in_one_line(findings, read.looked_at, refused))
+    if lacking := _lacking(config, known):
+        say(f"A run knows more: {lacking}.")
     if output:
         rows = rows_of(findings, read)
         write_rows(rows, output)
         say(f"{rows.height} rows in {output}")
     return 1 if refused else 0
+
+
+def _lacking(config: LintConfig, known: Known) -> str:
+    """What is not looked for in these pairs, or not as in a run, and why."""
+    why = []
+    if known.held_out is None and "leaked_prompt" in config.names:
+        why.append("leaked_prompt needs the prompts of the test, by `--against FILE`")
+    if "control_tokens" in config.names:
+        why.append("control_tokens are the usual ones here, there those of the policy, too")
+    return "; ".join(why)
 
 
 def _read(name: str | None, column: str | None) -> Read:

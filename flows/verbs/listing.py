@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from prefopt_core.experiments.flows import CONFIGS
 from prefopt_core.experiments.schema import sections
 from prefopt_core.experiments.sources import shipped
 from prefopt_core.ground.errors import ConfigError
-from prefopt_core.ground.registry import Registry, did_you_mean
+from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Config
 
 _NAMES = 25
@@ -49,8 +50,9 @@ def list_names(
     else:
         told = [group[kind] for group in (known, flows, places) if kind in group]
         if not told:
-            hint = did_you_mean(kind, {*known, *flows, *places})
-            raise ConfigError(f"There is no kind {kind!r}.{hint}")
+            near = get_close_matches(kind, {*known, *flows, *places}, n=2, cutoff=0.5)
+            guess = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigError(f"There is no kind {kind!r}.{guess} `prefopt list` shows all.")
     for tell in told:
         tell()
 

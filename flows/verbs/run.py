@@ -93,7 +93,7 @@ def _print_end(name: str, title: str, console: Terminal) -> None:
     print_parts(parts, console, f"{name}: {title}")
     told = warned(figures, ended.kept)
     for warning in dict.fromkeys(map(in_short, [*ended.warnings, *told])):
-        console.tell(f"! {warning}")
+        console.warn(warning)
     again = "; warnings in full" if ended.warnings or told else ""
     say(f"run          {called()} show {name}  (this again{again})")
     for what, text in results_of(ended):

@@ -8,7 +8,10 @@ from typing import Literal
 
 from flows.console import print_parts
 from flows.terminal import Cell, Terminal, say
+from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.estimates import percent
+from prefopt_core.labels.store import LabelStore
+from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import Notice
 from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.reports.values import shortened
@@ -59,10 +62,26 @@ def print_run(run: Run, console: Terminal) -> None:
         print_parts(rounds_in_words(store.read_all(run.metrics), run.kept), console, title)
     print_parts(map(Notice, run.warnings), console)
     lines = [("run", run.name), ("state", f"{run.state}{': ' * bool(run.reason)}{run.reason}")]
-    lines += [*results_of(run)]
-    lines += [("again", run.command)] if run.command else []
+    lines += [*_awaited(run), *results_of(run)]
+    lines += [("again", again)] if (again := _again(run)) else []
     for what, text in lines:
         console.tell(f"{what:<12} {text}")
+
+
+def _again(run: Run) -> str:
+    """What to type to run it again, or to go on; nothing if that is not known."""
+    if run.state in ("stopped", "failed", "killed") and run.flow_run and not run.command:
+        return f"prefect flow-run retry {run.flow_run}"  # of a deployment
+    return run.command
+
+
+def _awaited(run: Run) -> Iterator[tuple[str, str]]:
+    """What to type to answer the questions that a run waits for."""
+    if run.state == "waiting":
+        for batch, progress in open_batches(LabelStore.of(current_store())):
+            if batch.account == run.account:
+                left = f"{counted(progress.left, 'label')} to give"
+                yield "annotate", f"{called()} annotate {batch.id}  ({left})"
 
 
 def results_of(run: Run) -> Iterator[tuple[str, str]]:

@@ -21,12 +21,14 @@ from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.reports.render import render_html
 from prefopt_core.reports.selection import selection_page
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
+from tasks.embedding import warn_of_unread
 from tasks.inputs import load_prompts
 from tasks.reports import made_at, read_proposal
 from tasks.session import Session, session
 
 _FLAGS = {
     "selection.k": "--k",
+    "selection.params.diversity_weight": "--diversity-weight",
     "selection.strategy": "--strategy",
     "selection.similarity.measure": "--similarity",
     "generation.params.empty": "--empty",
@@ -61,6 +63,10 @@ def select(
     responses: Annotated[
         tuple[str, ...], Parameter(help="a column with responses; * is anything", metavar="COLUMN")
     ] = (),
+    diversity_weight: Annotated[
+        float | None,
+        Parameter(help="λ of AEPO: how much likeness counts against it", show_default="1.0"),
+    ] = None,
     seed: Seed = 0,
     empty: Annotated[
         Literal["error", "drop", "keep"], Parameter(help="what to do with empty responses")
@@ -71,6 +77,7 @@ def select(
     output = output or Path(f"{file.stem}.selected.csv")
     require_output(output, file)
     path, declared = str(file), list(responses) or None
+    params = {} if diversity_weight is None else {"diversity_weight": diversity_weight}
     with as_typed(_FLAGS):
         sections = _Sections(
             GenerationConfig(
@@ -79,16 +86,20 @@ def select(
             ),
             EmbeddingConfig(embedder=embedder) if similarity == "cosine" else None,
             SelectionConfig(
-                strategy=strategy, k=k, similarity=SimilarityConfig(measure=similarity)
+                strategy=strategy,
+                params=params,
+                k=k,
+                similarity=SimilarityConfig(measure=similarity),
             ),
         )
     observer = ConsoleObserver(Terminal())
     with as_typed(_FLAGS), observer, session(Session(observer=observer)):
         refuse_estimates(sections.selection)
         read_as = describe_candidates(file, column, declared)
-        params = {"path": path, "column": column, "repeats": "drop"}
-        prompts = load_prompts(PromptsConfig(params=params), seed)
+        source = PromptsConfig(params={"path": path, "column": column, "repeats": "drop"})
+        prompts = load_prompts(source, seed)
         proposed = propose(prompts, None, sections, seed)
+        warn_of_unread(proposed.candidates, sections.embedding)
         chosen, made = read_proposal(proposed), made_at("select", proposed.selections)
     page = output.with_suffix(".html")
     rows = selected_rows(chosen)

@@ -1,11 +1,11 @@
 """Labels that tables of the stage `annotate` hold: what a lost ledger is made of again."""
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from prefopt_core.annotation.identity import identity, identity_of
@@ -18,7 +18,7 @@ from prefopt_core.labels.purchase import write_texts, write_verdict
 from prefopt_core.labels.questions import Question, Shown, verdict_of
 from prefopt_core.labels.store import AnnotatorIdentity, Label, LabelStore, unnamed
 from prefopt_core.store.artifacts import Artifact, canonical_json
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import Connection, transaction
 from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.manifests import Manifest
 from prefopt_core.store.running import stage_store
@@ -98,9 +98,10 @@ def doubts_of_lost(config: AnnotationConfig, kept: LabelStore) -> Iterator[str]:
     Yields:
         A sentence, with the count.
     """
-    who, beside = identity(config), Store(kept.root)
     # Labels lie in the store, or where PREFOPT_LABELS says, apart from it.
-    store = beside if (kept.root / "manifests").is_dir() else stage_store()
+    who, store, root = identity(config), stage_store(), kept.root
+    if isinstance(root, Path) and (root / "manifests").is_dir():
+        store = Store(root)
     there = sum(number for _, number, _ in kept.sources(who))
     tables = (m for m in store.manifests("annotate") if _same(identity_of(m.inputs["config"]), who))
     held = sum(table.output.rows for table in tables if isinstance(table.output, Artifact))
@@ -110,7 +111,7 @@ def doubts_of_lost(config: AnnotationConfig, kept: LabelStore) -> Iterator[str]:
     if lost:
         yield (
             f"{lost} labels of this annotator were bought before, as tables of the store say, and "
-            f"are not in {kept.path.name}: what is needed of them would be bought again. If you "
+            f"are not in {kept.ledger}: what is needed of them would be bought again. If you "
             "did not delete them, put them back first: `prefopt labels rebuild`."
         )
 
@@ -161,11 +162,11 @@ def _question(label: Label, texts: Mapping[str, Any]) -> Question:
     return Question(label.prompt_id, texts[label.prompt_id], shown)
 
 
-def _count(connection: sqlite3.Connection, account: str) -> None:
+def _count(connection: Connection, account: str) -> None:
     """Count the labels of an account as spent, but those that are counted already."""
     (labels,) = connection.execute(
         "SELECT COUNT(*) FROM (SELECT DISTINCT annotator, guidelines, prompt_id, compared, said_by "
-        "FROM verdicts WHERE account = ?)",
+        "FROM verdicts WHERE account = ?) AS v",
         (account,),
     ).fetchone()
     spent = connection.execute(

@@ -7,6 +7,7 @@ reads is estimated by their size, what it writes is as long as it may be.
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, median
 
 from prefopt_core.annotation.identity import identity
@@ -270,9 +271,9 @@ def _cost_of_one(config: AnnotationConfig, kept: LabelStore, sample: Sample) -> 
 
 
 def _balance(allowance: Allowance, kept: LabelStore) -> Balance:
-    if not kept.path.exists():
+    if not kept.ledger.exists():
         return Balance(0, 0.0, 0, 0.0)
     with kept.connected() as connection:
-        if os.access(kept.root, os.W_OK):
-            end_holds_of_the_dead(connection, kept.root, allowance.account)
+        if not isinstance(kept.root, Path) or os.access(kept.root, os.W_OK):
+            end_holds_of_the_dead(connection, kept.ledger, allowance.account)
         return balance_of(connection, allowance.account)

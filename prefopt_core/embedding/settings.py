@@ -20,8 +20,13 @@ class EmbeddingConfig(Backend):
         "sentence-transformers", description="A name from `prefopt list embedders`."
     )
 
-    @property
-    def as_before(self) -> set[str]:
-        """`max_length`, where it is what the packaged encoder read before the setting existed."""
-        read = self.params.get("model"), self.params.get("max_length")
-        return {"max_length"} if read == (PACKAGED, 256) else set()
+    def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A dump without `max_length`, where it is what the packaged encoder read before."""
+        params = {**part["params"]}
+        if (params.get("model"), params.get("max_length")) == (PACKAGED, 256):
+            del params["max_length"]
+        return part | {"params": params}
+
+    def key_part(self) -> Any:
+        """The cache key, see `without_news`."""
+        return self.without_news(super().key_part())

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from prefopt_core.evaluation.diagnostics import (
@@ -18,6 +17,7 @@ from prefopt_core.evaluation.diagnostics import (
     responses_now,
     training_late,
 )
+from prefopt_core.evaluation.games import wins
 from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
@@ -132,4 +132,4 @@ def _wins(own: pl.DataFrame, other: pl.DataFrame) -> Values:
         other: The same of the other policy.
     """
     both = own.join(other, "prompt_id", suffix="_of_other", maintain_order="left")
-    return (np.sign((both["score"] - both["score_of_other"]).to_numpy()) + 1) / 2
+    return wins(both["score"].to_numpy(), both["score_of_other"].to_numpy())

@@ -116,7 +116,7 @@ def read(path: Path) -> Iterator[Entry]:
             f"{path} has no column {missing[0]!r} among {', '.join(map(repr, header))}. Keep the "
             "first line and all columns as `prefopt labels export` wrote them."
         )
-    for number, cells in enumerate(rows, 1):
+    for number, cells in rows:
         if len(cells) > len(header):
             raise DataError(
                 f"{path}, row {number} has {len(cells)} cells, the first line {len(header)}. Put "
@@ -125,13 +125,14 @@ def read(path: Path) -> Iterator[Entry]:
     yield from each(
         (
             (f"{path}, row {number}", dict(zip(header, map(_unguarded, cells), strict=False)))
-            for number, cells in enumerate(rows, 1)
+            for number, cells in rows
         ),
         lambda row, where: [_entry(row, where)],
     )
 
 
-def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
+def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The first row, and the others with their numbers, as a spreadsheet shows them."""
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -145,7 +146,7 @@ def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         header = next(lines, [])
-        return header, [cells for cells in lines if any(cells)]
+        return header, [(row, cells) for row, cells in enumerate(lines, 2) if any(cells)]
     except csv.Error as error:
         raise DataError(
             f"{path}, line {lines.line_num}: not CSV ({error}). Save it as CSV once more."

@@ -1,7 +1,6 @@
 """Taking verdicts from a file into the label store: every row is checked, then all or none."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,11 +13,11 @@ from prefopt_core.labels.kept import Entry, question_of
 from prefopt_core.labels.people import alike, person_named
 from prefopt_core.labels.purchase import write_texts, write_verdict
 from prefopt_core.labels.questions import Question, Verdict, compared
-from prefopt_core.labels.schema import INTACT, refuse_changed
+from prefopt_core.labels.schema import ROW, is_intact, refuse_changed
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
 from prefopt_core.labels.words import expected
 from prefopt_core.store.artifacts import canonical_json
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import Connection, transaction
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _identity(annotator: str, guidelines: str) -> AnnotatorIdentity:
 class _Taking:
     """One transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, terms: Terms, taken: Taken) -> None:
+    def __init__(self, connection: Connection, terms: Terms, taken: Taken) -> None:
         self._connection, self._terms, self._taken = connection, terms, taken
         self._texts = dict(connection.execute("SELECT id, text FROM texts"))
         self._asked: dict[tuple[str, ...], _Asked] = {}
@@ -148,12 +147,11 @@ class _Taking:
         ):
             self._asked[tuple(key)] = _Asked(wanted, account, price)
             self._see(key, shown)
-        for *key, shown, by, state, content, intact in self._connection.execute(
-            "SELECT annotator, guidelines, prompt_id, compared, responses, said_by, state, said, "
-            f"{INTACT} FROM verdicts"
-        ):
-            if not intact:
-                refuse_changed((key[2], shown, by))
+        for row in self._connection.execute(f"SELECT {ROW} FROM verdicts"):
+            if not is_intact(row):
+                refuse_changed(row)
+            annotator, guidelines, prompt, shown, together, by, state, content, *_ = row
+            key = [annotator, guidelines, prompt, together]
             said = self._said.setdefault(tuple(key), _Said())
             said.verdicts[shown, by] = (state, content)
             self._people.add(by)

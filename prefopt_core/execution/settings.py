@@ -46,6 +46,11 @@ class ExecutionConfig(Config):
     attempts: int = Field(
         4, ge=1, description="Per shard, over workers that die; an error is not tried again."
     )
+    overlap: bool = Field(
+        True,
+        description="Whether an annotator or server is asked while this process computes; 'false': "
+        "one stage after the other.",
+    )
     stages: dict[str, Resources] = Field(
         {},
         description="Stage → what one worker of it takes, such as `generate: {gpus: 1, cpus: 4}`; "

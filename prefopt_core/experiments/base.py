@@ -14,7 +14,7 @@ from prefopt_core.experiments.defaults import Defaults, heir_of, with_defaults
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import SPEED_ONLY, SpeedOnly
-from prefopt_core.ground.settings import Backend, Config
+from prefopt_core.ground.settings import IDENTITY, Backend, Config
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.account import Allowance
 from prefopt_core.lint.settings import LintConfig
@@ -107,10 +107,8 @@ class Experiment(Config):
     def digest(self) -> str:
         """Digest of all settings but what names, tracks and places runs; whatever the folder."""
         aside = {"name", "continues", "tracking", "execution"}
-        settings = self.model_dump(mode="json", exclude=aside)
-        settings = resolved(settings, type(self))
-        _drop_as_before(self, settings)
-        return sha256_of(settings)
+        settings = self.model_dump(mode="json", exclude=aside, context=IDENTITY)
+        return sha256_of(resolved(settings, type(self)))
 
     def as_yaml(self, flow: str) -> str:
         """All settings, as a file that `prefopt run` takes."""
@@ -221,10 +219,9 @@ class Paid(Experiment):
         concurrency. A file counts by its path, so that an edit of it leaves the budget as it is.
         """
         aside = {"name", "continues", "budget", "max_cost", "lint", "tracking"}
-        settings = self.model_dump(mode="json", exclude=aside)
+        settings = self.model_dump(mode="json", exclude=aside, context=IDENTITY)
         settings = resolved(settings, type(self))
         del settings["annotation"]["price"]
-        _drop_as_before(self, settings)
         _drop_speed_only(self, settings)
         own = self._account or f"run {sha256_of(settings)[:12]}"
         account = self.annotation.account or own
@@ -246,22 +243,13 @@ def _drop_speed_only(section: Config, settings: dict[str, Any]) -> None:
     for name, field in type(section).model_fields.items():
         own = getattr(section, name)
         if SPEED_ONLY in field.metadata:
-            del settings[name]
+            settings.pop(name, None)  # left out where it has its default
         elif isinstance(own, Config) and name in settings:
             _drop_speed_only(own, settings[name])
+            if not settings[name]:
+                del settings[name]
     if isinstance(section, Backend):
         for name in section.registry.speed_only(getattr(section, section.choice)):
-            del settings["params"][name]
-
-
-def _drop_as_before(section: Config, settings: dict[str, Any]) -> None:
-    """Delete `Backend.as_before` from the settings of a section, and of those in it."""
-    for name in type(section).model_fields:
-        own = getattr(section, name)
-        if isinstance(own, Config) and name in settings:
-            _drop_as_before(own, settings[name])
-    if isinstance(section, Backend):
-        for name in section.as_before:
             del settings["params"][name]
 
 

@@ -1,6 +1,7 @@
 """Prompts to token ids, token ids to responses, and their ends: for transformers and vLLM."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 MANY = 0.01
 """Control tokens amid responses, per response, above which to warn."""
+_STORED = re.compile("[0-9a-f]{64}")
+"""Name of a folder in the store."""
 
 
 def model_for(generator: str, model: Path | None) -> Path:
@@ -194,21 +197,24 @@ def _tell_of_control_tokens(
         finished = response.finish_reason == "stop"
         names.update(control_tokens_amid(tokenizer, response.token_ids or (), finished=finished))
     if names.total() > MANY * len(responses):
+        usual = ", ".join(sorted(name for name, _ in names.most_common(3)))
         _warn(
             tokenizer,
-            f"it writes {', '.join(name for name, _ in names.most_common(3))} amid its responses. "
+            f"it writes {usual} amid its responses. "
             "Annotators see the texts without; training has all. A token that ends turns belongs "
             "into generation_config.json, as eos_token_id.",
         )
 
 
 def _warn(tokenizer: "PreTrainedTokenizerBase", what: str) -> None:
-    _log_once(str(tokenizer.name_or_path), what)
+    folder = Path(tokenizer.name_or_path).name
+    # Those of all rounds in the store are told of as one: what they share is said once.
+    _log_once("the policy" if _STORED.fullmatch(folder) else folder, what)
 
 
 @lru_cache(maxsize=64)
-def _log_once(folder: str, what: str) -> None:
-    log.warning("%s: %s", folder, what)
+def _log_once(model: str, what: str) -> None:
+    log.warning("%s: %s", model, what)
 
 
 def generation_config_of(folder: Path) -> Any:

@@ -103,7 +103,7 @@ def in_words_of(names: Mapping[str, str]) -> Iterator[None]:
             with -- is an option, and gets its value as one does.
 
     Raises:
-        PrefoptError: The error that was raised, with other words.
+        PrefoptError: The error that was raised, with other words where it has such names.
     """
     try:
         yield
@@ -114,6 +114,8 @@ def in_words_of(names: Mapping[str, str]) -> Iterator[None]:
             text = text.replace(f"`{name}`", quoted)
             with_value = partial(_typed, word)
             text = re.sub(f"`{re.escape(name)}: ([^`]*)`", with_value, text)
+        if text == str(error):
+            raise
         raise type(error)(text) from error
 
 

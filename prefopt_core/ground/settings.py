@@ -8,7 +8,10 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema, ErrorDetails
@@ -24,6 +27,9 @@ from prefopt_core.ground.registry import (
     it_is,
 )
 from prefopt_core.ground.user_code import content_of
+
+IDENTITY = "identity"
+"""Context of a dump that names something: older settings alone, so that names stay as they were."""
 
 
 class Config(BaseModel):
@@ -70,6 +76,16 @@ class Config(BaseModel):
         """What enters a stage's cache key: every field but those marked `SpeedOnly`."""
         speed_only = {n for n, f in type(self).model_fields.items() if SPEED_ONLY in f.metadata}
         return self.model_dump(mode="json", exclude=speed_only)
+
+    def to_change(self) -> dict[str, Any]:
+        """Every setting, as JSON has it, so that each can be changed alone.
+
+        Where a member is named, its own settings are left out if they are its defaults: one would
+        be refused where another member is put in its place.
+        """
+        sections = {name: value for name, value in self if isinstance(value, Config)}
+        dumped = self.model_dump(mode="json", exclude={*sections})
+        return dumped | {name: section.to_change() for name, section in sections.items()}
 
 
 def section_in(annotation: Any) -> type[Config] | None:
@@ -140,13 +156,24 @@ class Backend(Config):
         schema["properties"][cls.choice]["enum"] = sorted(cls.registry)
         return schema
 
-    @property
-    def as_before(self) -> set[str]:
-        """Settings of `params` with which all is as it was before they existed.
+    @model_serializer(mode="wrap")
+    def _dumped(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        part = dump(self)
+        return self.without_news(part) if info.context == IDENTITY else part
 
-        They are in no cache key, and in no name or budget of a run: what is from then stays found.
+    def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A dump without settings that say what was so before they existed.
+
+        Keys, names and budgets are made of it, so that what is from then stays found.
         """
-        return set()
+        return part
+
+    def to_change(self) -> dict[str, Any]:
+        """Every setting; of the member's own those that are no defaults."""
+        known = self.registry.settings(getattr(self, self.choice))
+        changed = {name for name, value in self.params.items() if value != known[name][1]}
+        dumped = super().to_change()
+        return dumped | {"params": {n: v for n, v in dumped["params"].items() if n in changed}}
 
     def member(self) -> Callable[..., Any]:
         """The registry's function that this section names, with its settings applied."""
@@ -163,13 +190,15 @@ class Backend(Config):
         the package and version of a plug-in's member, whose code no stage version covers.
         """
         name = getattr(self, self.choice)
-        aside = self.registry.speed_only(name) | self.as_before
+        aside = self.registry.speed_only(name)
         params = {n: value for n, value in self.params.items() if n not in aside}
         for path in self.registry.paths(name):
             if params[path] is not None:
                 params[path] = (
                     content_digest(self.registry.file(name, path, params[path])) or params[path]
                 )
+        for setting, kind in self.registry.sections(name).items():
+            params[setting] = [kind.model_validate(each).key_part() for each in params[setting]]
         part = {**super().key_part(), "params": params}
         content = content_of(function := str(params.get("function", "")))
         if content and ".py:" in function:  # wherever the file lies

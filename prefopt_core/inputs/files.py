@@ -1,7 +1,6 @@
 """Reading JSONL, CSV and Parquet row by row, with file and row for error messages."""
 
 import csv
-import io
 import json
 import sys
 from collections import Counter
@@ -112,7 +111,13 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.values))
 
 
-def _text_of(path: Path) -> str:
+def _lines_of(path: Path, newline: str | None) -> Iterator[str]:
+    _require_text(path)
+    with path.open(encoding="utf-8-sig", newline=newline) as lines:  # StringIO: 4 bytes a character
+        yield from lines
+
+
+def _require_text(path: Path) -> None:
     data = path.read_bytes()
     if found := what_it_is(data[:4096]):
         what, remedy = found
@@ -129,11 +134,10 @@ def _text_of(path: Path) -> str:
         raise DataError(
             f"{path}, line {line}: a NUL character. Remove it, or write the file again."
         )
-    return text
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(io.StringIO(_text_of(path), newline=None), 1):
+    for number, line in enumerate(_lines_of(path, None), 1):
         where = f"{path}, line {number}"
         if not line.strip():
             continue
@@ -175,7 +179,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _read_csv(path: Path) -> Iterator[Row]:
     # Not by polars: every cell stays text ("NA", "null" or "1.0" is no missing value or number),
     # and errors can name the row.
-    lines = csv.reader(io.StringIO(_text_of(path), newline=""), strict=True)
+    lines = csv.reader(_lines_of(path, ""), strict=True)
     try:
         header = [*map(unguarded, next(filter(None, lines), []))]
         _check_header(path, header)

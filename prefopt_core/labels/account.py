@@ -11,21 +11,18 @@ was held for requests, since they may have been answered, and that of a request 
 or one that cannot be read. In short: labels count when they arrive, money when it may be owed.
 """
 
-import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 
 from prefopt_core.ground.errors import OverBudgetError
 from prefopt_core.ground.spending import Paid, paying_from
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.store.ledger import transaction
-from prefopt_core.store.locks import is_held, locked
+from prefopt_core.store.ledger import Connection, Ledger, transaction
 
 _Entry = tuple[Callable[[], None], Future[None]]
 """What is to be written, and whether it is."""
@@ -74,7 +71,7 @@ class Balance:
 class Account:
     """An account, open for spending by the threads of this process."""
 
-    def __init__(self, connection: sqlite3.Connection, allowance: Allowance, holder: str) -> None:
+    def __init__(self, connection: Connection, allowance: Allowance, holder: str) -> None:
         self._connection, self.allowance, self.holder = connection, allowance, holder
         self._turn, self._waiting = threading.Lock(), SimpleQueue[_Entry]()
 
@@ -170,6 +167,24 @@ class Account:
         money = most.cost - balance.cost - balance.held_cost + _rounding(most.cost)
         return min(labels, max(0, int(money / price)))
 
+    def pay(self, connection: Connection, hold: str | None, price: float) -> None:
+        """Count a label as spent that was held, within the transaction of `connection`.
+
+        What was held is given away if this process seems dead, as when its connection is cut: then
+        the label has to fit into what is left.
+
+        Raises:
+            OverBudgetError: It does not.
+        """
+        account = self.allowance.account
+        held = connection.execute(
+            "UPDATE holds SET labels = labels - 1, cost = cost - ? WHERE hold = ? AND labels > 0",
+            (price, hold),
+        )
+        if not held.rowcount:
+            self._check(balance_of(connection, account), 1, price)
+        spend(connection, account, 1, price)
+
     def _check(self, balance: Balance, labels: int, cost: float) -> None:
         most = self.allowance
         left = most.labels - balance.labels - balance.held_labels
@@ -205,13 +220,9 @@ def opened(kept: LabelStore, allowance: Allowance) -> Iterator[Account]:
         StoreError: The SQLite file cannot be written.
     """
     holder = f"holder-{uuid.uuid4().hex}"
-    lock = kept.root / "locks" / holder
-    with locked(lock, "holds of a budget"), kept.connected() as connection:
-        end_holds_of_the_dead(connection, kept.root, allowance.account)
-        try:
-            yield Account(connection, allowance, holder)
-        finally:
-            lock.unlink(missing_ok=True)
+    with kept.ledger.locked({holder: "holds of a budget"}, passing=True) as connection:
+        end_holds_of_the_dead(connection, kept.ledger, allowance.account)
+        yield Account(connection, allowance, holder)
 
 
 @contextmanager
@@ -228,36 +239,37 @@ def paying(kept: LabelStore, allowance: Allowance | None) -> Iterator[None]:
         yield
 
 
-def end_holds_of_the_dead(connection: sqlite3.Connection, root: Path, account: str) -> None:
+def end_holds_of_the_dead(connection: Connection, ledger: Ledger, account: str) -> None:
     """End what processes hold that are gone: see the module's docstring."""
     with transaction(connection):
         rows = connection.execute(
-            "SELECT holder, SUM(IIF(labels = 0, cost, 0.0)) FROM ("
-            "SELECT holder, labels, cost FROM holds WHERE account = :account UNION ALL "
-            "SELECT holder, 0, price FROM unanswered WHERE account = :account AND holder <> '') "
+            "SELECT holder, SUM(CASE WHEN labels = 0 THEN cost ELSE 0.0 END) FROM ("
+            "SELECT holder, labels, cost FROM holds WHERE account = ? UNION ALL "
+            "SELECT holder, 0, price FROM unanswered WHERE account = ? AND holder <> '') AS held "
             "GROUP BY 1",
-            {"account": account},
+            (account, account),
         ).fetchall()
         for holder, cost in rows:
-            lock = root / "locks" / holder
-            if not is_held(lock):
+            if not ledger.is_locked(connection, holder):
                 connection.execute("DELETE FROM holds WHERE holder = ?", (holder,))
                 connection.execute("UPDATE unanswered SET holder = '' WHERE holder = ?", (holder,))
                 spend(connection, account, 0, cost)
-                lock.unlink(missing_ok=True)
 
 
-def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
+def balance_of(connection: Connection, account: str) -> Balance:
     """The balance of an account, within the transaction of `connection`."""
     row = connection.execute(
         "SELECT labels, cost FROM accounts WHERE account = ?", (account,)
     ).fetchone()
     labels, cost = row or (0, 0.0)
     held_labels, held_cost = connection.execute(
-        "SELECT TOTAL(labels), TOTAL(cost) FROM holds WHERE account = ?", (account,)
+        "SELECT COALESCE(SUM(labels), 0), COALESCE(SUM(cost), 0.0) FROM holds WHERE account = ?",
+        (account,),
     ).fetchone()
     awaited, price = connection.execute(
-        "SELECT TOTAL(awaited), TOTAL(awaited * price) FROM awaiting WHERE account = ?", (account,)
+        "SELECT COALESCE(SUM(awaited), 0), COALESCE(SUM(awaited * price), 0.0) FROM awaiting "
+        "WHERE account = ?",
+        (account,),
     ).fetchone()
     (unanswered,) = connection.execute(
         "SELECT COUNT(*) FROM unanswered WHERE account = ? AND holder = ''", (account,)
@@ -266,11 +278,11 @@ def balance_of(connection: sqlite3.Connection, account: str) -> Balance:
     return Balance(labels, cost, *held, int(awaited), unanswered)
 
 
-def spend(connection: sqlite3.Connection, account: str, labels: int, cost: float) -> None:
+def spend(connection: Connection, account: str, labels: int, cost: float) -> None:
     """Count labels and money as spent, within the transaction of `connection`."""
     connection.execute(
-        "INSERT INTO accounts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "labels = labels + excluded.labels, cost = cost + excluded.cost",
+        "INSERT INTO accounts VALUES (?, ?, ?) ON CONFLICT (account) DO UPDATE SET "
+        "labels = accounts.labels + excluded.labels, cost = accounts.cost + excluded.cost",
         (account, labels, cost),
     )
 

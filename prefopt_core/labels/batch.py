@@ -3,13 +3,13 @@
 Every question of a batch is answered by as many different people as it was published for.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prefopt_core.ground.ids import digest_of
 from prefopt_core.labels.standing import Place, Progress, Standing, standing_of
 from prefopt_core.labels.store import AnnotatorIdentity, LabelStore, unnamed
+from prefopt_core.store.ledger import Connection
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Batch:
         called, _ = unnamed(self.annotator)
         return AnnotatorIdentity(self.annotator, self.guidelines, called)
 
-    def standing(self, connection: sqlite3.Connection, place: Place | None = None) -> Standing:
+    def standing(self, connection: Connection, place: Place | None = None) -> Standing:
         """How its questions stand, or the one that lies at a place."""
         return standing_of(connection, self.identity, self.account, place)
 
@@ -50,12 +50,12 @@ def open_batches(kept: LabelStore) -> list[tuple[Batch, Progress]]:
     Raises:
         StoreError: The SQLite file cannot be read.
     """
-    if not kept.path.exists():
+    if not kept.ledger.exists():
         return []
     with kept.connected() as connection:
         rows = connection.execute(
-            "SELECT annotator, guidelines, account, IFNULL(name, '') "
-            "FROM questions LEFT JOIN names USING (account) GROUP BY 1, 2, 3 "
+            "SELECT annotator, guidelines, account, COALESCE(name, '') "
+            "FROM questions LEFT JOIN names USING (account) GROUP BY 1, 2, 3, 4 "
             "ORDER BY MIN(asked_at)"
         ).fetchall()
         found = [
@@ -82,7 +82,11 @@ def name_account(kept: LabelStore, account: str, name: str) -> None:
         StoreError: The SQLite file cannot be written.
     """
     with kept.connected() as connection:
-        connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (account, name))
+        connection.execute(
+            "INSERT INTO names VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET name = "
+            "excluded.name",
+            (account, name),
+        )
 
 
 def accounts_called(kept: LabelStore) -> dict[str, str]:
@@ -91,7 +95,7 @@ def accounts_called(kept: LabelStore) -> dict[str, str]:
     Raises:
         StoreError: The SQLite file cannot be read.
     """
-    if not kept.path.exists():
+    if not kept.ledger.exists():
         return {}
     with kept.connected() as connection:
         return dict(connection.execute("SELECT account, name FROM names").fetchall())

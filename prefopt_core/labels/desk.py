@@ -1,14 +1,12 @@
 """The desk at which people answer: which question is next, their verdicts, taking one back."""
 
 import json
-import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Literal
 
 from prefopt_core.ground.errors import StoreError
@@ -19,7 +17,7 @@ from prefopt_core.labels.questions import Question, Shown, Verdict
 from prefopt_core.labels.standing import Left, Place, Progress, Standing
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
-from prefopt_core.store.ledger import refusals_told, transaction
+from prefopt_core.store.ledger import Connection, Ledger, transaction
 
 AWAY_S = 900.0
 """A question that somebody has on the screen is kept from others for so long, in seconds."""
@@ -40,9 +38,8 @@ for this person, or was not shown in this order."""
 class _Held:
     """A connection to the label store, and how the batch stands as it was read by that."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self.connection, self._path = connection, path
-        self._inode = path.stat().st_ino
+    def __init__(self, connection: Connection, ledger: Ledger) -> None:
+        self.connection, self._ledger = connection, ledger
         self._standing: Standing | None = None
         self._version, self._read_at = 0, 0.0
 
@@ -52,15 +49,15 @@ class _Held:
         Raises:
             StoreError: The file was moved or replaced.
         """
-        if not (self._path.exists() and self._path.stat().st_ino == self._inode):
+        if not self.connection.stands():
             raise StoreError(
-                f"{self._path} was moved or replaced since `prefopt annotate` started. Start it "
+                f"{self._ledger} was moved or replaced since `prefopt annotate` started. Start it "
                 "again."
             )
 
     def standing(self, batch: Batch, old_s: float = _OLD_S) -> Standing:
         """How the batch stands; read anew if others have written since, and it is older."""
-        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+        version = self.connection.version()
         is_old = version != self._version and time.monotonic() - self._read_at >= old_s
         if self._standing is None or is_old:
             self._standing = batch.standing(self.connection)
@@ -92,7 +89,7 @@ class _Held:
         return False
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[Connection]:
         """A transaction; if it fails, memory has learned what is not so."""
         try:
             with transaction(self.connection) as connection:
@@ -133,7 +130,7 @@ class Desk:
         and only a connection that stays tells whether others have written since.
         """
         with self._kept.connected() as connection:
-            self._held = _Held(connection, self._kept.path)
+            self._held = _Held(connection, self._kept.ledger)
             try:
                 yield
             finally:
@@ -243,10 +240,10 @@ class Desk:
         with self._lock:
             if self._held is None:
                 with self._kept.connected() as connection:
-                    yield _Held(connection, self._kept.path)
+                    yield _Held(connection, self._kept.ledger)
             else:
                 self._held.require()
-                with refusals_told(self._kept.path, "labels"):
+                with self._kept.ledger.told():
                     yield self._held
 
     def _free(self, held: "_Held", standing: Standing, person: str, count: int) -> list[Left]:
@@ -260,7 +257,7 @@ class Desk:
         )
         return list(islice(free, count))
 
-    def _said(self, connection: sqlite3.Connection, person: str, place: Place) -> bool:
+    def _said(self, connection: Connection, person: str, place: Place) -> bool:
         return bool(connection.execute(f"SELECT 1 {_SAID}", self._own(person, place)).fetchone())
 
     def _own(self, person: str, place: Place) -> tuple[str, ...]:
@@ -276,7 +273,7 @@ class Desk:
             for place in places
         )
 
-    def _spend(self, connection: sqlite3.Connection, labels: int, cost: float) -> None:
+    def _spend(self, connection: Connection, labels: int, cost: float) -> None:
         if self.batch.account:
             spend(connection, self.batch.account, labels, cost)
 
@@ -286,12 +283,10 @@ def _place(question: Question) -> Place:
     return prompt_id, canonical_json(list(together))
 
 
-def _question(
-    connection: sqlite3.Connection, prompt_id: str, responses: tuple[str, ...]
-) -> Question:
+def _question(connection: Connection, prompt_id: str, responses: tuple[str, ...]) -> Question:
     texts = dict(
         connection.execute(
-            "SELECT id, text FROM texts WHERE id IN (SELECT value FROM json_each(?))",
+            f"SELECT id, text FROM texts WHERE id IN ({connection.each})",
             (canonical_json([prompt_id, *responses]),),
         ).fetchall()
     )

@@ -1,7 +1,6 @@
 """Holdings: what the label store holds of each annotator, by whom, and who paid."""
 
 import json
-import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +8,10 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.foreign import cut
 from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.schema import INTACT, RENAMED
+from prefopt_core.labels.schema import rename
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import Connection, transaction
 
 _TELLING = ("model_name", "model", "function", "path")
 """Settings that say most about who an annotator is."""
@@ -65,6 +64,12 @@ class Holding:
         return holding_id(self.annotator, self.guidelines)
 
     @property
+    def content(self) -> str:
+        """What tells functions of one name apart: eight digits of what is in their files."""
+        _, params, _ = _parts(self.annotator)
+        return str(params.get("function_file", ""))[:8]
+
+    @property
     def verdicts(self) -> int:
         """How many verdicts there are."""
         return sum(self.states.values())
@@ -109,7 +114,7 @@ def holdings(kept: LabelStore, whose: str | None = None) -> list[Holding]:
         StoreError: The SQLite file cannot be read.
     """
     found = []
-    if kept.path.exists():
+    if kept.ledger.exists():
         with kept.connected() as connection:
             found = _holdings(connection)
     if whose is None:
@@ -142,14 +147,12 @@ def give_name(kept: LabelStore, holding: Holding, name: str) -> int:
     of_holding = (holding.annotator, holding.guidelines)
     with kept.connected() as connection, transaction(connection):
         connection.execute(
-            "UPDATE OR IGNORE questions SET annotator = ? WHERE annotator = ? AND guidelines = ?",
-            (named, *of_holding),
+            "UPDATE questions SET annotator = ? WHERE annotator = ? AND guidelines = ? AND NOT "
+            "EXISTS (SELECT 1 FROM questions o WHERE (o.annotator, o.guidelines, o.prompt_id, "
+            "o.compared) = (?, questions.guidelines, questions.prompt_id, questions.compared))",
+            (named, *of_holding, named),
         )
-        labels = connection.execute(
-            f"UPDATE OR IGNORE verdicts SET {RENAMED} "
-            f"WHERE annotator = ? AND guidelines = ? AND {INTACT}",
-            (named, named, *of_holding),
-        ).rowcount
+        labels = rename(connection, holding.annotator, named, holding.guidelines)
         # What people of that name are asked, too, would hold its labels in a budget twice.
         connection.execute(
             "DELETE FROM questions WHERE annotator = ? AND guidelines = ?", of_holding
@@ -162,7 +165,7 @@ def _names(holding: Holding) -> set[str]:
     return {kind, name} if name else {kind}
 
 
-def _holdings(connection: sqlite3.Connection) -> list[Holding]:
+def _holdings(connection: Connection) -> list[Holding]:
     found: dict[tuple[str, str], Holding] = {}
 
     def holding(annotator: str, guidelines: str) -> Holding:
@@ -174,7 +177,7 @@ def _holdings(connection: sqlite3.Connection) -> list[Holding]:
     for *key, labels in connection.execute(_LABELS):
         holding(*key).labels = labels
     for *key, awaited in connection.execute(_AWAITED):
-        holding(*key).awaited = awaited
+        holding(*key).awaited = int(awaited)
     for column, name in (("said_by", "people"), ("account", "accounts")):
         for *key, who, number, first, last in connection.execute(_SHARES.format(column=column)):
             getattr(holding(*key), name).append(Share(who, number, first, last))
@@ -183,7 +186,8 @@ def _holdings(connection: sqlite3.Connection) -> list[Holding]:
 
 # A question has one price, whatever the order in which it was shown.
 _STATES = """
-SELECT v.annotator, v.guidelines, v.state, COUNT(*), TOTAL(v.cost) + TOTAL(q.price)
+SELECT v.annotator, v.guidelines, v.state, COUNT(*),
+    COALESCE(SUM(v.cost), 0.0) + COALESCE(SUM(q.price), 0.0)
 FROM verdicts v LEFT JOIN questions q
     ON (q.annotator, q.guidelines, q.prompt_id, q.compared)
      = (v.annotator, v.guidelines, v.prompt_id, v.compared)
@@ -191,7 +195,7 @@ GROUP BY 1, 2, 3 ORDER BY 4 DESC
 """
 _LABELS = """
 SELECT annotator, guidelines, COUNT(*)
-FROM (SELECT DISTINCT annotator, guidelines, prompt_id, compared, said_by FROM verdicts)
+FROM (SELECT DISTINCT annotator, guidelines, prompt_id, compared, said_by FROM verdicts) AS v
 GROUP BY 1, 2
 """
 _AWAITED = "SELECT annotator, guidelines, SUM(awaited) FROM awaiting GROUP BY 1, 2"

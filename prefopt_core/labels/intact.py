@@ -1,17 +1,13 @@
 """Labels that are not what they were when they were written: found, and set aside."""
 
-import sqlite3
-import time
 from collections import defaultdict
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prefopt_core.ground.foreign import cut
-from prefopt_core.labels.schema import SAID, label_id
+from prefopt_core.labels.schema import ROW, SAID, is_intact, label_id, label_key
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.store.ledger import row_digest, transaction
+from prefopt_core.store.ledger import Connection, transaction
 
 
 @dataclass(frozen=True)
@@ -27,8 +23,7 @@ class Changed:
     @property
     def key(self) -> tuple[Any, ...]:
         """(annotator, guidelines, prompt_id, responses, said_by), as they stand there."""
-        annotator, guidelines, prompt, responses, _, by, *_ = self.row
-        return annotator, guidelines, prompt, responses, by
+        return self.row[0], *label_key(self.row)
 
     @property
     def id(self) -> str:
@@ -48,25 +43,16 @@ def changed_labels(kept: LabelStore) -> tuple[int, list[Changed]]:
     Raises:
         StoreError: The SQLite file cannot be read.
     """
-    if not kept.path.exists():
+    if not kept.ledger.exists():
         return 0, []
     with kept.connected() as connection:
         rows = _rows(connection)
-    return len(rows), [Changed(row) for row in rows if not _is_intact(row)]
+    return len(rows), [Changed(row) for row in rows if not is_intact(row)]
 
 
-def _is_intact(row: tuple[Any, ...]) -> bool:
-    return row_digest(*row[:-1]) == row[-1]
-
-
-def _rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    before = connection.text_factory
-    connection.text_factory = lambda raw: raw.decode(errors="replace")
-    try:
-        columns = f"annotator, {', '.join(SAID)}, digest"
-        return connection.execute(f"SELECT {columns} FROM verdicts ORDER BY bought_at").fetchall()
-    finally:
-        connection.text_factory = before
+def _rows(connection: Connection) -> list[tuple[Any, ...]]:
+    with connection.any_text():
+        return connection.execute(f"SELECT {ROW} FROM verdicts ORDER BY bought_at").fetchall()
 
 
 def intact_labels(kept: LabelStore) -> dict[tuple[str, str], set[tuple[str, ...]]]:
@@ -76,36 +62,31 @@ def intact_labels(kept: LabelStore) -> dict[tuple[str, str], set[tuple[str, ...]
         StoreError: The SQLite file cannot be read.
     """
     found: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
-    if kept.path.exists():
+    if kept.ledger.exists():
         with kept.connected() as connection:
             rows = _rows(connection)
-        for own in (Changed(row).key for row in rows if _is_intact(row)):
+        for own in (Changed(row).key for row in rows if is_intact(row)):
             found[own[:2]].add(own[2:])
     return found
 
 
-def set_aside(kept: LabelStore) -> Path | None:
-    """Delete the labels that were changed, once a copy of the whole file lies beside it.
+def set_aside(kept: LabelStore) -> str:
+    """Delete the labels that were changed, once there is a copy of all that lies beside them.
 
     Returns:
-        The copy; None if there were none.
+        Where the copy is; "" if there were none.
 
     Raises:
         StoreError: The SQLite file cannot be written.
     """
     if not changed_labels(kept)[1]:
-        return None
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    copy = kept.root / f"labels-damaged-{stamp}.sqlite"
+        return ""
     with kept.connected() as connection:
-        copy.touch(0o600)
-        with closing(sqlite3.connect(copy)) as other:
-            connection.backup(other)
+        copy = kept.ledger.copied(connection)
         with transaction(connection):
             # Bytes that are no text cannot be passed to a function, nor found again by their key.
-            rows = _rows(connection)
-            whole = [row for row in rows if _is_intact(row)]
+            whole = [row for row in _rows(connection) if is_intact(row)]
             connection.execute("DELETE FROM verdicts")
             marks = ", ".join("?" * (len(SAID) + 2))
-            connection.executemany(f"INSERT INTO verdicts VALUES ({marks})", whole)
+            connection.executemany(f"INSERT INTO verdicts ({ROW}) VALUES ({marks})", whole)
     return copy

@@ -1,7 +1,6 @@
 """Labels in the label store, each with its texts: to be shown, exported or deleted."""
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,9 +9,9 @@ from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.batch import Batch, called, open_batches
 from prefopt_core.labels.holdings import Holding, holdings
 from prefopt_core.labels.questions import Question, Shown, Verdict, verdict_of
-from prefopt_core.labels.schema import INTACT, refuse_changed
+from prefopt_core.labels.schema import ROW, is_intact, refuse_changed
 from prefopt_core.labels.store import LabelStore
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import Connection, transaction
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def questions_open(kept: LabelStore, which: Which) -> list[Entry]:
     return [one for one in entries if Batch(one.annotator, one.guidelines, one.account) in named]
 
 
-_Reader = Callable[[sqlite3.Connection, Holding, dict[str, str]], Iterator[Entry]]
+_Reader = Callable[[Connection, Holding, dict[str, str]], Iterator[Entry]]
 
 
 def _read(kept: LabelStore, which: Which, read: _Reader) -> list[Entry]:
@@ -108,18 +107,15 @@ def _read(kept: LabelStore, which: Which, read: _Reader) -> list[Entry]:
         ]
 
 
-def _kept(
-    connection: sqlite3.Connection, holding: Holding, texts: dict[str, str]
-) -> Iterator[Entry]:
+def _kept(connection: Connection, holding: Holding, texts: dict[str, str]) -> Iterator[Entry]:
     rows = connection.execute(
-        "SELECT prompt_id, responses, state, said, said_by, why, seconds, account, bought_at, "
-        f"prompt_tokens, completion_tokens, cost, {INTACT} FROM verdicts "
-        "WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
+        f"SELECT {ROW} FROM verdicts WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
         (holding.annotator, holding.guidelines),
     )
-    for prompt, responses, state, said, by, why, seconds, account, at, *used, intact in rows:
-        if not intact:
-            refuse_changed((prompt, responses, by))
+    for row in rows:
+        if not is_intact(row):
+            refuse_changed(row)
+        _, _, prompt, responses, _, by, state, said, why, *used, seconds, account, at, _ = row
         ids = json.loads(responses)
         verdict = verdict_of(
             state, json.loads(said), by=by, why=why, usage=Usage(*used), seconds=seconds
@@ -135,12 +131,10 @@ def _kept(
         )
 
 
-def _open(
-    connection: sqlite3.Connection, holding: Holding, texts: dict[str, str]
-) -> Iterator[Entry]:
+def _open(connection: Connection, holding: Holding, texts: dict[str, str]) -> Iterator[Entry]:
     rows = connection.execute(
         "SELECT prompt_id, responses, account FROM awaiting "
-        "WHERE annotator = ? AND guidelines = ? AND awaited ORDER BY asked_at, position",
+        "WHERE annotator = ? AND guidelines = ? AND awaited > 0 ORDER BY asked_at, position",
         (holding.annotator, holding.guidelines),
     )
     for prompt, responses, account in rows:
@@ -180,11 +174,17 @@ def forget(kept: LabelStore, which: Which) -> int:
         return 0
     with kept.connected() as connection, transaction(connection):
         number = sum(_forget(connection, holding, which) for holding in meant)
-        connection.execute(_UNUSED_TEXTS)
+        unused = {text for (text,) in connection.execute("SELECT id FROM texts")}
+        for table in ("verdicts", "questions"):
+            for prompt, responses in connection.execute(
+                f"SELECT prompt_id, responses FROM {table}"
+            ):
+                unused -= {prompt, *json.loads(responses)}
+        connection.executemany("DELETE FROM texts WHERE id = ?", [(one,) for one in unused])
     return number
 
 
-def _forget(connection: sqlite3.Connection, holding: Holding, which: Which) -> int:
+def _forget(connection: Connection, holding: Holding, which: Which) -> int:
     of_holding = (holding.annotator, holding.guidelines)
     values: tuple[str, ...]
     where, values = "annotator = ? AND guidelines = ?", of_holding
@@ -198,12 +198,3 @@ def _forget(connection: sqlite3.Connection, holding: Holding, which: Which) -> i
         (*of_holding, *values),
     )
     return connection.execute(f"DELETE FROM verdicts WHERE {where}", values).rowcount
-
-
-_UNUSED_TEXTS = """
-DELETE FROM texts WHERE id NOT IN (
-    SELECT prompt_id FROM verdicts UNION SELECT prompt_id FROM questions
-    UNION SELECT value FROM verdicts, json_each(verdicts.responses)
-    UNION SELECT value FROM questions, json_each(questions.responses)
-)
-"""

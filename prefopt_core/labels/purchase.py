@@ -1,17 +1,18 @@
 """Buying labels of one annotator: a verdict and its payment are on disk when `commit` returns."""
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from prefopt_core.labels.account import Account, Allowance, opened, spend
+from prefopt_core.labels.account import Account, Allowance, opened
 from prefopt_core.labels.questions import Compared, Question, Verdict
-from prefopt_core.labels.schema import INTACT, RENAMED
+from prefopt_core.labels.schema import rename
 from prefopt_core.labels.store import AnnotatorIdentity, Labels, LabelStore, labels_of, texts_of
 from prefopt_core.store.artifacts import canonical_json
-from prefopt_core.store.ledger import row_digest, transaction
+from prefopt_core.store.ledger import Connection, row_digest, transaction
+
+_THAT = "WHERE annotator = ? AND guidelines = ? AND prompt_id = ? AND compared = ?"
 
 
 class Purchase:
@@ -23,7 +24,7 @@ class Purchase:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         annotator: AnnotatorIdentity,
         account: Account | None,
         price: float,
@@ -42,15 +43,23 @@ class Purchase:
         """
         own = self._annotator
         for text in own.earlier:
-            for name in (own.name, f"{text} before {own.name}"):
-                self._connection.execute(
-                    f"UPDATE OR IGNORE verdicts AS v SET {RENAMED} "
-                    f"WHERE annotator = ? AND guidelines = ? AND {INTACT} AND NOT EXISTS ("
-                    "SELECT 1 FROM questions q WHERE "
-                    "(q.annotator, q.guidelines, q.prompt_id, q.compared) = "
-                    "(v.annotator, v.guidelines, v.prompt_id, v.compared))",
-                    (name, name, text, own.guidelines),
-                )
+            if not self._has_labels(text):
+                continue
+            with transaction(self._connection) as connection:
+                asked = connection.execute(
+                    "SELECT prompt_id, compared FROM questions "
+                    "WHERE annotator = ? AND guidelines = ?",
+                    (text, own.guidelines),
+                ).fetchall()
+                for name in (own.name, f"{text} before {own.name}"):
+                    rename(connection, text, name, own.guidelines, spare={*asked})
+
+    def _has_labels(self, text: str) -> bool:
+        found = self._connection.execute(
+            "SELECT 1 FROM verdicts WHERE annotator = ? AND guidelines = ? LIMIT 1",
+            (text, self._annotator.guidelines),
+        )
+        return found.fetchone() is not None
 
     def known(self) -> Labels:
         """The annotator's labels so far."""
@@ -83,9 +92,26 @@ class Purchase:
         prompt, shown, _ = _place(question)
         own, holder = self._annotator, self.account.holder if self.account else ""
         price = self._price if self._is_new(question, "") else 0.0
-        row = own.name, own.guidelines, prompt, shown, self._account_name, price, holder
+        self._forget(question)
         self._connection.execute(
-            "INSERT OR REPLACE INTO unanswered VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, time.time())
+            "INSERT INTO unanswered VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                own.name,
+                own.guidelines,
+                prompt,
+                shown,
+                self._account_name,
+                price,
+                holder,
+                time.time(),
+            ),
+        )
+
+    def _forget(self, question: Question) -> None:
+        self._connection.execute(
+            "DELETE FROM unanswered WHERE annotator = ? AND guidelines = ? AND prompt_id = ? "
+            "AND responses = ?",
+            (self._annotator.name, self._annotator.guidelines, *_place(question)[:2]),
         )
 
     def forget_asked(self) -> None:
@@ -107,19 +133,11 @@ class Purchase:
             new = self._is_new(question, verdict.by)
             write_verdict(connection, self._annotator, question, verdict, self._account_name)
             write_texts(connection, [question])
-            connection.execute(
-                "DELETE FROM unanswered WHERE annotator = ? AND guidelines = ? AND prompt_id = ? "
-                "AND responses = ?",
-                (self._annotator.name, self._annotator.guidelines, *_place(question)[:2]),
-            )
+            self._forget(question)
             if then:
                 self._note(then)
             if self.account and new:
-                spend(connection, self._account_name, 1, self._price)
-                connection.execute(
-                    "UPDATE holds SET labels = labels - 1, cost = cost - ? WHERE hold = ?",
-                    (self._price, self._hold),
-                )
+                self.account.pay(connection, self._hold, self._price)
 
     def publish(self, questions: Iterable[tuple[Question, int]]) -> None:
         """Leave questions for people, with how many people each is for.
@@ -130,24 +148,25 @@ class Purchase:
         """
         own, now = self._annotator, time.time()  # one time: what was asked together
         with transaction(self._connection) as connection:
+            there = self.published()
             for position, (question, wanted) in enumerate(questions):
-                connection.execute(
-                    "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                    "ON CONFLICT DO UPDATE SET wanted = excluded.wanted, "
-                    "price = IIF(account = excluded.account, price, excluded.price), "
-                    "account = excluded.account "
-                    "WHERE account = excluded.account OR wanted < excluded.wanted",
-                    (
-                        own.name,
-                        own.guidelines,
-                        *_place(question),
-                        wanted,
-                        position,
-                        self._account_name,
-                        self._price,
-                        now,
-                    ),
-                )
+                prompt, drawn, together = _place(question)
+                key = own.name, own.guidelines, prompt, together
+                pays = self._account_name, self._price
+                before, account = there.get(question.compared, (0, ""))
+                if not before:
+                    connection.execute(
+                        "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        (*key[:3], drawn, together, wanted, position, *pays, now),
+                    )
+                elif account == self._account_name:
+                    connection.execute(f"UPDATE questions SET wanted = ? {_THAT}", (wanted, *key))
+                elif before < wanted:
+                    connection.execute(
+                        f"UPDATE questions SET wanted = ?, account = ?, price = ? {_THAT}",
+                        (wanted, *pays, *key),
+                    )
+                there[question.compared] = max(before, wanted), self._account_name
                 write_texts(connection, [question])
             connection.execute("DELETE FROM holds WHERE hold = ?", (self._hold,))
 
@@ -170,7 +189,7 @@ class Purchase:
     def _is_new(self, question: Question, by: str) -> bool:
         prompt, shown, together = _place(question)
         found = self._connection.execute(
-            "SELECT 1 FROM verdicts WHERE annotator IN (SELECT value FROM json_each(?)) "
+            f"SELECT 1 FROM verdicts WHERE annotator IN ({self._connection.each}) "
             "AND guidelines = ? AND prompt_id = ? AND compared = ? "
             "AND (said_by = ? OR responses <> ?)",
             (self._texts, self._annotator.guidelines, prompt, together, by, shown),
@@ -212,7 +231,7 @@ def buying(
 
 
 def write_verdict(
-    connection: sqlite3.Connection,
+    connection: Connection,
     annotator: AnnotatorIdentity,
     question: Question,
     verdict: Verdict,
@@ -241,12 +260,12 @@ def write_verdict(
     )
 
 
-def write_texts(connection: sqlite3.Connection, questions: Iterable[Question]) -> None:
+def write_texts(connection: Connection, questions: Iterable[Question]) -> None:
     """Insert prompts and responses, so that labels can be shown and exported without their run."""
     for question in questions:
         texts = [(question.prompt_id, json.dumps(list(question.prompt), ensure_ascii=False))]
         texts += [(shown.candidate_id, shown.text) for shown in question.responses]
-        connection.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", texts)
+        connection.executemany("INSERT INTO texts VALUES (?, ?) ON CONFLICT DO NOTHING", texts)
 
 
 def _place(question: Question) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""Tables of `labels.sqlite`: verdicts, texts, questions that are open, budgets; earlier versions.
+"""Tables of the label store: verdicts, texts, open questions, budgets; `labels.sqlite` earlier.
 
 Before schema 3 verdicts had no digest: theirs is made of what they say when the file is opened.
 
@@ -8,13 +8,14 @@ write into a view, and says so.
 """
 
 import json
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, NoReturn
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.ids import digest_of
-from prefopt_core.store.ledger import transaction
+from prefopt_core.store.ledger import Connection, row_digest, transaction
+from prefopt_core.store.places import Tables
+from prefopt_core.store.sqlite_file import SqliteConnection
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
     seconds REAL,              -- that a person took; NULL: not measured
     account TEXT NOT NULL,     -- the budget it was paid from; '' in labels of schema 1
     bought_at REAL NOT NULL,   -- seconds since 1970
-    digest TEXT NOT NULL,      -- of all the others: INTACT
+    digest TEXT NOT NULL,      -- of all the others: is_intact
     PRIMARY KEY (annotator, guidelines, prompt_id, responses, said_by)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS texts (
@@ -54,11 +55,13 @@ CREATE TABLE IF NOT EXISTS questions (
     PRIMARY KEY (annotator, guidelines, prompt_id, compared)
 ) WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS awaiting AS  -- questions, with how many people are still to answer each
-SELECT q.*, MAX(0, wanted - (
-    SELECT COUNT(DISTINCT said_by) FROM verdicts v
-    WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
-        = (q.annotator, q.guidelines, q.prompt_id, q.compared)
-)) AS awaited FROM questions q;
+SELECT o.*, CASE WHEN wanted > given THEN wanted - given ELSE 0 END AS awaited FROM (
+    SELECT q.*, (
+        SELECT COUNT(DISTINCT said_by) FROM verdicts v
+        WHERE (v.annotator, v.guidelines, v.prompt_id, v.compared)
+            = (q.annotator, q.guidelines, q.prompt_id, q.compared)
+    ) AS given FROM questions q
+) AS o;
 CREATE TABLE IF NOT EXISTS unanswered (  -- asked, and no answer is on disk; see labels/account.py
     annotator TEXT NOT NULL,   -- as in verdicts
     guidelines TEXT NOT NULL,
@@ -100,11 +103,10 @@ SAID = (
 )  # fmt: skip
 """Columns of `verdicts` behind the annotator, of which a row's digest is, too."""
 
-DIGEST = f"row_digest(annotator, {', '.join(SAID)})"
-INTACT = f"digest = {DIGEST}"
-"""Whether a row of `verdicts` says what it said when it was written."""
-RENAMED = f"annotator = ?, digest = row_digest(?, {', '.join(SAID)})"
-"""What an UPDATE sets that gives a label to another annotator, whose text it takes twice."""
+ROW = f"annotator, {', '.join(SAID)}, digest"
+"""The columns of `verdicts`."""
+
+_DIGEST = f"row_digest(annotator, {', '.join(SAID)})"
 
 _VIEW = """
 CREATE VIEW labels AS
@@ -114,7 +116,7 @@ FROM verdicts WHERE said_by = ''
 """
 
 
-def upgrade(connection: sqlite3.Connection) -> None:
+def upgrade(connection: SqliteConnection) -> None:
     """Move labels of schema 1 into `verdicts`, give those of schema 2 digests; a transaction each.
 
     Does nothing to later ones.
@@ -125,7 +127,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
                 connection.execute(
                     "ALTER TABLE verdicts ADD COLUMN digest TEXT NOT NULL DEFAULT ''"
                 )
-                connection.execute(f"UPDATE verdicts SET digest = {DIGEST}")
+                connection.execute(f"UPDATE verdicts SET digest = {_DIGEST}")
     if _is_view(connection):
         return
     with transaction(connection):
@@ -134,17 +136,17 @@ def upgrade(connection: sqlite3.Connection) -> None:
             connection.execute(_VIEW)
 
 
-def _has_digests(connection: sqlite3.Connection) -> bool:
+def _has_digests(connection: SqliteConnection) -> bool:
     columns = "SELECT 1 FROM pragma_table_info('verdicts') WHERE name = 'digest'"
     return connection.execute(columns).fetchone() is not None
 
 
-def _is_view(connection: sqlite3.Connection) -> bool:
+def _is_view(connection: SqliteConnection) -> bool:
     kinds = "SELECT type FROM sqlite_master WHERE name = 'labels'"
     return connection.execute(kinds).fetchone() == ("view",)
 
 
-def _move(connection: sqlite3.Connection) -> None:
+def _move(connection: SqliteConnection) -> None:
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'labels'").fetchone() is None:
         return
     rows = connection.execute(
@@ -159,12 +161,67 @@ def _move(connection: sqlite3.Connection) -> None:
             for *key, score, bought_at in rows
         ),
     )
-    connection.execute(f"UPDATE verdicts SET digest = {DIGEST} WHERE digest = ''")
+    connection.execute(f"UPDATE verdicts SET digest = {_DIGEST} WHERE digest = ''")
     connection.execute("DROP TABLE labels")
 
 
 def _given(score: float) -> tuple[str, str]:
     return "given", json.dumps({"scores": [score]})
+
+
+_INDEXES = """
+CREATE INDEX verdicts_prompts ON verdicts (prompt_id);
+CREATE INDEX questions_prompts ON questions (prompt_id)
+"""
+
+TABLES = Tables("labels", SCHEMA, upgrade, _INDEXES)
+
+
+def is_intact(row: Sequence[Any]) -> bool:
+    """Whether a row of the columns `ROW` says what it said when it was written."""
+    return row_digest(*row[:-1]) == row[-1]
+
+
+def rename(
+    connection: Connection,
+    annotator: str,
+    named: str,
+    guidelines: str,
+    spare: Set[tuple[str, str]] = frozenset(),
+) -> int:
+    """Give an annotator's labels another text, within the transaction of `connection`.
+
+    Those that were changed stay as they are, and those that lie under the other text, too.
+
+    Args:
+        connection: To the label store.
+        annotator: The text.
+        named: The other.
+        guidelines: The version that they follow.
+        spare: (prompt_id, compared) of those that stay in any case.
+
+    Returns:
+        How many got it.
+    """
+    whose = f"SELECT {ROW} FROM verdicts WHERE annotator = ? AND guidelines = ?"
+    taken = {label_key(row) for row in connection.execute(whose, (named, guidelines))}
+    moved = [
+        (named, row_digest(named, *row[1:-1]), annotator, *label_key(row))
+        for row in connection.execute(whose, (annotator, guidelines))
+        if is_intact(row) and label_key(row) not in taken and (row[2], row[4]) not in spare
+    ]
+    connection.executemany(
+        "UPDATE verdicts SET annotator = ?, digest = ? WHERE annotator = ? AND guidelines = ? "
+        "AND prompt_id = ? AND responses = ? AND said_by = ?",
+        moved,
+    )
+    return len(moved)
+
+
+def label_key(row: Sequence[Any]) -> tuple[Any, ...]:
+    """(guidelines, prompt_id, responses, said_by) of a row of the columns `ROW`."""
+    _, guidelines, prompt, responses, _, by, *_ = row
+    return guidelines, prompt, responses, by
 
 
 def label_id(prompt_id: str, responses: str, by: str) -> str:
@@ -173,16 +230,13 @@ def label_id(prompt_id: str, responses: str, by: str) -> str:
 
 
 def refuse_changed(row: Sequence[Any]) -> NoReturn:
-    """Raise for a label that was changed.
-
-    Args:
-        row: Columns prompt_id, responses, said_by, first.
+    """Raise for a label that was changed, a row of the columns `ROW`.
 
     Raises:
         StoreError: Always.
     """
+    label = label_id(*map(str, label_key(row)[1:]))
     raise StoreError(
-        f"The label {label_id(*map(str, row[:3]))} in labels.sqlite was changed since it was "
-        "written, and is not used. `prefopt labels verify` shows all such labels; put back a copy "
-        "of the file, or type `prefopt labels rebuild`."
+        f"The label {label} was changed since it was written, and is not used. `prefopt labels "
+        "verify` shows all such labels; put back a copy, or type `prefopt labels rebuild`."
     )

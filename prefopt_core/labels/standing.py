@@ -5,7 +5,6 @@ costs does not grow with what was asked.
 """
 
 import json
-import sqlite3
 from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from prefopt_core.ground.ids import digest_of
 from prefopt_core.labels.questions import Compared
 from prefopt_core.labels.store import AnnotatorIdentity, texts_of
 from prefopt_core.store.artifacts import canonical_json
+from prefopt_core.store.ledger import Connection
 
 Place = tuple[str, str]
 """(prompt_id, candidate ids in alphabetical order as a JSON list): where a question lies."""
@@ -28,11 +28,11 @@ _READ = """
 SELECT q.prompt_id, q.responses, q.compared, q.wanted, q.asked_at, q.price, v.said_by, v.seconds
 FROM questions q LEFT JOIN verdicts v
   -- Labels that lie under another text of the same people are theirs, too.
-  ON v.annotator IN (SELECT value FROM json_each(:texts)) AND v.guidelines = q.guidelines
+  ON v.annotator IN ({each}) AND v.guidelines = q.guidelines
   AND v.prompt_id = q.prompt_id AND v.compared = q.compared
-WHERE q.annotator = :annotator AND q.guidelines = :guidelines AND q.account = :account
+WHERE q.annotator = ? AND q.guidelines = ? AND q.account = ?
 """
-_ONE = " AND q.prompt_id = :prompt_id AND q.compared = :compared"
+_ONE = " AND q.prompt_id = ? AND q.compared = ?"
 _ORDER = " ORDER BY q.asked_at, q.position"
 
 
@@ -198,7 +198,7 @@ class Standing:
 
 
 def standing_of(
-    connection: sqlite3.Connection,
+    connection: Connection,
     people: AnnotatorIdentity,
     account: str,
     place: Place | None = None,
@@ -211,17 +211,10 @@ def standing_of(
         account: The budget that pays.
         place: Only the question that lies there.
     """
-    prompt_id, together = place or ("", "")
+    texts = canonical_json(texts_of(connection, people))
     rows = connection.execute(
-        f"{_READ}{_ONE if place else ''}{_ORDER}",
-        {
-            "texts": canonical_json(texts_of(connection, people)),
-            "annotator": people.name,
-            "guidelines": people.guidelines,
-            "account": account,
-            "prompt_id": prompt_id,
-            "compared": together,
-        },
+        f"{_READ.format(each=connection.each)}{_ONE if place else ''}{_ORDER}",
+        (texts, people.name, people.guidelines, account, *(place or ())),
     ).fetchall()
     questions = dict.fromkeys(Left(*row[:6]) for row in rows)
     answers: dict[Place, dict[str, float | None]] = defaultdict(dict)

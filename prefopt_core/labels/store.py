@@ -6,27 +6,22 @@ responses in another order are asked about as one, and both orders are kept.
 """
 
 import json
-import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.questions import Compared, Verdict, compared, verdict_of
-from prefopt_core.labels.schema import INTACT, SCHEMA, refuse_changed, upgrade
+from prefopt_core.labels.schema import ROW, TABLES, is_intact, refuse_changed
 from prefopt_core.store.artifacts import canonical_json, sha256_of
-from prefopt_core.store.ledger import ledger
-from prefopt_core.store.locks import locked
+from prefopt_core.store.ledger import Connection, transaction
+from prefopt_core.store.postgres import Database
+from prefopt_core.store.sqlite_file import SqliteLedger
 from prefopt_core.store.store import Store
-
-_LABEL = (
-    "prompt_id, responses, said_by, state, said, why, prompt_tokens, completion_tokens, cost, "
-    f"seconds, {INTACT}"
-)
 
 
 @dataclass(frozen=True)
@@ -66,45 +61,51 @@ Labels = dict[Compared, list[Label]]
 
 
 class LabelStore:
-    """The bought labels of one store (`labels.sqlite`), in SQLite with a write-ahead log."""
+    """The bought labels of one store: in `labels.sqlite`, or in a database that machines share.
+
+    Attributes:
+        root: The folder or the database.
+        ledger: What is there.
+    """
 
     @classmethod
     def of(cls, store: Store) -> "LabelStore":
         """The label store of an artifact store; `store.opening` passes it to stages."""
         return cls(store.ledgers)
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | Database) -> None:
         self.root = root
-        self.path = root / "labels.sqlite"
+        self.ledger = TABLES.at(root)
 
-    def connected(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A connection to the file, which is created, or brought to today's schema, if need be.
+    @property
+    def path(self) -> Path:
+        """The SQLite file, where labels lie in one."""
+        assert isinstance(self.ledger, SqliteLedger)
+        return self.ledger.path
+
+    def connected(self) -> AbstractContextManager[Connection]:
+        """A connection; tables are created, or brought to today's schema, if need be.
 
         Raises:
-            StoreError: The SQLite file cannot be written, or is damaged.
+            StoreError: The labels cannot be written, or are damaged.
         """
-        return ledger(self.path, SCHEMA, "labels", upgrade)
+        return self.ledger.connected()
 
-    @contextmanager
-    def locked(self, *annotators: AnnotatorIdentity) -> Iterator[sqlite3.Connection]:
+    def locked(self, *annotators: AnnotatorIdentity) -> AbstractContextManager[Connection]:
         """Lock the labels of annotators; another process waits, then finds what was bought.
 
         Without the locks two runs could pay for the same verdict at the same time.
 
         Raises:
-            StoreError: The SQLite file cannot be written, or is damaged.
+            StoreError: The labels cannot be written, or are damaged.
         """
-        # By name and by content: labels count for whoever has either, see `texts_of`. Each once
-        # and in order, so that two processes do not wait for each other, nor one for itself.
+        # By name and by content: labels count for whoever has either, see `texts_of`.
         purposes = {
-            sha256_of([shared, annotator.guidelines])[:32]: f"labels of {annotator.name}"
-            for annotator in annotators
-            for shared in {annotator.called, unnamed(annotator.name)[1]} - {None}
+            f"labels-{sha256_of([shared, own.guidelines])[:32]}": f"labels of {own.name}"
+            for own in annotators
+            for shared in {own.called, unnamed(own.name)[1]} - {None}
         }
-        with ExitStack() as stack:
-            for lock, purpose in sorted(purposes.items()):
-                stack.enter_context(locked(self.root / "locks" / f"labels-{lock}", purpose))
-            yield stack.enter_context(self.connected())
+        return self.ledger.locked(purposes)
 
     def known(self, annotator: AnnotatorIdentity) -> Labels:
         """Every label bought from `annotator`.
@@ -112,7 +113,7 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        if not self.path.exists():
+        if not self.ledger.exists():
             return {}
         with self.connected() as connection:
             return labels_of(connection, annotator)
@@ -125,7 +126,7 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        if not self.path.exists():
+        if not self.ledger.exists():
             return []
         with self.connected() as connection:
             texts = texts_of(connection, annotator)
@@ -147,18 +148,17 @@ class LabelStore:
             StoreError: The SQLite file cannot be read.
         """
         found: dict[str, dict[tuple[str, ...], Label]] = defaultdict(dict)
-        if self.path.exists():
+        if self.ledger.exists():
             with self.connected() as connection:
                 rows = connection.execute(
-                    f"SELECT annotator, {_LABEL} FROM verdicts "
-                    "WHERE annotator NOT IN (SELECT value FROM json_each(?)) "
-                    "AND prompt_id IN (SELECT value FROM json_each(?)) ORDER BY bought_at",
+                    f"SELECT {ROW} FROM verdicts WHERE annotator NOT IN ({connection.each}) "
+                    f"AND prompt_id IN ({connection.each}) ORDER BY bought_at",
                     (json.dumps(texts_of(connection, own)), json.dumps(list(prompt_ids))),
                 )
-                for annotator, *row in rows:
+                for row in rows:
                     label = _label(row)
                     key = label.prompt_id, *label.responses, label.verdict.by
-                    found[annotator][key] = label
+                    found[row[0]][key] = label
         return {annotator: list(labels.values()) for annotator, labels in found.items()}
 
     def note_server(self, annotator: AnnotatorIdentity, address: str) -> None:
@@ -167,11 +167,10 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be written.
         """
-        with self.connected() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO servers VALUES (?, ?, ?)",
-                (annotator.name, address, time.time()),
-            )
+        place = annotator.name, address
+        with self.connected() as connection, transaction(connection):
+            connection.execute("DELETE FROM servers WHERE annotator = ? AND address = ?", place)
+            connection.execute("INSERT INTO servers VALUES (?, ?, ?)", (*place, time.time()))
 
     def servers(self, annotator: AnnotatorIdentity) -> list[str]:
         """The addresses at which an annotator was asked for its labels, the latest first.
@@ -179,11 +178,11 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        if not self.path.exists():
+        if not self.ledger.exists():
             return []
         with self.connected() as connection:
             rows = connection.execute(
-                "SELECT address FROM servers WHERE annotator IN (SELECT value FROM json_each(?)) "
+                f"SELECT address FROM servers WHERE annotator IN ({connection.each}) "
                 "GROUP BY 1 ORDER BY MAX(asked_at) DESC",
                 (json.dumps(texts_of(connection, annotator)),),
             )
@@ -195,7 +194,7 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        if not self.path.exists():
+        if not self.ledger.exists():
             return []
         with self.connected() as connection:
             rows = connection.execute("SELECT seconds FROM verdicts WHERE seconds IS NOT NULL")
@@ -207,7 +206,7 @@ class LabelStore:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        if not self.path.exists():
+        if not self.ledger.exists():
             return []
         with self.connected() as connection:
             return connection.execute(
@@ -215,13 +214,12 @@ class LabelStore:
             ).fetchall()
 
 
-def labels_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> Labels:
+def labels_of(connection: Connection, annotator: AnnotatorIdentity) -> Labels:
     """All labels that count as this annotator's; of one that lies under two texts, its own."""
     found: dict[tuple[str, tuple[str, ...], str], Label] = {}
     for text in texts_of(connection, annotator):
         rows = connection.execute(
-            f"SELECT {_LABEL} FROM verdicts "
-            "WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
+            f"SELECT {ROW} FROM verdicts WHERE annotator = ? AND guidelines = ? ORDER BY bought_at",
             (text, annotator.guidelines),
         )
         for row in rows:
@@ -234,9 +232,9 @@ def labels_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> L
 
 
 def _label(row: Sequence[Any]) -> Label:
-    """A row of the columns `_LABEL`."""
-    prompt, responses, by, state, said, why, *used, seconds, intact = row
-    if not intact:
+    """A row of the columns `ROW`."""
+    _, _, prompt, responses, _, by, state, said, why, *used, seconds, _, _, _ = row
+    if not is_intact(row):
         refuse_changed(row)
     verdict = verdict_of(
         state, json.loads(said), by=by, why=why, usage=Usage(*used), seconds=seconds
@@ -244,12 +242,13 @@ def _label(row: Sequence[Any]) -> Label:
     return Label(prompt, tuple(json.loads(responses)), verdict)
 
 
-def texts_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> list[str]:
+def texts_of(connection: Connection, annotator: AnnotatorIdentity) -> list[str]:
     """All texts by which this annotator's labels may lie; its own last.
 
     Those of its name if it has one; else those of the same content, whoever was named for it.
     """
-    every = connection.execute(_ANNOTATORS).fetchall()
+    key = connection.key.format("annotator")
+    every = connection.execute(_ANNOTATORS.format(key=key)).fetchall()
     parts = {text: unnamed(text) for (text,) in every}
     if annotator.called is None:
         others = [text for text, (_, content) in parts.items() if content == annotator.name]
@@ -261,13 +260,14 @@ def texts_of(connection: sqlite3.Connection, annotator: AnnotatorIdentity) -> li
 
 # DISTINCT would read every label; this takes a step in the index for each annotator.
 _ANNOTATORS = """
-WITH RECURSIVE found (annotator) AS (
-  SELECT MIN(annotator) FROM verdicts
+WITH RECURSIVE found (key) AS (
+  SELECT MIN({key}) FROM verdicts
   UNION ALL
-  SELECT (SELECT MIN(annotator) FROM verdicts v WHERE v.annotator > found.annotator)
-  FROM found WHERE found.annotator IS NOT NULL
+  SELECT (SELECT MIN({key}) FROM verdicts WHERE {key} > found.key)
+  FROM found WHERE found.key IS NOT NULL
 )
-SELECT annotator FROM found WHERE annotator IS NOT NULL
+SELECT (SELECT annotator FROM verdicts WHERE {key} = found.key LIMIT 1)
+FROM found WHERE found.key IS NOT NULL
 """
 
 

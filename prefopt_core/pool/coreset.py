@@ -18,7 +18,8 @@ import numpy as np
 from prefopt_core.pool.points import Picked, Pool, PositionArray, Vectors, require_count, slices
 
 TILE = 2**23  # similarities that exist at once: 32 MB
-FRONT = 8192  # M: small enough that comparing them with one more row stays in cache
+FRONT = 4096  # M at most: few enough that comparing them with one more row stays in cache
+SHARE = 10  # one row in so many is in the front: of a small pool, more would be all the work
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +72,9 @@ def _front(pool: Pool, known: Known, chosen: Vectors) -> tuple[PositionArray, fl
     are as far.
     """
     order = np.argsort(known.best, kind="stable")
-    enough = min(FRONT // 2 + 1, len(pool) - len(chosen))
-    for at in slices(len(pool), FRONT):
+    size = min(FRONT, len(pool) // SHARE + 1)
+    enough = min(size // 2 + 1, len(pool) - len(chosen))
+    for at in slices(len(pool), size):
         _refresh(pool, known, chosen, np.sort(order[at]))
         limit = known.best[order[at.stop]] if at.stop < len(pool) else np.inf
         looked_at = np.sort(order[: at.stop])
@@ -80,9 +82,9 @@ def _front(pool: Pool, known: Known, chosen: Vectors) -> tuple[PositionArray, fl
         if len(front) >= enough:
             break
     ranked = front[np.argsort(known.best[front], kind="stable")]
-    if len(ranked) > FRONT:
-        limit = known.best[ranked[FRONT]]
-    return np.sort(ranked[:FRONT]), float(limit)
+    if len(ranked) > size:
+        limit = known.best[ranked[size]]
+    return np.sort(ranked[:size]), float(limit)
 
 
 def _refresh(pool: Pool, known: Known, chosen: Vectors, positions: PositionArray) -> None:

@@ -30,8 +30,8 @@ from prefopt_core.pool.points import (
     slices,
 )
 
-DENSE = 5_000  # sampled rows up to which all pairs are compared, 100 MB; or twice, see `select`
-STRIPE = 256  # columns whose gains are computed at once
+DENSE = 5_000  # sampled rows up to which all pairs are compared: 100 MB
+STRIPE = 16  # columns whose gains are computed at once: they stay in cache
 
 
 class Columns(Protocol):
@@ -145,8 +145,7 @@ def select(
     """Choose rows that stand for the whole pool: greedy facility location on a sample of it.
 
     f counts the similarities of a sampled row to its nearest neighbours, and every other one as
-    0. All pairs count if the sample has up to `DENSE` rows; or up to twice as many, and
-    count·neighbours_per_row is below twice their number: else many would have no chosen neighbour.
+    0. All pairs count if the sample has up to `DENSE` rows.
 
     Args:
         pool: n rows.
@@ -163,8 +162,7 @@ def select(
     sampled = np.sort(rng.choice(len(pool), size=size, replace=False))
     weights = pool.weights[sampled]
     sample = pool.subset(sampled, weights * (pool.weights.sum() / weights.sum()))
-    few = size <= DENSE or (size <= 2 * DENSE and count * neighbours_per_row < 2 * size)
-    columns = _all(sample) if few else _nearest(sample, neighbours_per_row, rng)
+    columns = _all(sample) if size <= DENSE else _nearest(sample, neighbours_per_row, rng)
     order, value, bound = greedy(columns, sample.weights, count)
     total = sample.weights.sum()
     compared = "all pairs" if isinstance(columns, Dense) else f"{neighbours_per_row} neighbours"

@@ -27,7 +27,7 @@ from prefopt_core.pool.points import (
 PROBES = 4  # lists of a row
 TRAINING_ROWS = 32  # that k-means clusters, per list, at most
 MOST_TRAINING_ROWS = 2**18  # in all; 400 MB at d = 384
-ROWS_PER_LIST = 500  # on average, in pools of more than a million rows
+ROWS_PER_LIST = 500  # on average, at most
 FLAT = 2048  # centroids up to which a row is compared with all; of more, through a `Tree`
 ITERATIONS = 5  # of k-means
 ALL_WITH_ALL = 4096  # rows up to which there is one list, and all pairs are compared
@@ -43,9 +43,10 @@ def nearest_lists(
         pool: n rows; what `pool.nearest` holds is not looked at.
         rng: Draws the sample and where the clustering starts.
         lists: L, never more than n. None for a single list up to 4,096 rows, where comparing all
-            with all is quick; up to a million rows for 2·√n, where comparing rows with centroids
-            costs as much as comparing rows with the members of `PROBES` lists; beyond that for
-            one list per 500 rows, found by way of groups, so that the cost grows as n does.
+            with all is quick; for √n of as many rows up to 250,000, where twice as many would
+            cost more in learning centroids than they save in comparisons; beyond that for one
+            list per 500 rows, the nearest of more than 2,048 found by way of groups, so that the
+            cost grows as n does.
         probes: Lists per row; never more than L.
 
     Returns:
@@ -140,7 +141,7 @@ def open_index(folder: Path) -> Pool:
 
 def _count(n: int, lists: int | None) -> int:
     if lists is None:
-        lists = max(2 * math.isqrt(n), n // ROWS_PER_LIST) if n > ALL_WITH_ALL else 1
+        lists = max(math.isqrt(n), n // ROWS_PER_LIST) if n > ALL_WITH_ALL else 1
     return min(lists, n)
 
 

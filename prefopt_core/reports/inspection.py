@@ -19,6 +19,8 @@ from prefopt_core.reports.set_quality import (
 
 # A report is made on every run, so what it measures is bounded, whatever the size of the tables.
 MOST_PROMPTS, MOST_RESPONSES = 64, 4096
+EXAMPLES = 5
+"""Prompts that a page shows with their responses."""
 BUDGETS = (2, 3, 4, 6, 8)
 """Values of k at which AEPO and chance are measured."""
 
@@ -48,11 +50,10 @@ def inspect_selection(chosen: Proposal[pl.DataFrame]) -> Inspection | None:
     Where a prompt has fewer than k distinct responses, all of them are taken for its k, as in
     selection itself.
     """
-    ids = prompt_ids(chosen)
+    ids = prompt_ids(chosen.selections)
     if chosen.embeddings is None or not ids:
         return None
-    # Ids are digests: the smallest are a random draw that does not depend on the table's order.
-    sample = _affordable(responses_of(chosen, sorted(ids)[:MOST_PROMPTS]))
+    sample = _affordable(responses_of(chosen, _measured(ids)))
     k = max(chosen.selections["rank"]) + 1
     return Inspection(
         prompts=len(ids),
@@ -79,10 +80,21 @@ def _by_k(
     }
 
 
-def prompt_ids(chosen: Proposal[pl.DataFrame]) -> list[str]:
-    """The prompts with at least two selected responses, in the order of `selections`."""
-    sizes = chosen.selections.group_by("prompt_id", maintain_order=True).len()
+def prompt_ids(selections: pl.DataFrame) -> list[str]:
+    """The prompts with at least two selected responses, in the order of the table `selections`."""
+    sizes = selections.group_by("prompt_id", maintain_order=True).len()
     return sizes.filter(pl.col("len") > 1)["prompt_id"].to_list()
+
+
+def shown_prompts(selections: pl.DataFrame) -> list[str]:
+    """The prompts of which a page needs the embeddings: those it measures, and its examples."""
+    ids = prompt_ids(selections)
+    return [*_measured(ids), *ids[:EXAMPLES]]
+
+
+def _measured(ids: Sequence[str]) -> list[str]:
+    # Ids are digests: the smallest are a random draw that does not depend on the table's order.
+    return sorted(ids)[:MOST_PROMPTS]
 
 
 def responses_of(chosen: Proposal[pl.DataFrame], ids: Sequence[str]) -> list[PromptResponses]:

@@ -24,7 +24,8 @@ def holding_in_lines(holding: Holding, called: Mapping[str, str] | None = None) 
         holding: Its labels.
         called: Account → what users know it by.
     """
-    version = f"guidelines {holding.guidelines}"
+    content = f"content {holding.content}, " if holding.content else ""
+    version = f"{content}guidelines {holding.guidelines}"
     yield from _wrapped(f"{holding.id}  ", f"{visible(in_words(holding.annotator))}, {version}")
     states = ", ".join(f"{n} {_STATES.get(state, state)}" for state, n in holding.states.items())
     awaited = f"{holding.awaited} more awaited from people" if holding.awaited else ""

@@ -9,6 +9,7 @@ import polars as pl
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.estimates import ENOUGH, over_prompts, percent
 from prefopt_core.reports.inspection import (
+    EXAMPLES,
     Inspection,
     inspect_selection,
     prompt_ids,
@@ -32,8 +33,6 @@ from prefopt_core.reports.plots import plot_by_k, plot_responses
 from prefopt_core.reports.set_quality import NEAR, PromptResponses, mean
 from prefopt_core.reports.values import shortened
 
-_EXAMPLES = 5
-"""Prompts that a page shows."""
 _MOST_LEFT = 8
 """Responses to a prompt that are shown though they were not selected."""
 _NOTE_ON_DOTS = (
@@ -81,7 +80,11 @@ def verdict_on_selection(chosen: Proposal[pl.DataFrame], inspection: Inspection 
     Returns:
         Its interval is that of the mean over prompts, by bootstrap.
     """
-    selected, of, prompts = chosen.selections.height, chosen.candidates.height, prompt_ids(chosen)
+    selected, of, prompts = (
+        chosen.selections.height,
+        chosen.candidates.height,
+        prompt_ids(chosen.selections),
+    )
     said = f"{selected:,} of {of:,} responses to {counted(len(prompts), 'prompt')} are selected"
     if inspection is None:
         return Verdict(f"{said}.")
@@ -120,7 +123,7 @@ def selection_examples(chosen: Proposal[pl.DataFrame]) -> list[Part]:
 
     Each prompt is to be unfolded; the first one is.
     """
-    examples = responses_of(chosen, prompt_ids(chosen)[:_EXAMPLES])
+    examples = responses_of(chosen, prompt_ids(chosen.selections)[:EXAMPLES])
     folds: list[Part] = []
     if examples and chosen.embeddings is not None:
         folds.append(Plots(plot_responses(examples), _NOTE_ON_DOTS))
@@ -150,7 +153,7 @@ def _counts(chosen: Proposal[pl.DataFrame]) -> list[list[str]]:
     samples, ids = chosen.candidates.height, chosen.candidates.select("prompt_id", "candidate_id")
     prompts, distinct = (ids[name].n_unique() for name in ids.columns)
     counts = {
-        f"prompts with selected responses, of {prompts:,}": len(prompt_ids(chosen)),
+        f"prompts with selected responses, of {prompts:,}": len(prompt_ids(chosen.selections)),
         f"distinct responses, of {samples:,}": distinct,
         "selected responses": chosen.selections.height,
     }

@@ -40,6 +40,11 @@ class Artifact(Record):
         """Digest of the shards' digests."""
         return sha256_of([shard.sha256 for shard in self.shards])
 
+    @property
+    def parts(self) -> int:
+        """Number of shards."""
+        return len(self.shards)
+
     def shard(self, number: int) -> "Artifact":
         """The part of the table in one shard."""
         return Artifact(table=self.table, shards=(self.shards[number],))

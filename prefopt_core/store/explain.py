@@ -1,11 +1,12 @@
 """Explain a cache miss: name the settings that differ between two sets of stage inputs."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prefopt_core.ground.foreign import cut, visible
 from prefopt_core.store.artifacts import DIGEST
+from prefopt_core.store.manifests import Manifest
 
 _UNSET = object()
 
@@ -33,15 +34,25 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
     return sorted(changes, key=lambda change: change.startswith("other "))  # settings first
 
 
-def nearest(changes: Sequence[list[str]]) -> str:
+def changes_since(
+    earlier: Manifest, version: int, inputs: Mapping[str, Any], limits: Mapping[str, Any]
+) -> list[str]:
+    """Name what differs from an earlier run of a stage; `limits` only if that was cut short."""
+    cut_short = earlier.inputs.keys() & limits
+    changes = changed_settings(earlier.inputs, {**inputs, **limits} if cut_short else inputs)
+    versions = [f"version {earlier.version} → {version}"] if earlier.version != version else []
+    return versions + changes
+
+
+def nearest(changes: Iterable[list[str]]) -> str:
     """The fewest of the changes from earlier runs, in words.
 
     >>> nearest([["k 2 → 3", "seed 0 → 1"], ["k 4 → 3"]])
     'k 4 → 3'
     """
-    if not changes:
+    fewest = min(changes, key=len, default=None)
+    if fewest is None:
         return "first run"
-    fewest = min(changes, key=len)
     more = f" and {len(fewest) - 3} more" if len(fewest) > 3 else ""
     return ", ".join(fewest[:3]) + more or "inputs that look the same and are not"
 

@@ -21,15 +21,17 @@ _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 """What the operating system says of something else in the place of a file."""
 
 
-def problem_of(path: Path, parts: Parts, quarantine: Path) -> str:
+def problem_of(path: Path, parts: Parts, quarantine: Path, *, by_size: bool = False) -> str:
     """Compare an object with its digests, put it away if it is damaged; the problem, or "".
 
-    A folder has its own files alone: others would be loaded with them. They are put away.
+    A folder has its own files alone: others would be loaded with them. They are put away. `by_size`
+    compares no more than sizes.
 
     Raises:
         StoreError: The operating system refuses to read.
     """
-    whole = all(_is_intact(path / n if n != "." else path, part) for n, part in parts.items())
+    paths = {name: path / name if name != "." else path for name in parts}
+    whole = all(_is_intact(paths[name], part, by_size) for name, part in parts.items())
     if whole and (
         parts or path.is_dir()  # a folder may be empty
     ):
@@ -63,8 +65,11 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def _is_intact(path: Path, expected: Shard | File) -> bool:
+def _is_intact(path: Path, expected: Shard | File, by_size: bool) -> bool:
     try:
+        if by_size:
+            found = path.lstat()
+            return stat.S_ISREG(found.st_mode) and found.st_size == expected.size
         return file_digest(path) == (expected.sha256, expected.size)
     except OSError as error:
         if error.errno in _NO_FILE:

@@ -1,100 +1,133 @@
-"""SQLite files for labels and responses that were paid for: on disk as soon as they arrive.
+"""Ledgers of labels and responses that were paid for: on disk as soon as they arrive.
 
-A row carries a digest of what it says, so that one which was changed afterwards is not believed.
+A ledger is an SQLite file (`store.sqlite_file`), or lies in a PostgreSQL database that several
+machines share (`store.postgres`). Its rows carry a digest of what they say, so that one which was
+changed afterwards is not believed.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TypeVar
 
-from prefopt_core.ground.errors import StoreError
-from prefopt_core.ground.files import explained
+
+class Rows(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows an UPDATE or DELETE changed."""
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """To a ledger. Outside `transaction` every statement is a transaction of its own.
+
+    Statements are in the SQL that SQLite and PostgreSQL share; a `?` stands for a value.
+
+    Attributes:
+        each: A query for the members of a list of texts, which its `?` gets as JSON.
+        key: What stands in an index for the text in a column, whose name is to be filled in.
+        length: How long the JSON list in a column is, the same.
+    """
+
+    each: str
+    key: str
+    length: str
+
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
+        """Run a statement."""
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> object:
+        """Run a statement with the values of each row."""
+
+    def begin(self) -> None:
+        """Begin a transaction; no other process writes until it ends."""
+
+    def commit(self) -> None:
+        """End it; what it wrote is on disk when this returns."""
+
+    def rollback(self) -> None:
+        """End it, if there is one, as if it had not been."""
+
+    def version(self) -> int:
+        """A number that changes with every transaction of another connection."""
+
+    def stands(self) -> bool:
+        """Whether the ledger is still where it was when this was connected."""
+
+    def any_text(self) -> AbstractContextManager[None]:
+        """Within the block, bytes that are no text are read as such, with signs in their place."""
+
+
+class Ledger(Protocol):
+    """Where labels or responses are kept; as text: its file, or its database without a password."""
+
+    def exists(self) -> bool:
+        """Whether anything can have been written there."""
+
+    def require(self) -> None:
+        """Look whether it answers, where it is not on this machine.
+
+        Raises:
+            StoreError: It does not.
+        """
+
+    def connected(self) -> AbstractContextManager[Connection]:
+        """A connection; tables are made, or brought up to date, if need be.
+
+        Raises:
+            StoreError: The ledger cannot be used.
+        """
+
+    def locked(
+        self, names: Mapping[str, str], *, passing: bool = False
+    ) -> AbstractContextManager[Connection]:
+        """A connection, and the locks of these names, which end with it or with the process.
+
+        Args:
+            names: Name → what the lock is held for, for the message that another is waited for.
+            passing: Whether nobody ever waits for them, so that nothing need be left of them.
+
+        Raises:
+            StoreError: The ledger cannot be used.
+        """
+
+    def is_locked(self, connection: Connection, name: str) -> bool:
+        """Whether some process holds the lock of that name."""
+
+    def told(self) -> AbstractContextManager[None]:
+        """Turn what the database refuses within the block into an error that says what to do.
+
+        Raises:
+            StoreError: The ledger cannot be used.
+        """
+
+    def copied(self, connection: Connection) -> str:
+        """Where a copy was made of all that it holds."""
+
+
+_Connection = TypeVar("_Connection", bound=Connection)
 
 
 @contextmanager
-def ledger(
-    path: Path,
-    schema: str,
-    entries: str,
-    upgrade: Callable[[sqlite3.Connection], None] = lambda connection: None,
-) -> Iterator[sqlite3.Connection]:
-    """Open an SQLite file with a write-ahead log; every statement is a transaction of its own.
-
-    Only its owner may read it: it has prompts, responses, verdicts and who gave them.
-
-    One in a folder that cannot be written is opened for reading: as it is, or one of an earlier
-    version as a copy in memory that is brought up to date.
-
-    Args:
-        path: The SQLite file; created if absent, with its folder.
-        schema: The CREATE TABLE IF NOT EXISTS statements.
-        entries: Plural noun for the rows in error messages, such as "labels".
-        upgrade: Called with the connection: brings a file of an earlier version up to date.
-
-    Raises:
-        StoreError: The file cannot be written, or is damaged.
-    """
-    for_reading = path.exists() and not os.access(path.parent, os.W_OK)
-    if not for_reading:
-        with explained(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        _keep_to_owner(path)
-    with refusals_told(path, entries), ExitStack() as stack:
-        logged = for_reading and _needs_writing(path)
-        file = _copied(path, Path(stack.enter_context(TemporaryDirectory()))) if logged else path
-        connection = stack.enter_context(closing(_connected(file, for_reading and not logged)))
-        _knows_digests(connection)
-        if logged or (for_reading and not _has_all(connection, schema)):
-            earlier, connection = connection, stack.enter_context(closing(_in_memory()))
-            _knows_digests(connection)
-            earlier.backup(connection)
-            connection.executescript(schema)
-            upgrade(connection)
-            connection.execute("PRAGMA query_only = ON")  # what is written here would be lost
-        elif not for_reading:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(schema)
-            upgrade(connection)
-        yield connection
-
-
-@contextmanager
-def refusals_told(path: Path, entries: str) -> Iterator[None]:
-    """Turn what SQLite refuses within the block into an error that says what to do.
-
-    Raises:
-        StoreError: The file cannot be written, or is damaged.
-    """
+def transaction(connection: _Connection) -> Iterator[_Connection]:
+    """Take the write lock; what the block does is done as a whole, or not at all if it raises."""
+    connection.begin()
     try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise StoreError(
-            f"Cannot use the {entries} in {path}: {error}. {_what_to_do(error, path, entries)}"
-        ) from error
-
-
-def _what_to_do(error: sqlite3.DatabaseError, path: Path, entries: str) -> str:
-    code = getattr(error, "sqlite_errorcode", None)
-    if "UTF-8" in str(error) or "user-defined function" in str(error):  # bytes that are no text
-        mend = "`prefopt labels verify` shows which, `prefopt labels rebuild` mends it"
-        return f"A row is damaged: {mend if entries == 'labels' else 'put back a copy'}."
-    if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return (
-            "Free some space, or make the file writable; then run the same command again. "
-            f"{entries.capitalize()} bought so far are kept."
-        )
-    rebuild = " and type `prefopt labels rebuild`: tables of the store have most of them"
-    return (
-        "It is damaged. Put back a copy, or move it away with the files that begin with its name"
-        f"{rebuild if entries == 'labels' else ''}."
-    )
+        yield connection
+        connection.commit()
+    except BaseException:
+        connection.rollback()  # nothing, where the database did so itself, as on a full disk
+        raise
 
 
 def row_digest(*values: object) -> str:
@@ -106,69 +139,3 @@ def row_digest(*values: object) -> str:
     # + 0.0, as SQLite keeps -0.0 as 0.0
     kept = [value + 0.0 if isinstance(value, int | float) else value for value in values]
     return hashlib.sha256(json.dumps(kept, default=repr).encode()).hexdigest()[:16]
-
-
-def _knows_digests(connection: sqlite3.Connection) -> None:
-    connection.create_function("row_digest", -1, row_digest, deterministic=True)
-
-
-def _keep_to_owner(path: Path) -> None:
-    """Create a ledger for its owner alone, or take it from others; SQLite's own files follow it."""
-    with suppress(OSError):  # it is there, or SQLite says better what is wrong
-        # Never opened beside SQLite: closing it again would drop this process's locks on it.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    for end in ("", "-wal", "-shm"):
-        file = path.with_name(path.name + end)
-        with suppress(OSError):  # not there, or not ours
-            if file.stat().st_mode & 0o077:
-                file.chmod(0o600)
-
-
-def _connected(path: Path, for_reading: bool) -> sqlite3.Connection:
-    how = "mode=rwc"
-    if for_reading:  # SQLite wants to write even then, unless it may take the file for complete
-        log = path.with_name(f"{path.name}-wal")
-        how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
-    # one thread at a time uses it, but not always the one that opens it (models.server.asking)
-    address = f"{path.absolute().as_uri()}?{how}"
-    return sqlite3.connect(
-        address, uri=True, timeout=60, check_same_thread=False, isolation_level=None
-    )
-
-
-def _needs_writing(path: Path) -> bool:
-    """Whether a killed process left a log that SQLite only reads beside an index that it writes."""
-    log, shared = (path.with_name(f"{path.name}-{ending}") for ending in ("wal", "shm"))
-    return log.exists() and not shared.exists()
-
-
-def _copied(path: Path, folder: Path) -> Path:
-    """A copy of the file and of its log, in a folder that can be written."""
-    for name in (path.name, f"{path.name}-wal"):
-        shutil.copy(path.with_name(name), folder / name)
-    return folder / path.name
-
-
-def _in_memory() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-
-
-def _has_all(connection: sqlite3.Connection, schema: str) -> bool:
-    """Whether a file has all tables and views of a schema."""
-    there = "SELECT name FROM sqlite_master"
-    with closing(_in_memory()) as empty:
-        empty.executescript(schema)
-        return {*empty.execute(there)} <= {*connection.execute(there)}
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Take the write lock; what the block does is done as a whole, or not at all if it raises."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite may have rolled back itself, as on a full disk
-            connection.execute("ROLLBACK")
-        raise

@@ -27,6 +27,9 @@ from prefopt_core.store.locks import locked
 from prefopt_core.store.manifests import Manifest, read_manifest
 from prefopt_core.store.parquet import write_parquet
 
+MANY = 1000
+"""Shards of a table that are read to look it up; to read many thousand takes minutes."""
+
 
 class LocalStore:
     """One folder of objects and manifests; any number of processes may use it at once."""
@@ -96,24 +99,33 @@ class LocalStore:
 
     # --- looking up ---------------------------------------------------------------------------
 
-    def lookup(self, stage: str, key: str) -> tuple[Manifest | None, str]:
-        """Look up a cache key: (manifest, "") for a hit, (None, reason) for a miss."""
+    def lookup(self, stage: str, key: str, parts: int = 1) -> tuple[Manifest | None, str]:
+        """Look up a cache key: (manifest, "") for a hit, (None, reason) for a miss.
+
+        Args:
+            stage: Name of the stage.
+            key: The key.
+            parts: In how many parts the stage is looked up. Of a table of more than `MANY` shards
+                only the sizes are compared: whoever reads a shard compares the digest.
+        """
         path = self.manifest_path(stage, key)
         manifest = read_manifest(path)
         if isinstance(manifest, Manifest):
-            problem = self.check(manifest.output)
+            shards = len(manifest.output.shards) if isinstance(manifest.output, Artifact) else 1
+            problem = self.check(manifest.output, by_size=parts * shards > MANY)
             return (None, problem) if problem else (manifest, "")
         if os.path.lexists(path) and not is_file(path):  # nothing could be written there
             return None, f"{manifest} and {put_away(path, self.quarantine)}"
         return None, manifest
 
-    def check(self, output: Artifact | Folder) -> str:
+    def check(self, output: Artifact | Folder, *, by_size: bool = False) -> str:
         """Compare objects with their digests, quarantine damaged ones; the problem, or ""."""
-        return next(filter(None, (self.problem(*each) for each in self.objects(output))), "")
+        objects = self.objects(output)
+        return next(filter(None, (self.problem(*each, by_size=by_size) for each in objects)), "")
 
-    def problem(self, path: Path, parts: Parts) -> str:
+    def problem(self, path: Path, parts: Parts, *, by_size: bool = False) -> str:
         """What is wrong with one object, or ""."""
-        return problem_of(path, parts, self.quarantine)
+        return problem_of(path, parts, self.quarantine, by_size=by_size)
 
     def read(self, artifact: Artifact, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Load a table, or some columns of it.
@@ -213,6 +225,8 @@ class LocalStore:
         if path.is_file() and path.read_bytes() == content:
             return path
         with explained(self.root):
+            if path.is_dir() and not path.is_symlink():  # which no file can replace
+                put_away(path, self.quarantine)
             write_whole(path, lambda file: file.write_bytes(content), self.root / "runs")
         return path
 

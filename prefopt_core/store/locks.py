@@ -102,7 +102,7 @@ def _is_free(descriptor: int, kind: int) -> bool:
 def is_held(path: Path, *, remove: bool = False) -> bool:
     """Whether some process holds the lock on `path`; if not, the file can be removed."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = _looked_at(path)
     except FileNotFoundError:
         return False
     try:
@@ -113,3 +113,13 @@ def is_held(path: Path, *, remove: bool = False) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def _looked_at(path: Path) -> int:
+    """Descriptor of a lock file that is there: for reading, if the store is read-only."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

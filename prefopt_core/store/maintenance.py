@@ -20,7 +20,7 @@ from prefopt_core.store.manifests import read_manifest
 from prefopt_core.store.mirror import Mirror
 from prefopt_core.store.store import Store
 
-_LASTING = {"store", "labels", "responses", "holder"}
+_LASTING = {"store", "labels", "responses"}
 """First words of the names of locks that stay: few, and what they guard is dear."""
 
 LONGEST_STAGE = 7 * 86_400.0

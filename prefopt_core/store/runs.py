@@ -100,6 +100,7 @@ def recorded(
     """Keep the record of a run within the block, which is the run.
 
     Results of an earlier run of the same settings stay in the record until `note` replaces them.
+    If these are the results again, so is the time at which the run started that made them.
 
     Args:
         store: Where.
@@ -128,7 +129,15 @@ def recorded(
         except BaseException as error:
             note(store, run.name, ended=time.time(), **_ended_by(error))
             raise
-        note(store, run.name, state="completed", ended=time.time())
+        results = _exactly(store, run.name)
+        again = before is not None and before.state == "completed" and _same(before, results)
+        started = before.started if before and again else run.started
+        note(store, run.name, state="completed", started=started, ended=time.time())
+
+
+def _same(before: Run, run: Run) -> bool:
+    """Whether two runs came to the same by the same settings."""
+    return all(getattr(before, name) == getattr(run, name) for name in ("settings", *_RESULTS))
 
 
 def _ended_by(error: BaseException) -> dict[str, str]:

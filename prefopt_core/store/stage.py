@@ -9,7 +9,7 @@ import logging
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,8 @@ import polars as pl
 from prefopt_core.ground.spending import spend
 from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
 from prefopt_core.store.cache_key import Keyed, key_values
-from prefopt_core.store.explain import changed_settings, nearest
+from prefopt_core.store.coming import Coming, tables_in
+from prefopt_core.store.explain import changes_since, nearest
 from prefopt_core.store.jobs import Job, Runner
 from prefopt_core.store.manifests import Manifest
 from prefopt_core.store.opening import bound, opened, speed_only
@@ -32,6 +33,9 @@ from prefopt_core.store.versions import versions
 log = logging.getLogger(__name__)
 
 _REFRESH = "refresh asked for"
+
+Missing = tuple[int, dict[str, Any], str]
+"""A part that is to be computed: its number, its arguments, why."""
 
 
 @dataclass(frozen=True)
@@ -82,24 +86,22 @@ class Stage:
         """The cache key: digest of name, version and inputs."""
         return sha256_of({"stage": self.name, "version": self.version, "inputs": inputs})
 
-    def parts(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The arguments of each call: one, or one per shard of the inputs."""
+    def count(self, arguments: Mapping[str, Any]) -> int:
+        """How many times the function is called: once, or once per shard of the inputs."""
         if not self.by_shard:
-            return [dict(arguments)]
-        tables = {n: a for n, a in arguments.items() if isinstance(a, Artifact)}
-        counts = {len(table.shards) for table in tables.values()}
+            return 1
+        counts = {table.parts for table in tables_in(arguments).values()}
         assert len(counts) == 1, f"{self.name}: inputs of {sorted(counts)} shards do not match"
-        return [
-            {**arguments, **{name: table.shard(i) for name, table in tables.items()}}
-            for i in range(counts.pop())
-        ]
+        return counts.pop()
 
-    def _inputs_of(self, parts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The inputs of each part; what all have in common is put together once."""
-        same = {name: v for name, v in parts[0].items() if not isinstance(v, Artifact)}
-        shared = self.inputs(same)
-        for part in parts:
-            yield shared | self.inputs({name: v for name, v in part.items() if name not in same})
+    def parts(self, arguments: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
+        """The arguments of each call, and its inputs; waits for shards that are still `Coming`."""
+        tables = tables_in(arguments) if self.by_shard else {}
+        # What all have in common is put together once.
+        shared = self.inputs({n: value for n, value in arguments.items() if n not in tables})
+        for number in range(self.count(arguments)):
+            own = {name: table.shard(number) for name, table in tables.items()}
+            yield {**arguments, **own}, shared | self.inputs(own)
 
     def stays(self, store: Store, arguments: Mapping[str, Any]) -> str:
         """Why it is computed in the process of the run, not sent to a worker; "" if it can be."""
@@ -118,18 +120,18 @@ class Stage:
     def find(self, store: Store, arguments: Mapping[str, Any]) -> Outcome | str:
         """Look the result up: the outcome if all of it is in the store, else why not."""
         outputs: list[Artifact | Folder] = []
-        parts, missing = self.parts(arguments), ""
-        for part, inputs in zip(parts, self._inputs_of(parts), strict=True):
-            manifest, reason = self._lookup(store, part, inputs)
+        total, missing = self.count(arguments), ""
+        for part, inputs in self.parts(arguments):
+            manifest, reason = self._lookup(store, part, inputs, total)
             if manifest:
                 outputs.append(manifest.output)
             else:
                 missing = missing or self._why(store, part, reason)
-        if missing and len(parts) > 1:
-            return f"{len(parts) - len(outputs)} of {len(parts)} shards: {missing}"
+        if missing and total > 1:
+            return f"{total - len(outputs)} of {total} shards: {missing}"
         if missing:
             return missing
-        return Outcome(self._join(outputs), len(parts), len(parts), (), 0.0)
+        return Outcome(self._join(outputs), total, total, (), 0.0)
 
     def run(
         self,
@@ -139,70 +141,85 @@ class Stage:
         refresh: bool = False,
         on_part: Callable[[int, int], None] = lambda done, total: None,
         runner: Runner | None = None,
+        coming: Coming | None = None,
     ) -> Outcome:
         """Return the stored result, or compute and commit what is missing of it, shard by shard.
 
         Args:
             store: Where results live.
-            arguments: By name, from `bind`.
+            arguments: By name, from `bind`; the tables of a stage by shard may be `Coming`.
             refresh: Compute the result even if it is in the store.
             on_part: Progress callback: called with (shards finished, shards) before each shard
                 that is computed and at the end.
             runner: Computes shards in other processes; None: one after the other in this one.
+            coming: Is told of each shard, for stages that wait for it.
         """
         started = time.perf_counter()
-        parts = self.parts(arguments)
-        outputs: list[Artifact | Folder | None] = []
-        missing: dict[int, str] = {}
-        for number, (part, inputs) in enumerate(zip(parts, self._inputs_of(parts), strict=True)):
-            found, reason = self._lookup(store, part, inputs)
-            outputs.append(found.output if found and not refresh else None)
-            if outputs[-1] is None:
-                missing[number] = _REFRESH if refresh else reason
-        hits = len(parts) - len(missing)
-        on_part(hits, len(parts))
-        reasons: list[str] = []
-        made = self._computed(store, parts, missing, runner)
-        for finished, (number, output, reason) in enumerate(made, hits + 1):
-            outputs[number] = output
-            reasons += [reason] if reason else []
-            on_part(finished, len(parts))
-        seconds = time.perf_counter() - started
-        hits = len(parts) - len(reasons)
-        joined = self._join([output for output in outputs if output is not None])
-        return Outcome(joined, hits, len(parts), tuple(reasons), seconds)
+        total = self.count(arguments)
+        outputs: dict[int, Artifact | Folder] = {}
+        coming = coming or Coming(self.name)
 
-    def _computed(
+        def take(number: int, output: Artifact | Folder) -> None:
+            outputs[number] = output
+            coming.put(number, output)
+            on_part(len(outputs), total)
+
+        coming.begin(total)
+        on_part(0, total)
+        missing = self._missing(store, arguments, total, refresh, take)
+        reasons: list[str] = []
+        for number, output, reason in self._computed(store, missing, total, runner):
+            reasons += [reason] if reason else []
+            take(number, output)
+        seconds = time.perf_counter() - started
+        joined = self._join([outputs[number] for number in range(total)])
+        return Outcome(joined, total - len(reasons), total, tuple(reasons), seconds)
+
+    def _missing(
         self,
         store: Store,
-        parts: Sequence[dict[str, Any]],
-        missing: Mapping[int, str],
-        runner: Runner | None,
-    ) -> Iterator[tuple[int, Artifact | Folder, str]]:
-        """(number, output, reason) of each missing part, in order; the first reason in full."""
-        reasons = dict(missing)
-        for number in [*missing][:1]:  # reading earlier manifests costs more than a small shard
-            reasons[number] = self._why(store, parts[number], missing[number])
-        if runner is None or not missing:
-            for number, reason in reasons.items():
-                yield number, *self.compute(store, parts[number], reason)
-            return
-        jobs = [self._job(store, parts, number, reason) for number, reason in reasons.items()]
-        for number, done in zip(reasons, runner.map(jobs), strict=True):
-            spend(done.spent)
-            yield number, done.output, done.reason
+        arguments: Mapping[str, Any],
+        total: int,
+        refresh: bool,
+        take: Callable[[int, Artifact | Folder], None],
+    ) -> Iterator[Missing]:
+        """The parts that are to be computed; `take` is told of the others."""
+        first = True
+        for number, (part, inputs) in enumerate(self.parts(arguments)):
+            manifest, reason = self._lookup(store, part, inputs, total)
+            if manifest and not refresh:
+                take(number, manifest.output)
+                continue
+            reason = _REFRESH if refresh else reason
+            # Reading earlier manifests costs more than a small shard: of the first one only.
+            yield number, part, self._why(store, part, reason) if first else reason
+            first = False
 
-    def _job(self, store: Store, parts: Sequence[dict[str, Any]], number: int, reason: str) -> Job:
+    def _computed(
+        self, store: Store, missing: Iterator[Missing], total: int, runner: Runner | None
+    ) -> Iterator[tuple[int, Artifact | Folder, str]]:
+        """(number, output, reason) of each missing part, in order."""
+        if runner is None:
+            for number, part, reason in missing:
+                yield number, *self.compute(store, part, reason)
+            return
+        jobs = [self._job(store, each, total) for each in missing]
+        for job, done in zip(jobs, runner.map(jobs) if jobs else (), strict=True):
+            spend(done.spent)
+            yield job.number - 1, done.output, done.reason
+
+    def _job(self, store: Store, missing: Missing, total: int) -> Job:
+        number, part, reason = missing
         return Job(
             stage=self.name,
             function=f"{self.function.__module__}:{self.function.__qualname__}",
-            arguments=parts[number],
-            key=self.key(self.inputs(parts[number])),
+            arguments=part,
+            key=self.key(self.inputs(part)),
             reason=reason,
             store=str(store),
             role=role(),
             number=number + 1,
-            parts=len(parts),
+            parts=total,
         )
 
     def _join(self, outputs: list[Artifact | Folder]) -> Artifact | Folder:
@@ -222,13 +239,17 @@ class Stage:
         return Artifact(table=self.table, shards=shards)
 
     def _lookup(
-        self, store: Store, arguments: Mapping[str, Any], inputs: Mapping[str, Any]
+        self,
+        store: Store,
+        arguments: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        parts: int = 1,
     ) -> tuple[Manifest | None, str]:
         """The whole result, else one that the same limits cut short; else None, and why."""
         limits = self.limits(arguments)
-        manifest, reason = store.lookup(self.name, self.key(inputs))
+        manifest, reason = store.lookup(self.name, self.key(inputs), parts)
         if manifest is None and limits:
-            manifest, _ = store.lookup(self.name, self.key({**inputs, **limits}))
+            manifest, _ = store.lookup(self.name, self.key({**inputs, **limits}), parts)
         return manifest, reason
 
     def compute(
@@ -274,12 +295,5 @@ class Stage:
         if reason != "not made yet":
             return reason
         inputs, limits = self.inputs(arguments), self.limits(arguments)
-        changes = []
         earlier = (m for m in store.manifests(self.name) if m.role in ("", role()))
-        for manifest in islice(earlier, 200):
-            cut = manifest.inputs.keys() & limits
-            changed = changed_settings(manifest.inputs, inputs | limits if cut else inputs)
-            if manifest.version != self.version:
-                changed.insert(0, f"version {manifest.version} → {self.version}")
-            changes.append(changed)
-        return nearest(changes)
+        return nearest(changes_since(m, self.version, inputs, limits) for m in islice(earlier, 200))

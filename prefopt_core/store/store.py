@@ -21,7 +21,8 @@ from prefopt_core.store.leases import leased, machine
 from prefopt_core.store.local import LocalStore
 from prefopt_core.store.manifests import Manifest, read_manifest
 from prefopt_core.store.mirror import Mirror, mirror_of
-from prefopt_core.store.places import caches, checked_folder, ledger_folder
+from prefopt_core.store.places import caches, checked_folder, ledger_place
+from prefopt_core.store.postgres import Database
 
 STORE = "PREFOPT_STORE"
 """Environment variable that names the store."""
@@ -62,13 +63,13 @@ class Store(LocalStore):
         return self.mirror.remote.url if self.mirror else str(self.root)
 
     @property
-    def ledgers(self) -> Path:
-        """The folder of labels and responses that were paid for.
+    def ledgers(self) -> Path | Database:
+        """The folder, or the database, of labels and responses that were paid for.
 
         Raises:
-            ConfigError: The store is behind a URL, and `$PREFOPT_LABELS` names no folder.
+            ConfigError: The store is behind a URL, and `$PREFOPT_LABELS` names neither.
         """
-        return ledger_folder(self.root, None if self.mirror is None else str(self))
+        return ledger_place(self.root, None if self.mirror is None else str(self))
 
     # --- what a store behind a URL does besides -----------------------------------------------
 
@@ -134,18 +135,18 @@ class Store(LocalStore):
             with leased(self.mirror.remote, name, owner, stage):
                 yield
 
-    def lookup(self, stage: str, key: str) -> tuple[Manifest | None, str]:
-        """Look up a cache key: (manifest, "") for a hit, (None, reason) for a miss."""
+    def lookup(self, stage: str, key: str, parts: int = 1) -> tuple[Manifest | None, str]:
+        """Look up a cache key, see `LocalStore.lookup`."""
         if self.mirror:
             self.mirror.bring(self.manifest_path(stage, key))
-        return super().lookup(stage, key)
+        return super().lookup(stage, key, parts)
 
-    def problem(self, path: Path, parts: Parts) -> str:
+    def problem(self, path: Path, parts: Parts, *, by_size: bool = False) -> str:
         """What is wrong with one object, or "".
 
         Of one that is not here its size alone is looked at: whoever reads it, fetches it.
         """
-        problem = super().problem(path, parts)
+        problem = super().problem(path, parts, by_size=by_size)
         return self.mirror.problem(path, parts) if problem and self.mirror else problem
 
     def _must_be_intact(self, output: Artifact | Folder) -> None:

@@ -5,8 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
+from transformers import BitsAndBytesConfig
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.models.adapters import ADAPTER, ADAPTER_WEIGHTS
@@ -55,6 +58,37 @@ def continued(model: Any, start: Path, lora: Settings | None) -> PeftModel:
             "weights of its own (`lora.merge: true`, or `prefopt export`)."
         )
     return policy
+
+
+def in_four_bits() -> dict[str, Any]:
+    """Options that load the weights of linear layers as nf4, but for the output layer (QLoRA)."""
+    device = PartialState(cpu=not torch.cuda.is_available()).device  # of several, its own
+    settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": settings, "device_map": {"": device}}
+
+
+def trained_values(model: Any) -> dict[str, torch.Tensor]:
+    """Name → a copy of each of the weights that are trained, such as adapters from a round ago."""
+    return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def in_full(model: Any, before: dict[str, torch.Tensor] | None) -> None:
+    """Train adapters over quantised weights in float32: TRL rounds them to 16 bits.
+
+    Args:
+        model: TRL's.
+        before: Values that they had before TRL rounded them; None: nothing is quantised.
+    """
+    if before is None:
+        return
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            weight.data = before.get(name, weight.data).float()
 
 
 def save_adapters(policy: PeftModel, start: Path, output: Path) -> None:

@@ -1,11 +1,9 @@
 """SPA's noise detection in a training run: threshold τ, reference model, reward margins.
 
-The mathematics is in `noise.py`. Notation: B pairs as 2B sequences of T tokens, chosen ones first;
-H the width of the model; R the number of response tokens among all of them.
+The mathematics is in `noise.py`. Notation: B pairs; N response tokens among all of them, those of
+chosen responses first; H the width of the model.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,12 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.models.folder import NO_CODE
 from prefopt_core.noise import extrapolated_logps, quantile_threshold, running_threshold
+from prefopt_core.training.packing import Inputs, summed
+from prefopt_core.training.reading import last_hidden
+from prefopt_core.training.sharded import unsharded
 
-Inputs = dict[str, torch.Tensor]
-"""A collated batch: input_ids, attention_mask, completion_mask (2B, T); all other fields (B,)."""
-
-TILE = 1024
-"""Response tokens whose logits exist at once: bounds memory, changes nothing."""
+TILE = 2**24
+"""Logits of one model that exist at once, 64 MiB in float32: bounds memory, changes nothing."""
 
 SCALED_LOGITS = (
     "final_logit_softcapping",
@@ -95,7 +93,7 @@ class Reference:
         return model.to(self.policy.device).eval().requires_grad_(False)
 
     def hidden(self, inputs: Inputs) -> torch.Tensor:
-        """The last hidden states of the reference model, (2B, T, H)."""
+        """The last hidden states of the reference model, (N, H)."""
         if not isinstance(self.policy, PeftModel):
             return last_hidden(self.model, inputs)
         if "ref" not in self.policy.peft_config:
@@ -132,55 +130,49 @@ class Detector:
 
         Args:
             inputs: The pairs, with their reference log-probabilities.
-            hidden: (2B, T, H), the policy's last hidden states.
+            hidden: (N, H), the policy's last hidden states.
         """
-        responses = inputs["completion_mask"][:, 1:].bool()  # position t predicts token t + 1
-        token_logps = torch.zeros(responses.shape, dtype=torch.float64, device=hidden.device)
-        token_logps[responses] = self._token_logps(inputs, hidden, responses)
-        chosen, rejected = token_logps.sum(dim=1).chunk(2)
+        token_logps = self._token_logps(inputs, hidden)
+        chosen, rejected = summed(token_logps, inputs["lengths"]).chunk(2)
         return implicit_reward(
             chosen - rejected,
             inputs["ref_chosen_logps"].double() - inputs["ref_rejected_logps"].double(),
             beta=self.beta,
         )
 
-    def _token_logps(
-        self, inputs: Inputs, hidden: torch.Tensor, responses: torch.Tensor
-    ) -> torch.Tensor:
-        labels = inputs["input_ids"][:, 1:][responses]  # (R,)
-        policy = reference = hidden[:, :-1][responses]  # (R, H)
+    def _token_logps(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
+        labels, policy, reference = inputs["labels"], hidden, hidden
         head = reference_head = self.policy.get_output_embeddings()
         if self.extrapolation:
-            reference = self.reference.hidden(inputs)[:, :-1][responses]
+            reference = self.reference.hidden(inputs)
             reference_head = self.reference.model.get_output_embeddings()
-        tiles = zip(*(torch.split(x, TILE) for x in (policy, reference, labels)), strict=True)
-        logps = [
-            extrapolated_logps(head(p).float(), reference_head(r).float(), y, self.extrapolation)
-            for p, r, y in tiles
-        ]
-        return torch.cat(logps).double()
+        heads = (head, reference_head)
+        with unsharded(self.policy):
+            return tiled_logps(policy, reference, labels, heads, self.extrapolation)
 
 
-@contextmanager
-def watching(model: Any) -> Iterator[list[torch.Tensor]]:
-    """Collect the last hidden states, (2B, T, H), of every forward pass in the block."""
-    seen: list[torch.Tensor] = []
-    hook = _backbone(model).register_forward_hook(
-        lambda _module, _inputs, outputs: seen.append(outputs.last_hidden_state.detach())
-    )
-    try:
-        yield seen
-    finally:
-        hook.remove()
+def tiled_logps(
+    policy: torch.Tensor,
+    reference: torch.Tensor,
+    labels: torch.Tensor,
+    heads: tuple[Any, Any],
+    lam: float,
+    tile: int = TILE,
+) -> torch.Tensor:
+    """Log-probabilities of N tokens under the extrapolated model, (R,) in double precision.
 
-
-@torch.no_grad()
-def last_hidden(model: Any, inputs: Inputs) -> torch.Tensor:
-    """The hidden states behind the logits, (2B, T, H)."""
-    return _backbone(model)(
-        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-    ).last_hidden_state
-
-
-def _backbone(model: Any) -> Any:
-    return (model.get_base_model() if isinstance(model, PeftModel) else model).base_model
+    Args:
+        policy: (R, H), the policy's last hidden states where the tokens are predicted.
+        reference: (R, H), those of the reference model.
+        labels: (R,), the tokens.
+        heads: Output layers of the two, from (R, H) to (R, V).
+        lam: λ of `noise.extrapolated_logps`.
+        tile: Logits that exist at once, of each model; at least those of one token.
+    """
+    rows = max(1, tile // heads[0].weight.shape[0])
+    logps = []
+    for p, r, y in zip(*(torch.split(x, rows) for x in (policy, reference, labels)), strict=True):
+        logits = heads[0](p).float()
+        other = heads[1](r).float() if lam else logits
+        logps.append(extrapolated_logps(logits, other, y, lam))
+    return torch.cat(logps).double()

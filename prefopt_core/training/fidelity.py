@@ -65,11 +65,13 @@ def pair_logps(model: Any, pairs: pl.DataFrame, device: torch.device) -> Logps:
     """Log-probabilities of n pairs' responses, one sequence at a time, without dropout.
 
     Args:
-        model: A causal language model; its weights become float32.
+        model: A causal language model; its weights become float32 unless they are quantised.
         pairs: With prompt_token_ids, chosen_token_ids and rejected_token_ids.
         device: Where to compute; on the CPU what does not fit there, as a model trained in 16 bits.
     """
     model.eval()
+    if getattr(model, "is_quantized", False):  # where it is, and as it is
+        return _pair_logps(model, pairs)
     try:
         return _pair_logps(model.to(device).float(), pairs)
     except torch.OutOfMemoryError:
@@ -88,7 +90,7 @@ def _pair_logps(model: Any, pairs: pl.DataFrame) -> Logps:
 
 def _logps(model: Any, prompt: list[int], response: list[int]) -> float:
     ids = torch.tensor([[*prompt, *response]], device=model.device)
-    logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+    logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
     labels = ids[0, len(prompt) :, None]
     return float((logits.gather(1, labels)[:, 0] - logits.logsumexp(1)).double().sum())
 

@@ -5,26 +5,21 @@ Everything else, from the optimiser to distributed training, is TRL's and Huggin
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
-from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.noise import flag_noisy
-from prefopt_core.training.detection import Detector, Inputs, Threshold, last_hidden, watching
+from prefopt_core.training.detection import Detector, Threshold
 from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
-
-
-def collate(examples: Sequence[Mapping[str, Any]], *, pad_token_id: int) -> Inputs:
-    """Pad B pairs to 2B sequences, chosen ones first."""
-    inputs: Inputs = DataCollatorForPreference(pad_token_id)(examples)
-    for name in ("doubtful", "confidence", "row"):
-        inputs[name] = torch.tensor([e[name] for e in examples])
-    return inputs
+from prefopt_core.training.packing import SIDES, Inputs, collate, summed
+from prefopt_core.training.reading import last_hidden, reading, reads_packed, watching
 
 
 class PreferenceTrainer(DPOTrainer):
@@ -49,7 +44,9 @@ class PreferenceTrainer(DPOTrainer):
         pairs: Dataset,
         **settings: Any,
     ) -> None:
-        super().__init__(train_dataset=pairs, **settings)
+        # One process has one GPU: `DataParallel` would deal out rows as if they were pairs.
+        settings["args"]._n_gpu = min(settings["args"].n_gpu, 1)
+        super().__init__(train_dataset=pairs, data_collator=self._collate, **settings)
         self.objective: Objective = objective
         self.beta, self.sft, self.pairs = beta, sft, pairs
         self.noise: NoiseAware | None = None
@@ -67,17 +64,9 @@ class PreferenceTrainer(DPOTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The mean loss of a batch of pairs."""
-        responses = inputs["completion_mask"]
-        with watching(self.model) as hidden:
-            outputs = model(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                labels=inputs["input_ids"].masked_fill(responses == 0, -100),
-                use_cache=False,
-                fused_lm_head=True,  # TRL's: log-probabilities without the (2B, T, V) logits
-            )
-        chosen_logps, rejected_logps = outputs.log_probs.sum(dim=1).chunk(2)
-        chosen_lengths, rejected_lengths = responses.sum(dim=1).chunk(2)
+        outputs, hidden = self._read(model, inputs)
+        chosen_logps, rejected_logps = summed(outputs.log_probs[0], inputs["lengths"]).chunk(2)
+        chosen_lengths, rejected_lengths = inputs["lengths"].chunk(2)
         pairs = PairLogps(
             policy_chosen_logps=chosen_logps,
             policy_rejected_logps=rejected_logps,
@@ -85,7 +74,7 @@ class PreferenceTrainer(DPOTrainer):
             reference_rejected_logps=inputs["ref_rejected_logps"],
             chosen_lengths=chosen_lengths,
             rejected_lengths=rejected_lengths,
-            flagged=self._flag(inputs, hidden[0]),
+            flagged=self._flag(inputs, hidden),
             confidence=inputs["confidence"],
         )
         self._record(pairs, inputs["doubtful"])
@@ -93,6 +82,40 @@ class PreferenceTrainer(DPOTrainer):
         if self.sft:
             loss = loss - self.sft * chosen_logps.sum() / chosen_lengths.sum()
         return (loss, outputs) if return_outputs else loss
+
+    def _read(self, model: Any, inputs: Inputs) -> tuple[Any, torch.Tensor]:
+        """TRL's output, log_probs (1, N), made without logits; the last hidden states, (N, H)."""
+        with watching(self.model, inputs) as hidden:
+            labels = inputs["labels"][None]
+            outputs = model(**reading(inputs), shift_labels=labels, fused_lm_head=True)
+        return outputs, hidden[0]
+
+    def _collate(self, examples: Sequence[Mapping[str, Any]]) -> Inputs:
+        tokenizer: Any = self.processing_class
+        return collate(examples, pad_token_id=tokenizer.pad_token_id, width=self._width)
+
+    @cached_property
+    def _width(self) -> int | None:
+        """H of a model that reads packed rows, else None; asked for once the model is in place."""
+        lengths = [[len(row[f"{name}_ids"]) for name in ("prompt", *SIDES)] for row in self.pairs]
+        shortest = sorted(range(len(lengths)), key=lambda i: sum(lengths[i]))[:2]
+        config: Any = self.model.config  # type: ignore[union-attr]
+        packed = reads_packed(
+            self._read_once,
+            config,
+            [self.pairs[i] for i in shortest],
+            max(prompt + max(responses) for prompt, *responses in lengths),
+        )
+        return config.get_text_config().hidden_size if packed else None
+
+    @torch.no_grad()
+    def _read_once(self, inputs: Inputs) -> torch.Tensor:
+        model: Any = self.model_wrapped
+        training = model.training
+        model.eval()
+        _, hidden = self._read(model, self._prepare_inputs(inputs))
+        model.train(training)
+        return hidden
 
     def _flag(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
         """Which doubtful pairs look wrong, (B,); the labels of the others are trusted."""
@@ -128,10 +151,12 @@ class PreferenceTrainer(DPOTrainer):
         doubtful = inputs["doubtful"]
         margins = torch.full(doubtful.shape, torch.inf, dtype=torch.float64, device=doubtful.device)
         if doubtful.any():
-            both = doubtful.repeat(2)  # chosen and rejected
-            pairs = {k: v[doubtful if len(v) == len(doubtful) else both] for k, v in inputs.items()}
+            if not doubtful.all():
+                hidden = hidden[doubtful.repeat(2).repeat_interleave(inputs["lengths"])]
+                rows = inputs["row"][doubtful].tolist()
+                inputs = self._prepare_inputs(self._collate([self.pairs[row] for row in rows]))
             with self.accelerator.autocast():
-                margins[doubtful] = self.detector.margins(pairs, hidden[both])
+                margins[doubtful] = self.detector.margins(inputs, hidden)
         return margins
 
     def _measure(self, noise: NoiseAware, threshold: Threshold) -> None:

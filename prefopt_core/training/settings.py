@@ -1,15 +1,33 @@
 """Settings of the section `training`: each with its default and where that comes from."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import to_jsonable_python
 
+from prefopt_core.ground.errors import ConfigError, Lacking
+from prefopt_core.ground.extras import no_extra
 from prefopt_core.ground.registry import Registry, SpeedOnly
 from prefopt_core.ground.settings import Backend, Config
 from prefopt_core.training import LOSSES
 
 OUTPUT_LAYERS = ("lm_head", "embed_out", "output_layer")
 """What models call it; `checks.check_targets` knows that of the model itself."""
+
+
+SHARDED = ("fsdp", "zero3")
+"""Strategies under which a GPU holds a part of the weights."""
+_NEEDS = {
+    "quantize": ("bitsandbytes", "quantize"),
+    "attention": ("flash_attn", "flash"),
+    "liger": ("liger_kernel", "liger"),
+}
+"""Setting → the module that it needs when it is used, and the extra that brings it."""
 
 
 class LoraConfig(Config):
@@ -38,6 +56,68 @@ class LoraConfig(Config):
                     "train all weights (`training.lora: null`)."
                 )
         return names
+
+
+class LaunchConfig(Config):
+    """On how many GPUs a policy is trained, and how they share it, by `accelerate launch`."""
+
+    processes: int = Field(1, ge=1, description="GPUs to train on, those of all machines together.")
+    machines: SpeedOnly[int] = Field(
+        1, ge=1, description="Machines, with equally many of the GPUs each and one store for all."
+    )
+    address: SpeedOnly[str | None] = Field(
+        None,
+        pattern=r"^[^\s:/]+:\d+$",
+        description="Of several machines: HOST:PORT of one of them, where the others find it.",
+    )
+    starter: SpeedOnly[tuple[str, ...]] = Field(
+        (),
+        description="Of several machines: the command that starts what follows once on each, as "
+        "[srun, --nodes=2, --ntasks-per-node=1].",
+    )
+    strategy: Literal["ddp", "fsdp", "zero2", "zero3"] = Field(
+        "ddp",
+        description="ddp: each GPU holds all. fsdp, zero3: it holds a part of weights, gradients "
+        "and optimiser. zero2: all of the weights. zero2 and zero3 need DeepSpeed.",
+    )
+    offload: bool = Field(
+        False,
+        description="Keep what a GPU holds in the machine's memory, and the optimiser, too: less "
+        "GPU memory, much slower. Not with ddp.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_machines(self) -> Self:
+        if self.processes % self.machines:
+            raise ConfigError(
+                f"{self.processes} processes cannot be shared by {self.machines} machines. Make "
+                f"`processes` a multiple of {self.machines}: it counts those of all machines."
+            )
+        if self.machines > 1 and not (self.address and self.starter):
+            raise ConfigError(
+                "Several machines need `address`, HOST:PORT of one of them, and `starter`, the "
+                "command that starts the training on each, as [srun, --ntasks-per-node=1]."
+            )
+        if self.offload and self.strategy == "ddp":
+            raise ConfigError(
+                "`offload` is for what GPUs share. Set `strategy` to 'fsdp', 'zero2' or 'zero3'."
+            )
+        return self
+
+    @property
+    def shards(self) -> int:
+        """Parts into which the weights are cut; 1: each GPU holds them all."""
+        return self.processes if self.strategy in SHARDED else 1
+
+    @property
+    def alone(self) -> bool:
+        """Whether the process of the run trains by itself."""
+        return self.processes == 1 and self.strategy == "ddp"
+
+    def check(self) -> Iterator[str]:
+        """Look whether DeepSpeed is installed where it is asked for."""
+        if self.strategy.startswith("zero"):
+            yield from no_extra("deepspeed", "deepspeed")
 
 
 class TrainingConfig(Backend):
@@ -89,15 +169,51 @@ class TrainingConfig(Backend):
     save_every: SpeedOnly[int] = Field(
         100, ge=1, description="Steps between checkpoints to resume from."
     )
-    processes: int = Field(1, ge=1, description="GPUs to train on, by `accelerate launch`.")
+    quantize: Literal["nf4"] | None = Field(
+        None,
+        description="nf4: hold the weights under LoRA's adapters in 4 bits (QLoRA, "
+        "arXiv:2305.14314): a quarter of the memory of 16 bits, and slower. Rewards are then "
+        "relative to these weights; saved is what the adapters make of the unquantised ones.",
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash"] = Field(
+        "auto",
+        description="How attention is computed; auto: torch's own (sdpa) where the model can. "
+        "flash: by the package flash-attn.",
+    )
+    liger: bool = Field(
+        False, description="Liger's kernels for norms, rotations and activations; CUDA only."
+    )
+    launch: LaunchConfig = Field(default_factory=LaunchConfig)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _processes_are_launched(cls, data: Any) -> Any:
+        """The number of processes stood beside the other settings once."""
+        if not isinstance(data, dict) or "processes" not in data:
+            return data
+        rest, launch = dict(data), data.get("launch") or {}
+        processes = rest.pop("processes")
+        if not isinstance(launch, dict) or launch.get("processes", processes) != processes:
+            raise ConfigError("`processes` is an older name of `launch.processes`: leave it out.")
+        return rest | {"launch": {"processes": processes} | launch}
+
+    @model_validator(mode="after")
+    def _quantised_is_adapted(self) -> Self:
+        if self.quantize and (self.lora is None or self.launch.strategy != "ddp"):
+            raise ConfigError(
+                "`quantize` holds weights that do not move, and each GPU holds all of them: set "
+                "`lora`, as {r: 64}, and leave `launch.strategy` at 'ddp'."
+            )
+        return self
 
     @model_validator(mode="after")
     def _batches_split(self) -> Self:
-        parts = self.micro * self.processes
+        processes = self.launch.processes
+        parts = self.micro * processes
         if self.batch_size % parts:
             raise ValueError(
-                f"batch_size={self.batch_size} cannot be split over {self.processes} "
-                f"{'processes' if self.processes > 1 else 'process'} with "
+                f"batch_size={self.batch_size} cannot be split over {processes} "
+                f"{'processes' if processes > 1 else 'process'} with "
                 f"micro_batch_size={self.micro}. Make it a multiple of {parts}."
             )
         return self
@@ -105,17 +221,41 @@ class TrainingConfig(Backend):
     @property
     def micro(self) -> int:
         """Pairs of one forward pass: `micro_batch_size`, or what a process has of a batch."""
-        return min(self.micro_batch_size, max(1, self.batch_size // self.processes))
+        return min(self.micro_batch_size, max(1, self.batch_size // self.launch.processes))
+
+    def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A dump without `launch`, `quantize`, `attention`, `liger`, where these are defaults."""
+        launch = {**part["launch"]}
+        old = {**part, "processes": launch.pop("processes")}
+        old["launch"] = {n: v for n, v in launch.items() if v != _default(LaunchConfig, n)}
+        if not old["launch"]:
+            del old["launch"]
+        for name in ("quantize", "attention", "liger"):
+            if old[name] == _default(TrainingConfig, name):
+                del old[name]
+        return old
+
+    def check(self) -> Iterator[str]:
+        """Doubts whether this machine has what the settings need; and see `Registry.check`."""
+        yield from super().check()
+        wanted = [name for name in _NEEDS if getattr(self, name) in ("nf4", "flash", True)]
+        for name in wanted:
+            yield from no_extra(*_NEEDS[name])
+        if wanted and not _has_cuda():
+            yield Lacking(
+                f"{', '.join(wanted)} needs an NVIDIA GPU with CUDA, and this machine has none. "
+                "Run it where there is one, or leave that out."
+            )
 
     def key_part(self) -> Any:
-        """The cache key, without `lora.merge` if it is true.
+        """The cache key, without `lora.merge` if it is true, and settings at newer defaults.
 
-        Merging was the only way before the setting existed; so keys from then stay valid.
+        That was the only way before these settings existed; so keys from then stay valid.
         """
         part = super().key_part()
         if self.lora and self.lora.merge:
             del part["lora"]["merge"]
-        return part
+        return self.without_news(part | {"launch": self.launch.key_part()})
 
     def for_round(self, number: int, epochs: float | None = None) -> "TrainingConfig":
         """These settings in self-labelled round `number`, from 1: schedules become their value.
@@ -127,3 +267,13 @@ class TrainingConfig(Backend):
         now = {name: values[min(number, len(values)) - 1] for name, values in schedules.items()}
         own = {} if epochs is None else {"epochs": epochs, "steps": None}
         return self.model_copy(update={"params": self.params | now, **own})
+
+
+def _default(section: type[Config], name: str) -> Any:
+    return to_jsonable_python(section.model_fields[name].default)
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -8,7 +8,6 @@ logits.
 import gc
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,14 @@ from prefopt_core.models.loading import (
 from prefopt_core.models.saving import merged, save_weights
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import load_tokenizer
-from prefopt_core.training.adapters import continued, new_adapters, save_adapters
+from prefopt_core.training.adapters import (
+    continued,
+    in_four_bits,
+    in_full,
+    new_adapters,
+    save_adapters,
+    trained_values,
+)
 from prefopt_core.training.checks import (
     IDS,
     LOGPS,
@@ -51,10 +57,13 @@ from prefopt_core.training.fidelity import (
 )
 from prefopt_core.training.log import steps_of
 from prefopt_core.training.objectives import NoiseAware
-from prefopt_core.training.preference_trainer import PreferenceTrainer, collate
+from prefopt_core.training.preference_trainer import PreferenceTrainer
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
+from prefopt_core.training.sharded import whole
 
+ATTENTION = {"auto": None, "eager": "eager", "sdpa": "sdpa", "flash": "flash_attention_2"}
+"""`training.attention` → what transformers calls it."""
 ADAPTERS = "adapters"
 """Folder of trained adapters among the checkpoints, until they are merged."""
 
@@ -128,7 +137,10 @@ def _learn(
 ) -> tuple[TrainingLog, Trained | None]:
     """Train and save; None in all processes but the first, which saves."""
     model = _policy(start, config)
-    merges = config.lora is not None and config.lora.merge
+    if config.quantize:
+        pairs = _scored_by(model, pairs)
+    # Adapters that are merged, or were trained on other weights than they are used with.
+    apart = config.lora is not None and (config.lora.merge or config.quantize is not None)
     dtype = own_dtype(weights_of(start)) if config.save_dtype == "start" else torch.float32
     trainer = attach(_trainer(model, pairs, start, work, config, seed))
     with threads_for(model), explained(work):
@@ -136,19 +148,25 @@ def _learn(
     first, device = trainer.is_world_process_zero(), model.device
     log = TrainingLog(steps_of(trainer.state.log_history), _flagged(trainer))
     trained = None
+    policy = whole(trainer, config, lambda: _policy(start, config))
     if first:
-        policy = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-        if not merges:
+        if not apart:
             trained = _measured(policy, sample, device, dtype)
         with explained(output):
-            _save(policy, start, work / ADAPTERS if merges else output, dtype)
+            _save(policy, start, work / ADAPTERS if apart else output, dtype)
     trainer.accelerator.wait_for_everyone()
-    if first and merges:
-        del policy, model, trainer  # their memory is for the merged policy
+    if first and config.lora and apart:
+        del policy, model, trainer  # their memory is for the adapted policy
         gc.collect()
         give_memory_back()
-        trained = _merge(work / ADAPTERS, sample, start, output, device, dtype)
+        trained = _adapt(work, sample, start, output, device, dtype, config.lora.merge)
     return log, trained
+
+
+def _scored_by(model: Any, pairs: pl.DataFrame) -> pl.DataFrame:
+    """The pairs with reference log-probabilities under weights that are not those of the scorer."""
+    logps = pair_logps(model, pairs, model.device)
+    return pairs.with_columns(pl.Series(name, logps[:, i]) for i, name in enumerate(LOGPS))
 
 
 def _measured(policy: Any, sample: pl.DataFrame, device: Any, dtype: torch.dtype) -> Trained:
@@ -166,6 +184,8 @@ def _policy(start: Path, config: TrainingConfig) -> Any:
         config=trainable_config(weights),
         # A step of 5e-7 is lost in bfloat16 weights; under adapters they do not move.
         dtype="auto" if config.lora or apart else torch.float32,
+        attn_implementation=ATTENTION[config.attention],
+        **(in_four_bits() if config.quantize else {}),
         **NO_CODE,
     )
     disable_dropout_in_model(model)  # what no setting names; LoRA adapters keep theirs
@@ -192,8 +212,9 @@ def _trainer(
         ((pl.col("source") == "self") | everyone).alias("doubtful"),
         "confidence",
     ).with_row_index("row")
+    before = trained_values(model) if config.quantize else None
     with adaptable(lora, model):
-        return PreferenceTrainer(
+        trainer = PreferenceTrainer(
             objective,
             config.beta,
             config.sft,
@@ -202,14 +223,15 @@ def _trainer(
             model=model,
             args=_arguments(work, config, seed, len(pairs)),
             processing_class=tokenizer,
-            data_collator=partial(collate, pad_token_id=tokenizer.pad_token_id),
             peft_config=new_adapters(lora) if lora else None,
         )
+    in_full(trainer.model, before)
+    return trainer
 
 
 def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
-    # Asked first: what transformers would set up by itself does not join the processes on CPUs.
-    processes, gpu = PartialState().num_processes, torch.cuda.is_available()
+    gpu = torch.cuda.is_available()
+    processes = PartialState(cpu=not gpu).num_processes  # unasked it sees one on CPUs
     steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
     return DPOConfig(
         output_dir=str(work),
@@ -226,6 +248,7 @@ def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPO
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         activation_checkpointing=config.gradient_checkpointing,
+        use_liger_kernel=config.liger,
         bf16=gpu and torch.cuda.is_bf16_supported(),
         dataloader_pin_memory=gpu,
         save_steps=config.save_every,
@@ -249,15 +272,15 @@ def _save(model: Any, start: Path, output: Path, dtype: torch.dtype) -> None:
         save_weights(model, start, output, dtype)
 
 
-def _merge(
-    adapters: Path, sample: pl.DataFrame, start: Path, output: Path, device: Any, dtype: torch.dtype
+def _adapt(
+    work: Path, pairs: pl.DataFrame, start: Path, output: Path, device: Any, dtype: Any, merge: bool
 ) -> Trained:
-    """Merge adapters into weights that were loaded in float32, and save those."""
+    """Put adapters on weights that were loaded in float32; save those, or the adapters alone."""
     weights = load_weights(AutoModelForCausalLM, weights_of(start), dtype=torch.float32)
-    policy = adapted(weights, adapters)
-    trained = _measured(policy, sample, device, dtype)
+    policy = adapted(weights, work / ADAPTERS)
+    trained = _measured(policy, pairs, device, dtype)
     with explained(output):
-        _save(merged(policy), start, output, dtype)
+        _save(merged(policy) if merge else policy, start, output, dtype)
     return trained
 
 

@@ -116,13 +116,14 @@ def test_damage_is_found_and_mended(prefopt, config, finished):
 
 
 def test_select_writes_the_chosen_rows(prefopt, store, tmp_path, write):
-    rows = "".join(f"Question {i},Answer {j} to it\n" for i in range(3) for j in range(5))
+    # more prompts than a shard has
+    rows = "".join(f"Question {i},Answer {j} to it\n" for i in range(70) for j in range(5))
     file = write("candidates.csv", "prompt,response\n" + rows)
     chosen = tmp_path / "chosen.jsonl"
     code, output, _ = prefopt("select", file, "--k", 2, "--embedder", "hashing", "--output", chosen)
     assert code == 0
-    assert "6 of 15 responses to 3 prompts" in output
-    assert len(chosen.read_text().splitlines()) == 6
+    assert "140 of 350 responses to 70 prompts" in output
+    assert len(chosen.read_text().splitlines()) == 140
     page = tmp_path / "chosen.html"
     assert str(page) in output
     assert "What was selected" in page.read_text()
@@ -171,6 +172,10 @@ def test_what_a_flow_lacks_is_told_from_the_start_of_a_run_to_its_end(prefopt, c
         (["pool", "--count", "2", "--near-duplicates", "2"], "--near-duplicates: Input should be"),
         (["pool", "--count", "2", "--seed", "-1"], "--seed"),
         (["select", "--seed", "-1"], "--seed"),
+        (
+            ["select", "--diversity-weight", "-1", "--embedder", "hashing"],
+            "Set `--diversity-weight`",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

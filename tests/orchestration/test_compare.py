@@ -114,6 +114,13 @@ def test_the_table_holds_what_the_runs_alone_measure(tiny, run):
     }
 
 
+def test_labels_of_a_comparison_are_paid_from_arms_and_seeds(tiny, capsys):
+    assert main(["labels", "ls"]) == 0
+    said = capsys.readouterr().out
+    for name in ("aepo, seed 0", "aepo, seed 1", "random, seed 0", "random, seed 1"):
+        assert f"paid from {name}: " in said
+
+
 def test_arms_count_by_the_round_that_their_runs_return(tiny):
     best = load_comparison("presets/tiny.yaml", {"evaluation.keep": "best"})
     returned, every = (Store.open().read(c.table) for c in (compare.fn(best), tiny.compared))

@@ -105,6 +105,48 @@ def test_a_config_is_deployed_with_whole_paths_changes_and_a_schedule(
     assert (refused.returncode, "'0 2 * * *'" in said) == (2, True)
 
 
+def test_a_config_that_is_deployed_again_keeps_its_schedule_until_it_is_dropped(
+    deployed, settings, config_file, capfd
+):
+    from prefect.client.orchestration import get_client
+
+    file = str(config_file({"flow": "align"} | settings, "nightly.yaml"))
+
+    def deploy(*options):
+        """What is said, the schedules, and how many runs may go on at once."""
+        assert main(["deploy", file, *options]) == 0
+        said = capfd.readouterr().out
+        with get_client(sync_client=True) as client:
+            made = client.read_deployment_by_name("align/nightly")
+            if made.schedules:  # as somebody does in Prefect's pages
+                client.update_deployment_schedule(made.id, made.schedules[0].id, active=False)
+        limit = made.global_concurrency_limit
+        kept = [(each.schedule.cron, each.active) for each in made.schedules]
+        return said, kept, limit and limit.limit
+
+    assert deploy("--cron", "0 2 * * *")[1:] == ([("0 2 * * *", True)], 1)
+    said, *made = deploy("seed=1")
+    assert made == [[("0 2 * * *", False)], 1]
+    assert "keeps its schedule, 0 2 * * * (paused)" in said
+    assert deploy("--cron", "0 3 * * *")[1:] == ([("0 3 * * *", True)], 1)
+    said, *made = deploy("--no-schedule")
+    assert made == [[], None]
+    assert "It has no schedule" in said
+
+
+def test_the_server_plans_the_runs_of_a_schedule(deployed, settings, config_file, tools):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+
+    file = str(config_file({"flow": "align"} | settings, "planned.yaml"))
+    assert main(["deploy", file, "--cron", "0 2 * * *"]) == 0
+    its = DeploymentFilter(name=DeploymentFilterName(any_=["planned"]))
+    with get_client(sync_client=True) as client:
+        planned = tools.until(lambda: client.read_flow_runs(deployment_filter=its), seconds=90)
+    assert {run.state_name for run in planned} == {"Scheduled"}
+    assert {run.next_scheduled_start_time.hour for run in planned} == {2}
+
+
 def test_a_config_goes_to_a_pool_of_containers_that_says_what_they_are(
     deployed, settings, store, config_file, capfd
 ):

@@ -44,7 +44,7 @@ def test_the_help_page_has_a_line_for_every_action(prefopt):
 def test_ls_says_who_gave_what_when_and_at_what_cost(prefopt, labels):
     code, output, _ = prefopt("labels", "ls")
     assert code == 0
-    assert re.search(r"^\w{8}  function score, guidelines 1$", output, re.M)
+    assert re.search(r"^\w{8}  function score, content aa, guidelines 1$", output, re.M)
     assert re.search(r"^\w{8}  people, guidelines 1$", output, re.M)
     assert "1 label: 1 given; 1 more awaited from people" in output
     assert output.count("cost 0.5") == 2  # people's price, and what a server was paid
@@ -198,7 +198,7 @@ def test_rm_needs_to_be_told_whose(prefopt, labels):
 
 def test_a_name_keeps_labels_of_a_function_that_was_edited(prefopt, labels):
     code, output, _ = prefopt("labels", "name", "function", "grace")
-    assert (code, "function score, guidelines 1" in output, "Add --yes" in output) == (
+    assert (code, "function score, content " in output, "Add --yes" in output) == (
         0,
         True,
         True,

@@ -52,7 +52,10 @@ def test_each_finding_is_printed_with_its_rows_and_what_to_do(prefopt, write, tm
 
 def test_prompts_of_the_test_are_looked_for_in_another_file(prefopt, write):
     pairs, test = write("pairs.jsonl", [GOOD]), write("test.csv", "prompt\nWhy?\nHow?\n")
-    assert "leaked_prompt" in prefopt("lint", pairs, "--against", test)[1]
+    without, beside = prefopt("lint", pairs)[1], prefopt("lint", pairs, "--against", test)[1]
+    assert "leaked_prompt needs the prompts of the test" in without
+    assert "needs the prompts" not in beside
+    assert "1 of 1 pairs" in beside
     assert prefopt("lint", pairs, "--against", test, "--refuse", "leaked_prompt")[0] == 1
 
 

@@ -1,5 +1,6 @@
 """`prefopt runs`, `show` and `labels ls` on a terminal of 80 columns."""
 
+import io
 import re
 import time
 from contextlib import suppress
@@ -11,7 +12,7 @@ from flows.terminal import Terminal
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.purchase import buying
 from prefopt_core.labels.questions import Verdict
-from prefopt_core.labels.store import LabelStore
+from prefopt_core.labels.store import AnnotatorIdentity, LabelStore
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.runs import Run, note, recorded
 from tests.asked import PEOPLE, question
@@ -40,7 +41,7 @@ def run(store):
         record = Run(
             name=name, flow="align", settings=name, model="m", started=time.time(), account=account
         )
-        with suppress(ValueError), recorded(store, record):
+        with suppress(ValueError, KeyboardInterrupt), recorded(store, record):
             note(store, name, **results)
             if error:
                 raise error
@@ -101,6 +102,50 @@ def test_no_line_of_a_paragraph_ends_within_a_figure(capsys, width):
     assert "54 %" in output
     assert "[44, 64]" in output
     assert max(map(len, output.splitlines())) <= width
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_warning_has_the_lines_of_a_terminal_and_is_one_line_in_a_file(terminal):
+    console = Terminal(file=io.StringIO(), width=40, force_terminal=terminal, no_color=True)
+    console.warn("The policy wins 54 % [44, 64] of what it is asked, which may be chance.")
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == (2 if terminal else 1)
+    assert max(map(len, lines)) <= 40 or not terminal
+    assert [line[:2] for line in lines] == ["! ", "  "][: len(lines)]
+
+
+def test_show_says_how_a_deployed_run_that_was_cancelled_goes_on(prefopt, run):
+    run("nightly", KeyboardInterrupt("by a worker"), flow_run="1f3c")
+    assert re.search(r"^again +prefect flow-run retry 1f3c$", prefopt("show", "nightly")[1], re.M)
+
+
+def test_judges_of_one_function_name_are_told_apart_by_what_is_in_their_files(prefopt, store):
+    for number, content in enumerate(("5f8a1c0de9", "77aa2b3c4d")):
+        text = f'{{"function":{{"function":"judge","function_file":"{content}"}}}}'
+        who = AnnotatorIdentity(text, "1", None)
+        with buying(LabelStore.of(store), who, Allowance("mine", 9)) as purchase:
+            purchase.hold(1)
+            purchase.commit(question(f"Why {number}?", "So.", "No."), Verdict.preferred(1.0))
+    output = prefopt("labels", "ls")[1]
+    assert "function judge, content 5f8a1c0d, guidelines 1" in output
+    assert "function judge, content 77aa2b3c, guidelines 1" in output
+
+
+def test_what_cannot_be_listed_is_told_in_short_with_what_is_near(prefopt):
+    code, _, said = prefopt("list", "annotator")
+    assert code == 2
+    assert "There is no kind 'annotator'. Did you mean annotators or annotation?" in said
+    assert prefopt("list", "zzz")[2] == (
+        "prefopt: There is no kind 'zzz'. `prefopt list` shows all.\n"
+    )
+
+
+def test_a_config_where_a_folder_is_expected_is_told_what_it_is(prefopt, tmp_path):
+    config = tmp_path / "loop.yaml"
+    config.write_text("flow: align")
+    code, _, said = prefopt("export", config)
+    assert (code, "loop.yaml is a config; expected a folder" in said) == (2, True)
+    assert "prefopt export FOLDER --run loop`" in said
 
 
 def test_short_cells_of_a_record_share_lines(capsys):

@@ -39,10 +39,9 @@ def test_a_failed_run_tells_and_neither_its_rounds_nor_a_good_one(
 
     address, posted = heard
     block = Webhook(method="POST", url=address).save("tell", overwrite=True)
-    guide = (tools.repository / "docs/guides/run-on-prefect.md").read_text()
-    text = re.search(r"```yaml\n(  name: tell me.*?)```", guide, re.DOTALL)[1]
-    lines = (line[2:] for line in text.replace("BLOCK_ID", str(block)).splitlines())
-    file = write("notify.yaml", "\n".join(lines))
+    page = (tools.repository / "docs/operations.md").read_text()
+    text = re.search(r"```yaml\n(name: tell me.*?)```", page, re.DOTALL)[1]
+    file = write("notify.yaml", text.replace("BLOCK_ID", str(block)))
     monkeypatch.setenv("PREFECT_API_URL", prefect)
     create = [sys.executable, "-m", "prefect", "automation", "create", "--from-file", str(file)]
     subprocess.run(create, check=True, capture_output=True)

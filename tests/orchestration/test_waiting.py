@@ -50,6 +50,7 @@ def test_without_a_server_it_ends_in_the_same_way(waiting, store, config_file, p
         f"  label:    prefopt annotate {batch.id}  (at http://127.0.0.1:8765)",
         f"  then:     prefopt {shlex.join(map(str, command))}",
     ]
+    assert f"prefopt annotate {batch.id}  (6 labels to give)" in prefopt("show", batch.name)[1]
     with announced(store, batch, "http://127.0.0.1:9000"):
         _, output, _ = prefopt(*command)
         assert "  label:    http://127.0.0.1:9000  (served already)" in output

@@ -5,19 +5,20 @@ model with the same settings and seed gets it from here, also after a crash or f
 """
 
 import json
-import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prefopt_core.ground.spending import Usage
 from prefopt_core.models.server.failures import is_failure
 from prefopt_core.store.artifacts import canonical_json, sha256_of
-from prefopt_core.store.ledger import ledger
-from prefopt_core.store.locks import locked
+from prefopt_core.store.ledger import Connection, transaction
+from prefopt_core.store.places import Tables
+from prefopt_core.store.postgres import Database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -32,6 +33,9 @@ CREATE TABLE IF NOT EXISTS requests (
     PRIMARY KEY (writer, prompt, first)
 ) WITHOUT ROWID
 """
+_TABLES = Tables("responses", _SCHEMA, indexes="CREATE INDEX requests_prompts ON requests (prompt)")
+
+_THERE = "WHERE writer = ? AND prompt = ? AND first = ?"
 
 LikelyTokens = tuple[str, dict[str, float]]
 """A token that was written, and the log-probabilities of the likeliest in its place."""
@@ -63,11 +67,11 @@ class Bought:
 
 
 class ResponseStore:
-    """The bought responses of one store (`responses.sqlite`), in SQLite with a write-ahead log."""
+    """The bought responses of one store: in `responses.sqlite`, or in a database as its labels."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | Database) -> None:
         self.root = root
-        self.path = root / "responses.sqlite"
+        self._ledger = _TABLES.at(root)
 
     @contextmanager
     def buying(self, writer: dict[str, object]) -> Iterator["ResponsePurchase"]:
@@ -80,11 +84,8 @@ class ResponseStore:
             StoreError: The SQLite file cannot be written, or is damaged.
         """
         name = canonical_json(writer)
-        lock = self.root / "locks" / f"responses-{sha256_of(name)[:32]}"
-        with (
-            locked(lock, f"responses of {writer['model']}"),
-            ledger(self.path, _SCHEMA, "responses") as connection,
-        ):
+        purpose = {f"responses-{sha256_of(name)[:32]}": f"responses of {writer['model']}"}
+        with self._ledger.locked(purpose) as connection:
             yield ResponsePurchase(connection, name)
 
     def bought(self) -> list[Bought]:
@@ -93,21 +94,28 @@ class ResponseStore:
         Raises:
             StoreError: The SQLite file cannot be read.
         """
-        if not self.path.exists():
+        if not self._ledger.exists():
             return []
-        with ledger(self.path, _SCHEMA, "responses") as connection:
+        with self._ledger.connected() as connection:
             rows = connection.execute(
-                "SELECT json_extract(writer, '$.model'), SUM(json_array_length(choices)), "
-                "TOTAL(prompt_tokens), TOTAL(completion_tokens), TOTAL(cost) "
-                "FROM requests GROUP BY 1 ORDER BY 1"
+                f"SELECT writer, SUM({connection.length.format('choices')}), "
+                "COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(completion_tokens), 0), "
+                "COALESCE(SUM(cost), 0.0) FROM requests GROUP BY 1"
             ).fetchall()
-        return [Bought(model, n, int(p), int(c), cost) for model, n, p, c, cost in rows]
+        sums: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0])
+        for writer, *numbers in rows:
+            own = sums[json.loads(writer)["model"]]
+            own[:] = [a + b for a, b in zip(own, numbers, strict=True)]
+        return [
+            Bought(model, int(n), int(prompt), int(completion), cost)
+            for model, (n, prompt, completion, cost) in sorted(sums.items())
+        ]
 
 
 class ResponsePurchase:
     """Responses of one writer, open for buying."""
 
-    def __init__(self, connection: sqlite3.Connection, writer: str) -> None:
+    def __init__(self, connection: Connection, writer: str) -> None:
         self._connection = connection
         self._writer = writer
 
@@ -148,28 +156,27 @@ class ResponsePurchase:
             choices: The samples, in order.
             usage: Tokens and cost of the request.
         """
-        before = self._connection.execute(
-            "SELECT choices FROM requests WHERE writer = ? AND prompt = ? AND first = ?",
-            (self._writer, prompt, first),
-        ).fetchone()
-        later = json.loads(before[0])[len(choices) :] if before else []
-        self._connection.execute(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "choices = excluded.choices, bought_at = excluded.bought_at, "
-            "prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
-            "completion_tokens = completion_tokens + excluded.completion_tokens, "
-            "cost = cost + excluded.cost",
-            (
-                self._writer,
-                prompt,
-                first,
-                json.dumps([*map(_row, choices), *later]),
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.cost,
-                time.time(),
-            ),
-        )
+        place = self._writer, prompt, first
+        with transaction(self._connection) as connection:
+            before = connection.execute(
+                f"SELECT choices, prompt_tokens, completion_tokens, cost FROM requests {_THERE}",
+                place,
+            ).fetchone()
+            later, took = [], usage
+            if before:
+                later = json.loads(before[0])[len(choices) :]
+                took = Usage(*map(_together, before[1:], astuple(usage)))
+                connection.execute(f"DELETE FROM requests {_THERE}", place)
+            written = json.dumps([*map(_row, choices), *later])
+            row = (*place, written, took.prompt_tokens, took.completion_tokens, took.cost)
+            connection.execute(
+                "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, time.time())
+            )
+
+
+def _together(one: Any, other: Any) -> Any:
+    """The sum of two figures; not known if one of them is not."""
+    return None if None in (one, other) else one + other
 
 
 def _row(choice: ServedResponse) -> tuple[object, ...]:

@@ -77,15 +77,15 @@ def test_the_same_file_twice_is_one_purchase(desk, sheet):
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        (by("alice", "3"), r"row 2: 'verdict' is '3'; expected 1, 2, tie, both bad or skip"),
-        (by("", "1"), r"row 2: it does not say who gave the verdict.*--by NAME"),
-        (by("alice", "2", response_1="better"), r"row 2: 'response_1' was edited .*'first 1'"),
-        (by("alice", "2", prompt="Another"), r"row 2: 'prompt' was edited .*'Question 1'"),
-        (by("alice", "2", question_id="q2-00ff"), r"row 2: such a question was never asked"),
-        (by("alice", "2", question_id="12"), r"row 2: 'question_id' is '12'"),
-        (by("alice", "2", guidelines="2"), r"row 2: such a question .* under these guidelines"),
-        (by("alice", "2", seconds="soon"), r"row 2: 'seconds' is 'soon'; expected a number"),
-        (by("alice", "2", seconds="nan"), r"row 2: 'seconds' is 'nan'; expected a number"),
+        (by("alice", "3"), r"row 3: 'verdict' is '3'; expected 1, 2, tie, both bad or skip"),
+        (by("", "1"), r"row 3: it does not say who gave the verdict.*--by NAME"),
+        (by("alice", "2", response_1="better"), r"row 3: 'response_1' was edited .*'first 1'"),
+        (by("alice", "2", prompt="Another"), r"row 3: 'prompt' was edited .*'Question 1'"),
+        (by("alice", "2", question_id="q2-00ff"), r"row 3: such a question was never asked"),
+        (by("alice", "2", question_id="12"), r"row 3: 'question_id' is '12'"),
+        (by("alice", "2", guidelines="2"), r"row 3: such a question .* under these guidelines"),
+        (by("alice", "2", seconds="soon"), r"row 3: 'seconds' is 'soon'; expected a number"),
+        (by("alice", "2", seconds="nan"), r"row 3: 'seconds' is 'nan'; expected a number"),
     ],
 )
 def test_one_wrong_row_is_named_and_nothing_is_taken(desk, sheet, cells, said):
@@ -100,8 +100,8 @@ def test_every_wrong_row_has_its_line(desk, sheet):
     with pytest.raises(DataError) as error:
         import_csv(desk, path)
     first, second, end = str(error.value).splitlines()
-    assert "row 1" in first
-    assert "row 2" in second
+    assert "row 2" in first
+    assert "row 3" in second
     assert end == "Nothing was taken from the file."
 
 
@@ -110,8 +110,8 @@ def test_what_is_wrong_with_many_rows_is_said_once(desk, sheet):
     with pytest.raises(DataError) as error:
         import_csv(desk, path)
     unread, unnamed, _ = str(error.value).splitlines()
-    assert ", row 3: 'verdict' is 'maybe'" in unread  # and it hides nothing else
-    assert ", row 1, 2: it does not say who gave the verdict" in unnamed
+    assert ", row 4: 'verdict' is 'maybe'" in unread  # and it hides nothing else
+    assert ", row 2, 3: it does not say who gave the verdict" in unnamed
     assert desk.verdicts == []
 
 
@@ -128,14 +128,14 @@ def test_a_name_has_one_spelling_and_names_alike_are_told(desk, sheet):
 
 
 def test_one_person_answers_once(desk, sheet):
-    with pytest.raises(DataError, match=r"row 4: 'alice' answers the question of .*row 1 again"):
+    with pytest.raises(DataError, match=r"row 5: 'alice' answers the question of .*row 2 again"):
         import_csv(desk, sheet(by("alice", "1"), repeat=2))
     assert desk.verdicts == []
 
 
 def test_a_contradiction_is_refused_with_what_was_said_before(desk, sheet):
     import_csv(desk, sheet(by("alice", "1")))
-    with pytest.raises(DataError, match=r"row 1: it contradicts what 'alice' said before"):
+    with pytest.raises(DataError, match=r"row 2: it contradicts what 'alice' said before"):
         import_csv(desk, sheet(by("alice", "2"), by("alice", "2")))
     assert len(desk.verdicts) == 1
 
@@ -143,7 +143,7 @@ def test_a_contradiction_is_refused_with_what_was_said_before(desk, sheet):
 def test_the_budget_holds_for_as_many_people_as_were_asked(desk, asked, sheet):
     import_csv(desk, sheet(by("alice", "1")))
     path = sheet(by("bob", "2"), by("bob", "2"))
-    with pytest.raises(DataError, match=r"row 1: the question was for 1 .*'alice'.*--only-open"):
+    with pytest.raises(DataError, match=r"row 2: the question was for 1 .*'alice'.*--only-open"):
         import_csv(desk, path)
     assert import_csv(desk, path, only_open=True) == Taken(labels=1, paid=1, blank=1, surplus=1)
     assert desk.balance.labels == 2
@@ -189,7 +189,7 @@ def test_labels_of_another_store_are_taken_when_that_is_meant(desk, elsewhere, a
     elsewhere.keep((ask("Which?", "this", "that"), said), annotator=judge)
     path = tmp_path / "labels.csv"
     list(WRITERS["csv"](elsewhere.verdicts, path))
-    with pytest.raises(DataError, match=r"row 1: .* was never asked from this store.*--elsewhere"):
+    with pytest.raises(DataError, match=r"row 2: .* was never asked from this store.*--elsewhere"):
         import_csv(desk, path)
     assert import_csv(desk, path, elsewhere=True) == Taken(labels=1)
     (before,), (after,) = elsewhere.verdicts, desk.verdicts
@@ -203,7 +203,7 @@ def test_edited_texts_of_another_store_are_refused(desk, elsewhere, ask, tmp_pat
     path = tmp_path / "labels.csv"
     list(WRITERS["csv"](elsewhere.verdicts, path))
     path.write_text(path.read_text("utf-8").replace("this", "This"), "utf-8")
-    with pytest.raises(DataError, match=r"row 1: its texts do not belong to the question"):
+    with pytest.raises(DataError, match=r"row 2: its texts do not belong to the question"):
         import_csv(desk, path, elsewhere=True)
 
 
@@ -248,7 +248,7 @@ def test_a_file_without_verdicts_changes_nothing(desk, sheet):
         ("prompt,verdict\n", r"no column 'question_id'"),
         ("prompt\n\xff".encode("latin-1"), r"not UTF-8 text"),
         ('prompt,verdict,question_id\n"a', r"line 2: not CSV"),
-        ("prompt,verdict,question_id\na,b,c,d\n", r"row 1 has 4 cells"),
+        ("prompt,verdict,question_id\na,b,c,d\n", r"row 2 has 4 cells"),
     ],
 )
 def test_what_is_no_sheet_is_refused(write, text, said):

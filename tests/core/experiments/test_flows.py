@@ -257,6 +257,20 @@ def test_a_setting_of_the_prompts_keeps_their_file_from_the_candidates():
     assert config.prompts.shard_size == 2
 
 
+@pytest.mark.parametrize("flow", FLOWS)
+def test_settings_to_change_are_all_that_count(load, flow):
+    config = load(flow)
+    assert type(config).model_validate(config.to_change()) == config
+
+
+def test_where_defaults_are_not_changed_another_member_can_be_named(load):
+    settings = load("align", {"generation.params.temperature": 0.5}).to_change()
+    settings["selection"]["strategy"] = "random"  # which has no `diversity_weight`
+    changed = AlignConfig.model_validate(settings)
+    assert changed.selection.strategy == "random"
+    assert settings["generation"]["params"] == {"temperature": 0.5}
+
+
 def test_a_misspelt_name_of_a_member_is_told_before_its_settings():
     settings = COMMON | BOUGHT | {"policy": {"sorce": "helpdesk", "params": {"steps": 20}}}
     with pytest.raises(ValidationError, match=r"no setting 'sorce'\. Did you mean 'source'\?"):

@@ -205,3 +205,16 @@ def test_who_wants_more_people_takes_a_question_over_and_pays_for_it(kept):
     assert (balance(kept, "few").held_labels, balance(kept, "many").held_labels) == (0, 3)
     leave("few", 1, 0)  # and does not lower what another account asks for
     assert (balance(kept, "few").held_labels, balance(kept, "many").held_labels) == (0, 3)
+
+
+def test_a_label_whose_hold_another_process_ended_has_to_fit_into_what_is_left(kept):
+    with buying(kept, ME, TEAM) as purchase:
+        purchase.hold(9)
+        purchase.commit(about("p", "r0"), GOOD)
+        with kept.connected() as connection:  # as if this process had seemed dead
+            connection.execute("DELETE FROM holds")
+        buy(kept, "q", 8, who=YOU)
+        purchase.commit(about("p", "r1"), GOOD)
+        with pytest.raises(OverBudgetError, match="1 label is to be bought and 0 of 10 are left"):
+            purchase.commit(about("p", "r2"), GOOD)
+    assert balance(kept).labels == sum(count for *_, count in kept.counts()) == 10

@@ -10,7 +10,12 @@ import pytest
 from prefopt_core.ground.tables import TABLES, check_table, empty
 from prefopt_core.ground.vectors import pack
 from prefopt_core.labels.asked import Proposal
-from prefopt_core.reports.inspection import MOST_PROMPTS, inspect_selection, responses_of
+from prefopt_core.reports.inspection import (
+    MOST_PROMPTS,
+    inspect_selection,
+    responses_of,
+    shown_prompts,
+)
 from prefopt_core.reports.plots import plane, plot_by_k, plot_responses
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.run import round_page, run_page
@@ -241,3 +246,13 @@ def test_the_verdict_says_how_far_from_chance_the_selection_is():
                 f"**{2 * count} of {6 * count} responses to {count} prompts are selected;" in page
             )
             assert shown in page
+
+
+def test_page_needs_the_embeddings_of_the_shown_prompts_only():
+    texts = [f"{EVIL} {n}" for n in range(4)]
+    tables = chosen([(texts, texts[1:3])] * (MOST_PROMPTS + 20), anywhere)
+    shown = shown_prompts(tables.selections)
+    prompt_of = pl.col("candidate_id").str.split("/").list.first()
+    fewer = replace(tables, embeddings=tables.embeddings.filter(prompt_of.is_in(shown)))
+    assert fewer.embeddings.height < tables.embeddings.height
+    assert html_of(fewer, "of some") == html_of(tables, "of some")

@@ -166,3 +166,9 @@ def test_store_that_cannot_be_written_is_listed_and_verified(small_disk):
     assert "1 label of me, guidelines 1" in printed
     assert "1 of 1 results intact" in printed
     assert printed.endswith("0 0 2\n")  # nothing can be deleted there, which is told
+
+
+def test_folder_in_the_place_of_a_page_is_put_away_and_the_page_written(store):
+    (store.page("mine/run.json") / "within").mkdir(parents=True)
+    assert store.put_page("mine/run.json", "{}").read_text() == "{}"
+    assert [path.is_dir() for path in (store.root / "quarantine").iterdir()] == [True]

@@ -162,14 +162,15 @@ def test_manifest_that_cannot_be_read_keeps_nothing(store):
 def test_locks_that_nobody_holds_go_and_those_that_guard_money_stay(store, labels):
     locks = store.root / "locks"
     made(store, 0)
-    (locks / f"score-{'a' * 32}").touch()  # of a killed process, or an earlier prefopt
+    for name in ("score", "holder"):  # of a killed process, or an earlier prefopt
+        (locks / f"{name}-{'a' * 32}").touch()
     lasting = sorted(path.name.partition("-")[0] for path in locks.iterdir())
-    assert lasting == ["labels", "score", "store"]
+    assert lasting == ["holder", "labels", "score", "store"]
     maintenance.collect_garbage(store, dry_run=True)
-    with locked(locks / f"score-{'b' * 32}", "score"):
+    with locked(locks / f"score-{'b' * 32}", "score"), locked(locks / "holder-b", "a hold"):
         maintenance.collect_garbage(store)
-        left = sorted(path.name.partition("-")[0] for path in locks.iterdir())
-    assert left == ["labels", "score", "store"]
+        left = sorted(path.name for path in locks.iterdir() if path.name[0] in "hs")
+    assert left == ["holder-b", f"score-{'b' * 32}", "store"]
     maintenance.collect_garbage(store)
     assert sorted(path.name.partition("-")[0] for path in locks.iterdir()) == ["labels", "store"]
 

@@ -100,6 +100,13 @@ def test_results_stay_in_the_record_while_the_same_settings_run_again(store):
         assert find_run(store, "again").win_rate is None
 
 
+def test_a_run_that_comes_to_the_same_again_keeps_the_time_at_which_it_started(store):
+    for started, win_rate in ((1000.0, 0.5), (2000.0, 0.5), (3000.0, 0.6)):
+        with recorded(store, record("again", started=started)):
+            note(store, "again", preferences=PAIRS, win_rate=win_rate)
+        assert find_run(store, "again").started == {0.5: 1000.0, 0.6: 3000.0}[win_rate]
+
+
 def test_an_interrupted_run_is_stopped_and_did_not_fail(store):
     with pytest.raises(KeyboardInterrupt), recorded(store, record("one")):
         raise KeyboardInterrupt

@@ -351,3 +351,20 @@ def test_workspace_outlives_an_error_and_goes_with_success(store):
     spec.run(store, spec.bind(0))
     assert found == [[], ["checkpoint-1", "model"], ["checkpoint-1", "checkpoint-2", "model"]]
     assert list((store.root / "work").iterdir()) == []
+
+
+def test_of_very_many_shards_only_the_sizes_are_looked_up(store, select, monkeypatch):
+    spec, calls = select
+    spec.run(store, arguments := spec.bind(candidates(store, 5, 2), None, 0))
+    del calls[:]
+    monkeypatch.setattr("prefopt_core.store.local.MANY", 2)
+    made = spec.find(store, arguments).value
+    flipped, cut, _ = (store.shard_path(shard) for shard in made.shards)
+    flipped.write_bytes(bytes(flipped.stat().st_size))
+    assert spec.find(store, arguments).value == made
+    cut.write_bytes(b"")
+    assert spec.find(store, arguments).startswith("1 of 3 shards")
+    with pytest.raises(StoreError, match="Run the same command again to rebuild it"):
+        store.read(made)
+    assert store.read(spec.run(store, arguments).value).height == made.rows
+    assert len(calls) == 2

@@ -56,11 +56,16 @@ from prefopt_core.store.artifacts import Artifact
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.store.store import Store
 from prefopt_core.ground.tables import empty
+from prefopt_core.store.runs import Run, runs
 
 store = Store(Path(sys.argv[1]))
 shard = store.put_table("logps", empty("logps"))
+record = Run(name="mine", flow="aepo", settings="", model="", started=0.0)
+store.put_page("mine/run.json", record.model_dump_json())
+(store.root / "locks").mkdir()
+(store.root / "locks" / "run-mine").touch()  # as a kill leaves it
 subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
-print(store.read(Artifact(table="logps", shards=(shard,))).height)
+print(store.read(Artifact(table="logps", shards=(shard,))).height, runs(store)[0].state)
 for write in (lambda: store.put_table("prompts", empty("prompts")), store.in_use().__enter__):
     try:
         write()
@@ -289,7 +294,7 @@ def test_full_disk_is_named_with_what_to_do_and_nothing_half_written_stays(small
 
 def test_read_only_store_can_be_read_and_says_why_it_cannot_be_written(small_disk):
     rows, *messages = small_disk(READ_ONLY).splitlines()
-    assert rows == "0"
+    assert rows == "0 killed"
     assert len(messages) == 2
     for message in messages:
         assert message.startswith("Cannot write to /")

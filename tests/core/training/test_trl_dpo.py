@@ -1,4 +1,7 @@
 import json
+import os
+import socket
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,9 +17,10 @@ from prefopt_core.ground.progress import listening
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.fidelity import SAVED_METRICS
 from prefopt_core.training.log import steps_of
-from prefopt_core.training.settings import LoraConfig, TrainingConfig
+from prefopt_core.training.settings import LaunchConfig, LoraConfig, TrainingConfig
 
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
+GLOO = Path(__file__).parent / "gloo"
 
 
 def assert_equal(one, other):
@@ -194,26 +198,81 @@ def test_a_training_whose_last_checkpoint_is_damaged_ends_with_the_same_bits(
     assert_equal(resumed, figures)
 
 
+def processes_in(work):
+    """How many processes wrote the checkpoints: each saves the state of its own random numbers."""
+    return len([*(work / "checkpoint-4").glob("rng_state*.pth")])
+
+
+@pytest.fixture
+def one_and_two(start, tmp_path, make_pairs):
+    """Train in one process and in two: the figures of both, and their folders."""
+
+    def train(launched, **settings):
+        figures, folders = [], []
+        for processes, launch in ((1, {}), (2, {"processes": 2, **launched})):
+            folders.append(tmp_path / f"{processes}")
+            config = config_of(**NOISE, **settings, launch=launch, epochs=2.0)
+            out, work = folders[-1] / "out", folders[-1] / "work"
+            figures.append(
+                worker.train_in_processes(make_pairs(8), start, out, work, config, seed=3)
+            )
+            assert processes_in(work) == processes
+        return figures, folders
+
+    return train
+
+
+def assert_alike(one, two):
+    """Two trainings, but for the order in which numbers are added."""
+    assert one.steps.schema == two.steps.schema
+    for name in ("loss", "grad_norm", "reward_margin", "chosen_logps", "chosen_shift"):
+        assert two.steps[name].to_list() == pytest.approx(one.steps[name].to_list(), abs=1e-3)
+    assert_frame_equal(one.flagged, two.flagged)
+
+
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(start, tmp_path, make_pairs):
-    pairs = make_pairs(8)
-    figures, weights = [], []
-    for processes in (1, 2):
-        out, work = tmp_path / f"out-{processes}", tmp_path / f"work-{processes}"
-        config = config_of(**NOISE, processes=processes, epochs=2.0)
-        figures.append(worker.train_in_processes(pairs, start, out, work, config, seed=3))
-        weights.append(load_file(out / "model.safetensors"))
-    one, two = (own.steps for own in figures)
-    assert one.schema == two.schema
-    for name in ("loss", "reward_margin", "chosen_logps", "chosen_shift"):
-        assert two[name].to_list() == pytest.approx(one[name].to_list(), abs=1e-3)
+def test_two_processes_train_as_one_does(one_and_two):
+    figures, folders = one_and_two({})
+    assert_alike(*figures)
     for own in figures:  # the pairs of all processes are counted, each one once
         share = own.steps["flagged"].sum() * config_of().batch_size
         assert own.flagged["times"].sum() == pytest.approx(share)
         assert own.flagged["row"].is_between(0, 7).all()
     assert figures[1].flagged.height > 0
-    for name, weight in weights[0].items():
-        assert torch.allclose(weight, weights[1][name], atol=1e-3), name
+    one, two = (load_file(folder / "out" / "model.safetensors") for folder in folders)
+    for name, weight in one.items():
+        assert torch.allclose(weight, two[name], atol=1e-3), name
+
+
+@pytest.mark.slow
+def test_launchers_that_meet_train_as_one_process_does(one_and_two, tmp_path):
+    twice = tmp_path / "twice"  # what starts one on each machine
+    twice.write_text('#!/bin/sh\n"$@" & "$@" & wait\n')
+    twice.chmod(0o700)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    launched = {"machines": 2, "address": address, "starter": [str(twice)]}
+    assert_alike(*one_and_two(launched)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "file"),
+    [({}, "model.safetensors"), ({"lora": {"r": 4, "merge": False}}, "adapter_model.safetensors")],
+    ids=["all weights", "LoRA"],
+)
+def test_processes_that_share_a_model_train_as_one_does(one_and_two, monkeypatch, settings, file):
+    monkeypatch.setenv("PYTHONPATH", f"{GLOO}:{os.environ.get('PYTHONPATH', '')}")
+    figures, folders = one_and_two({"strategy": "fsdp"}, **settings)
+    parts = [*(folders[1] / "work" / "checkpoint-4").rglob("*.distcp")]
+    assert len(parts) == 4  # of two processes, weights and optimiser
+    assert_alike(*figures)
+    assert figures[1].flagged.height > 0
+    one, two = (load_file(folder / "out" / file) for folder in folders)
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        assert torch.allclose(weight, two[name], atol=1e-3), name
 
 
 @pytest.mark.slow
@@ -295,4 +354,4 @@ def test_detection_refuses_models_that_scale_their_logits(run, start, tmp_path, 
 @pytest.mark.slow
 def test_a_launch_that_fails_says_where_to_look(tmp_path):
     with pytest.raises(PrefoptError, match=r"2 processes ended with exit code 1.*output says why"):
-        worker.launch(tmp_path / "missing.json", processes=2)
+        worker.launch(tmp_path / "missing.json", LaunchConfig(processes=2))

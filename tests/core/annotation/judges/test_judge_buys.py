@@ -153,7 +153,7 @@ def test_what_may_be_billed_without_an_answer_counts_as_spent(buy, loopback, res
 
 def test_an_answer_that_the_disk_does_not_take_counts_as_spent(buy, loopback, better, responses):
     def behave(request, time):
-        with sqlite3.connect(responses.path) as other:
+        with sqlite3.connect(responses.root / "responses.sqlite") as other:
             other.execute("DROP TABLE IF EXISTS requests")
         return 200, loopback.answer(request, texts=[better("A")])
 
