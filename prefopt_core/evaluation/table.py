@@ -36,7 +36,7 @@ class RoundTables:
         previous_grades: The same of the policy of the round before.
         preferences: The pairs of this round (`preferences`).
         labels: The labels bought in this round (`verdicts`).
-        candidates: The responses that these are about (`candidates`).
+        candidates: candidate_id and response of those that these are about.
         truth: Gold scores of the responses that the policy judged (`verdicts`).
         start_logps: Log-probabilities of `responses` under the start policy (`logps`).
         steps: The log of the training that made the policy, by step (see `training.log`).

@@ -22,7 +22,7 @@ _LOOKED_AT = 200
 """Manifests of a stage that are read, the newest first."""
 _ALIKE = 2.0
 """Two policies are of about the same size if neither is so many times the other."""
-_POLICIES = ("load_policy", "train")
+_POLICIES = ("load_policy", "train", "accelerate")
 _PAIRS = ("pair", "score_preferences", "load_preferences", "pair_against_own")
 
 

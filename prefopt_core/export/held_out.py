@@ -38,7 +38,7 @@ def held_out_pairs(lineage: Lineage, run: Run) -> pl.DataFrame | None:
     try:
         return pair_responses(
             labels=grades,
-            candidates=candidates,
+            candidates=candidates.lazy(),
             prompts=lineage.store.read_all(prompts_of(lineage, measured[0][1])).unique("prompt_id"),
             config=PairingConfig(),
             round_number=run.kept,

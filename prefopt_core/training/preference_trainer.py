@@ -18,7 +18,7 @@ from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.noise import flag_noisy
 from prefopt_core.training.detection import Detector, Threshold
 from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
-from prefopt_core.training.packing import SIDES, Inputs, collate, summed
+from prefopt_core.training.packing import SIDES, Inputs, collate, summed, told_in
 from prefopt_core.training.reading import last_hidden, reading, reads_packed, watching
 
 
@@ -31,7 +31,8 @@ class PreferenceTrainer(DPOTrainer):
         sft: Weight of the negative log-likelihood of the chosen responses, per token.
         start: Folder of the weights that training starts from.
         pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
-            ref_rejected_logps, doubtful, confidence, and its number `row`.
+            ref_rejected_logps, doubtful, confidence, its number `row`, and what an `Informed`
+            objective is told.
         settings: Everything else that `DPOTrainer` takes.
     """
 
@@ -76,6 +77,7 @@ class PreferenceTrainer(DPOTrainer):
             rejected_lengths=rejected_lengths,
             flagged=self._flag(inputs, hidden),
             confidence=inputs["confidence"],
+            told={name: inputs[name] for name in told_in(self.pairs.column_names)},
         )
         self._record(pairs, inputs["doubtful"])
         loss = self.objective(pairs).mean()
@@ -121,7 +123,7 @@ class PreferenceTrainer(DPOTrainer):
         """Which doubtful pairs look wrong, (B,); the labels of the others are trusted."""
         doubtful = inputs["doubtful"]
         if self.noise is None:
-            return torch.zeros_like(doubtful)
+            return inputs["moved"] > 0 if "moved" in inputs else torch.zeros_like(doubtful)
         noise, threshold = self.noise, self._threshold()
         if noise.threshold == "quantile":
             self._measure(noise, threshold)
@@ -182,7 +184,8 @@ class PreferenceTrainer(DPOTrainer):
     def flagged(self) -> dict[int, int]:
         """Row of a pair → how often it was flagged."""
         if self.noise is None:
-            return {}
+            moved = self.pairs["moved"] if "moved" in self.pairs.column_names else []
+            return {row: 1 for row, share in enumerate(moved) if share > 0}
         return {int(row): times for row, times in self._threshold().flagged.items()}
 
     def _threshold(self) -> Threshold:
