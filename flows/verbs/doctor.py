@@ -1,16 +1,19 @@
-"""The verb `doctor`: print all checks of the installation and the machine."""
+"""The verb `doctor`: print all checks of the installation and the machine, or of a model."""
 
 import json
 import os
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib import metadata
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from cyclopts import Parameter
 
 from flows.doctor import Check, examine, guarded
 from flows.terminal import Cell, Terminal
-from prefopt_core.ground.errors import PrefoptError
+from prefopt_core.ground.errors import ConfigError, PrefoptError
 
 MARKS: dict[str, Cell] = {
     "ok": ("ok", "green"),
@@ -19,14 +22,33 @@ MARKS: dict[str, Cell] = {
 }
 
 
-def doctor() -> None:
+def doctor(
+    *,
+    model: Annotated[
+        str | None,
+        Parameter(help="a model's folder, .gguf file or hub id: try what a run does with it"),
+    ] = None,
+    chat_template: Annotated[
+        str | None, Parameter(help="with --model: 'plain', for a base model, or a Jinja file")
+    ] = None,
+) -> None:
     """Print all checks.
 
     Raises:
-        PrefoptError: The quickstart cannot run.
+        PrefoptError: The quickstart cannot run, or no run with this model.
     """
-    console = Terminal()
+    if model is not None:
+        from flows.doctor.model import examine_model
+
+        return _tell([*examine_model(model, chat_template)], f"A run with {model} would fail")
+    if chat_template is not None:
+        raise ConfigError("--chat-template belongs to a model. Name it by --model.")
     checks = [*examine(), *guarded("Prefect", prefect_server)]
+    return _tell(checks, "The quickstart cannot run here")
+
+
+def _tell(checks: Sequence[Check], failure: str) -> None:
+    console = Terminal()
     rows = [[MARKS[check.state], check.what, check.found] for check in checks]
     console.table(["", "", "found"], rows)
     for check in checks:
@@ -34,7 +56,7 @@ def doctor() -> None:
             console.tell(f"{check.what}: {check.mend}")
     problems = [check.what for check in checks if check.state == "problem"]
     if problems:
-        raise PrefoptError(f"The quickstart cannot run here: mend {', '.join(problems)}.")
+        raise PrefoptError(f"{failure}: mend {', '.join(problems)}.")
 
 
 def prefect_server() -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
@@ -42,11 +43,11 @@ def change_json(path, **settings):
 
 
 def test_files_are_linked_and_only_those_of_a_model(folder, take):
-    for name in ("optimizer.pt", ".gitattributes", "training_args.bin"):
+    for name in ("optimizer.pt", ".gitattributes", "training_args.bin", "x.Q4_1.gguf"):
         (folder / name).write_text("x")
     taken = {path.name: path for path in take().iterdir()}
     assert {"model.safetensors", "config.json", "chat_template.jinja"} <= taken.keys()
-    assert not {"optimizer.pt", ".gitattributes", "training_args.bin"} & taken.keys()
+    assert not {"optimizer.pt", ".gitattributes", "training_args.bin", "x.Q4_1.gguf"} & taken.keys()
     assert taken["model.safetensors"].readlink() == folder / "model.safetensors"
     load_model(folder.parent / "policy")
 
@@ -95,11 +96,14 @@ def test_adapters_are_told_as_such_before_a_run(tmp_path):
         list(check_import_model(path=str(tmp_path), chat_template=None))
 
 
-def test_pickled_weights_are_not_read(folder, take):
+def test_pickled_weights_are_not_read_and_the_command_that_is_told_converts_them(folder, take):
     pickled(folder)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ConfigError, match=NOT_A_MODEL + r"; pickled weights .* could run code"):
-        take()
+    with pytest.raises(ConfigError, match=NOT_A_MODEL + r"; pickled .* could run code") as caught:
+        list(check_import_model(path=str(folder), chat_template=None))
+    command = re.search("`(python -c .*)`", str(caught.value).partition(". Give")[0]).group(1)
+    exec(shlex.split(command)[2])
+    assert "lm_head.weight" in load_file(take() / "model.safetensors")
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"version": "1.0", "model": {"type": "?"}}'])
