@@ -91,7 +91,7 @@ class _Server:
             self._log = (self._home / "server.log").open("ab")  # other servers may be writing, too
             self._log.truncate(0)
         try:
-            self._start()
+            self._first_start()
         except BaseException:
             self._log.close()
             raise
@@ -103,6 +103,14 @@ class _Server:
         self._keeper.join()
         _stop(self._process)
         self._log.close()
+
+    def _first_start(self) -> None:
+        try:
+            self._start()
+        except PrefoptError:
+            if self._process.returncode != -signal.SIGKILL:
+                raise
+            self._start()  # killed by somebody, or for want of memory: nothing is wrong with it
 
     def _start(self) -> None:
         # Of two that make one new database, one would fail.
