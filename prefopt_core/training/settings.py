@@ -207,6 +207,15 @@ class TrainingConfig(Backend):
         return self
 
     @model_validator(mode="after")
+    def _detection_sees_the_output_layer(self) -> Self:
+        if self.loss == "noise_aware" and self.launch.strategy == "zero3":
+            raise ConfigError(
+                "`loss: noise_aware` reads the output layer, of which zero3 leaves no process all. "
+                "Set `launch.strategy` to 'fsdp' or 'zero2', or `loss` to 'dpo'."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batches_split(self) -> Self:
         processes = self.launch.processes
         parts = self.micro * processes
