@@ -7,15 +7,6 @@ shards. It gets an object for each table instead, of which it knows no more than
 from collections.abc import Iterable
 from typing import Any
 
-from prefect.client.schemas import State
-from prefect.context import TaskRunContext
-from prefect.states import Completed
-from prefect.utilities.engine import (
-    get_state_for_result,
-    link_state_to_result,
-    link_state_to_task_run_result,
-)
-
 from prefopt_core.store.coming import Coming
 
 
@@ -31,6 +22,11 @@ def came_from(values: Iterable[Any]) -> list[Any]:
 
 def comes_from_here(coming: Coming) -> None:
     """Have arrows lead from the task that runs, while it does."""
+    from prefect.client.schemas import State
+    from prefect.context import TaskRunContext
+    from prefect.states import Completed
+    from prefect.utilities.engine import link_state_to_task_run_result
+
     context = TaskRunContext.get()
     assert context is not None
     done: State[None] = Completed(state_details={"task_run_id": context.task_run.id})
@@ -38,6 +34,8 @@ def comes_from_here(coming: Coming) -> None:
 
 
 def _origin(value: Any) -> _Origin | None:
+    from prefect.utilities.engine import get_state_for_result, link_state_to_result
+
     found = get_state_for_result(value)
     if found is None:
         return None
