@@ -13,7 +13,7 @@ from prefopt_core.experiments.page import comparison_page
 from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.store import Store
 
-PRESETS = ("aepo", "spa", "ablations", "joined", "noise", "remedies")
+PRESETS = ("aepo", "spa", "ablations", "joined", "noise", "remedies", "neighbours")
 MARKER = "<!-- Below this line: made by `python -m benchmarks.results`. -->"
 
 

@@ -4,7 +4,7 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import propose
+from flows.steps import accelerated, propose
 from prefopt_core.experiments.flows import AepoConfig
 from tasks.annotation import annotate_responses
 from tasks.embedding import warn_of_unread
@@ -50,6 +50,7 @@ def aepo(config: AepoConfig) -> Result:
         )
         board.lint(pairs)
         if policy and config.training:
-            policy = train_policy([pairs], policy, config.training, seed)  # π_θ
+            trained = train_policy([pairs], policy, config.training, seed)
+            policy = accelerated([policy, trained], config.training)  # π_θ
     board.measure(policy, pairs, labels=labels, proposal=asked)
     return board.result()

@@ -5,7 +5,7 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import Past, propose, self_judge
+from flows.steps import Past, accelerated, propose, self_judge
 from prefopt_core.experiments.flows import AlignConfig
 from tasks.annotation import annotate_responses
 from tasks.embedding import warn_of_unread
@@ -23,6 +23,7 @@ def align(config: AlignConfig) -> Result:
     seed, scoring = config.seed, config.scoring
     kept, left = inherited(config)  # of the run that this one continues
     policies = [kept or load_policy(config.policy, seed)]  # π_init
+    trained = [*policies]  # what the policies are without momentum
     every = load_prompts(config.prompts, seed)
     require_new(every, config, left)
     prompts = Prompts(config, every, left.prompts, left.held_out)
@@ -71,7 +72,8 @@ def align(config: AlignConfig) -> Result:
             replayed = [score_preferences(replay, policy, scoring)] if replay else []
             training = config.training.for_round(max(1, number - 1), turn.epochs)
             # π_t; its reference model is π_{t-1}
-            policies.append(train_policy([pairs, *replayed], policy, training, seed))
+            trained.append(train_policy([pairs, *replayed], policy, training, seed))
+            policies.append(accelerated(trained, training))
             labelled += [pairs] if labels else []
             vectors += [asked.embeddings] if labels and asked.embeddings else []
         judged = asked if judgments else None

@@ -28,9 +28,10 @@ VERBS = {
     "list": ("flows.verbs.listing:list_names", "list what a config can name, with its settings"),
     "runs": ("flows.verbs.runs:runs", "list the runs of this store, and what they came to"),
     "show": ("flows.verbs.show:show", "show what a run came to, or an artifact as a table"),
+    "evaluate": ("flows.verbs.evaluate:evaluate", "compare policies by what they answered"),
     "export": (
         "flows.verbs.export:export",
-        "write a run's pairs as a data set, or its policy",
+        "write a run's pairs as a data set, its policy, or its answers for benchmarks",
     ),
     "trace": ("flows.verbs.trace:trace_pair", "where an exported pair comes from"),
     "ui": ("flows.verbs.run:ui", "open Prefect's pages on the runs of this store"),

@@ -20,6 +20,7 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.estimates import Estimate, asked_besides, estimates
 from prefopt_core.experiments.inputs import read_as
 from prefopt_core.experiments.lengths import cut_for_the_encoder, cut_off
+from prefopt_core.experiments.rule_of_thumb import by_rule_of_thumb
 from prefopt_core.experiments.samples import sample_of
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.labels import counted
@@ -48,7 +49,11 @@ def plan_run(
     function = flow_of(flow)
     with session(Session(refresh=refresh, store=store)), listing() as stages:
         function.fn(experiment)
-    _print_stages(stages, store, console, f"plan of {experiment.name}")
+    lines = list(zip(stages, estimates(stages, store), strict=True))
+    _print_stages(lines, store, console, f"plan of {experiment.name}")
+    unknown = [planned for planned, estimate in lines if not estimate and not planned.found]
+    for line in by_rule_of_thumb(stages, unknown, experiment):
+        console.tell(line)
     labels = sum(planned.labels for planned in stages)
     others, sample = asked_besides(stages), Sample((), "")
     if others or isinstance(experiment, Paid):
@@ -98,10 +103,9 @@ def print_doubts(doubts: Iterable[str], console: Terminal) -> None:
         console.warn(doubt)
 
 
-def _print_stages(stages: Sequence[Planned], store: Store, console: Terminal, title: str) -> None:
+def _print_stages(lines: Sequence[Line], store: Store, console: Terminal, title: str) -> None:
     """Print the stages of a plan, what is in the store summed up, and what the others take."""
-    lines = list(zip(stages, estimates(stages, store), strict=True))
-    width = max(len(planned.stage) for planned in stages)
+    width = max(len(planned.stage) for planned, _ in lines)
     console.tell(title)
     console.tell(f"  {'stage':<{width}}  {'labels':>7}  {'time':>7}   why")
     for name, part in _parts(lines):
@@ -133,7 +137,7 @@ def _sums(misses: Sequence[Line], total: int, store: Store) -> Iterator[str]:
         return
     known = [estimate for _, estimate in misses if estimate]
     if not known:
-        yield "Time and disk: not known, as the store has no earlier stages like these."
+        yield "Time and disk: the store has no earlier stages like these to go by."
         return
     unknown = list(dict.fromkeys(planned.stage for planned, each in misses if each is None))
     without = ", ".join(unknown) if len(unknown) <= _NAMED else f"{len(unknown)} other stages"

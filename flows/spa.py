@@ -4,7 +4,7 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import propose, self_judge
+from flows.steps import accelerated, propose, self_judge
 from prefopt_core.experiments.flows import SpaConfig
 from tasks.embedding import warn_of_unread
 from tasks.inputs import load_preferences, load_prompts
@@ -29,6 +29,7 @@ def spa(config: SpaConfig) -> Result:
         pairs = score_preferences([labelled], start, scoring)
         training = config.training.for_round(1, config.seed_epochs)
         policies = [start, train_policy([pairs], start, training, seed)]  # π_init, π_0
+    trained = policies[1:]  # what the policies are without momentum
     board.measure(policies[-1], pairs)
     for number, turn in enumerate(config.rounds, 1):
         if board.stops():
@@ -55,6 +56,7 @@ def spa(config: SpaConfig) -> Result:
             board.lint(pairs)
             replayed = [score_preferences([labelled], policy, scoring)] if config.replay else []
             training = config.training.for_round(number, turn.epochs)
-            policies.append(train_policy([pairs, *replayed], policy, training, seed))  # π_t
+            trained.append(train_policy([pairs, *replayed], policy, training, seed))
+            policies.append(accelerated(trained, training))  # π_t
         board.measure(policies[-1], pairs, judged=asked)
     return board.result()

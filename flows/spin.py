@@ -4,7 +4,7 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import propose
+from flows.steps import accelerated, propose
 from prefopt_core.experiments.flows import SpinConfig
 from tasks.annotation import annotate_responses
 from tasks.embedding import warn_of_unread
@@ -46,7 +46,8 @@ def spin(config: SpinConfig) -> Result:
             seed=seed,
         )
         board.lint(gold)
-        policy = train_policy([gold], policy, config.training.for_round(1), seed)
+        trained = [policy, train_policy([gold], policy, config.training.for_round(1), seed)]
+        policy = accelerated(trained, config.training)
     board.measure(policy, gold, labels=labels, proposal=asked)
     for number in range(2, config.iterations + 2):
         if board.stops():
@@ -57,6 +58,7 @@ def spin(config: SpinConfig) -> Result:
             pairs = pair_against_own(rescored, own, number)
             board.lint(pairs)
             training = config.training.for_round(number - 1)
-            policy = train_policy([pairs], policy, training, seed)  # π_t
+            trained.append(train_policy([pairs], policy, training, seed))
+            policy = accelerated(trained, training)  # π_t
         board.measure(policy, pairs)
     return board.result()

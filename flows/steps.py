@@ -1,4 +1,4 @@
-"""Steps shared by flows: `propose` (generate, embed, select) and `self_judge`."""
+"""Steps shared by flows: `propose` (generate, embed, select), `self_judge` and `accelerated`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.training.settings import TrainingConfig
 from tasks.annotation import judge_responses
 from tasks.embedding import embed_candidates
 from tasks.estimation import estimate_by_labels, estimate_by_policy
 from tasks.generation import generate_candidates
 from tasks.scoring import score_responses
 from tasks.selection import select_pairs, select_responses
+from tasks.training import accelerate_policy
 
 
 class Proposing(Protocol):
@@ -124,3 +126,14 @@ def self_judge(
         reference = policies[0 if judge.reference == "initial" else -2]
         reference_logps = score_responses(asked, reference, config.scoring)
     return judge_responses(asked, logps, reference_logps, judge, allowance=config.allowance)
+
+
+def accelerated(trained: Sequence[Folder], training: TrainingConfig) -> Folder:
+    """The policy of a round: as it was trained or, with `training.momentum`, beyond that.
+
+    Args:
+        trained: What the training of each round ended with, the start of the first one before them.
+        training: Settings.
+    """
+    *_, before, now = trained
+    return accelerate_policy(now, before, training.momentum) if training.momentum else now

@@ -162,3 +162,92 @@ def simpo(
         (B,) losses.
     """
     return -log_sigmoid(beta * (policy_chosen_logps - policy_rejected_logps - target_margin))
+
+
+def sppo(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    chosen_win_rates: Array,
+    rejected_win_rates: Array,
+    *,
+    beta: float,
+) -> Array:
+    """Self-play preference optimisation: regression of log-ratios on win rates, arXiv:2405.00675.
+
+        ½·[(Δ_w - (p_w - ½)/β)² + (Δ_l - (p_l - ½)/β)²],    Δ_w = log π(y_w) - log π_ref(y_w)
+
+    Unlike a margin it tells the chosen response to become likelier by so much, and the rejected one
+    less likely. With p_w = 1 and p_l = 0 it is half of `sppo_hard`.
+
+    Args:
+        policy_chosen_logps: (B,).
+        policy_rejected_logps: (B,).
+        reference_chosen_logps: (B,).
+        reference_rejected_logps: (B,).
+        chosen_win_rates: (B,), p_w in [0, 1]: the mean probability that the chosen response is
+            better than one of the K to its prompt, itself included as ½.
+        rejected_win_rates: (B,), p_l likewise.
+        beta: β = 1/η > 0; 0.001 in the paper.
+
+    Returns:
+        (B,) losses; 0 where both log-ratios are what the win rates ask for.
+    """
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    chosen_off = chosen_logratios - (chosen_win_rates - 0.5) / beta
+    rejected_off = rejected_logratios - (rejected_win_rates - 0.5) / beta
+    return (chosen_off**2 + rejected_off**2) / 2
+
+
+def sppo_hard(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    *,
+    beta: float,
+) -> Array:
+    """SPPO where the chosen response always wins and the rejected one never, as in TRL 1.16.
+
+        (Δ_w - 1/(2β))² + (Δ_l + 1/(2β))²
+
+    Arguments as in `dpo`; notation and result as in `sppo`, but for the factor ½.
+    """
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    target = 1 / (2 * beta)
+    return (chosen_logratios - target) ** 2 + (rejected_logratios + target) ** 2
+
+
+def ssapo(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    moved: Array,
+    shifts: Array,
+    *,
+    beta: float,
+) -> Array:
+    """SSAPO's leader: DPO on the margins that its follower left, arXiv:2502.18099.
+
+        -(1 - s)·log σ(β·Δ) - s·log σ(β·Δ - d)
+
+    Args:
+        policy_chosen_logps: (B,).
+        policy_rejected_logps: (B,).
+        reference_chosen_logps: (B,).
+        reference_rejected_logps: (B,).
+        moved: (B,), s in [0, 1], the share of a pair that the follower moved, see `follower.py`.
+        shifts: (B,), d >= 0, by how much its margin was lowered, in units of β·Δ.
+        beta: β > 0.
+
+    Returns:
+        (B,) losses; those of `dpo` where nothing was moved.
+    """
+    chosen_logratios = policy_chosen_logps - reference_chosen_logps
+    rejected_logratios = policy_rejected_logps - reference_rejected_logps
+    margins = beta * (chosen_logratios - rejected_logratios)
+    return -(1 - moved) * log_sigmoid(margins) - moved * log_sigmoid(margins - shifts)

@@ -8,6 +8,7 @@ from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, 
 from prefopt_core.annotation.table import buy_labels, distinct_responses, judge, labels_to_buy
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.ground.settings import asks_a_server
+from prefopt_core.ground.tables import rows_of
 from prefopt_core.labels.account import Allowance, paying
 from prefopt_core.labels.asked import Asked
 from prefopt_core.labels.store import LabelStore
@@ -17,7 +18,7 @@ from tasks.stage import stage
 
 @stage("annotate", table="verdicts", version=3, labels=labels_to_buy)
 def annotate_responses(
-    asked: Asked[pl.DataFrame],
+    asked: Asked[pl.LazyFrame],
     config: AnnotationConfig,
     labels: int,
     seed: int,
@@ -31,8 +32,11 @@ def annotate_responses(
     `allowance` is the budget of the whole run. With `judgments` (table `verdicts`), the prompts of
     which the judge is least sure come first.
     """
+    selections = asked.selections.collect()
+    texts = asked.candidates.select("candidate_id", "response")
+    known = Asked(selections, rows_of(texts, selections["candidate_id"]), asked.prompts.collect())
     return buy_labels(
-        asked, config, labels, label_store, seed=seed, allowance=allowance, judgments=judgments
+        known, config, labels, label_store, seed=seed, allowance=allowance, judgments=judgments
     )
 
 

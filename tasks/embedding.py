@@ -4,6 +4,7 @@ import polars as pl
 
 from prefopt_core.embedding import table
 from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.labels.asked import DESCRIBED
 from prefopt_core.store.artifacts import Artifact
 from tasks.session import current_store, notice, planning
 from tasks.stage import stage
@@ -19,6 +20,6 @@ def warn_of_unread(candidates: Artifact, config: EmbeddingConfig | None) -> None
     """Tell of responses that the embedder does not read to their end; nothing while planning."""
     if config is None or planning():
         return
-    texts = current_store().read(candidates, ["candidate_id", "response"])
+    texts = current_store().read(candidates.first(DESCRIBED), ["candidate_id", "response"])
     if text := table.unread(texts, config):
         notice(text)

@@ -1,13 +1,14 @@
-"""Evaluation stage: the metrics of one round; decisions by metrics (stop, best round)."""
+"""Evaluation stages: the metrics of one round; what several policies answered, as one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.evaluation import stopping
+from prefopt_core.evaluation import contest, stopping
 from prefopt_core.evaluation.stopping import Stop
 from prefopt_core.evaluation.table import RoundTables, evaluate
+from prefopt_core.ground.tables import rows_of
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.training.log import read_log
 from tasks.session import current_store, planning
@@ -25,7 +26,7 @@ def evaluate_round(
     previous_grades: pl.DataFrame | None = None,
     preferences: pl.DataFrame | None = None,
     labels: pl.DataFrame | None = None,
-    candidates: pl.DataFrame | None = None,
+    candidates: pl.LazyFrame | None = None,
     truth: pl.DataFrame | None = None,
     start_logps: pl.DataFrame | None = None,
     policy: Path | None = None,
@@ -35,6 +36,10 @@ def evaluate_round(
     `policy` is the folder of the trained policy, whose training log is read.
     """
     steps, flagged = read_log(policy) if policy else (None, None)
+    texts = None
+    if candidates is not None and labels is not None:
+        known = candidates.select("candidate_id", "response")
+        texts = rows_of(known, labels["responses"].explode())
     tables = RoundTables(
         responses=responses,
         grades=grades,
@@ -42,13 +47,26 @@ def evaluate_round(
         previous_grades=previous_grades,
         preferences=preferences,
         labels=labels,
-        candidates=candidates,
+        candidates=texts,
         truth=truth,
         start_logps=start_logps,
         steps=steps,
         flagged=flagged,
     )
     return evaluate(tables, round_number=round_number, seed=seed)
+
+
+@stage("gather_responses", table="candidates", version=1)
+def gather_responses(responses: list[pl.DataFrame]) -> pl.DataFrame:
+    """Put the responses of several policies to the same prompts side by side."""
+    return contest.together(responses)
+
+
+@stage("gather_prompts", table="prompts", version=1)
+def gather_prompts(prompts: list[pl.DataFrame], responses: pl.DataFrame) -> pl.DataFrame:
+    """Take the prompts that `responses` (table `candidates`) are about."""
+    every = pl.concat(prompts, how="diagonal").unique("prompt_id", keep="first")
+    return every.join(responses, "prompt_id", how="semi").sort("prompt_id")
 
 
 def should_stop(metrics: Artifact, rule: Stop) -> bool:

@@ -1,13 +1,14 @@
-"""Input stages: prompts, their division into rounds, and a labelled seed."""
+"""Input stages: prompts, their division into rounds, answers, and a labelled seed."""
 
 from pathlib import Path
 
 import polars as pl
 
 from prefopt_core.ground.tables import in_shards
+from prefopt_core.inputs.answers import read_answers
 from prefopt_core.inputs.drawing import draw
 from prefopt_core.inputs.preferences import read_preferences
-from prefopt_core.inputs.settings import PromptsConfig, SeedConfig
+from prefopt_core.inputs.settings import AnswersConfig, PromptsConfig, SeedConfig
 from tasks.stage import stage
 
 
@@ -31,6 +32,12 @@ def draw_prompts(
     """Take `count` prompts (None: the rest) from place `first` of an order drawn from `seed`."""
     drawn = draw(prompts, first, count, purpose, seed=seed, used=used or ())
     return in_shards(drawn, shard_size)
+
+
+@stage("load_answers", table="candidates", version=1)
+def load_answers(config: AnswersConfig) -> pl.DataFrame:
+    """Read what a policy answered, from a file."""
+    return read_answers(Path(config.path))
 
 
 @stage("load_preferences", table="preferences", version=2)

@@ -18,8 +18,9 @@ from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.ids import last_text
+from prefopt_core.ground.tables import rows_of
 from prefopt_core.labels.account import Allowance, balance_of
-from prefopt_core.labels.asked import Proposal
+from prefopt_core.labels.asked import Proposal, first_shards
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
 from prefopt_core.reports.inspection import shown_prompts
@@ -57,8 +58,10 @@ def report_round(
     figures = current_store().read_all(metrics)
     here = f"round {round_number}" if round_number else "start policy"
     title = f"{config.name}: {here}"
+    seen, left_out = first_shards(proposal) if proposal else (None, [])
+    page = round_page(figures, title, read_proposal(seen) if seen else None)
     create_markdown_artifact(
-        render_markdown(round_page(figures, title, read_proposal(proposal) if proposal else None)),
+        render_markdown(replace(page, parts=[*page.parts, *map(Text, left_out)])),
         key=f"{config.name}-{slug(here)}",
         description=title,
     )
@@ -85,7 +88,7 @@ def report_labels(
         return [], []
     verdicts = current_store().read(labels)
     fewer = list(_fewer_labels(labels, verdicts))
-    parts = [*map(Notice, fewer), *honesty_parts(verdicts, current_store().read(candidates))]
+    parts = [*map(Notice, fewer), *honesty_parts(verdicts, _texts_of(verdicts, candidates))]
     doubtful = [part.text for part in parts if isinstance(part, Notice)]
     for text in doubtful:
         notice(text)
@@ -166,7 +169,8 @@ def write_report(
     assert config.name is not None
     store, settings = current_store(), config.model_dump(mode="json")
     figures, others = store.read_all(metrics), _labels_of_others(labelled, config)
-    doubts = [*_doubts(config), *warnings, *unread_in(proposal, config, store)]
+    seen, left_out = first_shards(proposal) if proposal else (None, [])
+    doubts = [*_doubts(config), *warnings, *unread_in(seen, config, store), *left_out]
 
     def page() -> str:
         parts = run_page(
@@ -174,7 +178,7 @@ def write_report(
             store.read(preferences[-1]),
             config.as_yaml(flow),
             f"{config.name}: {flow}, seed {config.seed}",
-            read_proposal(proposal) if proposal else None,
+            read_proposal(seen) if seen else None,
             kept,
             doubts,
             _trust(labelled, others),
@@ -270,8 +274,16 @@ def _trust(labelled: Labelled, others: pl.DataFrame | None) -> list[Part]:
         return []
     read_all = current_store().read_all
     labels, candidates = zip(*labelled, strict=True)
-    texts = [read_all([each]).select("candidate_id", "response") for each in candidates]
-    return honesty_parts(read_all(labels), pl.concat(texts).unique("candidate_id"), others)
+    verdicts = read_all(labels)
+    said = verdicts if others is None else pl.concat([verdicts, others])
+    texts = [_texts_of(said, each) for each in candidates]
+    return honesty_parts(verdicts, pl.concat(texts).unique("candidate_id"), others)
+
+
+def _texts_of(verdicts: pl.DataFrame, candidates: Artifact) -> pl.DataFrame:
+    """The responses that verdicts are of."""
+    texts = current_store().scan(candidates).select("candidate_id", "response")
+    return rows_of(texts, verdicts["responses"].explode())
 
 
 def _doubts(config: Experiment) -> Sequence[str]:

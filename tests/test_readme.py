@@ -20,6 +20,7 @@ from prefopt_core.experiments.sources import load_run
 ROOT = Path(__file__).parents[1]
 README, GUIDES = ROOT / "README.md", sorted((ROOT / "docs" / "guides").glob("*.md"))
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md")), *GUIDES]
+DOCUMENTS += sorted((ROOT / "docs" / "methods").glob("*.md"))
 DOCUMENTS += [ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md", ROOT / "benchmarks/README.md"]
 SLOW = {"use-it-from-python.md"}
 """Pages whose Python trains a model."""

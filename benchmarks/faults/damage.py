@@ -175,7 +175,7 @@ def _only_in_ledger(trial: Trial) -> set[str]:
     for path in (trial.store / "manifests").glob("annotate/*.json"):
         for shard in json.loads(path.read_bytes())["output"]["shards"]:
             table = trial.store / f"objects/{shard['sha256'][:2]}/{shard['sha256']}.parquet"
-            kept |= {str(row) for row in pl.read_parquet(table)["responses"].to_list()}
+            kept |= {str(row) for row in pl.read_parquet(table, glob=False)["responses"].to_list()}
     # A table has ids, a call has texts; so many tables as rows, so many of the first calls.
     return {*trial.answers()[len(kept) :]}
 

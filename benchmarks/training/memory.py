@@ -179,7 +179,7 @@ def _losses(folder: Path) -> list[float]:
         micro_batch_size=2,
         epochs=2.0,
     )
-    pairs = pl.read_parquet(folder / "pairs.parquet")
+    pairs = pl.read_parquet(folder / "pairs.parquet", glob=False)
     out, work = folder / f"out-{device}-{os.getpid()}", folder / f"work-{device}-{os.getpid()}"
     log = trl_dpo.train(pairs, folder / "start", out, work, config, seed=0)
     return [round(loss, 6) for loss in log.steps["loss"]]

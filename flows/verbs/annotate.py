@@ -140,7 +140,7 @@ def _label_file(
         verdicts = labels_of_people(asked, ask, account, kept)
     pairs = pair_responses(
         labels=verdicts,
-        candidates=asked.candidates,
+        candidates=asked.candidates.lazy(),
         prompts=asked.prompts,
         config=PairingConfig(rule="all_pairs"),
         round_number=0,

@@ -1,4 +1,4 @@
-"""The verb `export`: the pairs of a run as a data set, or its policy, with a card; to the hub."""
+"""The verb `export`: a run's pairs as a data set, its policy, with cards; answers; to the hub."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.terminal import say
+from flows.console import ConsoleObserver
+from flows.contestants import answering, contestant
+from flows.terminal import Terminal, say
+from prefopt_core.export.answers import ANSWERS, answers_in, question_ids
+from prefopt_core.export.benchmarks import commands
 from prefopt_core.export.cards import (
     CARD,
     data_set_head,
@@ -35,7 +39,7 @@ from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.maintenance import find, folders
 from prefopt_core.store.runs import Run, find_run, last_run, runs
 from prefopt_core.store.store import Store
-from tasks.session import current_store
+from tasks.session import Session, current_store, session
 
 
 def export(
@@ -45,6 +49,14 @@ def export(
     policy: Annotated[
         bool, Parameter(help="the policy that the run kept, adapters merged, instead of its pairs")
     ] = False,
+    answers: Annotated[
+        Literal["alpaca_eval", "arena-hard", "mt-bench"] | None,
+        Parameter(help="what that policy answers, in the files of a benchmark"),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        Parameter(help="whose prompts --answers are to", show_default="the held-out prompts"),
+    ] = None,
     run: Annotated[
         str | None, Parameter(help="a name from `prefopt runs`", show_default="the last run")
     ] = None,
@@ -65,6 +77,8 @@ def export(
 ) -> None:
     """Write all pairs that a run learned from as a data set for TRL, or its policy; with a card.
 
+    Answers are files for a benchmark that judges them by itself, and have no card.
+
     Raises:
         ConfigError: Options contradict each other, or nothing can be sent to the hub.
         DataError: The folder has files that were not exported, or an earlier export.
@@ -73,18 +87,12 @@ def export(
             run has ended.
     """
     store = current_store()
-    if folder.is_file():
-        is_config = folder.suffix in (".yaml", ".yml")
-        raise ConfigError(
-            f"{folder} is a {'config' if is_config else 'file'}; expected a folder to write. "
-            f"`prefopt export FOLDER --run {folder.stem}` takes the newest run of that name."
-        )
-    if artifact and (run or policy):
-        raise ConfigError("--artifact names what to export. Leave out --run and --policy.")
-    if push_to_hub:
-        check_target(push_to_hub)
-    elif public:
-        raise ConfigError("--public is about --push-to-hub: name a repository, too.")
+    _require_folder(folder)
+    if answers or questions:
+        if not answers or artifact or policy or push_to_hub:
+            raise ConfigError("--answers go with --run and --questions alone, and these with them.")
+        return _export_answers(_run(store, run), answers, questions, folder)
+    _check(artifact, run, policy, push_to_hub, public)
     what, of = _chosen(store, run, artifact, policy)
     if isinstance(what, Folder):
         _export_policy(store, what, of, folder, overwrite)
@@ -94,6 +102,27 @@ def export(
     if push_to_hub:
         kind: Literal["dataset", "model"] = "model" if files is None else "dataset"
         say(f"sent to {push(folder, push_to_hub, kind, files, public=public)}")
+    return None
+
+
+def _require_folder(folder: Path) -> None:
+    if folder.is_file():
+        is_config = folder.suffix in (".yaml", ".yml")
+        raise ConfigError(
+            f"{folder} is a {'config' if is_config else 'file'}; expected a folder to write. "
+            f"`prefopt export FOLDER --run {folder.stem}` takes the newest run of that name."
+        )
+
+
+def _check(
+    artifact: str | None, run: str | None, policy: bool, target: str | None, public: bool
+) -> None:
+    if artifact and (run or policy):
+        raise ConfigError("--artifact names what to export. Leave out --run and --policy.")
+    if target:
+        check_target(target)
+    elif public:
+        raise ConfigError("--public is about --push-to-hub: name a repository, too.")
 
 
 def _chosen(
@@ -102,7 +131,7 @@ def _chosen(
     """A policy or tables of pairs, and the run that kept or learned from them."""
     if artifact:
         return _named(store, artifact)
-    run = find_run(store, name) if name else last_run(store)
+    run = _run(store, name)
     if policy:
         if run.policy is None:
             raise StoreError(f"Run {run.name!r} has no policy: it trained none, or has not ended.")
@@ -112,6 +141,10 @@ def _chosen(
             f"Run {run.name!r} has no pairs: its state is {run.state!r}. Run it again."
         )
     return list(run.preferences), run
+
+
+def _run(store: Store, name: str | None) -> Run:
+    return find_run(store, name) if name else last_run(store)
 
 
 def _named(store: Store, name: str) -> tuple[Folder | list[Artifact], Run | None]:
@@ -140,7 +173,19 @@ def _export_policy(
     page = render_markdown(model_page(lineage, lineage.made(key_values(policy)), run))
     card = partial(_write_new_card, head=model_head(base_model(run)), page=page)
     made = export_model(store.open_folder(policy), folder, card, overwrite=overwrite)
-    say(f"model in {made}")
+    say(f"model in {made}", "benchmarks take it so:", *(f"  {line}" for line in commands(made)))
+
+
+def _export_answers(run: Run, benchmark: str, questions: Path | None, folder: Path) -> None:
+    store, observer = current_store(), ConsoleObserver(Terminal())
+    with observer, session(Session(observer=observer)):
+        one = answering(run, questions) if questions else contestant(store, run.name)
+    ids = question_ids(questions) if questions else None
+    prompts, responses = store.read_all(one.prompts), store.read(one.responses)
+    files = ANSWERS[benchmark](
+        answers_in(prompts, responses, ids), folder, run.name, run.ended or run.started
+    )
+    say(f"{counted(responses['prompt_id'].n_unique(), 'answer')} in {', '.join(map(str, files))}")
 
 
 def _write_new_card(folder: Path, head: dict[str, object], page: str) -> None:

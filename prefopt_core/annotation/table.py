@@ -224,12 +224,14 @@ def _questions(
     reference_logps: pl.DataFrame | None = None,
 ) -> list[Question]:
     """What is asked and not yet answered, with its texts."""
+    missing = [(ask.prompt_id, order) for ask in asks for order in ask.orders_missing(known)]
+    ids = pl.DataFrame({"prompt_id": [prompt for prompt, _ in missing]}, {"prompt_id": pl.String()})
+    texts = asked.prompts.select("prompt_id", "prompt").join(ids, "prompt_id", "semi")
+    prompts = dict(texts.iter_rows())
     shown = _shown(asked.candidates, policy_logps, reference_logps)
-    prompts = dict(asked.prompts.select("prompt_id", "prompt").iter_rows())
     return [
-        Question(ask.prompt_id, prompts[ask.prompt_id], tuple(shown[one] for one in order))
-        for ask in asks
-        for order in ask.orders_missing(known)
+        Question(prompt, prompts[prompt], tuple(shown[one] for one in order))
+        for prompt, order in missing
     ]
 
 

@@ -16,8 +16,10 @@ from prefopt_core.models.encoder import (
     load_encoder,
 )
 
-_BATCHES = 4  # between two calls of the progress callback
 _MARKS = 4
+_CHARACTERS = 4  # of a token, about
+_TOKENS = 1024
+"""Of a batch on a CPU: what lies between two matrix products stays in its caches."""
 
 
 def embed(
@@ -35,7 +37,8 @@ def embed(
         model: A folder, a hub id, or all-MiniLM-L6-v2, AEPO's encoder, from the extra `minilm`.
         max_length: Tokens of a text that are read, as in AEPO's code; what comes behind them does
             not count. A model with fewer positions reads these.
-        batch_size: Texts per forward pass.
+        batch_size: Texts per forward pass; fewer of long ones on a CPU, which is faster with 1,024
+            tokens at a time.
         device: "cpu", "cuda", …; "auto": what sentence-transformers chooses, a GPU if there is one.
 
     Raises:
@@ -43,19 +46,43 @@ def embed(
         MissingExtraError: The packaged encoder is not installed.
     """
     encoder = load_encoder(model, device, max_length)
-    vectors = []
-    # Longest first, as the library sorts within a call: equal lengths share a batch, no padding.
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    step = _BATCHES * batch_size
-    for start in range(0, len(order), step):
-        chunk = [texts[i] for i in order[start : start + step]]
+    tokens = _TOKENS if encoder.device.type == "cpu" else None
+    vectors, order = [], []
+    for batch in batches(texts, batch_size, max_length, tokens):
         vectors.append(
             encoder.encode(
-                chunk, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
+                [texts[i] for i in batch],
+                batch_size=batch_size,
+                normalize_embeddings=True,
+                show_progress_bar=False,
             )
         )
-        report_progress(min(start + step, len(order)), len(order))
+        order += batch
+        report_progress(len(order), len(texts))
     return np.concatenate(vectors)[np.argsort(order)].astype(np.float32)
+
+
+def batches(
+    texts: Sequence[str], most: int, max_length: int, tokens: int | None = None
+) -> Iterator[list[int]]:
+    """Put texts of like length together, so that little of a batch is padding.
+
+    Args:
+        texts: The texts.
+        most: Texts of a batch.
+        max_length: Tokens that are read of a text.
+        tokens: Of a batch, about, its padding among them; None: as many as there are.
+
+    Yields:
+        Indices of the texts of a batch, the longest texts first.
+    """
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    start = 0
+    while start < len(order):
+        longest = min(len(texts[order[start]]) // _CHARACTERS + 1, max_length)
+        size = min(most, max(1, tokens // longest)) if tokens else most
+        yield order[start : start + size]
+        start += size
 
 
 def check_embed(*, model: str, max_length: int) -> Iterator[str]:

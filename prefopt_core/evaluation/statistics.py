@@ -3,6 +3,7 @@
 import numpy as np
 
 from prefopt_core.arrays import FloatArray
+from prefopt_core.evaluation.games import Figure
 from prefopt_core.ground.randomness import rng_for
 
 _DRAWN_AT_ONCE = 2**16
@@ -41,3 +42,25 @@ def bootstrap_interval(
     # scipy's own interval rounds its last digit otherwise than results that stores hold.
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def mean_figure(policy: str, values: FloatArray, *, seed: int) -> Figure:
+    """The mean of (n,) values, one per prompt, with its standard error s/√n and its interval.
+
+    s has n - 1 degrees of freedom; of one value alone there is no error.
+    """
+    low, high = bootstrap_interval(values, seed=seed)
+    n = len(values)
+    error = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    return Figure(policy, float(values.mean()), error, low, high, n)
+
+
+def resampled(n: int, *, seed: int, resamples: int) -> FloatArray:
+    """How often each of n prompts is drawn, in draws of n with replacement: (resamples, n)."""
+    return rng_for(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), resamples).astype(float)
+
+
+def spread_figure(policy: str, value: float, again: FloatArray, n: int) -> Figure:
+    """A figure with error and interval of what it is when prompts are drawn again, (resamples,)."""
+    low, high = np.quantile(again, [0.025, 0.975])
+    return Figure(policy, value, float(again.std(ddof=1)), float(low), float(high), n)

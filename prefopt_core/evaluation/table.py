@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from prefopt_core.evaluation.diagnostics import (
@@ -18,6 +17,7 @@ from prefopt_core.evaluation.diagnostics import (
     responses_now,
     training_late,
 )
+from prefopt_core.evaluation.games import wins
 from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
@@ -36,7 +36,7 @@ class RoundTables:
         previous_grades: The same of the policy of the round before.
         preferences: The pairs of this round (`preferences`).
         labels: The labels bought in this round (`verdicts`).
-        candidates: The responses that these are about (`candidates`).
+        candidates: candidate_id and response of those that these are about.
         truth: Gold scores of the responses that the policy judged (`verdicts`).
         start_logps: Log-probabilities of `responses` under the start policy (`logps`).
         steps: The log of the training that made the policy, by step (see `training.log`).
@@ -132,4 +132,4 @@ def _wins(own: pl.DataFrame, other: pl.DataFrame) -> Values:
         other: The same of the other policy.
     """
     both = own.join(other, "prompt_id", suffix="_of_other", maintain_order="left")
-    return (np.sign((both["score"] - both["score_of_other"]).to_numpy()) + 1) / 2
+    return wins(both["score"].to_numpy(), both["score_of_other"].to_numpy())

@@ -55,6 +55,8 @@ def _moved(value: Any, at: Place, places: list[Place], move: Callable[[str], str
         return move(value)
     if isinstance(value, dict):
         return {key: _moved(own, (*at, str(key)), places, move) for key, own in value.items()}
+    if isinstance(value, list):
+        return [_moved(own, (*at, str(i)), places, move) for i, own in enumerate(value)]
     return value
 
 
@@ -94,10 +96,10 @@ def _files(settings: Any, kind: type[Config]) -> Iterator[Place]:
             yield from ((name, *place) for place in _files(settings.get(name), section))
     if issubclass(kind, Backend):
         member = settings.get(kind.choice, kind.model_fields[kind.choice].default)
-        yield from (("params", name) for name in _files_of(kind.registry, member, settings))
+        yield from (("params", *place) for place in _files_of(kind.registry, member, settings))
 
 
-def _files_of(registry: Registry[Any], member: Any, section: dict[str, Any]) -> Iterator[str]:
+def _files_of(registry: Registry[Any], member: Any, section: dict[str, Any]) -> Iterator[Place]:
     """The settings of a member that name a file here, or a function in one."""
     params = section.get("params")
     if member not in registry or not isinstance(params, dict):
@@ -105,9 +107,13 @@ def _files_of(registry: Registry[Any], member: Any, section: dict[str, Any]) -> 
     for name in registry.paths(member):
         value = params.get(name)
         if isinstance(value, str) and not registry.ships(member, name, value):
-            yield name
+            yield (name,)
     if ".py:" in str(params.get("function")):
-        yield "function"
+        yield ("function",)
+    for name, kind in registry.sections(member).items():
+        listed = params.get(name)
+        for number, own in enumerate(listed if isinstance(listed, list) else ()):
+            yield from ((name, str(number), *place) for place in _files(own, kind))
 
 
 def _sections(annotation: Any) -> Iterator[type[Config]]:

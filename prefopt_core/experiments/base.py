@@ -166,6 +166,11 @@ class Iterated(Experiment):
             )
         return self
 
+    @model_validator(mode="after")
+    def _win_rates_are_there(self) -> Self:
+        require_win_rates(self.training, self.pairing)
+        return self
+
     @property
     def wanted_prompts(self) -> int:
         """The fewest prompts that the whole run needs."""
@@ -236,6 +241,19 @@ class Paid(Experiment):
                 "the former to 'fixed' or the latter to 'score'."
             )
         return self
+
+
+def require_win_rates(training: TrainingConfig, pairing: PairingConfig) -> None:
+    """Refuse to learn win rates of pairs that do not say them.
+
+    Raises:
+        ConfigError: The loss is 'sppo', and `pairing.win_rates` is off.
+    """
+    if training.loss == "sppo" and not pairing.win_rates:
+        raise ConfigError(
+            "The loss 'sppo' learns how often each response wins. Set `pairing.win_rates: true`, "
+            "or `training.loss` to 'sppo_hard', which takes a winner to win always."
+        )
 
 
 def _drop_speed_only(section: Config, settings: dict[str, Any]) -> None:

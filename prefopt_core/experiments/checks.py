@@ -7,7 +7,7 @@ from prefopt_core.annotation.from_tables import doubts_of_lost
 from prefopt_core.annotation.identity import doubts_of_labels
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.experiments.base import Experiment, Paid
-from prefopt_core.experiments.capacity import too_large
+from prefopt_core.experiments.capacity import policy_folder, too_large
 from prefopt_core.experiments.enough import shortages
 from prefopt_core.experiments.lengths import other_lengths, too_long_to_train
 from prefopt_core.generation.settings import GenerationConfig
@@ -62,7 +62,7 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
         doubts += [*_missing_layers(experiment), *_without_a_price(experiment)]
         doubts += other_lengths(experiment)
         doubts += too_long_to_train(experiment)
-        doubts += too_large(experiment, _policy_folder(experiment), stage_store().root)
+        doubts += too_large(experiment, policy_folder(experiment), stage_store().root)
     if problems:
         raise ConfigError("\n".join(problems))
     return doubts
@@ -94,18 +94,9 @@ def _doubts_of(seed: SeedConfig, lint: LintConfig) -> list[str]:
     return warnings_of(lint_pairs(pairs, lint, Known()), lint)
 
 
-def _policy_folder(experiment: Experiment) -> Path | None:
-    """Of a start policy that lies on this machine."""
-    policy = getattr(experiment, "policy", None)
-    if policy is None or policy.source != "pretrained":
-        return None
-    folder = Path(policy.params["path"])
-    return folder if folder.is_dir() else None
-
-
 def _too_long_responses(experiment: Experiment) -> Iterator[str]:
     """That no response can be as long as is allowed, which otherwise shows at the first prompt."""
-    folder = _policy_folder(experiment)
+    folder = policy_folder(experiment)
     limit = positions_in(folder) if folder else None
     if limit is None:
         return
@@ -134,7 +125,7 @@ def _without_a_price(experiment: Experiment) -> Iterator[str]:
 def _missing_layers(experiment: Experiment) -> Iterator[str]:
     """Names of LoRA's targets that no weight of the start policy has."""
     training = getattr(experiment, "training", None)
-    lora, folder = training and training.lora, _policy_folder(experiment)
+    lora, folder = training and training.lora, policy_folder(experiment)
     if not lora or not folder or isinstance(lora.target_modules, str):
         return
     layers = {f".{name.removesuffix('.weight')}" for name in shapes_in(folder)}

@@ -4,6 +4,7 @@ from typing import Any
 
 from prefopt_core.annotation import ANNOTATORS, GOLD_FUNCTIONS
 from prefopt_core.embedding import EMBEDDERS
+from prefopt_core.evaluation import EVALUATORS
 from prefopt_core.generation import GENERATORS
 from prefopt_core.ground.registry import Registry
 from prefopt_core.inputs import PROMPT_SOURCES
@@ -19,6 +20,7 @@ from prefopt_core.training import LOSSES
 FAMILIES: dict[str, Registry[Any]] = {
     "annotators": ANNOTATORS,
     "embedders": EMBEDDERS,
+    "evaluators": EVALUATORS,
     "functions": GOLD_FUNCTIONS,
     "generators": GENERATORS,
     "lints": LINTS,

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
-from prefopt_core.experiments.base import Experiment, Iterated, Paid, slug
+from prefopt_core.experiments.base import Experiment, Iterated, Paid, require_win_rates, slug
 from prefopt_core.experiments.defaults import Defaults
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
@@ -169,6 +169,8 @@ class AepoConfig(Paid):
         refuse_estimates(self.selection)
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
+        if self.training:
+            require_win_rates(self.training, self.pairing)
         if self.annotation.first != "drawn":
             raise ConfigError(
                 "`annotation.first: least_sure` needs a judge, which this flow does not have. Use "

@@ -9,7 +9,7 @@ import polars as pl
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.embedding.table import unread
 from prefopt_core.experiments.base import Experiment
-from prefopt_core.experiments.estimates import Planned
+from prefopt_core.experiments.extents import Planned
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.labels.asked import Proposal
 from prefopt_core.labels.estimates import percent

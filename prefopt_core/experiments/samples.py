@@ -1,7 +1,6 @@
 """Questions like those that a run will ask, by which what labels take is estimated before."""
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from pathlib import Path
 
 import polars as pl
@@ -38,7 +37,7 @@ def sample_of(experiment: Experiment, store: Store, found: Iterable[object]) -> 
     some, generation = prompts.head(_PROMPTS), experiment.generation
     written = [each for each in tables if each.table == "candidates"]
     for each in written:
-        if questions := _questions(prompts, store.read(_head(each, _PROMPTS * generation.n))):
+        if questions := _questions(prompts, store.read(each.first(_PROMPTS * generation.n))):
             return Sample(questions, "responses in the store")
     if generation.generator == "file" and not is_large(path := Path(generation.params["path"])):
         given = generate_candidates(some, None, generation, seed=experiment.seed)
@@ -55,19 +54,12 @@ def _prompts(
     experiment: Experiment, store: Store, found: Sequence[Artifact]
 ) -> pl.DataFrame | None:
     if found:  # the first prompts of every table: those of the first candidates are among them
-        heads = store.read_all([_head(each, _PROMPTS) for each in found])
+        heads = store.read_all([each.first(_PROMPTS) for each in found])
         return heads.unique("prompt_id", keep="first", maintain_order=True)
     source = experiment.prompts
     if source.source != "file" or is_large(Path(source.params["path"])):
         return None
     return source.member()(experiment.seed)
-
-
-def _head(table: Artifact, rows: int) -> Artifact:
-    """The first shards of a table, with so many rows if it has them: there may be thousands."""
-    before = accumulate((shard.rows for shard in table.shards), initial=0)
-    shards = [shard for shard, count in zip(table.shards, before, strict=False) if count < rows]
-    return Artifact(table=table.table, shards=tuple(shards))
 
 
 def _questions(prompts: pl.DataFrame, candidates: pl.DataFrame) -> list[Question]:

@@ -130,7 +130,7 @@ def read_settings(source: str, beside: Path = Path()) -> tuple[dict[str, Any], P
         if source in entries:
             return _deployment(source, entries[source]), folder
         known |= entries
-    presets = {path.stem: path for path in sorted((SHIPPED / "presets").glob("*.yaml"))}
+    presets = {path.stem: path for path in (*_presets(), *_presets("recipes"))}
     if source in presets:
         return _yaml(presets[source]), presets[source].parent
     raise ConfigError(
@@ -141,11 +141,19 @@ def read_settings(source: str, beside: Path = Path()) -> tuple[dict[str, Any], P
 
 
 def shipped() -> tuple[dict[str, str], dict[str, str]]:
-    """What comes with prefopt, by its name, and what it is: runs, and comparisons."""
+    """What comes with prefopt, by its name, and what it is: runs, and comparisons.
+
+    A recipe, a run in a file of its own, is what its first line says.
+    """
     entries = _deployments(SHIPPED / "prefect.yaml")
     runs = {name: str(entry.get("description", "")) for name, entry in entries.items()}
-    paths = sorted((SHIPPED / "presets").glob("*.yaml"))
-    return runs, {path.stem: str(_yaml(path).get("title", "")) for path in paths}
+    for path in _presets("recipes"):
+        runs[path.stem] = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+    return runs, {path.stem: str(_yaml(path).get("title", "")) for path in _presets()}
+
+
+def _presets(folder: str = "") -> list[Path]:
+    return sorted((SHIPPED / "presets" / folder).glob("*.yaml"))
 
 
 def _yaml(path: Path) -> dict[str, Any]:

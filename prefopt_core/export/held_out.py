@@ -1,10 +1,14 @@
-"""Pairs on the prompts that a run held out: the split `test` of its data set."""
+"""What a run answered to the prompts that it held out; pairs of it: the test split of its data."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
+from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.cache_key import key_values
 from prefopt_core.store.lineage import Lineage, Made
 from prefopt_core.store.runs import Run
@@ -34,14 +38,54 @@ def held_out_pairs(lineage: Lineage, run: Run) -> pl.DataFrame | None:
     try:
         return pair_responses(
             labels=grades,
-            candidates=candidates,
-            prompts=_prompts(lineage, measured[0][1]),
+            candidates=candidates.lazy(),
+            prompts=lineage.store.read_all(prompts_of(lineage, measured[0][1])).unique("prompt_id"),
             config=PairingConfig(),
             round_number=run.kept,
             seed=0,
         ).sort("prompt_id")
     except DataError:  # all of them tie
         return None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A round as it was measured on held-out prompts.
+
+    Attributes:
+        number: Of the round; 0 is the start policy.
+        answers: How its table `candidates` was made.
+        grades: How its table `verdicts` was made.
+    """
+
+    number: int
+    answers: Made
+    grades: Made
+
+
+def rounds_measured(
+    lineage: Lineage, run: Run, numbers: Collection[int | None] | None = None
+) -> list[Measured]:
+    """The rounds of a run that were measured on held-out prompts, in order.
+
+    Args:
+        lineage: Of the store.
+        run: The run.
+        numbers: Of the rounds that are wanted; None: all.
+
+    Raises:
+        StoreError: A table of one is gone from the store.
+    """
+    inputs = {
+        number: lineage.made(key_values(metrics)).inputs
+        for number, metrics in enumerate(run.metrics)
+        if numbers is None or number in numbers
+    }
+    return [
+        Measured(number, lineage.made(own["responses"]), lineage.made(own["grades"]))
+        for number, own in inputs.items()
+        if own.get("responses") and own.get("grades")
+    ]
 
 
 def measured_by(lineage: Lineage, run: Run) -> list[tuple[Made, Made]]:
@@ -52,15 +96,15 @@ def measured_by(lineage: Lineage, run: Run) -> list[tuple[Made, Made]]:
     Raises:
         StoreError: A table of it is gone from the store.
     """
-    if not run.kept:
-        return []
-    inputs = [lineage.made(key_values(run.metrics[at])).inputs for at in (0, run.kept)]
-    if not all(each.get("responses") for each in inputs):
-        return []
-    return [(lineage.made(each["grades"]), lineage.made(each["responses"])) for each in inputs]
+    wanted = rounds_measured(lineage, run, (0, run.kept))
+    return [(each.grades, each.answers) for each in wanted] if len(wanted) == 2 else []
 
 
-def _prompts(lineage: Lineage, answers: Made) -> pl.DataFrame:
-    """The prompts that were answered; the stage ran shard by shard."""
-    tables = [lineage.made(manifest.inputs["prompts"]).table for manifest in answers.by]
-    return lineage.store.read_all(tables).unique("prompt_id", maintain_order=True)
+def prompts_of(lineage: Lineage, answers: Made) -> list[Artifact]:
+    """The tables `prompts` among which are those that were answered; the stage ran by shard.
+
+    Raises:
+        StoreError: One is gone from the store.
+    """
+    tables = (lineage.made(manifest.inputs["prompts"]).table for manifest in answers.by)
+    return [*{table.digest: table for table in tables}.values()]

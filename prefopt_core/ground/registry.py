@@ -54,6 +54,19 @@ class Shipped:
         return self.folder / f"{value}{self.ending}" if value in self.names() else Path(value)
 
 
+@dataclass(frozen=True)
+class Sections:
+    """Mark of a setting of a member that lists sections of a config.
+
+    Files that these name count by their content, and relative ones start from the config's folder.
+
+    Attributes:
+        kind: Their class.
+    """
+
+    kind: Any
+
+
 SPEED_ONLY = "changes speed only"
 SpeedOnly = Annotated[T, SPEED_ONLY]
 """A setting that changes speed or device but not the result; left out of the cache key."""
@@ -142,6 +155,15 @@ class Registry(Mapping[str, F]):
             for setting, (kind, _) in self.settings(name).items()
             if any(_is(part, PATH) for part in (kind, *get_args(kind)))
         ]
+
+    def sections(self, name: str) -> dict[str, Any]:
+        """Setting → the class of the sections that it lists."""
+        return {
+            setting: mark.kind
+            for setting, (kind, _) in self.settings(name).items()
+            for mark in getattr(kind, "__metadata__", ())
+            if isinstance(mark, Sections)
+        }
 
     def file(self, name: str, setting: str, value: str) -> Path:
         """The file or folder that a setting of a member names, see `paths`."""

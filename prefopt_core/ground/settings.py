@@ -197,6 +197,8 @@ class Backend(Config):
                 params[path] = (
                     content_digest(self.registry.file(name, path, params[path])) or params[path]
                 )
+        for setting, kind in self.registry.sections(name).items():
+            params[setting] = [kind.model_validate(each).key_part() for each in params[setting]]
         part = {**super().key_part(), "params": params}
         content = content_of(function := str(params.get("function", "")))
         if content and ".py:" in function:  # wherever the file lies

@@ -144,7 +144,12 @@ TABLES: dict[str, Contract] = {
             "rejected_finished": pl.Boolean(),
             "ref_chosen_logps": pl.Float64(),
             "ref_rejected_logps": pl.Float64(),
+            # mean P(better than a response to the same prompt), itself included as ½; of pairs
+            # that were made without them null
+            "chosen_win_rate": pl.Float64(),
+            "rejected_win_rate": pl.Float64(),
         },
+        nullable=frozenset({"chosen_win_rate", "rejected_win_rate"}),
     ),
     # what a lint says of pairs; rows are those of the pairs' table, from 0
     "findings": Contract(
@@ -222,6 +227,14 @@ def check_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
             "Fix the stage that writes it; the contract is in prefopt_core/ground/tables.py."
         )
     return frame.select(list(expected))
+
+
+def rows_of(table: pl.LazyFrame, candidate_ids: pl.Series) -> pl.DataFrame:
+    """The rows of these candidates, in the order of the table, which may be larger than memory."""
+    wanted = candidate_ids.rename("candidate_id").to_frame().lazy().unique()
+    kept = table.join(wanted, "candidate_id", how="semi", maintain_order="left")
+    # Texts are views of the shard they were read from, and hold all of it in memory: copied.
+    return kept.with_columns(pl.col(pl.String) + pl.lit("")).collect(engine="streaming")
 
 
 def empty(name: str) -> pl.DataFrame:

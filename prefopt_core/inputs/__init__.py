@@ -15,6 +15,7 @@ PROMPT_SOURCES: Registry[PromptSource] = Registry(
         "file": "prefopt_core.inputs.prompts:from_file",
         "helpdesk": "prefopt_core.worlds.helpdesk.prompts:load",
         "hub": "prefopt_core.inputs.prompts:from_hub",
+        "mixture": "prefopt_core.inputs.mixture:from_mixture",
         "stories": "prefopt_core.worlds.stories.openings:load",
     },
     "prefopt.prompts",

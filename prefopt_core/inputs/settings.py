@@ -23,6 +23,22 @@ class PromptsConfig(Backend):
     )
 
 
+class PartConfig(Backend):
+    """One of the sources that `mixture` mixes."""
+
+    registry: ClassVar[Registry[Any]] = PROMPT_SOURCES
+    choice: ClassVar[str] = "source"
+
+    source: str = Field("file", description="A name from `prefopt list prompts`.")
+    share: float = Field(1.0, gt=0, description="Of the mixture, beside those of the other parts.")
+    system: str | None = Field(None, description="System message of prompts that bring none.")
+
+    @property
+    def named(self) -> str:
+        """What it is read from, in words."""
+        return str(self.params.get("path") or self.params.get("dataset") or self.source)
+
+
 class VectorsConfig(Config):
     """A Parquet file of embeddings that the user brings."""
 
@@ -44,6 +60,16 @@ class StratifiedConfig(VectorsConfig):
     def vectors(self) -> VectorsConfig:
         """The file without its strata: an index does not depend on them."""
         return VectorsConfig(path=self.path, column=self.column)
+
+
+class AnswersConfig(Config):
+    """A file of what a policy answered, which is compared with what others did."""
+
+    path: InputPath = Field(description=".jsonl, .csv or .parquet.")
+
+    def key_part(self) -> Any:
+        """What enters the cache key: the file as its content digest."""
+        return {"path": content_digest(Path(self.path)) or self.path}
 
 
 class SeedConfig(Config):

@@ -6,8 +6,13 @@ These tables travel together from selection on: to annotation, judgment, scoring
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from prefopt_core.store.artifacts import Artifact
+
 T = TypeVar("T")
 """`Artifact` in flows, `pl.DataFrame` in the functions of stages."""
+
+DESCRIBED = 1_000_000
+"""Responses of a round from which its selection is described: 3 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +40,21 @@ class Proposal(Asked[T]):
     """
 
     embeddings: T | None = None
+
+
+def first_shards(
+    proposal: Proposal[Artifact], most: int = DESCRIBED
+) -> tuple[Proposal[Artifact], list[str]]:
+    """The first shards of a proposal, with so many responses, and that there are more."""
+    every, seen = proposal.candidates, proposal.candidates.first(most)
+    tables = {name: table for name, table in vars(proposal).items() if table is not None}
+    if seen == every or any(table.parts != every.parts for table in tables.values()):
+        return proposal, []
+    cut = {
+        name: Artifact(table=table.table, shards=table.shards[: seen.parts])
+        for name, table in tables.items()
+    }
+    return Proposal(**cut), [
+        f"The selection of the last round is described by its first {seen.rows:,} of "
+        f"{every.rows:,} responses."
+    ]

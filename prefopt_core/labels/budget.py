@@ -158,21 +158,25 @@ def within_budget(
         return selections
     if "gain" in selections.columns:
         return _by_gain(selections, labels)
-    groups = selections.partition_by("prompt_id", as_dict=True, maintain_order=True)
-    draws = {key: rng_for(seed, "annotation", str(key[0])).random() for key in groups}
-    bought, left = [], labels
-    for key in sorted(groups, key=lambda key: (first.get(str(key[0]), 0.0), draws[key], key)):
-        wanted = labels_of(str(key[0]), groups[key].height)
+    sizes = dict(selections.group_by("prompt_id", maintain_order=True).len().iter_rows())
+    draws = {prompt: rng_for(seed, "annotation", prompt).random() for prompt in sizes}
+    bought, left = list[str](), labels
+    for prompt in sorted(sizes, key=lambda prompt: (first.get(prompt, 0.0), draws[prompt], prompt)):
+        wanted = labels_of(prompt, sizes[prompt])
         if wanted > left:
             break
         left -= wanted
-        bought.append(groups[key].sort("rank"))
+        bought.append(prompt)
     if not bought:
         raise ConfigError(
-            f"{labels} labels cannot pay for one prompt, of which {groups[key].height} responses "
+            f"{labels} labels cannot pay for one prompt, of which {sizes[prompt]} responses "
             f"are selected: that takes {wanted}. Raise the budget or lower `selection.k`."
         )
-    return pl.concat(bought)
+    ranked = selections.sort("rank", maintain_order=True)
+    kept = pl.DataFrame({"prompt_id": bought}).join(
+        ranked, "prompt_id", maintain_order="left_right"
+    )
+    return kept.select(selections.columns)
 
 
 def _by_gain(selections: pl.DataFrame, labels: int) -> pl.DataFrame:

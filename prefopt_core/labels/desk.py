@@ -25,6 +25,9 @@ AWAY_S = 900.0
 _OLD_S = 1.0
 """What is in memory may be so old, in seconds, when others have written meanwhile."""
 
+_READING = 0.1
+"""Share of the time that reading a large batch anew may take: 10⁶ questions take a minute."""
+
 _SAID = """
 FROM verdicts WHERE annotator = ? AND guidelines = ? AND prompt_id = ? AND compared = ?
 AND said_by = ?
@@ -41,7 +44,7 @@ class _Held:
     def __init__(self, connection: Connection, ledger: Ledger) -> None:
         self.connection, self._ledger = connection, ledger
         self._standing: Standing | None = None
-        self._version, self._read_at = 0, 0.0
+        self._version, self._read_at, self._took = 0, 0.0, 0.0
 
     def require(self) -> None:
         """Refuse to go on where verdicts would be written into a file that nobody finds.
@@ -57,11 +60,13 @@ class _Held:
 
     def standing(self, batch: Batch, old_s: float = _OLD_S) -> Standing:
         """How the batch stands; read anew if others have written since, and it is older."""
-        version = self.connection.version()
-        is_old = version != self._version and time.monotonic() - self._read_at >= old_s
+        version, now = self.connection.version(), time.monotonic()
+        rest = max(old_s, self._took / _READING) if old_s else 0.0
+        is_old = version != self._version and now - self._read_at >= rest
         if self._standing is None or is_old:
             self._standing = batch.standing(self.connection)
             self._version, self._read_at = version, time.monotonic()
+            self._took = self._read_at - now
         return self._standing
 
     def settled(

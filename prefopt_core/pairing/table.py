@@ -3,25 +3,28 @@
 import logging
 from math import isnan
 
+import numpy as np
 import polars as pl
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.tables import TABLES
+from prefopt_core.ground.tables import TABLES, rows_of
 from prefopt_core.implicit_reward import preference_probability
 from prefopt_core.labels.evidence import Evidence, evidence_in
 from prefopt_core.pairing.settings import PairingConfig
 
 log = logging.getLogger(__name__)
 
+WIN_RATES = ("chosen_win_rate", "rejected_win_rate")
+
 
 def pair_responses(
     *,
     labels: pl.DataFrame | None = None,
     judgments: pl.DataFrame | None = None,
-    candidates: pl.DataFrame,
+    candidates: pl.LazyFrame,
     prompts: pl.DataFrame,
-    logps: pl.DataFrame | None = None,
+    logps: pl.LazyFrame | None = None,
     config: PairingConfig,
     round_number: int,
     seed: int,
@@ -29,7 +32,8 @@ def pair_responses(
     """Make the pairs of one round; a prompt with paid labels uses those, the others judgments.
 
     Args:
-        candidates: Table `candidates`, with token ids if the responses were generated here.
+        candidates: Table `candidates`, with token ids if the responses were generated here; it may
+            be larger than memory.
         prompts: Table `prompts`.
         config: Which rule, and its settings.
         labels: Table `verdicts` of paid labels; their pairs are of source `gold`.
@@ -66,8 +70,13 @@ def pair_responses(
             "contradict each other, so nothing says which response is better. Look at the "
             "annotator (`prefopt show annotate`)."
         )
-    pairs = _without_empty(pairs, candidates)
-    return _with_texts(pairs, candidates, prompts, logps, round_number)
+    ids = pl.concat([pairs["chosen_id"], pairs["rejected_id"].alias("chosen_id")])
+    written = rows_of(candidates, ids).unique("candidate_id", keep="first", maintain_order=True)
+    pairs = _without_empty(pairs, written)
+    known = _written(written, candidates)
+    if logps is not None:
+        known = known.join(rows_of(logps, ids), "candidate_id", how="left", maintain_order="left")
+    return _with_texts(pairs, known, prompts, round_number)
 
 
 def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int) -> pl.DataFrame:
@@ -78,27 +87,41 @@ def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int
         rng = rng_for(seed, "pairing", prompt_id)
         for chosen, rejected in rule(scores, rng):
             margin = scores[chosen] - scores[rejected]
-            sure = _confidence(found, chosen, rejected, source)
+            sure = _better(found, chosen, rejected, source)
             if sure <= 0.5:  # against all others better, and not when these two were compared
                 continue
-            annotator = annotators[prompt_id]
-            rows.append((prompt_id, ids[chosen], ids[rejected], annotator, source, sure, margin))
-    columns = TABLES["preferences"].columns
-    names = ("prompt_id", "chosen_id", "rejected_id", "annotator", "source", "confidence", "margin")
+            row = (prompt_id, ids[chosen], ids[rejected], annotators[prompt_id], source)
+            sides = (chosen, rejected) if config.win_rates else ()
+            rates = (_win_rate(found, side, source) for side in sides)
+            rows.append((*row, sure, margin, *rates))
+    contract = TABLES["preferences"]
+    columns = {**contract.columns, **contract.optional}
+    names = ["prompt_id", "chosen_id", "rejected_id", "annotator", "source", "confidence", "margin"]
+    names += WIN_RATES if config.win_rates else ()
     return pl.DataFrame(rows, schema={name: columns[name] for name in names}, orient="row")
 
 
-def _confidence(found: Evidence, chosen: int, rejected: int, source: str) -> float:
-    """P(chosen better than rejected).
+def _better(found: Evidence, one: int, other: int, source: str) -> float:
+    """P(one response better than another).
 
     Of responses that were compared, what the verdicts say, or, where these two were not, what
-    follows by their scores. Of paid scores 1; a judge's score is an implicit reward, so σ(margin).
+    follows by their scores. Paid scores are certain; a judge's score is an implicit reward, so
+    σ(margin).
     """
-    margin = found.scores[chosen] - found.scores[rejected]
+    margin = found.scores[one] - found.scores[other]
     if found.probabilities is not None:
-        direct = float(found.probabilities[chosen, rejected])
+        direct = float(found.probabilities[one, other])
         return (1 + margin) / 2 if isnan(direct) else direct
-    return 1.0 if source == "gold" else float(preference_probability(margin, 0.0))
+    if source == "gold":
+        return float(np.heaviside(margin, 0.5))
+    return float(preference_probability(margin, 0.0))
+
+
+def _win_rate(found: Evidence, one: int, source: str) -> float:
+    """The mean P(better than one of the prompt's responses), itself included as ½ (SPPO)."""
+    others = (at for at in range(len(found.responses)) if at != one)
+    wins = 0.5 + sum(_better(found, one, other, source) for other in others)
+    return wins / len(found.responses)
 
 
 def _most_confident(pairs: pl.DataFrame, keep: float) -> pl.DataFrame:
@@ -129,30 +152,35 @@ def _without_empty(pairs: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFram
     return kept
 
 
-def _with_texts(
-    pairs: pl.DataFrame,
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    logps: pl.DataFrame | None,
-    round_number: int,
-) -> pl.DataFrame:
-    written = candidates.unique("candidate_id", keep="first", maintain_order=True)
+def _written(written: pl.DataFrame, candidates: pl.LazyFrame) -> pl.DataFrame:
+    """The responses as messages, and what trainers need of them that all `candidates` have."""
     known = written.select(
         "candidate_id",
         pl.concat_list(pl.struct(role=pl.lit("assistant"), content="response")).alias("messages"),
     )
-    if (written["finish_reason"] != "given").any() and written["response_token_ids"].has_nulls():
+    generated, without_ids = (
+        candidates.select(
+            pl.col("finish_reason").ne("given").any(), pl.col("response_token_ids").is_null().any()
+        )
+        .collect(engine="streaming")
+        .row(0)
+    )
+    if generated and without_ids:
         # Texts from a server, without token ids: whoever tokenises them must know which were cut
         # off, so that these get no end-of-sequence token.
-        known = known.with_columns(written["finish_reason"].ne("length").alias("finished"))
-    elif written["response_token_ids"].null_count() == 0:
-        known = known.with_columns(
-            written["response_token_ids"].alias("token_ids"),
-            written["prompt_token_ids"],
-            written["template"],
-        )
-    if logps is not None:
-        known = known.join(logps, "candidate_id", how="left", maintain_order="left")
+        return known.with_columns(written["finish_reason"].ne("length").alias("finished"))
+    if without_ids:
+        return known
+    return known.with_columns(
+        written["response_token_ids"].alias("token_ids"),
+        written["prompt_token_ids"],
+        written["template"],
+    )
+
+
+def _with_texts(
+    pairs: pl.DataFrame, known: pl.DataFrame, prompts: pl.DataFrame, round_number: int
+) -> pl.DataFrame:
     names = {
         "messages": "{}",
         "finished": "{}_finished",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -48,6 +49,12 @@ class Artifact(Record):
     def shard(self, number: int) -> "Artifact":
         """The part of the table in one shard."""
         return Artifact(table=self.table, shards=(self.shards[number],))
+
+    def first(self, rows: int) -> "Artifact":
+        """Its first shards, with so many rows if it has them: there may be thousands."""
+        before = accumulate((shard.rows for shard in self.shards), initial=0)
+        kept = (shard for shard, count in zip(self.shards, before, strict=False) if count < rows)
+        return Artifact(table=self.table, shards=tuple(kept))
 
 
 def _below(name: str) -> str:

@@ -1,7 +1,7 @@
 """Training: a policy learns from preference pairs; `LOSSES` has the losses a config can name.
 
 To add one, write a function `(beta, *, **params) -> Objective` in `objectives.py` and add its line
-to `LOSSES`. Nothing else changes.
+to `LOSSES`. Nothing else changes. One that must know more of a pair is an `objectives.Informed`.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,9 @@ LOSSES: Registry[Callable[..., Objective]] = Registry(
         "rdpo": "prefopt_core.training.objectives:rdpo",
         "simpo": "prefopt_core.training.objectives:simpo",
         "soft": "prefopt_core.training.objectives:soft",
+        "sppo": "prefopt_core.training.objectives:Sppo",
+        "sppo_hard": "prefopt_core.training.objectives:sppo_hard",
+        "ssapo": "prefopt_core.training.objectives:Ssapo",
     },
     "prefopt.losses",
 )

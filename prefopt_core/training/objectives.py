@@ -4,14 +4,20 @@ An objective is made from β and a loss's own settings, `cdpo(0.1, label_smoothi
 pairs, `PairLogps`, to (B,) losses. What follows the `*` or `_: KW_ONLY` is what a config may set.
 """
 
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, Any, Generic, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal
 
+import numpy as np
 from pydantic import Field
 
 from prefopt_core import losses
-from prefopt_core.arrays import Array
+from prefopt_core.arrays import Array, FloatArray
+from prefopt_core.follower import worst_shares
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -31,6 +37,7 @@ class PairLogps(Generic[Array]):
         rejected_lengths: Number of tokens of y_l.
         flagged: True where the label is held to be wrong.
         confidence: P(chosen better than rejected), as the pair's verdicts say.
+        told: What an `Informed` objective is told beside that, by name.
     """
 
     policy_chosen_logps: Array
@@ -41,6 +48,7 @@ class PairLogps(Generic[Array]):
     rejected_lengths: Array
     flagged: Array
     confidence: Array
+    told: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def sums(self) -> tuple[Array, Array, Array, Array]:
@@ -65,6 +73,24 @@ class PairLogps(Generic[Array]):
 
 Objective = Callable[[PairLogps[Any]], Any]
 """(B,) pairs in, (B,) losses out."""
+
+
+class Informed(ABC):
+    """An objective that must know more of a pair than every other one does.
+
+    It is worked out from all pairs together, once, before the first step.
+    """
+
+    @abstractmethod
+    def tell(self, pairs: "pl.DataFrame") -> dict[str, FloatArray]:
+        """What `PairLogps.told` has of n pairs, by name, (n,) each.
+
+        A name "moved" marks, above 0, pairs whose label is held to be wrong: they are reported as
+        flagged.
+
+        Args:
+            pairs: See `trl_dpo.train`.
+        """
 
 
 def dpo(beta: float) -> Objective:
@@ -152,3 +178,72 @@ class NoiseAware:
     def __call__(self, pairs: PairLogps[Array]) -> Array:
         """One loss per pair, (B,)."""
         return losses.noise_aware_dpo(*pairs.sums, pairs.flagged, beta=self.beta, alpha=self.alpha)
+
+
+@dataclass(frozen=True)
+class Sppo(Informed):
+    """SPPO: how often each response wins, learned by regression (arXiv:2405.00675).
+
+    Needs `pairing.win_rates: true`. A pair that was brought along, or that SPIN made, is of two
+    responses: its win rates follow from its confidence.
+
+    Attributes:
+        beta: β of `training`; 0.001 in the paper.
+    """
+
+    beta: float
+
+    def tell(self, pairs: "pl.DataFrame") -> dict[str, FloatArray]:
+        """The win rates of chosen and rejected."""
+        sure = pairs["confidence"]
+        of_two = {"chosen_win_rate": (0.5 + sure) / 2, "rejected_win_rate": (1.5 - sure) / 2}
+        return {
+            name: (pairs[name].fill_null(own) if name in pairs.columns else own).to_numpy()
+            for name, own in of_two.items()
+        }
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        rates = pairs.told["chosen_win_rate"], pairs.told["rejected_win_rate"]
+        return losses.sppo(*pairs.sums, *rates, beta=self.beta)
+
+
+def sppo_hard(beta: float) -> Objective:
+    """SPPO where the chosen response always wins, the rejected one never: TRL's `sppo_hard`."""
+    return lambda pairs: losses.sppo_hard(*pairs.sums, beta=beta)
+
+
+@dataclass(frozen=True)
+class Ssapo(Informed):
+    """SSAPO: DPO against the worst margins that self-made labels may have had (arXiv:2502.18099).
+
+    A label's margin is the judge's, the log-odds of its confidence. Those that were paid for are
+    trusted.
+
+    Attributes:
+        beta: β of DPO.
+        radius: ε, by how much self-made margins may be off on average, in log-odds; 0: `dpo`. Best
+            in the paper was 0.01 in probability, which near ½ is 0.04 in log-odds.
+        lowest: The margin to which they may fall, in log-odds; -1.6 is a probability of 1/6, where
+            the first of the six tangents of the authors' code touches.
+    """
+
+    beta: float
+    _: KW_ONLY
+    radius: Weight = 0.04
+    lowest: Annotated[float, Field(le=0)] = -1.6
+
+    def tell(self, pairs: "pl.DataFrame") -> dict[str, FloatArray]:
+        """The share of each pair that is moved, and by how much."""
+        own = pairs["source"].to_numpy() == "self"
+        sure = pairs["confidence"].to_numpy()
+        with np.errstate(divide="ignore"):
+            margins = np.where(own, np.log(sure) - np.log1p(-sure), np.inf)
+        moved = np.zeros(len(pairs))
+        moved[own] = worst_shares(margins[own], radius=self.radius, lowest=self.lowest)
+        return {"moved": moved, "shift": np.where(moved > 0, margins - self.lowest, 0.0)}
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        told = pairs.told["moved"], pairs.told["shift"]
+        return losses.ssapo(*pairs.sums, *told, beta=self.beta)

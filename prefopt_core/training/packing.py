@@ -9,7 +9,7 @@ Notation: B pairs; P, C and R tokens in a prompt, its chosen and its rejected re
 tokens; N tokens of all responses; H the width of the model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,8 @@ def collate(
     """The batch of B pairs.
 
     Args:
-        examples: Each with prompt_ids, chosen_ids, rejected_ids and `OF_PAIRS`.
+        examples: Each with prompt_ids, chosen_ids, rejected_ids, `OF_PAIRS`, and what else an
+            objective is told of each pair.
         pad_token_id: Fills the ends of rows.
         width: H, by which the number of rows is chosen; infinite: one row; None: each sequence has
             a row of its own.
@@ -77,7 +78,13 @@ def collate(
     batch["places"] = torch.tensor([place for own in places for place in own])
     batch["labels"] = torch.tensor([token for own in labels for token in own])
     batch["lengths"] = torch.tensor([len(own) for own in labels])
-    return batch | {name: torch.tensor([e[name] for e in examples]) for name in OF_PAIRS}
+    names = (*OF_PAIRS, *told_in(examples[0]))
+    return batch | {name: torch.tensor([e[name] for e in examples]) for name in names}
+
+
+def told_in(columns: Iterable[str]) -> list[str]:
+    """The names of what an objective is told of pairs, among the columns of their table."""
+    return [name for name in columns if name not in OF_PAIRS and not name.endswith("_ids")]
 
 
 def _tree(example: Mapping[str, Any], sides: Sequence[str]) -> Tree:

@@ -18,7 +18,7 @@ from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.noise import flag_noisy
 from prefopt_core.training.detection import Detector, Threshold
 from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
-from prefopt_core.training.packing import SIDES, Inputs, collate, summed
+from prefopt_core.training.packing import SIDES, Inputs, collate, summed, told_in
 from prefopt_core.training.reading import last_hidden, reading, reads_packed, watching
 from prefopt_core.training.sharded import is_shared
 
@@ -32,7 +32,8 @@ class PreferenceTrainer(DPOTrainer):
         sft: Weight of the negative log-likelihood of the chosen responses, per token.
         start: Folder of the weights that training starts from.
         pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
-            ref_rejected_logps, doubtful, confidence, and its number `row`.
+            ref_rejected_logps, doubtful, confidence, its number `row`, and what an `Informed`
+            objective is told.
         settings: Everything else that `DPOTrainer` takes.
     """
 
@@ -77,6 +78,7 @@ class PreferenceTrainer(DPOTrainer):
             rejected_lengths=rejected_lengths,
             flagged=self._flag(inputs, hidden),
             confidence=inputs["confidence"],
+            told={name: inputs[name] for name in told_in(self.pairs.column_names)},
         )
         self._record(pairs, inputs["doubtful"])
         loss = self.objective(pairs).mean()
@@ -122,7 +124,7 @@ class PreferenceTrainer(DPOTrainer):
         """Which doubtful pairs look wrong, (B,); the labels of the others are trusted."""
         doubtful = inputs["doubtful"]
         if self.noise is None:
-            return torch.zeros_like(doubtful)
+            return inputs["moved"] > 0 if "moved" in inputs else torch.zeros_like(doubtful)
         noise, threshold = self.noise, self._threshold()
         if noise.threshold == "quantile":
             self._measure(noise, threshold)
@@ -189,7 +191,8 @@ class PreferenceTrainer(DPOTrainer):
     def flagged(self) -> dict[int, int]:
         """Row of a pair → how often it was flagged."""
         if self.noise is None:
-            return {}
+            moved = self.pairs["moved"] if "moved" in self.pairs.column_names else []
+            return {row: 1 for row, share in enumerate(moved) if share > 0}
         return {int(row): times for row, times in self._threshold().flagged.items()}
 
     def _threshold(self) -> Threshold:

@@ -3,11 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
 from prefopt_core.ground.errors import ConfigError, Lacking
@@ -18,8 +14,6 @@ from prefopt_core.training import LOSSES
 
 OUTPUT_LAYERS = ("lm_head", "embed_out", "output_layer")
 """What models call it; `checks.check_targets` knows that of the model itself."""
-
-
 SHARDED = ("fsdp", "zero3")
 """Strategies under which a GPU holds a part of the weights."""
 _NEEDS = {
@@ -155,6 +149,13 @@ class TrainingConfig(Backend):
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    momentum: float = Field(
+        0.0,
+        ge=0,
+        description="α of accelerated preference optimisation (arXiv:2410.06293): a round's policy "
+        "goes so many times further in the direction in which training has moved since the round "
+        "before; 0: not at all.",
+    )
     lora: LoraConfig | None = Field(None, description="Train adapters in place of all weights.")
     save_dtype: Literal["float32", "start"] = Field(
         "float32",
@@ -216,6 +217,15 @@ class TrainingConfig(Backend):
         return self
 
     @model_validator(mode="after")
+    def _momentum_is_of_weights(self) -> Self:
+        if self.momentum and self.lora and not self.lora.merge:
+            raise ConfigError(
+                "`momentum` adds up weights, and products of adapters are of no small rank. Set "
+                "`lora.merge: true`, or `momentum: 0`."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batches_split(self) -> Self:
         processes = self.launch.processes
         parts = self.micro * processes
@@ -233,13 +243,13 @@ class TrainingConfig(Backend):
         return min(self.micro_batch_size, max(1, self.batch_size // self.launch.processes))
 
     def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A dump without `launch`, `quantize`, `attention`, `liger`, where these are defaults."""
+        """A dump without newer settings, such as `quantize`, where these are defaults."""
         launch = {**part["launch"]}
         old = {**part, "processes": launch.pop("processes")}
         old["launch"] = {n: v for n, v in launch.items() if v != _default(LaunchConfig, n)}
         if not old["launch"]:
             del old["launch"]
-        for name in ("quantize", "attention", "liger"):
+        for name in ("quantize", "attention", "liger", "momentum"):
             if old[name] == _default(TrainingConfig, name):
                 del old[name]
         return old
@@ -260,8 +270,9 @@ class TrainingConfig(Backend):
         """The cache key, without `lora.merge` if it is true, and settings at newer defaults.
 
         That was the only way before these settings existed; so keys from then stay valid.
+        `momentum` comes after training and is in the key of that stage.
         """
-        part = super().key_part()
+        part = super().key_part() | {"momentum": 0.0}
         if self.lora and self.lora.merge:
             del part["lora"]["merge"]
         return self.without_news(part | {"launch": self.launch.key_part()})

@@ -7,6 +7,7 @@ logits.
 
 import gc
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.ground.files import explained
 from prefopt_core.models.adapters import adapter_in, weights_of
 from prefopt_core.models.folder import NO_CODE
@@ -56,7 +58,7 @@ from prefopt_core.training.fidelity import (
     with_margins,
 )
 from prefopt_core.training.log import steps_of
-from prefopt_core.training.objectives import NoiseAware
+from prefopt_core.training.objectives import Informed, NoiseAware
 from prefopt_core.training.preference_trainer import PreferenceTrainer
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
@@ -96,7 +98,8 @@ def train(
     Args:
         pairs: One pair per row: prompt_token_ids, chosen_token_ids, rejected_token_ids, their
             ref_chosen_logps and ref_rejected_logps (summed over response tokens, under `start`),
-            source ("self" for labels that noise detection may doubt), and confidence.
+            source ("self" for labels that noise detection may doubt), and confidence; for SPPO also
+            chosen_win_rate and rejected_win_rate.
         start: Model folder: the policy's first weights and the reference model.
         output: Folder to write: safetensors in `config.save_dtype`, tokenizer and settings of
             `start`; with `lora.merge: false` LoRA adapters in place of the weights.
@@ -211,6 +214,7 @@ def _trainer(
         *(pl.col(c).alias(name) for c, name in columns.items()),
         ((pl.col("source") == "self") | everyone).alias("doubtful"),
         "confidence",
+        *(pl.Series(name, told) for name, told in _told(objective, pairs).items()),
     ).with_row_index("row")
     before = trained_values(model) if config.quantize else None
     with adaptable(lora, model):
@@ -227,6 +231,10 @@ def _trainer(
         )
     in_full(trainer.model, before)
     return trainer
+
+
+def _told(objective: Any, pairs: pl.DataFrame) -> Mapping[str, FloatArray]:
+    return objective.tell(pairs) if isinstance(objective, Informed) else {}
 
 
 def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:

@@ -170,3 +170,44 @@ def test_inputs_are_left_alone(pairs):
     losses.noise_aware_dpo(*pairs, np.ones(6), beta=0.1, alpha=0.1)
     losses.ipo(*pairs, beta=0.1)
     assert all(np.array_equal(x, y) for x, y in zip(pairs, before, strict=True))
+
+
+# log π(y_w), log π(y_l), log π_ref(y_w), log π_ref(y_l): log-ratios of +2 and -1, so Δ = 3
+ONE_PAIR = tuple(np.array([logp]) for logp in (-8.0, -11.0, -10.0, -10.0))
+
+
+def test_sppo_is_half_the_squared_distance_from_what_the_win_rates_ask_for():
+    # Of three responses: p_w = 0.8 asks for (0.8 - 0.5) / 0.1 = 3, and there is 2: off by -1.
+    # p_l = 0.25 asks for -2.5, and there is -1: off by 1.5. (1 + 2.25) / 2 = 1.625.
+    found = losses.sppo(*ONE_PAIR, np.array([0.8]), np.array([0.25]), beta=0.1)
+    assert found == pytest.approx([1.625], abs=1e-12)
+    there = losses.sppo(*ONE_PAIR, np.array([0.7]), np.array([0.4]), beta=0.1)
+    assert there == pytest.approx([0], abs=1e-12)
+
+
+def test_hard_sppo_asks_for_half_over_beta_each_way():
+    # 1 / (2 · 0.1) = 5: (2 - 5)² + (-1 + 5)² = 9 + 16.
+    assert losses.sppo_hard(*ONE_PAIR, beta=0.1) == pytest.approx([25.0], abs=1e-12)
+
+
+@given(four, betas)
+def test_sppo_of_certain_win_rates_is_half_of_hard_sppo(pairs, beta):
+    soft = losses.sppo(*pairs, np.ones(6), np.zeros(6), beta=beta)
+    assert 2 * soft == pytest.approx(losses.sppo_hard(*pairs, beta=beta), rel=1e-12)
+
+
+def test_ssapo_mixes_the_loss_where_a_pair_was_and_where_it_was_moved_to():
+    # β·Δ = 0.6. A quarter was moved down by 1.6: there the margin is -1.
+    # -0.75 · log σ(0.6) - 0.25 · log σ(-1) = 0.75 · 0.437488 + 0.25 · 1.313262
+    found = losses.ssapo(*ONE_PAIR, np.array([0.25]), np.array([1.6]), beta=0.2)
+    assert found == pytest.approx([0.6564315], abs=1e-6)
+
+
+@given(four, betas)
+def test_ssapo_is_dpo_where_nothing_was_moved_and_dpo_with_an_offset_where_all_was(pairs, beta):
+    plain = losses.dpo(*pairs, beta=beta)
+    assert np.array_equal(losses.ssapo(*pairs, np.zeros(6), np.zeros(6), beta=beta), plain)
+    chosen, *rest = pairs
+    shifted = losses.dpo(chosen - 2 / beta, *rest, beta=beta)
+    moved = losses.ssapo(*pairs, np.ones(6), np.full(6, 2.0), beta=beta)
+    assert moved == pytest.approx(shifted, rel=1e-9, abs=1e-9)

@@ -126,6 +126,23 @@ def test_a_changed_setting_leaves_what_comes_before_it_alone(
     assert computed.count("train") == 1
 
 
+def test_with_momentum_a_round_starts_beyond_what_the_one_before_had_trained(
+    aligned, listened, settings, monkeypatch, tmp_path
+):
+    copied = shutil.copytree(aligned.store.root, tmp_path / "store")
+    monkeypatch.setenv("PREFOPT_STORE", str(copied))
+    settings["training"]["momentum"] = 0.5
+    result, heard = listened(settings)
+    computed = [stage for stage, cached in heard.outcomes if not cached]
+    assert (computed.count("train"), computed.count("accelerate")) == (1, 2)
+    steps = {m.output: m.inputs for m in Store(copied).manifests("accelerate")}
+    training = {m.output.digest: m.inputs for m in Store(copied).manifests("train")}
+    second = steps[result.policy]
+    first = training[second["trained"]["model"]]["policy"]["model"]
+    (before,) = [own for output, own in steps.items() if output.digest == first]
+    assert second["before"] == before["trained"]  # what was trained, not what lay beyond it
+
+
 @pytest.mark.slow
 def test_aepo_trains_on_paid_labels_only(run, aepo, store, figures):
     result = run(aepo)

@@ -10,6 +10,7 @@ import pytest
 from prefopt_core.ground.errors import OverBudgetError
 from prefopt_core.labels.account import balance_of
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.store.runs import last_run
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
@@ -230,7 +231,7 @@ def test_a_judge_on_a_server_labels_judges_and_grades(run, settings, loopback, b
 
 @pytest.mark.slow
 def test_where_max_cost_ends_rounds_are_not_measured_and_the_run_goes_on(
-    prefopt, settings, loopback, better_first, config_file, store
+    prefopt, settings, loopback, better_first, config_file, store, tmp_path
 ):
     params = {"ask": "score", "template": "rubric", "price_prompt": 100.0}
     params |= {"base_url": loopback.url, "model_name": "j"}
@@ -246,6 +247,8 @@ def test_where_max_cost_ends_rounds_are_not_measured_and_the_run_goes_on(
     assert "After 6 labels nobody has measured whether the policy became better." in output
     for who in ("The start policy", "Round 1"):
         assert output.count(f"! {who} is not measured: ") == 2  # when it was, and at the end
+    assert prefopt("export", tmp_path / "pairs")[0] == 0
+    assert "measured too few policies" in prefopt("evaluate", last_run(store).name)[2]
     code, output, _ = prefopt("run", config, "max_cost=5", "--no-server")
     assert (code, "not measured" in output, len(loopback.asked)) == (0, False, 12)
     assert ("● train" in output, "win rate" in output) == (True, True)

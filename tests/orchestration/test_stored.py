@@ -1,10 +1,15 @@
 """Runs whose results are all in the store: the same as ever, without a Prefect server."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from flows.cli import main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -47,6 +52,21 @@ def test_run_of_hits_starts_no_server_and_says_and_leaves_the_same(prefopt, left
     assert "Prefect      has no part in this run" in printed
     assert printed.splitlines()[:-1] == said.splitlines()
     assert left() == before
+
+
+def test_run_of_hits_imports_nothing_that_only_computing_needs(
+    prefopt, given_candidates, config_file
+):
+    prefopt("--no-server")
+    code = """
+import sys
+from flows.cli import main
+assert main(sys.argv[1:]) == 0
+heavy = {"prefect", "torch", "transformers", "scipy", "sklearn", "faiss", "matplotlib"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    typed = ["run", str(config_file(given_candidates)), "--no-server"]
+    subprocess.run([sys.executable, "-c", code, *typed], cwd=ROOT, check=True)
 
 
 def test_report_that_is_gone_comes_back_byte_by_byte(prefopt, left, store, no_server):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from prefopt_core.experiments.capacity import sizes_of, too_large
+from prefopt_core.experiments.capacity import Parameters, sizes_of, too_large
 from prefopt_core.experiments.flows import CONFIGS
+from prefopt_core.models.settings import PolicyConfig
 
 HELPDESK = {"annotator": "function", "params": {"function": "helpdesk"}}
 TENSORS = {
@@ -121,3 +122,52 @@ def test_a_policy_beyond_disk_and_memory_is_two_doubts(folder, tmp_path):
     assert "2 × 3,725.3 GiB of policies" in disk
     assert f" GiB are free at {tmp_path}. Free some" in disk
     assert memory.startswith("training: weights, gradients and the optimiser's state take 14,901.2")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("mistralai/Mistral-7B-v0.1", 7e9),
+        ("Qwen/Qwen2.5-0.5B-Instruct", 0.5e9),
+        ("HuggingFaceTB/SmolLM2-135M", 135e6),
+        ("meta-llama/Llama-3.3-70B-Instruct", 70e9),
+        ("mistralai/Mixtral-8x7B-v0.1", None),
+        ("OpenAssistant/reward-model-deberta-v3-large-v2", None),
+        ("7B-models/gpt2", None),
+    ],
+)
+def test_a_model_that_is_not_here_is_as_large_as_its_name_says(name, count):
+    said = Parameters.named(name)
+    assert (said.count if said else None) == count
+
+
+def test_what_a_model_that_is_not_here_takes_goes_by_its_name():
+    def sizes(**training):
+        policy = PolicyConfig(params={"path": "owner/some-7B-sft"})
+        return sizes_of(run(**training).model_copy(update={"policy": policy}), None)
+
+    whole = sizes()
+    assert (whole.policy, whole.training) == (4 * 7 * 10**9, 16 * 7 * 10**9)
+    assert sizes(launch={"processes": 8, "strategy": "fsdp"}).training == 2 * 7 * 10**9
+    assert 14e9 < sizes(lora={"r": 64}).training < 18e9
+    assert 3.6e9 < sizes(lora={"r": 64}, quantize="nf4").training < 7.5e9
+    nameless = run().model_copy(update={"policy": PolicyConfig(params={"path": "owner/gpt2"})})
+    assert sizes_of(nameless, None).training == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "hidden", "key", "inner", "layers"),
+    [
+        pytest.param(7.24e9, 4096, 1024, 14336, 32, id="Mistral-7B"),
+        pytest.param(0.494e9, 896, 128, 4864, 24, id="Qwen2.5-0.5B"),
+        pytest.param(70.6e9, 8192, 1024, 28672, 80, id="Llama-3.3-70B"),
+    ],
+)
+def test_adapters_by_the_size_of_a_model_are_near_those_of_its_layers(
+    parameters, hidden, key, inner, layers
+):
+    of_layers = 64 * layers * (2 * 2 * hidden + 2 * (hidden + key) + 3 * (hidden + inner))
+    config = run(lora={"r": 64, "merge": False})
+    policy = PolicyConfig(params={"path": f"owner/some-{parameters / 1e9}b"})
+    by_name = sizes_of(config.model_copy(update={"policy": policy}), None).policy / 4
+    assert by_name == pytest.approx(of_layers, rel=0.15)

@@ -114,6 +114,17 @@ def test_bad_setting_is_told_with_its_place_and_what_to_do(load, settings, messa
     assert any(re.search(message, problem) for problem in problems), problems
 
 
+@pytest.mark.parametrize("flow", FLOWS)
+def test_win_rates_are_asked_for_before_a_loss_that_learns_them_misses_them(load, flow):
+    sppo = {"policy": COMMON["policy"], "training": {"loss": "sppo"}}
+    with pytest.raises(ValidationError, match=r"Set `pairing\.win_rates: true`"):
+        load(flow, **sppo)
+    assert load(flow, **sppo, pairing={"win_rates": True}).pairing.win_rates
+    # Names and budgets of runs from before the setting existed stay as they are.
+    assert "win_rates" not in load(flow).pairing.model_dump(context="identity")
+    assert "win_rates" not in load(flow).pairing.key_part()
+
+
 def test_mistake_in_a_round_is_one_problem(load):
     with pytest.raises(ValidationError) as caught:
         load(rounds=[{"prompts": 3, "lables": 4}])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of, digest_of, prompt_id_of
-from prefopt_core.ground.tables import TABLES, check_table, empty, in_shards
+from prefopt_core.ground.tables import TABLES, check_table, empty, in_shards, rows_of
 
 SELECTIONS = pl.DataFrame(
     [("p", "a", 0, 0.5, None, 0.0), ("p", "b", 1, 0.5, 0.1, 0.0)],
@@ -108,3 +108,12 @@ def test_order_of_a_messages_fields_is_no_part_of_a_prompt():
 
 def test_text_that_is_not_unicode_has_an_id():
     assert len(candidate_id_of("p", "half a pair: \ud83d")) == 24
+
+
+def test_rows_of_candidates_come_once_and_in_the_order_of_the_table(tmp_path):
+    ids = [f"{number:032}" for number in range(64)]
+    table = pl.DataFrame({"candidate_id": ids, "response": [i * 1000 for i in ids]})
+    table.write_parquet(tmp_path / "shard.parquet")
+    scanned = pl.scan_parquet(tmp_path / "shard.parquet")
+    kept = rows_of(scanned, pl.Series([ids[7], ids[3], ids[7]]))
+    assert kept.rows() == [table.row(3), table.row(7)]

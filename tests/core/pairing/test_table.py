@@ -54,8 +54,9 @@ def verdicts(annotator="judge", **scores):
 
 def pair(labels=None, judgments=None, logps=LOGPS, candidates=CANDIDATES, seed=0, **config):
     table = pair_responses(
-        labels=labels, judgments=judgments, candidates=candidates, prompts=PROMPTS,
-        logps=logps, config=PairingConfig(**config), round_number=2, seed=seed,
+        labels=labels, judgments=judgments, candidates=candidates.lazy(), prompts=PROMPTS,
+        logps=None if logps is None else logps.lazy(), config=PairingConfig(**config),
+        round_number=2, seed=seed,
     )  # fmt: skip
     return check_table("preferences", table)
 
@@ -78,6 +79,18 @@ def test_paid_label_is_believed_and_a_judgment_is_as_sure_as_its_margin():
     table = pair(verdicts(a=[0.0, 0.1, 0.2]), verdicts(b=[0.0, 0.1, 0.2]))
     assert table["source"].to_list() == ["gold", "self"]
     assert table["confidence"].to_list() == pytest.approx([1.0, 1 / (1 + math.exp(-0.2))])
+
+
+def test_win_rates_are_over_all_responses_of_the_prompt_itself_included_as_one_half():
+    plain = pair(verdicts(a=[0.0, 2.0, 0.0]), verdicts(b=[0.0, 1.0, 0.5]))
+    table = pair(verdicts(a=[0.0, 2.0, 0.0]), verdicts(b=[0.0, 1.0, 0.5]), win_rates=True)
+    rates = ["chosen_win_rate", "rejected_win_rate"]
+    assert table.drop(rates).equals(plain)
+    # Paid: (1/2 + 1 + 1) / 3; the rejected one draws with the other: (1/2 + 0 + 1/2) / 3.
+    assert table.select(rates).row(0) == pytest.approx([2.5 / 3, 1 / 3])
+    # Judged: σ(1) = 0.73106, σ(1/2) = 0.62246, so (1/2 + σ(1) + σ(1/2)) / 3 and
+    # (1/2 + σ(-1) + σ(-1/2)) / 3.
+    assert table.select(rates).row(1) == pytest.approx([0.617840, 0.382160], abs=1e-5)
 
 
 def test_prompt_with_paid_labels_is_not_judged_as_well():

@@ -2,6 +2,7 @@ import inspect
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from prefopt_core import losses
@@ -17,7 +18,14 @@ def pairs():
     logps = rng.uniform(-50, 0, size=(4, 5))
     lengths = rng.integers(1, 9, size=(2, 5))
     flagged = np.array([True, False, True, False, False])
-    return PairLogps(*logps, *lengths, flagged, confidence=np.array([1.0, 0.9, 0.5, 0.6, 0.75]))
+    told = ("chosen_win_rate", "rejected_win_rate", "moved", "shift")
+    return PairLogps(
+        *logps,
+        *lengths,
+        flagged,
+        confidence=np.array([1.0, 0.9, 0.5, 0.6, 0.75]),
+        told=dict(zip(told, rng.uniform(0, 1, size=(4, 5)), strict=True)),
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -65,6 +73,42 @@ def test_soft_labels_stop_pushing_where_the_policy_is_as_sure_as_the_verdicts(pa
         assert (LOSSES["soft"](0.1)(there) > entropy).all()
 
 
+def test_sppo_takes_win_rates_as_they_are_and_those_of_two_where_there_are_none():
+    table = pl.DataFrame(
+        {
+            "confidence": [0.9, 1.0, 0.8],
+            "chosen_win_rate": [0.7, None, None],
+            "rejected_win_rate": [0.4, None, None],
+        }
+    )
+    told = LOSSES["sppo"](0.001).tell(table)
+    # Of two responses: (1/2 + P) / 2 and (1/2 + 1 - P) / 2.
+    assert told["chosen_win_rate"].tolist() == pytest.approx([0.7, 0.75, 0.65])
+    assert told["rejected_win_rate"].tolist() == pytest.approx([0.4, 0.25, 0.35])
+    alone = LOSSES["sppo"](0.001).tell(table.select("confidence"))
+    assert alone["chosen_win_rate"].tolist() == pytest.approx([0.7, 0.75, 0.65])
+
+
+def test_ssapo_moves_the_least_sure_of_the_self_made_labels(pairs):
+    # Log-odds of 0.55, 0.6 and 0.9: 0.2007, 0.4055, 2.1972; from -1.6 that is 1.8007, 2.0055, …
+    # ε·N = 0.8 · 3 = 2.4 units: all of the first, and 0.5993 / 2.0055 of the second.
+    table = pl.DataFrame(
+        {
+            "source": ["gold", "self", "gold", "self", "self"],
+            "confidence": [0.51, 0.6, 1.0, 0.55, 0.9],
+        }
+    )
+    objective = LOSSES["ssapo"](0.1, radius=0.8)
+    told = objective.tell(table)
+    assert told["moved"] == pytest.approx([0, 0.29884, 0, 1, 0], abs=1e-4)
+    assert told["shift"] == pytest.approx([0, 2.00547, 0, 1.80067, 0], abs=1e-4)
+    losses_ = objective(replace(pairs, told=told))
+    plain = LOSSES["dpo"](0.1)(pairs)
+    assert np.array_equal(losses_ > plain, told["moved"] > 0)
+    unmoved = LOSSES["ssapo"](0.1, radius=0.0)
+    assert np.array_equal(unmoved(replace(pairs, told=unmoved.tell(table))), plain)
+
+
 def test_a_config_holds_all_settings_of_its_loss():
     config = TrainingConfig(loss="noise_aware", params={"alpha": 0.2})
     assert config.params == {
@@ -87,6 +131,7 @@ def test_a_config_holds_all_settings_of_its_loss():
         ("dpoo", {}, "Did you mean 'dpo'"),
         ("noise_aware", {"alfa": 1}, "Did you mean 'alpha'"),
         ("noise_aware", {"noise_share": 0}, "greater than 0"),
+        ("ssapo", {"radius": -0.1}, "greater than or equal to 0"),
         ("rdpo", {"label_smoothing": 0.5}, r"less than 0\.5"),
         ("dpo", {"label_smoothing": 0.1}, "no setting 'label_smoothing'"),
     ],

@@ -132,6 +132,27 @@ def test_only_self_made_labels_are_doubted(run, make_pairs):
 
 
 @pytest.mark.slow
+def test_ssapo_reports_as_flagged_what_its_follower_moved(run, make_pairs):
+    sure = [0.55, 0.9, 0.6, 0.8, 0.7, 0.95, 0.65, 1.0]
+    pairs = pl.concat([make_pairs(6), make_pairs(2, seed=1, source="gold")])
+    pairs = pairs.with_columns(confidence=pl.Series(sure))
+    # ε·N = 0.7 · 6 = 4.2, from which 1.8 is taken for row 0, 2.0 for row 2 and the rest for row 4.
+    _, figures = run(pairs, epochs=1.0, loss="ssapo", params={"radius": 0.7})
+    assert figures.flagged.rows() == [(0, 1), (2, 1), (4, 1)]
+    assert figures.steps["flagged"].mean() == pytest.approx(0.5, abs=0.1)  # 3 of 6 doubtful pairs
+
+
+def test_sppo_lifts_the_chosen_response_alone_if_the_rejected_one_wins_half_of_the_time(
+    run, make_pairs
+):
+    rates = {"chosen_win_rate": 0.9, "rejected_win_rate": 0.5}
+    pairs = make_pairs(8).with_columns(pl.lit(rate).alias(name) for name, rate in rates.items())
+    _, figures = run(pairs, loss="sppo", epochs=10.0)  # asks for (0.9 - 0.5) / 0.1 = 4 nats, and 0
+    last = figures.steps.row(-1, named=True)
+    assert last["chosen_shift"] == pytest.approx(4, abs=1.5)
+    assert last["rejected_shift"] == pytest.approx(0, abs=1.5)
+
+
 def test_a_finished_training_is_not_repeated(run, make_pairs):
     out, figures = run(make_pairs(8))
     weights = (out / "model.safetensors").read_bytes()

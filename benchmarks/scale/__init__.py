@@ -1,0 +1,1 @@
+"""What breaks first as everything grows: measured small, extrapolated."""
