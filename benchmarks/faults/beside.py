@@ -60,7 +60,7 @@ def garbage_collected(trial: Trial, rng: Random, last: int) -> str:
 
 
 def results_removed(trial: Trial, rng: Random, last: int) -> str:
-    """`cache rm` of a stage, and `gc`, while the loop runs."""
+    """`prefopt cache rm STAGE`, and `gc`, while the loop runs."""
     running = trial.start()
     running.at(trial.later(rng, last), rng.uniform(0, 0.2))
     stages = sorted({path.parent.name for path in trial.manifests()})

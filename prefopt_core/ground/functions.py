@@ -22,6 +22,7 @@ from typing import Any
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import did_you_mean
+from prefopt_core.ground.turns import in_turn
 from prefopt_core.ground.user_code import (
     content_of,
     files_of,
@@ -55,7 +56,7 @@ class UserFunction:
             UserCodeError: It raised.
             ConfigError: It imported a file that its content does not cover.
         """
-        with told(self.path), self._own.in_place():
+        with in_turn(), told(self.path), self._own.in_place():
             return self.function(*arguments)
 
 
@@ -72,7 +73,7 @@ def load_function(path: str) -> UserFunction:
     _check(source)
     place = str(Path(source).resolve()) if source.endswith(".py") else source
     try:
-        with told(path, ImportError, SyntaxError):
+        with in_turn(), told(path, ImportError, SyntaxError):
             own = _own_modules(place, content_of(path))
             module = _loaded(place, own)
     except (ImportError, SyntaxError) as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import import_extra, no_extra
+from prefopt_core.ground.turns import in_turn
 from prefopt_core.models.folder import NO_CODE, check_model, refuse_code
 from prefopt_core.models.loading import silence_libraries
 from prefopt_core.models.positions import positions_in, positions_of
@@ -42,7 +43,9 @@ def load_encoder(model: str, device: str, max_length: int | None = None) -> "Sen
     silence_libraries()
     path = str(_packaged()) if model == PACKAGED else model
     try:
-        encoder = SentenceTransformer(path, device=None if device == "auto" else device, **NO_CODE)
+        with in_turn():
+            place = None if device == "auto" else device
+            encoder = SentenceTransformer(path, device=place, **NO_CODE)
     except (OSError, ValueError, UnpicklingError) as error:
         refuse_code(model, error)
         raise ConfigError(

@@ -7,6 +7,7 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.turns import in_turn
 from prefopt_core.models.adapters import adapter_in, weights_of
 from prefopt_core.models.folder import NO_CODE, refuse_code
 
@@ -86,7 +87,8 @@ def load_weights(kind: Any, source: Path | str, **options: Any) -> Any:
     silence_libraries()
     told = {"dtype": "auto", **options, **NO_CODE}
     try:
-        model, found = kind.from_pretrained(source, output_loading_info=True, **told)
+        with in_turn():
+            model, found = kind.from_pretrained(source, output_loading_info=True, **told)
     except (
         ImportError,  # quantised weights need packages of their own
         OSError,

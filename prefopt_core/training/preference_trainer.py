@@ -20,6 +20,7 @@ from prefopt_core.training.detection import Detector, Threshold
 from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
 from prefopt_core.training.packing import SIDES, Inputs, collate, summed, told_in
 from prefopt_core.training.reading import last_hidden, reading, reads_packed, watching
+from prefopt_core.training.sharded import is_shared
 
 
 class PreferenceTrainer(DPOTrainer):
@@ -152,14 +153,16 @@ class PreferenceTrainer(DPOTrainer):
         """β·Δ̃, (B,); infinite, so never flagged, for pairs whose label is trusted."""
         doubtful = inputs["doubtful"]
         margins = torch.full(doubtful.shape, torch.inf, dtype=torch.float64, device=doubtful.device)
-        if doubtful.any():
-            if not doubtful.all():
-                hidden = hidden[doubtful.repeat(2).repeat_interleave(inputs["lengths"])]
-                rows = inputs["row"][doubtful].tolist()
+        # Processes that share a policy look at it together, whoever of them has doubtful pairs.
+        seen = doubtful | is_shared(self.model)
+        if seen.any():
+            if not seen.all():
+                hidden = hidden[seen.repeat(2).repeat_interleave(inputs["lengths"])]
+                rows = inputs["row"][seen].tolist()
                 inputs = self._prepare_inputs(self._collate([self.pairs[row] for row in rows]))
             with self.accelerator.autocast():
-                margins[doubtful] = self.detector.margins(inputs, hidden)
-        return margins
+                margins[seen] = self.detector.margins(inputs, hidden)
+        return margins.masked_fill(~doubtful, torch.inf)
 
     def _measure(self, noise: NoiseAware, threshold: Threshold) -> None:
         """Measure the exact τ over the data set: once the warm-up is over, then every epoch."""
@@ -168,7 +171,11 @@ class PreferenceTrainer(DPOTrainer):
         if not warm or threshold.epoch >= epoch:
             return
         doubtful = [i for i, doubted in enumerate(self.pairs["doubtful"]) if doubted]
-        mine = doubtful[self.accelerator.process_index :: self.accelerator.num_processes]
+        first, every = self.accelerator.process_index, self.accelerator.num_processes
+        own = len(doubtful[first::every])
+        # Each process has as many: those that share a policy wait for each other.
+        dealt = range(first, -(-len(doubtful) // every) * every, every)
+        mine = [doubtful[i % len(doubtful)] for i in dealt]
         size, margins = self.args.per_device_train_batch_size, []
         model: Any = self.model
         model.eval()
@@ -178,7 +185,7 @@ class PreferenceTrainer(DPOTrainer):
             with self.accelerator.autocast():
                 margins += self._margins(inputs, last_hidden(model, inputs)).tolist()
         model.train()
-        threshold.measure(gather_object(margins), epoch=epoch, noise_share=noise.noise_share)
+        threshold.measure(gather_object(margins[:own]), epoch=epoch, noise_share=noise.noise_share)
 
     @property
     def flagged(self) -> dict[int, int]:

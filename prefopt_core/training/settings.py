@@ -3,11 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
 from prefopt_core.ground.errors import ConfigError, Lacking
@@ -18,8 +14,6 @@ from prefopt_core.training import LOSSES
 
 OUTPUT_LAYERS = ("lm_head", "embed_out", "output_layer")
 """What models call it; `checks.check_targets` knows that of the model itself."""
-
-
 SHARDED = ("fsdp", "zero3")
 """Strategies under which a GPU holds a part of the weights."""
 _NEEDS = {
@@ -210,6 +204,15 @@ class TrainingConfig(Backend):
             raise ConfigError(
                 "`quantize` holds weights that do not move, and each GPU holds all of them: set "
                 "`lora`, as {r: 64}, and leave `launch.strategy` at 'ddp'."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _detection_sees_the_output_layer(self) -> Self:
+        if self.loss == "noise_aware" and self.launch.strategy == "zero3":
+            raise ConfigError(
+                "`loss: noise_aware` reads the output layer, of which zero3 leaves no process all. "
+                "Set `launch.strategy` to 'fsdp' or 'zero2', or `loss` to 'dpo'."
             )
         return self
 

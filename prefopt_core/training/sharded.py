@@ -12,13 +12,18 @@ from prefopt_core.training.adapters import new_adapters
 from prefopt_core.training.settings import SHARDED, TrainingConfig
 
 
+def is_shared(model: Any) -> bool:
+    """Whether each process holds a part, so that a pass is one of all of them together."""
+    return isinstance(model, FSDPModule)
+
+
 @contextmanager
 def unsharded(model: Any) -> Iterator[None]:
     """Within the block embeddings and output layer are whole, where FSDP has cut them in parts.
 
     Its own hooks gather them for a pass through the whole model alone.
     """
-    if not isinstance(model, FSDPModule):
+    if not is_shared(model):
         yield
         return
     model.unshard()

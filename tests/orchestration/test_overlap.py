@@ -3,14 +3,16 @@
 import os
 import signal
 import time
-from threading import Event
+from threading import Event, Thread
 
 import polars as pl
 import pytest
 
 from prefopt_core.annotation.settings import AnnotatorConfig
 from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.functions import load_function
 from prefopt_core.ground.progress import report_progress
+from prefopt_core.ground.turns import in_turn
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.coming import Coming
 from tasks.overlap import overlapping, settled
@@ -22,11 +24,13 @@ SCORER = """
 import os, time
 from pathlib import Path
 
+STORE = Path(os.environ["PREFOPT_STORE"])
+
 def score(prompt, response):
-    until = time.monotonic() + 20
-    while not [*Path(os.environ["PREFOPT_STORE"]).glob("manifests/score/*.json")]:
-        assert time.monotonic() < until, "the policy scores nothing meanwhile"
-        time.sleep(0.01)
+    scored = any(STORE.glob("manifests/score/*.json"))
+    time.sleep(0 if scored else 1)
+    with (STORE / "scored").open("a") as file:
+        print(scored, file=file)
     return float(len(response))
 """
 
@@ -147,6 +151,29 @@ def test_nobody_waits_for_what_was_stopped():
         _ = coming.value
 
 
+def test_a_function_makes_no_tensors_while_a_model_is_loaded(write):
+    made, loaded, seen = Event(), Event(), []
+    path = write("slow.py", "def score(prompt, hold):\n    return hold()\n")
+
+    def hold():  # asks for the turn again, as a function that loads a model does
+        with in_turn():
+            made.set()
+            loaded.wait(0.3)
+            seen.append("function")
+
+    def load():
+        made.wait(20)
+        with in_turn():
+            seen.append("model")
+            loaded.set()
+
+    loading = Thread(target=load)
+    loading.start()
+    load_function(f"{path}:score")("", hold)
+    loading.join(20)
+    assert seen == ["function", "model"]
+
+
 @pytest.mark.slow
 def test_labels_are_bought_while_the_policy_scores(settings, store, run, write):
     without = ("evaluation", "rounds")
@@ -154,6 +181,7 @@ def test_labels_are_bought_while_the_policy_scores(settings, store, run, write):
     own["annotation"]["params"]["function"] = f"{write('slow.py', SCORER)}:score"
     own["flow"] = "aepo"
     assert store.read(run(own).preferences).height > 0
+    assert (store.root / "scored").read_text().split()[-1] == "True"
 
 
 @pytest.mark.slow

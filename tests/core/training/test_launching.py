@@ -84,6 +84,7 @@ def test_what_may_change_a_bit_is_in_the_key_and_where_it_runs_is_not():
         ({"launch": {"processes": 2, "machines": 2}}, r"need `address`.*and `starter`"),
         ({"launch": {"offload": True}}, r"Set `strategy` to 'fsdp'"),
         ({"quantize": "nf4"}, r"set `lora`"),
+        ({"loss": "noise_aware", "launch": {"strategy": "zero3"}}, r"'fsdp' or 'zero2'"),
         ({"quantize": "nf4", "lora": {}, "launch": {"strategy": "fsdp"}}, r"strategy` at 'ddp'"),
     ],
 )

@@ -228,15 +228,16 @@ def processes_in(work):
 def one_and_two(start, tmp_path, make_pairs):
     """Train in one process and in two: the figures of both, and their folders."""
 
-    def train(launched, **settings):
+    def train(launched, doubtful=8, **settings):
+        pairs = make_pairs(8)
+        others = pairs[doubtful:].with_columns(source=pl.lit("gold"))
+        pairs = pl.concat([pairs[:doubtful], others])
         figures, folders = [], []
         for processes, launch in ((1, {}), (2, {"processes": 2, **launched})):
             folders.append(tmp_path / f"{processes}")
-            config = config_of(**NOISE, **settings, launch=launch, epochs=2.0)
+            config = config_of(**{**NOISE, **settings}, launch=launch, epochs=2.0)
             out, work = folders[-1] / "out", folders[-1] / "work"
-            figures.append(
-                worker.train_in_processes(make_pairs(8), start, out, work, config, seed=3)
-            )
+            figures.append(worker.train_in_processes(pairs, start, out, work, config, seed=3))
             assert processes_in(work) == processes
         return figures, folders
 
@@ -294,6 +295,25 @@ def test_processes_that_share_a_model_train_as_one_does(one_and_two, monkeypatch
     assert one.keys() == two.keys()
     for name, weight in one.items():
         assert torch.allclose(weight, two[name], atol=1e-3), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "threshold"),
+    [({}, "quantile"), ({"lora": {"r": 4}}, "running")],
+    ids=["all weights, quantile", "LoRA, running"],
+)
+def test_processes_that_share_a_model_need_not_doubt_alike(
+    one_and_two, monkeypatch, settings, threshold
+):
+    monkeypatch.setenv("PYTHONPATH", f"{GLOO}:{os.environ.get('PYTHONPATH', '')}")
+    noise = {**NOISE, "params": NOISE["params"] | {"threshold": threshold, "warm_up": 0.0}}
+    figures, _ = one_and_two({"strategy": "fsdp"}, doubtful=5, **noise, **settings)
+    if threshold == "running":
+        assert_alike(*figures)
+    else:  # τ is the margin of one of the pairs, which the last bit flags or not
+        one, two = (own.steps["threshold"][0] for own in figures)
+        assert two == pytest.approx(one, abs=1e-3)
 
 
 @pytest.mark.slow
