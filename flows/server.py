@@ -83,7 +83,7 @@ def usual_server() -> str | None:
     if named and not answers(named, patience_s=10):
         raise PrefoptError(
             f"PREFECT_API_URL is {named}, and no Prefect server answers there. Start it, or "
-            "`unset PREFECT_API_URL` to have one started, or use `--no-server`."
+            "`unset PREFECT_API_URL`: runs then start one, or take that of `prefopt ui`."
         )
     url = named or (USUAL_URL if answers(USUAL_URL) else None)
     if url:

@@ -144,12 +144,14 @@ def _schedules(deployment: str, cron: str | None, *, no_schedule: bool) -> list[
 
     if cron:
         try:
-            return [CronSchedule(cron=cron, timezone="UTC")]
+            schedule = CronSchedule(cron=cron, timezone="UTC")
         except ValueError:
             raise ConfigError(
                 f"--cron is {cron!r}: it takes minute, hour, day, month and weekday, as "
                 "'0 2 * * *'."
             ) from None
+        say(f"Its schedule is {cron}, in UTC.")
+        return [schedule]
     with get_client(sync_client=True) as client:
         try:
             had = client.read_deployment_by_name(deployment).schedules
