@@ -74,7 +74,7 @@ def object_damaged(how: Callable[[Path, Random], None]) -> Callable[[Trial, Rand
     """A fault: that happens to an object, or to a file of one."""
 
     def damage(trial: Trial, rng: Random, last: int) -> str:
-        files = _files((trial.store / "objects").rglob("*"))
+        files = _files((trial.store / "objects").glob("*/**/*"))
         stage, path = _drawn(trial, files, rng)
         how(path, rng)
         return f"object of {stage}"

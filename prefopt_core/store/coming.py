@@ -46,9 +46,12 @@ class Coming:
             self._changed.notify_all()
 
     def end(self, value: Artifact | Folder) -> None:
-        """Say that all of it is in the store."""
+        """Say that all of it is in the store; of what did not `begin` that is the first word."""
         with self._changed:
             self.made = value
+            if self._parts is None and isinstance(value, Artifact):
+                self._parts = value.parts
+                self._shards = {number: value.shard(number) for number in range(value.parts)}
             self._changed.notify_all()
 
     def stop(self, error: Exception | None = None) -> None:

@@ -152,7 +152,7 @@ class Stage:
             on_part: Progress callback: called with (shards finished, shards) before each shard
                 that is computed and at the end.
             runner: Computes shards in other processes; None: one after the other in this one.
-            coming: Is told of each shard, for stages that wait for it.
+            coming: Is told of each shard of a stage by shard, for stages that wait for it.
         """
         started = time.perf_counter()
         total = self.count(arguments)
@@ -161,10 +161,12 @@ class Stage:
 
         def take(number: int, output: Artifact | Folder) -> None:
             outputs[number] = output
-            coming.put(number, output)
+            if self.by_shard:
+                coming.put(number, output)
             on_part(len(outputs), total)
 
-        coming.begin(total)
+        if self.by_shard:  # else one call may write several shards
+            coming.begin(total)
         on_part(0, total)
         missing = self._missing(store, arguments, total, refresh, take)
         reasons: list[str] = []

@@ -184,7 +184,9 @@ class TrainingConfig(Backend):
     liger: bool = Field(
         False, description="Liger's kernels for norms, rotations and activations; CUDA only."
     )
-    launch: LaunchConfig = Field(default_factory=LaunchConfig)
+    launch: LaunchConfig = Field(
+        default_factory=LaunchConfig, description="Several GPUs, or several machines."
+    )
 
     @model_validator(mode="before")
     @classmethod

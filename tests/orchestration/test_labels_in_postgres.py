@@ -64,7 +64,7 @@ def test_what_one_machine_bought_another_finds_and_the_verbs_know_where_it_is(
     assert not [*tmp_path.rglob("labels.sqlite"), *tmp_path.rglob("responses.sqlite")]
     said += map(str, prefopt("labels", "ls"))
     assert "8 labels" in said[-2]
-    for verb in (("cache", "ls"), ("doctor",), ("cache", "push", "s3://bucket/shared")):
+    for verb in (("cache", "ls"), ("doctor",), ("cache", "push", "s3://bucket/labels")):
         said += map(str, prefopt(*verb))
         assert str(database) in said[-2]
     file = tmp_path / "labels.csv"
