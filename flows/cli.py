@@ -64,8 +64,8 @@ LABELS = {
     "import": ("flows.verbs.labels:import_", "take verdicts from a file"),
     "name": ("flows.verbs.labels:name", "name an annotator, so that its labels stay its own"),
     "rm": ("flows.verbs.labels:rm", "delete labels, so that they are bought again"),
-    "verify": ("flows.verbs.labels:verify", "find labels that were changed, or are lost"),
-    "rebuild": ("flows.verbs.labels:rebuild", "put back labels from the tables of the store"),
+    "verify": ("flows.verbs.labels_repair:verify", "find labels that were changed, or are lost"),
+    "rebuild": ("flows.verbs.labels_repair:rebuild", "put labels back from tables of the store"),
 }
 """The verbs that follow `prefopt labels`."""
 

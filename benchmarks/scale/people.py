@@ -7,30 +7,20 @@ from statistics import median
 
 import polars as pl
 
+from benchmarks.desk import question
 from benchmarks.scale.tables import Figures, Watched
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
-from prefopt_core.ground.ids import candidate_id_of, prompt_id_of
 from prefopt_core.labels.account import Allowance
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.budget import within_budget
 from prefopt_core.labels.desk import Desk
 from prefopt_core.labels.purchase import buying
-from prefopt_core.labels.questions import Question, Shown, Verdict
+from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.store import LabelStore
 
-_TEXT = "Open the settings, choose *account*, then `reset`. Wait. Look again.\n" * 8
 _ANSWERED = 200
 _PEOPLE = 100
-
-
-def question(number: int) -> Question:
-    """A question with two responses of 560 characters."""
-    messages = [{"role": "user", "content": f"How do I reset password {number}?"}]
-    prompt_id = prompt_id_of(messages)
-    texts = (f"{_TEXT}{number}", f"{number}{_TEXT}")
-    shown = tuple(Shown(candidate_id_of(prompt_id, text), text) for text in texts)
-    return Question(prompt_id, messages, shown)
 
 
 def desk(count: int, folder: Path, watched: Watched) -> Figures:

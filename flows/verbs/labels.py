@@ -1,4 +1,4 @@
-"""The verbs `labels ls`, `show`, `export`, `import`, `name`, `rm`, `verify` and `rebuild`."""
+"""The verbs `labels ls`, `show`, `export`, `import`, `name` and `rm`."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -10,18 +10,16 @@ from cyclopts import Parameter
 from flows.server import go_on, show_progress
 from flows.terminal import say
 from flows.verbs.options import Whole
-from prefopt_core.annotation.from_tables import lacking, put_back
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.exchange import READERS, WRITERS
 from prefopt_core.exchange.files import format_of, format_to_write
 from prefopt_core.exchange.taking import Taken, Terms, take
-from prefopt_core.ground.errors import ConfigError, DataError, StoreError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.registry import did_you_mean
 from prefopt_core.labels.batch import Batch, accounts_called, in_words, open_batches, progress_of
 from prefopt_core.labels.holdings import give_name, holdings
-from prefopt_core.labels.intact import changed_labels, set_aside
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.people import person_named
 from prefopt_core.labels.questions import STATES
@@ -231,47 +229,6 @@ def rm(
             f"{counted(len(meant), 'label')}{paid} would be deleted, and bought again by a run "
             "that needs them (with `--refresh annotate` if it has used them). Add --yes to do it; "
             "`prefopt labels export FILE --verdicts` keeps a copy."
-        )
-
-
-def verify() -> None:
-    """Compare every label with its digest, and with what tables of the store hold.
-
-    Raises:
-        StoreError: A label was changed since it was written, or is lacking.
-    """
-    kept = _kept()
-    number, changed = changed_labels(kept)
-    lost = sum(len(bought.labels) for bought in lacking(current_store(), kept))
-    say(*(visible(str(one)) for one in changed))
-    said = f"{len(changed)} of {counted(number, 'label')} in {kept.ledger} were changed since they "
-    said += f"were written; {lost} that tables of the store hold are not there."
-    if changed or lost:
-        raise StoreError(f"{said} `prefopt labels rebuild` says what can be put back.")
-    say(f"{counted(number, 'label')} in {kept.ledger}, all as they were written.")
-
-
-def rebuild(
-    *,
-    yes: Annotated[bool, Parameter(help="do it, and not only say what would be done")] = False,
-) -> None:
-    """Put back labels from the tables of the store; those that are as they were written stay."""
-    store, kept = current_store(), _kept()
-    _, changed = changed_labels(kept)
-    lost = lacking(store, kept)
-    number = sum(len(bought.labels) for bought in lost)
-    if not (changed or lost):
-        say(f"Nothing to do: the labels in {kept.ledger} are as they were written.")
-    elif yes:
-        if copy := set_aside(kept):
-            say(f"{counted(len(changed), 'changed label')} taken out; all as it was: {copy}")
-        say(f"{counted(put_back(store, kept, lost), 'label')} put back from tables.")
-    else:
-        say(*(visible(str(one)) for one in changed))
-        say(
-            f"{counted(len(changed), 'changed label')} would be taken out, with a copy of all "
-            f"beside it, and {number} put back from tables; what no table has is bought again by a "
-            "run that needs it. Add --yes to do it."
         )
 
 

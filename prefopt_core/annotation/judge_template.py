@@ -31,7 +31,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import Message, last_text
-from prefopt_core.ground.registry import InputPath, Shipped, did_you_mean
+from prefopt_core.ground.marks import Shipped
+from prefopt_core.ground.registry import InputPath, did_you_mean
 from prefopt_core.ground.settings import problems_of
 from prefopt_core.labels.questions import Question
 

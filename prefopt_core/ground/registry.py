@@ -8,7 +8,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache, cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.marks import Sections, Shipped
 from prefopt_core.ground.user_errors import blaming
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,43 +29,6 @@ T = TypeVar("T")
 PATH = "names a file or folder"
 InputPath = Annotated[str, PATH]
 """A setting that may name a file or folder: the cache key has its content digest, not its path."""
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """Mark of an `InputPath` that may also say the name of a file of ours, without its ending.
-
-    Its content is in the cache key, as that of a user's file: once we edit it, it is another one.
-
-    Attributes:
-        folder: Where our files lie.
-        ending: Of their names, such as ".jinja".
-    """
-
-    folder: Path
-    ending: str
-
-    def names(self) -> list[str]:
-        """The names of our files."""
-        files = sorted(self.folder.glob(f"*{self.ending}"))
-        return [file.name.removesuffix(self.ending) for file in files]
-
-    def path(self, value: str) -> Path:
-        """The user's file of that path, or ours of that name; it need not be there."""
-        return self.folder / f"{value}{self.ending}" if value in self.names() else Path(value)
-
-
-@dataclass(frozen=True)
-class Sections:
-    """Mark of a setting of a member that lists sections of a config.
-
-    Files that these name count by their content, and relative ones start from the config's folder.
-
-    Attributes:
-        kind: Their class.
-    """
-
-    kind: Any
 
 
 SPEED_ONLY = "changes speed only"

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, PositiveInt
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import Message, prompt_id_of
+from prefopt_core.ground.marks import Sections
 from prefopt_core.ground.randomness import rng_for
-from prefopt_core.ground.registry import Sections
 from prefopt_core.ground.tables import TABLES
 from prefopt_core.inputs.drawing import without
 from prefopt_core.inputs.settings import PartConfig

@@ -290,10 +290,8 @@ class Stage:
             return standing.output, reason
 
     def _why(self, store: Store, arguments: Mapping[str, Any], reason: str) -> str:
-        """The reason for a cache miss: what differs from the most similar earlier result.
-
-        Of the same role only: a round's responses differ from those for evaluation by design.
-        """
+        """The reason for a cache miss: what differs from the most similar earlier result."""
+        # Of the same role only: a round's responses differ from those for evaluation by design.
         if reason != "not made yet":
             return reason
         inputs, limits = self.inputs(arguments), self.limits(arguments)

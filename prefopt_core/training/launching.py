@@ -13,7 +13,7 @@ import yaml
 
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.user_code import SAFE_PATH
-from prefopt_core.training.settings import LaunchConfig
+from prefopt_core.training.launch_settings import LaunchConfig
 
 LAUNCHER = "PREFOPT_LAUNCHER"
 """Environment variable with the id of the process that a worker ends with."""

@@ -9,7 +9,8 @@ from torch.distributed.fsdp import FSDPModule
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from prefopt_core.training.adapters import new_adapters
-from prefopt_core.training.settings import SHARDED, TrainingConfig
+from prefopt_core.training.launch_settings import SHARDED
+from prefopt_core.training.settings import TrainingConfig
 
 
 def is_shared(model: Any) -> bool:
