@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from flows.cli import VERBS, app
+from prefopt_core.annotation.settings import OutsideAnnotatorConfig
 from prefopt_core.experiments.grid import load_comparison
 from prefopt_core.experiments.schema import schema
 from prefopt_core.experiments.sources import load_run
@@ -90,6 +91,9 @@ def test_config_validates(text, tmp_path, monkeypatch):
         (tmp_path / "preset.yaml").write_text(text)
         monkeypatch.chdir(ROOT)  # where the base of a preset is looked for
         load_comparison(str(tmp_path / "preset.yaml"), {})
+        return
+    if settings.keys() == {"annotator", "params"}:
+        OutsideAnnotatorConfig.model_validate(settings)
         return
     if "flow" not in settings:
         pytest.skip("not a config: it names no flow")
