@@ -25,7 +25,7 @@ _ID = re.compile(r"[0-9a-f]{6,24}")
 
 def trace_pair(
     row: Annotated[
-        str, Parameter(help="pair_id, or FILE:NUMBER of an exported file, whose first row is 0")
+        str, Parameter(help="pair_id, or FILE:NUMBER of an exported file, whose first row is 1")
     ],
     /,
 ) -> None:

@@ -99,15 +99,15 @@ def pair_id_in(file: Path, number: int) -> str:
 
     Args:
         file: Parquet or JSONL.
-        number: Of the row, the first is 0.
+        number: Of the row, the first is 1, as `prefopt lint` counts.
 
     Raises:
         DataError: The file cannot be read, is no export, or has no such row.
     """
     rows = _ids_in(file)
-    if number >= rows.height:
-        raise DataError(f"{file} has no row {number}: its {rows.height} rows count from 0.")
-    return pair_id_of(*rows.row(number))
+    if not 1 <= number <= rows.height:
+        raise DataError(f"{file} has no row {number}: its {rows.height} rows count from 1.")
+    return pair_id_of(*rows.row(number - 1))
 
 
 def _ids_in(file: Path) -> pl.DataFrame:

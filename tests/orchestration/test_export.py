@@ -148,7 +148,7 @@ def test_rows_have_ids_that_trace_finds(prefopt, finished, tmp_path):
     assert len({row["pair_id"] for row in rows}) == len(rows)
     assert prefopt("trace", rows[-1]["pair_id"])[0] == 0
     (row, *_) = [json.loads(line) for line in (tmp_path / "out" / "test.jsonl").open()]
-    code, output, _ = prefopt("trace", f"{tmp_path / 'out' / 'test.jsonl'}:0")
+    code, output, _ = prefopt("trace", f"{tmp_path / 'out' / 'test.jsonl'}:1")
     titles = re.findall(r"^(\w+)", output, re.MULTILINE)
     assert (code, titles[:2], titles[-1]) == (0, ["pair", "verdict"], "run")
     assert titles.count("verdict") == 2  # of what the start policy said, and the kept one

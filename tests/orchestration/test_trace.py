@@ -17,7 +17,7 @@ def exported(prefopt, finished, tmp_path):
 def test_a_row_is_followed_back_to_its_prompt(prefopt, exported):
     rows, file = exported
     number = next(n for n, row in enumerate(rows) if row["source"] == "gold")
-    code, output, _ = prefopt("trace", f"{file}:{number}")
+    code, output, _ = prefopt("trace", f"{file}:{number + 1}")
     assert code == 0
     titles = [line for line in output.splitlines() if not line.startswith("  ")]
     assert [re.split(r"\W", title)[0] for title in titles] == [
@@ -51,7 +51,8 @@ def test_what_is_no_row_is_refused(prefopt, exported):
     for row, said in {
         "pair 3": "is no row: write a `pair_id`",
         "abcdef": "No table of pairs in the store .* has the pair 'abcdef'",
-        f"{file}:{len(rows)}": f"has no row {len(rows)}: its {len(rows)} rows count from 0",
+        f"{file}:0": f"has no row 0: its {len(rows)} rows count from 1",
+        f"{file}:{len(rows) + 1}": f"has no row {len(rows) + 1}: its",
         f"{file}.gone:0": "cannot be read as a file of `prefopt export`",
     }.items():
         code, _, error = prefopt("trace", row)
@@ -99,7 +100,7 @@ def test_pairs_of_given_candidates_lead_to_their_file(
     assert [path.name for path in tmp_path.glob("out/*.jsonl")] == [
         "train.jsonl"
     ]  # nothing held out
-    code, output, _ = prefopt("trace", f"{tmp_path / 'out' / 'train.jsonl'}:0")
+    code, output, _ = prefopt("trace", f"{tmp_path / 'out' / 'train.jsonl'}:1")
     assert code == 0
     assert "from a file" in output
     assert "generator file" in output
