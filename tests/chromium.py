@@ -118,3 +118,16 @@ def tab(profile):
             (page,) = (one for one in json.load(listed) if one["type"] == "page")
         with connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
             yield Tab(socket)
+
+
+@contextmanager
+def second_tab(profile):
+    """Another tab of the browser that runs on a profile."""
+    from websockets.sync.client import connect
+
+    port = (profile / "DevToolsActivePort").read_text().split()[0]
+    new = urllib.request.Request(f"http://127.0.0.1:{port}/json/new", method="PUT")
+    with urllib.request.urlopen(new) as answer:
+        address = json.load(answer)["webSocketDebuggerUrl"]
+    with connect(address, max_size=None, proxy=None) as socket:
+        yield Tab(socket)

@@ -188,11 +188,12 @@ def test_doubts_are_printed_and_on_the_page(prefopt, config, write):
     "A misspelt stage behind `--refresh`",
     reports="tried here",
     before="a Prefect server was started first",
-    expected="refused: There is no stage 'trian'. Did you mean 'train'?…",
+    expected="refused: There is no stage 'trian'. Did you mean 'train'?",
 )
 def test_a_misspelt_stage(prefopt, config, monkeypatch):
     monkeypatch.setattr(flows.server, "own_server", None)
-    return prefopt("run", config(), "--refresh", "trian")
+    # The names that follow are those of this process, and other tests have stages of their own.
+    return prefopt("run", config(), "--refresh", "trian").partition(" Available: ")[0]
 
 
 @pytest.mark.case(

@@ -196,5 +196,12 @@
     else return;
     event.preventDefault();
   });
-  if (questions.length) go(state.at);
+  // Another tab of this page answered, or the one before was closed a moment ago.
+  window.addEventListener("storage", (event) => {
+    if (event.key !== key || !event.newValue) return;
+    Object.assign(state, JSON.parse(event.newValue));
+    $("by").value = state.by;
+    show();
+  });
+  if (questions.length) show();
 })();

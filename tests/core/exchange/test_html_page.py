@@ -10,7 +10,7 @@ from prefopt_core.exchange import READERS, WRITERS
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import DataError
 from prefopt_core.labels.questions import Verdict
-from tests.chromium import needs_chromium, tab
+from tests.chromium import needs_chromium, second_tab, tab
 
 HOSTILE = [
     "</script><script>window.stolen = 1</script>",
@@ -112,6 +112,20 @@ def test_a_person_answers_by_keys_closes_the_tab_goes_on_and_saves(desk, asked, 
     assert {v.by for v in said} == {"Ada Lovelace"}
     assert all(v.seconds is not None for v in said)
     assert desk.open == []
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_two_tabs_of_one_page_do_not_forget_each_others_verdicts(file, tmp_path):
+    profile = tmp_path / "profile"
+    with tab(profile) as one, second_tab(profile) as other:
+        for page in (one, other):
+            page.open(file.as_uri())
+            page.wait_for("document.querySelectorAll('.response').length === 2")
+        one.press("1")
+        other.wait_for("document.getElementById('progress').textContent.includes('2 of 6, 1')")
+        other.press("2")
+        one.wait_for("document.getElementById('progress').textContent.includes('3 of 6, 2')")
 
 
 def answers(*rows):
