@@ -2,7 +2,6 @@
 
 from random import Random
 
-from benchmarks.faults.checks import ledger
 from benchmarks.faults.trial import Running, Trial
 
 _EDITS = (
@@ -38,7 +37,7 @@ def edited(trial: Trial, rng: Random, last: int) -> str:
             running.kill()
         else:
             running.end()
-    if (spent := ledger(trial)[1]) > trial.budget:
+    if (spent := trial.ledger()[1]) > trial.budget:
         raise AssertionError(f"{spent} labels of {trial.budget} were bought")
     return " and ".join(sorted(edit.partition("=")[0] for edit in edits))
 

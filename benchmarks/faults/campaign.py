@@ -80,7 +80,8 @@ def _beginning(loop: Loop, kind: Kind, rng: Random) -> Path | None:
 def _rerun(trial: Trial, kind: Kind) -> bool:
     """Run the loop to its end; whether that took what a message said."""
     said = trial.run()
-    if kind.mend and (said.code == 2 or "The budget was used up" in said.out):
+    told = ("The budget was used up", "prefopt labels rebuild")
+    if kind.mend and (said.code == 2 or any(words in said.out for words in told)):
         kind.mend(trial)
         trial.run()
         return True

@@ -6,11 +6,9 @@ half-written file. said: what a user saw are a few lines, and no traceback.
 """
 
 import json
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +63,7 @@ def bought(trial: Trial, loop: Loop) -> Iterator[str]:
         yield f"{again.total()} labels were bought twice, and {trial.killed} processes killed"
     if len(times) > trial.budget:
         yield f"{len(times)} labels were bought, and the budget is {trial.budget}"
-    labels, account, holds = ledger(trial)
+    labels, account, holds = trial.ledger()
     if labels != len(times):
         yield f"{len(times)} labels were bought, and the ledger has {labels}"
     if account > trial.budget:
@@ -159,18 +157,3 @@ def _record(trial: Trial) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return {name: record.get(name) for name in _RESULTS}
-
-
-def ledger(trial: Trial) -> tuple[int, int, int]:
-    """(labels, the most that an account has spent, labels held); (-1, 0, 0): not to be read."""
-    path = trial.store / "labels.sqlite"
-    if not path.exists():
-        return 0, 0, 0
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            (labels,) = connection.execute("SELECT COUNT(*) FROM verdicts").fetchone()
-            (spent,) = connection.execute("SELECT MAX(labels) FROM accounts").fetchone()
-            (held,) = connection.execute("SELECT TOTAL(labels) FROM holds").fetchone()
-    except sqlite3.DatabaseError:
-        return -1, 0, 0
-    return labels, spent or 0, int(held)

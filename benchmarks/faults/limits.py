@@ -27,6 +27,7 @@ def file_too_large(trial: Trial, rng: Random, last: int) -> str:
     """No file may be larger than some kB (`ulimit -f`)."""
     most = int(2 ** rng.uniform(10, 18))
     said = trial.run(limits={resource.RLIMIT_FSIZE: most})
+    trial.killed += said.code != 0  # an answer that came then could not be written either
     return _ended(trial, said.code)
 
 

@@ -7,13 +7,15 @@ copied: a copy is what a kill would leave there. Faults begin at one of these, o
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.faults.trial import BUDGET, CALLS, Trial
+from benchmarks.faults.trial import BUDGET, CALLS, Process, Trial, state_of
 
 _JUDGE = f'''
 import os
@@ -89,7 +91,9 @@ class Loop:
             folder.mkdir(parents=True)
         else:
             shutil.copytree(at, folder, symlinks=True)
-        return Trial(folder, self.trial.config, defect)
+        trial = Trial(folder, self.trial.config, defect)
+        trial.killed = len(trial.answers()) - max(trial.ledger()[0], 0)  # under way then
+        return trial
 
 
 def undisturbed(folder: Path) -> Loop:
@@ -106,9 +110,8 @@ def undisturbed(folder: Path) -> Loop:
     while running.process.poll() is None:
         if (now := loop.trial.progress()) != seen:
             started, seen = time.monotonic(), now
-            running.process.send_signal(signal.SIGSTOP)
-            loop.copies.append(_copied(home, folder / "copies" / str(len(loop.copies))))
-            running.process.send_signal(signal.SIGCONT)
+            with _still(running.process):
+                loop.copies.append(_copied(home, folder / "copies" / str(len(loop.copies))))
             copying += time.monotonic() - started
         time.sleep(0.003)
     loop.seconds = time.monotonic() - began - copying
@@ -117,6 +120,18 @@ def undisturbed(folder: Path) -> Loop:
         raise SystemExit(f"The undisturbed run failed:\n{said.out}{said.err}")
     loop.copies.pop()  # nothing was left to do
     return loop
+
+
+@contextmanager
+def _still(process: Process) -> Iterator[None]:
+    """The process stands still within the block; a signal takes a moment to arrive."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        while process.poll() is None and state_of(process.pid) not in ("T", "t"):
+            time.sleep(0.001)
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def _copied(home: Path, target: Path) -> Path:

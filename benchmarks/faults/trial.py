@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -57,7 +58,7 @@ class Trial:
         config: Of the loop.
         defect: Planted in the code of its runs; "": none.
         said: The commands so far.
-        killed: How many were killed: each loses the one answer that is under way.
+        killed: How many were killed, a copy's among them: each loses the one answer under way.
         touched: Files of the store that a fault damaged; what they belong to is made again.
         rebought: Answers that nothing but a damaged ledger had: they may be bought again.
         other_runs: Whether also other settings were run: then there is more than the loop's own.
@@ -179,6 +180,20 @@ class Trial:
         except FileNotFoundError:
             return []
 
+    def ledger(self) -> tuple[int, int, int]:
+        """(labels, the most that an account has spent, labels held); (-1, 0, 0): not to be read."""
+        path = self.store / "labels.sqlite"
+        if not path.exists():
+            return 0, 0, 0
+        try:
+            with closing(sqlite3.connect(path)) as connection:
+                (labels,) = connection.execute("SELECT COUNT(*) FROM verdicts").fetchone()
+                (spent,) = connection.execute("SELECT MAX(labels) FROM accounts").fetchone()
+                (held,) = connection.execute("SELECT TOTAL(labels) FROM holds").fetchone()
+        except sqlite3.DatabaseError:
+            return -1, 0, 0
+        return labels, spent or 0, int(held)
+
     def stage(self) -> str:
         """The stage that runs, or ran when it was killed."""
         names = {path.name.partition("-")[0] for path in (self.store / "locks").glob("*-*")}
@@ -267,10 +282,16 @@ def _objects_of(store: Path, output: dict[str, Any]) -> list[Path]:
 
 
 def _running() -> Iterator[int]:
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if path.read_text().rpartition(")")[2].split()[0] != "Z":
-                yield int(path.parent.name)
+    pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return (pid for pid in pids if state_of(pid) not in ("Z", ""))
+
+
+def state_of(pid: int) -> str:
+    """The letter that the kernel has for what a process does: T, it is stopped; "": it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def _session_of(pid: int) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from prefopt_core.ground.files import explained
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.models.loading import silence_libraries
 from prefopt_core.models.threads import SMALL_MODEL, threads_for
@@ -105,12 +106,15 @@ def pretrain(
     examples = _in_batches(_encode(tokenizer, pairs), batch_size, rng)
     # On a GPU a small model trains hardly faster, and its weights would differ in the last bits.
     on_cpu = model.num_parameters() < SMALL_MODEL
-    _fit(model, examples, _arguments(work, steps, batch_size, learning_rate, seed, on_cpu=on_cpu))
+    with explained(work):
+        arguments = _arguments(work, steps, batch_size, learning_rate, seed, on_cpu=on_cpu)
+        _fit(model, examples, arguments)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
-    model.save_pretrained(output)
-    tokenizer.save_pretrained(output)
+    with explained(output):
+        model.save_pretrained(output)
+        tokenizer.save_pretrained(output)
 
 
 def _dialogue(rng: Random, stars: float) -> tuple[str, str]:
