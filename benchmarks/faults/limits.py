@@ -12,8 +12,40 @@ from random import Random
 
 from benchmarks.faults.trial import Trial, Unavailable
 
-_LIBRARIES = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime")
 _YEAR = 365 * 86_400
+# Of libfaketime, timed waits of threads never end: it moves one clock and waits by the other.
+_CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+
+static long off(void) { const char *s = getenv("CLOCK_OFF_S"); return s ? atol(s) : 0; }
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *)) dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(clock, now);
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) now->tv_sec += off();
+    return failed;
+}
+
+int gettimeofday(struct timeval *now, void *zone) {
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    now->tv_sec = at.tv_sec;
+    now->tv_usec = at.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *told) {
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    if (told) *told = at.tv_sec;
+    return at.tv_sec;
+}
+"""
 
 
 def disk_full(trial: Trial, rng: Random, last: int) -> str:
@@ -51,7 +83,7 @@ def memory_short(trial: Trial, rng: Random, last: int) -> str:
 def clock_jumped(trial: Trial, rng: Random, last: int) -> str:
     """The clock is wrong by a minute to years until the run is killed, and then right."""
     off = rng.choice([-12 * _YEAR, -86_400, -60, 60, 86_400, 12 * _YEAR])
-    running = trial.start(env=_faketime(off))
+    running = trial.start(env=_wrong_clock(trial, off))
     if running.at(trial.later(rng, last), rng.uniform(0, 0.2)):
         running.kill()
     else:
@@ -62,18 +94,19 @@ def clock_jumped(trial: Trial, rng: Random, last: int) -> str:
 def clock_wrong_with_server(trial: Trial, rng: Random, last: int) -> str:
     """The clock is years off when Prefect's server is started."""
     off = rng.choice([-12 * _YEAR, 12 * _YEAR, 40 * _YEAR])
-    said = trial.run(*trial.run_words(server=True), env=_faketime(off))
+    said = trial.run(*trial.run_words(server=True), env=_wrong_clock(trial, off))
     return f"by {_in_words(off)}: {_ended(trial, said.code)}"
 
 
-def _faketime(off: int) -> dict[str, str]:
-    # By the same for as long as a process lives, and for its monotonic clock, too: with that left
-    # alone, libfaketime makes Python's `time.sleep` fail (EINVAL).
-    found = [Path(folder, "libfaketimeMT.so.1") for folder in _LIBRARIES]
-    library = next((path for path in found if path.exists()), None)
-    if library is None:
-        raise Unavailable("libfaketime is not installed")
-    return {"LD_PRELOAD": str(library), "FAKETIME": f"{off:+d}s"}
+def _wrong_clock(trial: Trial, off: int) -> dict[str, str]:
+    """Variables under which a program's clock is off, and what it waits by is not."""
+    library = trial.folder / "clock.so"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise Unavailable("there is no C compiler")
+    build = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", str(library), "-ldl"]
+    subprocess.run(build, input=_CLOCK, text=True, check=True)
+    return {"LD_PRELOAD": str(library), "CLOCK_OFF_S": str(off)}
 
 
 @contextmanager

@@ -211,7 +211,7 @@ class Trial:
     def note_standing(self) -> None:
         """From now on, nothing that is finished and whole may be made again."""
         stands = {}
-        for path in self.manifests():
+        for path in filter(Path.is_file, self.manifests()):  # reading a pipe would never end
             with suppress(OSError, ValueError, TypeError, KeyError):
                 named = {path, *_objects_of(self.store, json.loads(path.read_bytes())["output"])}
                 if not any(touched in named for touched in self._touched_objects()):
