@@ -52,6 +52,7 @@ def disk_full(trial: Trial, rng: Random, last: int) -> str:
     """The disk is full at some moment; then there is room again."""
     with _small_disk(trial, _size(trial.store) + rng.randrange(2**12, 2**19)):
         said = trial.run()
+        trial.killed += said.code != 0  # an answer that came then could not be written either
         return _ended(trial, said.code)
 
 
@@ -59,7 +60,7 @@ def file_too_large(trial: Trial, rng: Random, last: int) -> str:
     """No file may be larger than some kB (`ulimit -f`)."""
     most = int(2 ** rng.uniform(10, 18))
     said = trial.run(limits={resource.RLIMIT_FSIZE: most})
-    trial.killed += said.code != 0  # an answer that came then could not be written either
+    trial.killed += said.code != 0
     return _ended(trial, said.code)
 
 

@@ -8,7 +8,7 @@ from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.foreign import cut
 from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.schema import rename
+from prefopt_core.labels.schema import refuse_torn, rename
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import canonical_json
 from prefopt_core.store.ledger import Connection, transaction
@@ -181,6 +181,8 @@ def _holdings(connection: Connection) -> list[Holding]:
     for column, name in (("said_by", "people"), ("account", "accounts")):
         for *key, who, number, first, last in connection.execute(_SHARES.format(column=column)):
             getattr(holding(*key), name).append(Share(who, number, first, last))
+    if any(None in key for key in found):
+        refuse_torn()
     return [found[key] for key in sorted(found)]
 
 

@@ -240,3 +240,16 @@ def refuse_changed(row: Sequence[Any]) -> NoReturn:
         f"The label {label} was changed since it was written, and is not used. `prefopt labels "
         "verify` shows all such labels; put back a copy, or type `prefopt labels rebuild`."
     )
+
+
+def refuse_torn() -> NoReturn:
+    """Raise for a ledger whose index and rows disagree, which SQLite does not notice.
+
+    Raises:
+        StoreError: Always.
+    """
+    raise StoreError(
+        "The labels bought so far cannot be trusted: their index and their rows disagree. Put "
+        "back a copy of the ledger, or move it away with the files that begin with its name and "
+        "type `prefopt labels rebuild`: tables of the store have most of them."
+    )

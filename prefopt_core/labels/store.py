@@ -16,7 +16,7 @@ from typing import Any
 
 from prefopt_core.ground.spending import Usage
 from prefopt_core.labels.questions import Compared, Verdict, compared, verdict_of
-from prefopt_core.labels.schema import ROW, TABLES, is_intact, refuse_changed
+from prefopt_core.labels.schema import ROW, TABLES, is_intact, refuse_changed, refuse_torn
 from prefopt_core.store.artifacts import canonical_json, sha256_of
 from prefopt_core.store.ledger import Connection, transaction
 from prefopt_core.store.postgres import Database
@@ -246,9 +246,14 @@ def texts_of(connection: Connection, annotator: AnnotatorIdentity) -> list[str]:
     """All texts by which this annotator's labels may lie; its own last.
 
     Those of its name if it has one; else those of the same content, whoever was named for it.
+
+    Raises:
+        StoreError: The ledger is damaged in a way that SQLite does not notice.
     """
     key = connection.key.format("annotator")
     every = connection.execute(_ANNOTATORS.format(key=key)).fetchall()
+    if (None,) in every:
+        refuse_torn()
     parts = {text: unnamed(text) for (text,) in every}
     if annotator.called is None:
         others = [text for text, (_, content) in parts.items() if content == annotator.name]

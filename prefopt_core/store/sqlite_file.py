@@ -167,14 +167,15 @@ def refusals_told(path: Path, entries: str) -> Iterator[None]:
     """
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a name in it, or its error
         raise StoreError(
             f"Cannot use the {entries} in {path}: {error}. {_what_to_do(error, path, entries)}"
         ) from error
 
 
-def _what_to_do(error: sqlite3.DatabaseError, path: Path, entries: str) -> str:
-    code = getattr(error, "sqlite_errorcode", None)
+def _what_to_do(error: sqlite3.DatabaseError | UnicodeDecodeError, path: Path, entries: str) -> str:
+    broken_text = sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeDecodeError) else None
+    code = getattr(error, "sqlite_errorcode", broken_text)
     if "UTF-8" in str(error) or "user-defined function" in str(error):  # bytes that are no text
         mend = "`prefopt labels verify` shows which, `prefopt labels rebuild` mends it"
         return f"A row is damaged: {mend if entries == 'labels' else 'put back a copy'}."

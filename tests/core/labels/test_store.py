@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from contextlib import closing
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from prefopt_core.ground.errors import StoreError
 from prefopt_core.ground.spending import Usage
+from prefopt_core.labels.holdings import holdings
 from prefopt_core.labels.purchase import buying
 from prefopt_core.labels.questions import STATES, Verdict
 from prefopt_core.labels.store import AnnotatorIdentity, Label, LabelStore
@@ -138,6 +141,31 @@ def test_damaged_file_is_named_and_left_alone(tmp_path):
     with pytest.raises(StoreError, match=rf"{store.path}: file is not a database.*Put back a copy"):
         store.known(ME)
     assert store.path.read_bytes() == before
+
+
+def test_a_flipped_bit_anywhere_is_told_or_changes_no_label(tmp_path):
+    store, rng = LabelStore(tmp_path), Random(0)
+    for who in (ME, AnnotatorIdentity("you", "1")):
+        with buying(store, who) as purchase:
+            for number in range(4):
+                purchase.commit(about(f"p{number}", "a"), Verdict.scored(0.5))
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    whole, known = store.path.read_bytes(), store.known(ME)
+    told = 0
+    for _ in range(300):
+        broken = bytearray(whole)
+        broken[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        for path in tmp_path.glob("labels.sqlite*"):
+            path.unlink()
+        store.path.write_bytes(broken)
+        try:
+            store.sources(ME)
+            assert store.known(ME).items() <= known.items()
+            holdings(store)
+        except StoreError:
+            told += 1
+    assert 0 < told < 300
 
 
 def test_full_disk_loses_no_label_that_was_committed(small_disk):
