@@ -1,7 +1,7 @@
 """What the configs of flows share: all of them, those of several rounds, those that buy labels."""
 
 import re
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import yaml
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -29,6 +29,9 @@ from prefopt_core.training.settings import TrainingConfig
 
 _LONGEST = 200
 """Characters of a run's name: a folder and locks are named by it, and systems allow 255."""
+
+
+Replay = bool | Annotated[float, Field(gt=0, lt=1)]
 
 
 class Round(Config):
@@ -142,9 +145,10 @@ class Iterated(Experiment):
     policy: PolicyConfig
     rounds: tuple[Round, ...] = Field(description="One entry per turn of the loop.")
     judge: JudgeConfig = Field(default_factory=JudgeConfig)
-    replay: bool = Field(
+    replay: Replay = Field(
         True,
-        description="Train on all labelled pairs again in every round (DICE, arXiv:2406.09760).",
+        description="Train on all labelled pairs again in every round; 0.5: on so many, drawn anew "
+        "for each round, that they are that share of its pairs (DICE, arXiv:2406.09760).",
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
 
@@ -169,6 +173,21 @@ class Iterated(Experiment):
     @model_validator(mode="after")
     def _win_rates_are_there(self) -> Self:
         require_win_rates(self.training, self.pairing)
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_asked_what_it_can_say(self) -> Self:
+        if self.pairing.length_penalty and self.judge.asking.ask != "score":
+            raise ConfigError(
+                "`pairing.length_penalty` is subtracted from scores, and the judge compares. Set "
+                "`judge.params.ask: score`, or leave the penalty out."
+            )
+        if self.training.weighs_judges and self.judge.annotator != "policy":
+            raise ConfigError(
+                f"The loss {self.training.loss!r} asks how far the policy and the one before judge "
+                f"alike; {self.judge.annotator!r} is the same in each round. Set "
+                "`judge.annotator: policy`, or `training.loss: dpo`."
+            )
         return self
 
     @property

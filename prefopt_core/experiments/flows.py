@@ -9,7 +9,14 @@ from pydantic import Field, model_validator
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
-from prefopt_core.experiments.base import Experiment, Iterated, Paid, require_win_rates, slug
+from prefopt_core.experiments.base import (
+    Experiment,
+    Iterated,
+    Paid,
+    Replay,
+    require_win_rates,
+    slug,
+)
 from prefopt_core.experiments.defaults import Defaults
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
@@ -171,6 +178,7 @@ class AepoConfig(Paid):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
         if self.training:
             require_win_rates(self.training, self.pairing)
+            refuse_judges(self.training)
         if self.annotation.first != "drawn":
             raise ConfigError(
                 "`annotation.first: least_sure` needs a judge, which this flow does not have. Use "
@@ -190,14 +198,19 @@ class SpaConfig(Iterated):
         "training": {"loss": "noise_aware"},
     }
 
-    seed_preferences: SeedConfig
+    seed_preferences: SeedConfig | None = Field(
+        None,
+        description="Labelled pairs, which the policy learns from before it judges. Left out: the "
+        "rounds start at once, with a judge that is not the policy.",
+    )
     selection: SelectionConfig = Field(
         default_factory=SelectionConfig,
         description="Which of the n responses are judged; all of them in SPA.",
     )
-    replay: bool = Field(
+    replay: Replay = Field(
         False,
-        description="Train on the seed's pairs again in every round (DICE, arXiv:2406.09760).",
+        description="Train on the seed's pairs again in every round; 0.5: on so many, drawn anew "
+        "for each round, that they are that share of its pairs (DICE, arXiv:2406.09760).",
     )
     seed_epochs: float = Field(3.0, gt=0, description="Passes over the seed's pairs; 3 in SPA.")
 
@@ -212,6 +225,11 @@ class SpaConfig(Iterated):
             raise ConfigError(
                 f"The rounds want {labels} labels; flow `spa` buys none. Set them to 0 "
                 "or use `align`."
+            )
+        if self.seed_preferences is None and not self.judge.can_judge(1):
+            raise ConfigError(
+                "Without `seed_preferences` the policy cannot judge itself in the first round: it "
+                "has learned nothing yet. Give the pairs, or name another `judge.annotator`."
             )
         check_k(self.generation, self.selection)
         refuse_estimates(self.selection)
@@ -271,6 +289,19 @@ def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:
         raise ConfigError(
             f"Cannot select k={selection.k} of N={generation.n} responses: k must lie between 2 "
             "and N. Lower `selection.k` or raise `generation.n`."
+        )
+
+
+def refuse_judges(training: TrainingConfig) -> None:
+    """Refuse a loss that weighs labels by two judges, where there is no judge.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if training.weighs_judges:
+        raise ConfigError(
+            f"The loss {training.loss!r} weighs what the policy judges itself; here all labels are "
+            "paid for. Use `align` or `spa`, or `training.loss: dpo`."
         )
 
 
