@@ -11,6 +11,7 @@ from prefopt_core.evaluation.settings import EvaluationConfig
 from prefopt_core.execution.settings import ExecutionConfig
 from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.experiments.defaults import Defaults, heir_of, with_defaults
+from prefopt_core.experiments.together import require_judge, require_win_rates
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import SPEED_ONLY, SpeedOnly
@@ -171,23 +172,9 @@ class Iterated(Experiment):
         return self
 
     @model_validator(mode="after")
-    def _win_rates_are_there(self) -> Self:
+    def _sections_go_together(self) -> Self:
         require_win_rates(self.training, self.pairing)
-        return self
-
-    @model_validator(mode="after")
-    def _judge_is_asked_what_it_can_say(self) -> Self:
-        if self.pairing.length_penalty and self.judge.asking.ask != "score":
-            raise ConfigError(
-                "`pairing.length_penalty` is subtracted from scores, and the judge compares. Set "
-                "`judge.params.ask: score`, or leave the penalty out."
-            )
-        if self.training.weighs_judges and self.judge.annotator != "policy":
-            raise ConfigError(
-                f"The loss {self.training.loss!r} asks how far the policy and the one before judge "
-                f"alike; {self.judge.annotator!r} is the same in each round. Set "
-                "`judge.annotator: policy`, or `training.loss: dpo`."
-            )
+        require_judge(self.judge, self.training, self.pairing)
         return self
 
     @property
@@ -260,19 +247,6 @@ class Paid(Experiment):
                 "the former to 'fixed' or the latter to 'score'."
             )
         return self
-
-
-def require_win_rates(training: TrainingConfig, pairing: PairingConfig) -> None:
-    """Refuse to learn win rates of pairs that do not say them.
-
-    Raises:
-        ConfigError: The loss is 'sppo', and `pairing.win_rates` is off.
-    """
-    if training.loss == "sppo" and not pairing.win_rates:
-        raise ConfigError(
-            "The loss 'sppo' learns how often each response wins. Set `pairing.win_rates: true`, "
-            "or `training.loss` to 'sppo_hard', which takes a winner to win always."
-        )
 
 
 def _drop_speed_only(section: Config, settings: dict[str, Any]) -> None:

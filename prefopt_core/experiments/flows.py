@@ -9,15 +9,14 @@ from pydantic import Field, model_validator
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
-from prefopt_core.experiments.base import (
-    Experiment,
-    Iterated,
-    Paid,
-    Replay,
-    require_win_rates,
-    slug,
-)
+from prefopt_core.experiments.base import Experiment, Iterated, Paid, Replay, slug
 from prefopt_core.experiments.defaults import Defaults
+from prefopt_core.experiments.together import (
+    check_k,
+    refuse_estimates,
+    refuse_judges,
+    require_win_rates,
+)
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.inputs.settings import SeedConfig
@@ -231,6 +230,11 @@ class SpaConfig(Iterated):
                 "Without `seed_preferences` the policy cannot judge itself in the first round: it "
                 "has learned nothing yet. Give the pairs, or name another `judge.annotator`."
             )
+        if self.seed_preferences is None and self.replay:
+            raise ConfigError(
+                "`replay` trains on the pairs of `seed_preferences` again, and there are none. "
+                "Give them, or leave `replay` out."
+            )
         check_k(self.generation, self.selection)
         refuse_estimates(self.selection)
         return self
@@ -277,43 +281,3 @@ CONFIGS: dict[str, type[Experiment]] = {
     "spin": SpinConfig,
 }
 """Name of a flow → the class of its config."""
-
-
-def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:
-    """Refuse to select more responses than will be generated.
-
-    Raises:
-        ConfigError: `selection.k` is above `generation.n`.
-    """
-    if generation.generator != "file" and selection.k > generation.n:
-        raise ConfigError(
-            f"Cannot select k={selection.k} of N={generation.n} responses: k must lie between 2 "
-            "and N. Lower `selection.k` or raise `generation.n`."
-        )
-
-
-def refuse_judges(training: TrainingConfig) -> None:
-    """Refuse a loss that weighs labels by two judges, where there is no judge.
-
-    Raises:
-        ConfigError: It is one.
-    """
-    if training.weighs_judges:
-        raise ConfigError(
-            f"The loss {training.loss!r} weighs what the policy judges itself; here all labels are "
-            "paid for. Use `align` or `spa`, or `training.loss: dpo`."
-        )
-
-
-def refuse_estimates(selection: SelectionConfig) -> None:
-    """Refuse a strategy that needs estimates of rewards, where there are none.
-
-    Raises:
-        ConfigError: It does.
-    """
-    if selection.needs_estimates:
-        raise ConfigError(
-            f"Strategy {selection.strategy!r} needs estimates of rewards, which only flow `align` "
-            "makes, from the labels of its earlier rounds or its policy. Use `align`, or a "
-            "strategy that needs none, such as 'aepo'."
-        )

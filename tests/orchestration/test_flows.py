@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.reports.origins import origins
+from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.store import Store
 from tasks.progress import ProgressArtifact
 from tasks.session import listing
@@ -217,9 +219,14 @@ def test_spa_may_weigh_its_judges_penalise_length_and_replay_a_share(run, spa, s
     # In round 2 the judge is the first; the one before is the start policy, which cannot judge.
     assert [(number, "consistency") in found for number in (1, 2, 3)] == [False, False, True]
     assert 0 <= found[3, "consistency"] <= 1
-    own, replayed = ([found[n, "self_pairs"] for n in (2, 3)], store.manifests("draw_replay"))
+    own = [found[number, "self_pairs"] for number in (2, 3)]
+    replayed = list(store.manifests("draw_replay"))
     assert sorted(m.output.rows for m in replayed) == sorted(pairs // 3 for pairs in own)
     assert store.read(result.preferences)["consistency"].null_count() == 0
+    again = sorted(replayed, key=lambda m: m.output.rows)[-1].output
+    made = origins(Lineage(store), [result.preferences, again])
+    assert [each.pairs.manifest.stage for each in made] == ["pair", "load_preferences"]
+    assert made[0].judgments
 
 
 @pytest.mark.slow

@@ -156,6 +156,10 @@ def test_penalty_on_length_needs_a_judge_that_scores(load):
 def test_spa_without_a_seed_needs_a_judge_that_has_learned(load):
     with pytest.raises(ValidationError, match=r"Without `seed_preferences` the policy cannot"):
         load("spa", seed_preferences=None)
+    with pytest.raises(
+        ValidationError, match=r"`replay` trains on the pairs of `seed_preferences`"
+    ):
+        load("spa", seed_preferences=None, judge=WRITERS, replay=0.5)
     assert load("spa", seed_preferences=None, judge=WRITERS).seed_preferences is None
 
 
