@@ -5,7 +5,7 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import Past, accelerated, propose, self_judge
+from flows.steps import Past, accelerated, propose, replayed, self_judge, weighed
 from prefopt_core.experiments.flows import AlignConfig
 from tasks.annotation import annotate_responses
 from tasks.embedding import warn_of_unread
@@ -13,7 +13,7 @@ from tasks.inputs import load_prompts
 from tasks.models import load_policy
 from tasks.overlap import overlapping, settled
 from tasks.pairing import pair_responses
-from tasks.scoring import score_preferences, score_responses
+from tasks.scoring import score_responses
 from tasks.training import train_policy
 
 
@@ -67,12 +67,12 @@ def align(config: AlignConfig) -> Result:
                 round_number=number,
                 seed=seed,
             )
+            pairs = weighed(pairs, judgments, asked, policies, config)
             board.lint(pairs)
-            replay = labelled if config.replay else []
-            replayed = [score_preferences(replay, policy, scoring)] if replay else []
+            again = replayed(labelled, pairs, policy, config)
             training = config.training.for_round(max(1, number - 1), turn.epochs)
             # π_t; its reference model is π_{t-1}
-            trained.append(train_policy([pairs, *replayed], policy, training, seed))
+            trained.append(train_policy([pairs, *again], policy, training, seed))
             policies.append(accelerated(trained, training))
             labelled += [pairs] if labels else []
             vectors += [asked.embeddings] if labels and asked.embeddings else []

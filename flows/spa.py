@@ -4,7 +4,7 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import accelerated, propose, self_judge
+from flows.steps import accelerated, propose, replayed, self_judge, weighed
 from prefopt_core.experiments.flows import SpaConfig
 from tasks.embedding import warn_of_unread
 from tasks.inputs import load_preferences, load_prompts
@@ -20,17 +20,20 @@ def spa(config: SpaConfig) -> Result:
     """Train on a labelled seed, then in rounds on what the policy itself prefers."""
     seed, scoring = config.seed, config.scoring
     start = load_policy(config.policy, seed)  # π_init
-    labelled = load_preferences(config.seed_preferences)  # D_0
-    prompts = Prompts(config, load_prompts(config.prompts, seed), used=[labelled])
+    given = config.seed_preferences
+    labelled = [load_preferences(given)] if given else []  # D_0
+    prompts = Prompts(config, load_prompts(config.prompts, seed), used=labelled)
     board = Scoreboard("spa", config, prompts.held_out)
     board.measure(start)
-    with part("seed", start, labelled):
-        board.lint(labelled)
-        pairs = score_preferences([labelled], start, scoring)
-        training = config.training.for_round(1, config.seed_epochs)
-        policies = [start, train_policy([pairs], start, training, seed)]  # π_init, π_0
-    trained = policies[1:]  # what the policies are without momentum
-    board.measure(policies[-1], pairs)
+    policies = [start]  # π_init, then π_0, π_1, …
+    if labelled:
+        with part("seed", start, *labelled):
+            board.lint(labelled[0])
+            pairs = score_preferences(labelled, start, scoring)
+            training = config.training.for_round(1, config.seed_epochs)
+            policies.append(train_policy([pairs], start, training, seed))
+        board.measure(policies[-1], pairs)
+    trained = policies[-1:]  # what the policies are without momentum
     for number, turn in enumerate(config.rounds, 1):
         if board.stops():
             break
@@ -53,10 +56,11 @@ def spa(config: SpaConfig) -> Result:
                 round_number=number,
                 seed=seed,
             )
+            pairs = weighed(pairs, judgments, asked, policies, config)
             board.lint(pairs)
-            replayed = [score_preferences([labelled], policy, scoring)] if config.replay else []
+            again = replayed(labelled, pairs, policy, config)
             training = config.training.for_round(number, turn.epochs)
-            trained.append(train_policy([pairs, *replayed], policy, training, seed))
+            trained.append(train_policy([pairs, *again], policy, training, seed))
             policies.append(accelerated(trained, training))  # π_t
         board.measure(policies[-1], pairs, judged=asked)
     return board.result()

@@ -1,4 +1,4 @@
-"""Steps shared by flows: `propose` (generate, embed, select), `self_judge` and `accelerated`."""
+"""Steps shared by flows: from `propose` (generate, embed, select) to what a round trains on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from tasks.annotation import judge_responses
 from tasks.embedding import embed_candidates
 from tasks.estimation import estimate_by_labels, estimate_by_policy
 from tasks.generation import generate_candidates
-from tasks.scoring import score_responses
+from tasks.pairing import draw_replay, note_consistency
+from tasks.scoring import score_preferences, score_responses
 from tasks.selection import select_pairs, select_responses
 from tasks.training import accelerate_policy
 
@@ -126,6 +127,42 @@ def self_judge(
         reference = policies[0 if judge.reference == "initial" else -2]
         reference_logps = score_responses(asked, reference, config.scoring)
     return judge_responses(asked, logps, reference_logps, judge, allowance=config.allowance)
+
+
+def weighed(
+    pairs: Artifact,
+    judgments: Artifact | None,
+    asked: Asked[Artifact],
+    policies: Sequence[Folder],
+    config: Iterated,
+) -> Artifact:
+    """Pairs with how far the policy and the one before rank their responses alike, as CREAM does.
+
+    They stay as they are where the loss does not ask for that, or no policy before could judge.
+    """
+    before = policies[:-1]
+    wanted = judgments is not None and config.training.weighs_judges
+    if not wanted or not config.judge.can_judge(len(before)):
+        return pairs
+    logps = score_responses(asked, before[-1], config.scoring)
+    return note_consistency(pairs, judgments, self_judge(asked, logps, before, config))
+
+
+def replayed(
+    labelled: Sequence[Artifact], pairs: Artifact, policy: Folder, config: Iterated
+) -> list[Artifact]:
+    """Labelled pairs that a round trains on again, scored under its reference model (DICE).
+
+    Args:
+        labelled: Tables `preferences`; of these all, or so many as `replay` says.
+        pairs: Table `preferences` of the round.
+        policy: The policy that the round starts from.
+        config: Its settings `replay` and `scoring`.
+    """
+    again = list(labelled) if config.replay else []
+    if again and config.replay is not True:
+        again = [draw_replay(again, pairs, config.replay, config.seed)]
+    return [score_preferences(again, policy, config.scoring)] if again else []
 
 
 def accelerated(trained: Sequence[Folder], training: TrainingConfig) -> Folder:

@@ -55,7 +55,8 @@ def cdpo(
         -(1 - ε)·log σ(β·Δ) - ε·log σ(-β·Δ),    ε = label_smoothing in [0, 0.5]
 
     Minimal where σ(β·Δ) = 1 - ε: unlike DPO it stops pushing. ε is one for all pairs, or (B,): then
-    1 - ε is a soft label, P(chosen better than rejected) of each. Arguments and result as in `dpo`.
+    1 - ε is a soft label, P(chosen better than rejected) of each; above ½, ε turns the label.
+    Arguments and result as in `dpo`.
     """
     chosen_logratios = policy_chosen_logps - reference_chosen_logps
     rejected_logratios = policy_rejected_logps - reference_rejected_logps

@@ -33,7 +33,7 @@ def annotate_responses(
     which the judge is least sure come first.
     """
     selections = asked.selections.collect()
-    texts = asked.candidates.select("candidate_id", "response")
+    texts = asked.candidates.select("candidate_id", "response", "policy")
     known = Asked(selections, rows_of(texts, selections["candidate_id"]), asked.prompts.collect())
     return buy_labels(
         known, config, labels, label_store, seed=seed, allowance=allowance, judgments=judgments

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from prefopt_core.pairing import against_own, table
+from prefopt_core.pairing import against_own, consistency, replay, table
 from prefopt_core.pairing.settings import PairingConfig
 from tasks.stage import stage
 
@@ -42,3 +42,19 @@ def pair_against_own(
 ) -> pl.DataFrame:
     """Pair the chosen response of every labelled prompt with the policy's own, as SPIN does."""
     return against_own.pair_against_own(labelled, responses, round_number=round_number)
+
+
+@stage("note_consistency", table="preferences", version=1)
+def note_consistency(
+    pairs: pl.DataFrame, judgments: pl.DataFrame, earlier: pl.DataFrame
+) -> pl.DataFrame:
+    """Note how far `judgments` of the pairs' prompts rank as those of an `earlier` judge do."""
+    return consistency.with_consistency(pairs, judgments, earlier)
+
+
+@stage("draw_replay", table="preferences", version=1)
+def draw_replay(
+    labelled: list[pl.DataFrame], pairs: pl.DataFrame, share: float, seed: int
+) -> pl.DataFrame:
+    """Draw labelled pairs so that they are `share` of what a round trains on beside `pairs`."""
+    return replay.draw_replay(labelled, pairs, share, seed=seed)

@@ -12,7 +12,7 @@ from flows.terminal import Terminal, say
 from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.experiments.facts import day_of
-from prefopt_core.experiments.flows import refuse_estimates
+from prefopt_core.experiments.together import refuse_estimates
 from prefopt_core.export.rows import require_output, selected_rows, write_rows
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.files import write_whole

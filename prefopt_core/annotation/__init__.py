@@ -16,6 +16,7 @@ scored one by one, and `orders`.
 ANNOTATORS: Registry[Annotator] = Registry(
     "annotator",
     {
+        "by-writer": "prefopt_core.annotation.by_writer:annotate",
         "function": "prefopt_core.annotation.function:annotate",
         "llm-judge": "prefopt_core.annotation.llm_judge:annotate",
         "llm-judge-local": "prefopt_core.annotation.llm_judge_local:annotate",

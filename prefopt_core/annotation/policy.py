@@ -22,8 +22,8 @@ def annotate(
         questions: Responses with their log-probabilities. Without those of a reference model
             (`judge.reference: none`) the score is β·log π(y|x).
         beta: β of DPO: it scales the confidence and leaves the order alone.
-        length_penalty: Subtracted per word, against length bias of the judge (DICE,
-            arXiv:2406.09760, which penalises tokens).
+        length_penalty: Subtracted per word, against length bias of the judge.
+            `pairing.length_penalty` counts characters, as DICE does, and finds how much.
 
     Raises:
         ConfigError: A response has no log-probability under the policy.

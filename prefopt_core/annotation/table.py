@@ -240,11 +240,13 @@ def _shown(
     policy_logps: pl.DataFrame | None,
     reference_logps: pl.DataFrame | None,
 ) -> dict[str, Shown]:
-    rows = candidates.unique("candidate_id", keep="first").select("candidate_id", "response")
+    names = {"candidate_id": "candidate_id", "response": "text", "policy": "writer"}
+    known = [pl.col(name).alias(own) for name, own in names.items() if name in candidates.columns]
+    rows = candidates.unique("candidate_id", keep="first").select(known)
     for name, logps in (("policy_logps", policy_logps), ("reference_logps", reference_logps)):
         if logps is not None:
             rows = rows.join(logps.rename({"logps": name}), "candidate_id", how="left")
-    return {row[0]: Shown(*row) for row in rows.iter_rows()}
+    return {row["candidate_id"]: Shown(**row) for row in rows.iter_rows(named=True)}
 
 
 def _buy(

@@ -97,6 +97,22 @@ def pairs_learned(preferences: pl.DataFrame) -> Samples:
         yield f"{source}_pair_words", chosen - rejected
 
 
+def judged_with(preferences: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
+    """(metric, value, of how many pairs) of what is noted of the judge of a round's pairs.
+
+    `length_penalty`: what each character cost a response, in the unit of its score; `consistency`:
+    how far the judge ranks as the one before did, 0 to 1, see `pairing.consistency`.
+
+    Args:
+        preferences: Table `preferences`.
+    """
+    own = preferences.filter(pl.col("source") == "self")
+    for name in ("length_penalty", "consistency"):
+        known = own[name].drop_nulls().to_numpy() if name in own.columns else np.zeros(0)
+        if len(known):
+            yield name, float(known.mean()), len(known)
+
+
 def with_truth(pairs: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
     """The pairs whose responses have unequal gold scores, and whether gold agrees with the label.
 

@@ -11,6 +11,7 @@ from prefopt_core.evaluation.diagnostics import (
     calibration_error,
     distinct_bigrams,
     flagged_wrong,
+    judged_with,
     labels_bought,
     own_labels,
     pairs_learned,
@@ -110,6 +111,7 @@ def _numbers(tables: RoundTables) -> Iterator[tuple[str, float, int]]:
         for source in ("gold", "self"):
             count = int((tables.preferences["source"] == source).sum())
             yield f"{source}_pairs", count, count
+        yield from judged_with(tables.preferences)
         if tables.truth is not None:
             error = calibration_error(tables.preferences, tables.truth)
             if error is not None:

@@ -1,7 +1,7 @@
 """What the configs of flows share: all of them, those of several rounds, those that buy labels."""
 
 import re
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import yaml
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -11,6 +11,7 @@ from prefopt_core.evaluation.settings import EvaluationConfig
 from prefopt_core.execution.settings import ExecutionConfig
 from prefopt_core.experiments.anchoring import resolved
 from prefopt_core.experiments.defaults import Defaults, heir_of, with_defaults
+from prefopt_core.experiments.together import require_judge, require_win_rates
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import SPEED_ONLY, SpeedOnly
@@ -29,6 +30,9 @@ from prefopt_core.training.settings import TrainingConfig
 
 _LONGEST = 200
 """Characters of a run's name: a folder and locks are named by it, and systems allow 255."""
+
+
+Replay = bool | Annotated[float, Field(gt=0, lt=1)]
 
 
 class Round(Config):
@@ -142,9 +146,10 @@ class Iterated(Experiment):
     policy: PolicyConfig
     rounds: tuple[Round, ...] = Field(description="One entry per turn of the loop.")
     judge: JudgeConfig = Field(default_factory=JudgeConfig)
-    replay: bool = Field(
+    replay: Replay = Field(
         True,
-        description="Train on all labelled pairs again in every round (DICE, arXiv:2406.09760).",
+        description="Train on all labelled pairs again in every round; 0.5: on so many, drawn anew "
+        "for each round, that they are that share of its pairs (DICE, arXiv:2406.09760).",
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
 
@@ -167,8 +172,9 @@ class Iterated(Experiment):
         return self
 
     @model_validator(mode="after")
-    def _win_rates_are_there(self) -> Self:
+    def _sections_go_together(self) -> Self:
         require_win_rates(self.training, self.pairing)
+        require_judge(self.judge, self.training, self.pairing)
         return self
 
     @property
@@ -241,19 +247,6 @@ class Paid(Experiment):
                 "the former to 'fixed' or the latter to 'score'."
             )
         return self
-
-
-def require_win_rates(training: TrainingConfig, pairing: PairingConfig) -> None:
-    """Refuse to learn win rates of pairs that do not say them.
-
-    Raises:
-        ConfigError: The loss is 'sppo', and `pairing.win_rates` is off.
-    """
-    if training.loss == "sppo" and not pairing.win_rates:
-        raise ConfigError(
-            "The loss 'sppo' learns how often each response wins. Set `pairing.win_rates: true`, "
-            "or `training.loss` to 'sppo_hard', which takes a winner to win always."
-        )
 
 
 def _drop_speed_only(section: Config, settings: dict[str, Any]) -> None:

@@ -240,7 +240,7 @@ def free_at(store: Path) -> tuple[Path, int]:
 def _trainings(experiment: Experiment) -> int:
     if not isinstance(experiment, Iterated):
         return 1
-    return len(experiment.rounds) + hasattr(experiment, "seed_preferences")
+    return len(experiment.rounds) + bool(getattr(experiment, "seed_preferences", None))
 
 
 def _adapted(shapes: dict[str, list[int]], lora: LoraConfig) -> int:

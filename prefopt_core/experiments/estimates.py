@@ -23,7 +23,10 @@ _LOOKED_AT = 200
 _ALIKE = 2.0
 """Two policies are of about the same size if neither is so many times the other."""
 _POLICIES = ("load_policy", "train", "accelerate")
-_PAIRS = ("pair", "score_preferences", "load_preferences", "pair_against_own")
+_PAIRS = (
+    *("pair", "note_consistency", "pair_against_own"),
+    *("load_preferences", "draw_replay", "score_preferences"),
+)
 
 
 @dataclass(frozen=True)

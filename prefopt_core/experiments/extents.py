@@ -110,6 +110,8 @@ def _generated(stage: Planned, inputs: _Inputs, prompts: float | None) -> float 
 
 
 def _selected(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | None:
+    if stage.arguments["config"].strategy == "west_of_n":
+        return _rows_in(inputs, "candidates")
     return _times(prompts, stage.arguments["config"].k)
 
 
@@ -119,6 +121,11 @@ def _bought(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | N
 
 def _paired(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | None:
     return prompts
+
+
+def _replayed(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | None:
+    share = stage.arguments["share"]
+    return _times(_rows_in(inputs, "pairs"), share / (1 - share))
 
 
 def _trained(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | None:
@@ -147,6 +154,8 @@ ROWS: dict[str, _Rule] = {
     "judge": _as_many_as("selections"),
     "grade": _as_many_as("responses"),
     "pair": _paired,
+    "note_consistency": _as_many_as("pairs"),
+    "draw_replay": _replayed,
     "score_preferences": _as_many_as("preferences"),
     "train": _trained,
 }

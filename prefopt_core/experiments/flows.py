@@ -9,8 +9,14 @@ from pydantic import Field, model_validator
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
-from prefopt_core.experiments.base import Experiment, Iterated, Paid, require_win_rates, slug
+from prefopt_core.experiments.base import Experiment, Iterated, Paid, Replay, slug
 from prefopt_core.experiments.defaults import Defaults
+from prefopt_core.experiments.together import (
+    check_k,
+    refuse_estimates,
+    refuse_judges,
+    require_win_rates,
+)
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.inputs.settings import SeedConfig
@@ -171,6 +177,7 @@ class AepoConfig(Paid):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
         if self.training:
             require_win_rates(self.training, self.pairing)
+            refuse_judges(self.training)
         if self.annotation.first != "drawn":
             raise ConfigError(
                 "`annotation.first: least_sure` needs a judge, which this flow does not have. Use "
@@ -190,14 +197,19 @@ class SpaConfig(Iterated):
         "training": {"loss": "noise_aware"},
     }
 
-    seed_preferences: SeedConfig
+    seed_preferences: SeedConfig | None = Field(
+        None,
+        description="Labelled pairs, which the policy learns from before it judges. Left out: the "
+        "rounds start at once, with a judge that is not the policy.",
+    )
     selection: SelectionConfig = Field(
         default_factory=SelectionConfig,
         description="Which of the n responses are judged; all of them in SPA.",
     )
-    replay: bool = Field(
+    replay: Replay = Field(
         False,
-        description="Train on the seed's pairs again in every round (DICE, arXiv:2406.09760).",
+        description="Train on the seed's pairs again in every round; 0.5: on so many, drawn anew "
+        "for each round, that they are that share of its pairs (DICE, arXiv:2406.09760).",
     )
     seed_epochs: float = Field(3.0, gt=0, description="Passes over the seed's pairs; 3 in SPA.")
 
@@ -212,6 +224,16 @@ class SpaConfig(Iterated):
             raise ConfigError(
                 f"The rounds want {labels} labels; flow `spa` buys none. Set them to 0 "
                 "or use `align`."
+            )
+        if self.seed_preferences is None and not self.judge.can_judge(1):
+            raise ConfigError(
+                "Without `seed_preferences` the policy cannot judge itself in the first round: it "
+                "has learned nothing yet. Give the pairs, or name another `judge.annotator`."
+            )
+        if self.seed_preferences is None and self.replay:
+            raise ConfigError(
+                "`replay` trains on the pairs of `seed_preferences` again, and there are none. "
+                "Give them, or leave `replay` out."
             )
         check_k(self.generation, self.selection)
         refuse_estimates(self.selection)
@@ -259,30 +281,3 @@ CONFIGS: dict[str, type[Experiment]] = {
     "spin": SpinConfig,
 }
 """Name of a flow → the class of its config."""
-
-
-def check_k(generation: GenerationConfig, selection: SelectionConfig) -> None:
-    """Refuse to select more responses than will be generated.
-
-    Raises:
-        ConfigError: `selection.k` is above `generation.n`.
-    """
-    if generation.generator != "file" and selection.k > generation.n:
-        raise ConfigError(
-            f"Cannot select k={selection.k} of N={generation.n} responses: k must lie between 2 "
-            "and N. Lower `selection.k` or raise `generation.n`."
-        )
-
-
-def refuse_estimates(selection: SelectionConfig) -> None:
-    """Refuse a strategy that needs estimates of rewards, where there are none.
-
-    Raises:
-        ConfigError: It does.
-    """
-    if selection.needs_estimates:
-        raise ConfigError(
-            f"Strategy {selection.strategy!r} needs estimates of rewards, which only flow `align` "
-            "makes, from the labels of its earlier rounds or its policy. Use `align`, or a "
-            "strategy that needs none, such as 'aepo'."
-        )

@@ -263,7 +263,7 @@ def labels_of(config: Experiment) -> int:
             return config.budget
         case SpaConfig():
             seed = config.seed_preferences
-            return 2 * read_preferences(Path(seed.path), seed.column).height
+            return 2 * read_preferences(Path(seed.path), seed.column).height if seed else 0
     raise TypeError(f"{type(config).__name__} has no count of labels; add one here.")
 
 

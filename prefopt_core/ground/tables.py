@@ -148,8 +148,14 @@ TABLES: dict[str, Contract] = {
             # that were made without them null
             "chosen_win_rate": pl.Float64(),
             "rejected_win_rate": pl.Float64(),
+            # what each character of a judged response cost it; of paid labels null
+            "length_penalty": pl.Float64(),
+            # how far the judge's ranking is that of the judge before, 0 to 1; null: not known
+            "consistency": pl.Float64(),
         },
-        nullable=frozenset({"chosen_win_rate", "rejected_win_rate"}),
+        nullable=frozenset(
+            {"chosen_win_rate", "rejected_win_rate", "length_penalty", "consistency"}
+        ),
     ),
     # what a lint says of pairs; rows are those of the pairs' table, from 0
     "findings": Contract(

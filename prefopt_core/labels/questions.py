@@ -31,12 +31,14 @@ class Shown:
         text: What it says.
         policy_logps: Summed log-probability under the policy; None if not computed.
         reference_logps: The same under the judge's reference model.
+        writer: Who wrote it: digest of the policy, or a name from the file.
     """
 
     candidate_id: str
     text: str
     policy_logps: float | None = None
     reference_logps: float | None = None
+    writer: str = ""
 
 
 @dataclass(frozen=True)

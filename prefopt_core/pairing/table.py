@@ -1,6 +1,7 @@
 """Pairing, table in, table out: scores to preference pairs in TRL's columns."""
 
 import logging
+from collections.abc import Iterable
 from math import isnan
 
 import numpy as np
@@ -11,6 +12,7 @@ from prefopt_core.ground.randomness import rng_for
 from prefopt_core.ground.tables import TABLES, rows_of
 from prefopt_core.implicit_reward import preference_probability
 from prefopt_core.labels.evidence import Evidence, evidence_in
+from prefopt_core.pairing.judged import Judged, Rule
 from prefopt_core.pairing.settings import PairingConfig
 
 log = logging.getLogger(__name__)
@@ -52,18 +54,24 @@ def pair_responses(
     """
     parts = []
     if labels is not None:
-        parts.append(_pairs(labels, "gold", config, seed))
+        parts.append(_pairs(labels, evidence_in(labels), "gold", config, seed))
     if judgments is not None:
         paid = set() if labels is None else set(labels["prompt_id"])
         free = judgments.filter(~pl.col("prompt_id").is_in(paid))
-        parts.append(_most_confident(_pairs(free, "self", config, seed), config.keep))
-    pairs = pl.concat(parts)
+        own = _of_judgments(free, candidates, config, seed)
+        parts.append(_most_confident(own, config.keep))
+    pairs = pl.concat(parts, how="diagonal")
     if pairs.is_empty():
         count = sum(table.height for table in (labels, judgments) if table is not None)
         if not count:
             raise DataError(
                 "No pair can be made, as there are no verdicts: are all responses to a prompt "
                 "the same text? Raise `generation.params.temperature` or `generation.n`."
+            )
+        if config.is_particular and judgments is not None:
+            raise DataError(
+                "No pair can be made: `pairing` leaves out what was judged, or it ties. Look at "
+                "`finished`, `characters`, `fewest` and `length_penalty` there."
             )
         raise DataError(
             f"No pair can be made: all {count} verdicts are ties, skipped or invalid, or "
@@ -79,13 +87,40 @@ def pair_responses(
     return _with_texts(pairs, known, prompts, round_number)
 
 
-def _pairs(verdicts: pl.DataFrame, source: str, config: PairingConfig, seed: int) -> pl.DataFrame:
-    rule, rows = config.member(), []
+def _of_judgments(
+    verdicts: pl.DataFrame, candidates: pl.LazyFrame, config: PairingConfig, seed: int
+) -> pl.DataFrame:
+    """Pairs of the judge's verdicts; with what their length costs, if it costs something."""
+    if not config.is_particular:
+        return _pairs(verdicts, evidence_in(verdicts), "self", config, seed)
+    judged = Judged(evidence_in(verdicts), candidates, config)
+    if not config.length_penalty:
+        return _pairs(verdicts, judged.evidence, "self", config, seed)
+    alpha = config.length_penalty
+    if alpha == "auto":
+        alpha = judged.balancing(_rule(config, seed))
+        log.info("Each character costs a judged response %.3g of its score.", alpha)
+    pairs = _pairs(verdicts, judged.penalised(alpha), "self", config, seed)
+    return pairs.with_columns(length_penalty=pl.lit(alpha, pl.Float64))
+
+
+def _rule(config: PairingConfig, seed: int) -> Rule:
+    member = config.member()
+    return lambda prompt_id, scores: member(scores, rng_for(seed, "pairing", prompt_id))
+
+
+def _pairs(
+    verdicts: pl.DataFrame,
+    evidence: Iterable[Evidence],
+    source: str,
+    config: PairingConfig,
+    seed: int,
+) -> pl.DataFrame:
+    rule, rows = _rule(config, seed), []
     annotators = dict(verdicts.select("prompt_id", "annotator").iter_rows())
-    for found in evidence_in(verdicts):
+    for found in evidence:
         prompt_id, ids, scores = found.prompt_id, found.responses, found.scores
-        rng = rng_for(seed, "pairing", prompt_id)
-        for chosen, rejected in rule(scores, rng):
+        for chosen, rejected in rule(prompt_id, scores):
             margin = scores[chosen] - scores[rejected]
             sure = _better(found, chosen, rejected, source)
             if sure <= 0.5:  # against all others better, and not when these two were compared

@@ -121,7 +121,7 @@ def _length(now: RoundMetrics, start: RoundMetrics) -> Iterator[str]:
         cause = f"; the policy prefers the longer one, by {own['value']:.1f} words"
     yield (
         f"responses have {words['value']:.1f} words, the start's {before['value']:.1f}{cause}. If "
-        "that is no gain: `judge.params.length_penalty`, or `training.loss: simpo`."
+        "that is no gain: `pairing.length_penalty: auto`, or `training.loss: simpo`."
     )
 
 

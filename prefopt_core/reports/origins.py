@@ -49,6 +49,11 @@ def _origins(lineage: Lineage, pairs: Made) -> Iterator[Origin]:
     if stage == "score_preferences":  # the same pairs under another reference model
         for earlier in inputs["preferences"]:
             yield from _origins(lineage, lineage.made(earlier))
+    elif stage == "note_consistency":  # the same pairs with a column more
+        yield from _origins(lineage, lineage.made(inputs["pairs"]))
+    elif stage == "draw_replay":
+        for earlier in inputs["labelled"]:
+            yield from _origins(lineage, lineage.made(earlier))
     elif stage == "pair_against_own":
         earlier = list(_origins(lineage, lineage.made(inputs["labelled"])))
         yield from earlier

@@ -49,6 +49,8 @@ DIAGNOSTICS = (
     Column("threshold", "τ", "{:.3f}"),
     Column("gold_pair_words", "chosen − rejected words, gold", "{:+.1f}"),
     Column("self_pair_words", "self", "{:+.1f}"),
+    Column("length_penalty", "penalty per character", "{:.2g}"),
+    Column("consistency", "judged as the round before", "{:.0f}", " %"),
     Column("chosen_shift", "log-prob. of chosen", "{:+.1f}"),
     Column("rejected_shift", "of rejected", "{:+.1f}"),
     Column("kl_from_start", "KL from start", "{:.1f}"),
@@ -173,10 +175,11 @@ def note_on_diagnostics() -> str:
         "calibration error: the mean difference of the two over bins of confidence. Flagged: share "
         "of self-labelled pairs that noise detection held to be wrong after its warm-up, and how "
         "many of them gold finds wrong; τ: its threshold on margins. Words: length of chosen minus "
-        "that of rejected. Log-probabilities: change by the round's training, in nats, over its "
-        "last quarter. KL from start: of the held-out responses, in nats per response; without "
-        "bias if they were sampled at temperature 1. Distinct word pairs fall as responses repeat "
-        "each other."
+        "that of rejected; penalty: what each character cost a response that was judged. Judged as "
+        "the round before: share of two responses that both policies rank alike. "
+        "Log-probabilities: change by the round's training, in nats, over its last quarter. KL "
+        "from start: of the held-out responses, in nats per response; without bias if they were "
+        "sampled at temperature 1. Distinct word pairs fall as responses repeat each other."
     )
 
 

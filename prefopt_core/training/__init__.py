@@ -13,7 +13,9 @@ LOSSES: Registry[Callable[..., Objective]] = Registry(
     "loss",
     {
         "cdpo": "prefopt_core.training.objectives:cdpo",
+        "cream": "prefopt_core.training.objectives:Cream",
         "dpo": "prefopt_core.training.objectives:dpo",
+        "dpo_norm": "prefopt_core.training.objectives:dpo_norm",
         "ipo": "prefopt_core.training.objectives:ipo",
         "noise_aware": "prefopt_core.training.objectives:NoiseAware",
         "rdpo": "prefopt_core.training.objectives:rdpo",

@@ -98,6 +98,14 @@ def dpo(beta: float) -> Objective:
     return lambda pairs: losses.dpo(*pairs.sums, beta=beta)
 
 
+def dpo_norm(beta: float) -> Objective:
+    """DPO on means over tokens, so that length does not count: TRL's `sigmoid_norm`.
+
+    Delta learning's loss (arXiv:2507.06187), at a β of 5 there.
+    """
+    return lambda pairs: losses.dpo(*pairs.means, beta=beta)
+
+
 def cdpo(beta: float, *, label_smoothing: Smoothing = 0.1) -> Objective:
     """Conservative DPO: every label is wrong with the same probability.
 
@@ -247,3 +255,37 @@ class Ssapo(Informed):
         """One loss per pair, (B,)."""
         told = pairs.told["moved"], pairs.told["shift"]
         return losses.ssapo(*pairs.sums, *told, beta=self.beta)
+
+
+@dataclass(frozen=True)
+class Cream(Informed):
+    """CREAM: a label counts as far as this judge and the one before agree (arXiv:2410.12735).
+
+    `cdpo` whose ε is 1 - C, with C the consistency of the two rankings of a prompt's responses.
+    Paid labels, and those of a first judge, count in full, as in `dpo`.
+
+    Attributes:
+        beta: β of DPO; 0.1 in the authors' code.
+        consistency: "average": C is the mean over all prompts that were judged; "prompt": each has
+            its own, and where the judges rank the other way round its label is turned.
+    """
+
+    beta: float
+    _: KW_ONLY
+    consistency: Literal["average", "prompt"] = "average"
+
+    def tell(self, pairs: "pl.DataFrame") -> dict[str, FloatArray]:
+        """C of each pair."""
+        agreed = np.ones(len(pairs))
+        if "consistency" in pairs.columns:
+            known = pairs["consistency"].fill_null(np.nan).to_numpy()
+            own = (pairs["source"] == "self").to_numpy()
+            if np.isfinite(known[own]).any():
+                mean = np.nanmean(known[own])
+                each = np.where(np.isnan(known), mean, known)
+                agreed[own] = each[own] if self.consistency == "prompt" else mean
+        return {"agreed": agreed}
+
+    def __call__(self, pairs: PairLogps[Array]) -> Array:
+        """One loss per pair, (B,)."""
+        return losses.cdpo(*pairs.sums, beta=self.beta, label_smoothing=1 - pairs.told["agreed"])

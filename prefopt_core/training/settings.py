@@ -177,6 +177,11 @@ class TrainingConfig(Backend):
         return self
 
     @property
+    def weighs_judges(self) -> bool:
+        """Whether a label counts as far as two judges agree."""
+        return self.loss == "cream"
+
+    @property
     def micro(self) -> int:
         """Pairs of one forward pass: `micro_batch_size`, or what a process has of a batch."""
         return min(self.micro_batch_size, max(1, self.batch_size // self.launch.processes))

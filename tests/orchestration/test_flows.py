@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from prefopt_core.labels.store import LabelStore
+from prefopt_core.reports.origins import origins
+from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.store import Store
 from tasks.progress import ProgressArtifact
 from tasks.session import listing
@@ -206,6 +208,51 @@ def test_spa_buys_nothing_and_learns_from_its_seed_and_itself(run, spa, store, f
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_spa_may_weigh_its_judges_penalise_length_and_replay_a_share(run, spa, store, figures):
+    spa |= {"replay": 0.25, "pairing": {"length_penalty": "auto"}}
+    spa["training"] |= {"loss": "cream"}
+    result = run(spa)
+    found = figures(store, result)
+    penalties = [found[number, "length_penalty"] for number in (2, 3)]
+    assert all(penalty >= 0 for penalty in penalties)
+    # In round 2 the judge is the first; the one before is the start policy, which cannot judge.
+    assert [(number, "consistency") in found for number in (1, 2, 3)] == [False, False, True]
+    assert 0 <= found[3, "consistency"] <= 1
+    own = [found[number, "self_pairs"] for number in (2, 3)]
+    replayed = list(store.manifests("draw_replay"))
+    assert sorted(m.output.rows for m in replayed) == sorted(pairs // 3 for pairs in own)
+    assert store.read(result.preferences)["consistency"].null_count() == 0
+    again = sorted(replayed, key=lambda m: m.output.rows)[-1].output
+    made = origins(Lineage(store), [result.preferences, again])
+    assert [each.pairs.manifest.stage for each in made] == ["pair", "load_preferences"]
+    assert made[0].judgments
+
+
+@pytest.mark.slow
+def test_spa_without_labels_learns_what_a_stronger_writer_wrote(run, spa, store, figures, write):
+    rows = [f"How do I mend number {i}?,Glue part {i}.,Buy one {i}" for i in range(24)]
+    path = str(write("by.csv", "\n".join(["prompt,strong,weak", *rows])))
+    del spa["seed_preferences"]
+    generation = {"generator": "file", "params": {"path": path, "responses": ["strong", "weak"]}}
+    spa |= {
+        "generation": generation,
+        "judge": {"annotator": "by-writer", "params": {"writers": ["strong", "weak"]}},
+        "rounds": [{"prompts": 5}],
+        "replay": False,
+    }
+    spa["training"] |= {"loss": "dpo_norm", "beta": 5.0}
+    spa["evaluation"]["generation"]["generator"] = "transformers"
+    result = run(spa)
+    pairs = store.read(result.preferences)
+    assert pairs.height == 5
+    assert pairs["chosen"].list.first().struct.field("content").str.contains("Glue").all()
+    assert set(pairs["confidence"]) == {1.0}
+    found = figures(store, result)
+    assert (found[1, "self_pairs"], found[1, "labels"]) == (5, 0)
+    assert not (store.root / "labels.sqlite").exists()
+
+
 def test_in_prefect_stages_are_tasks_and_rounds_leave_reports(settings, store, prefect, tools):
     flow, config = tools.parsed(settings | {"name": "mine"})
     first, second = (

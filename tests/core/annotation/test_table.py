@@ -78,6 +78,21 @@ def test_no_verdict_is_a_row_that_was_skipped(tables, annotator):
     assert table["state"].to_list() == ["skipped", "given"] * 4
 
 
+def test_annotator_may_know_who_wrote_a_response(tables):
+    prompts, candidates, selections = tables
+    writer = pl.when(pl.col("response") == "bb").then(pl.lit("weak")).otherwise(pl.lit("strong"))
+    params = {"writers": ["strong", "weak"]}
+    config = AnnotationConfig(annotator="by-writer", params=params)
+    table = verdicts((prompts, candidates.with_columns(policy=writer), selections), config)
+    texts = dict(candidates.select("candidate_id", "response").iter_rows())
+    said = {
+        texts[one]: score
+        for row in table.iter_rows(named=True)
+        for one, score in zip(row["responses"], row["scores"], strict=True)
+    }
+    assert (table.height, said) == (4, {"bb": -2.0, "ccc": -1.0})
+
+
 @pytest.mark.parametrize("score", ["float('nan')", "float('-inf')", "'good'", "[1]", "{}"])
 def test_what_is_no_finite_number_is_told_with_its_texts(tables, annotator, score):
     message = r"(?s)'function' gave .* for the response 'bb' to the prompt 'p0'; expected a finite"

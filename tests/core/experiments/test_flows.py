@@ -125,6 +125,52 @@ def test_win_rates_are_asked_for_before_a_loss_that_learns_them_misses_them(load
     assert "win_rates" not in load(flow).pairing.key_part()
 
 
+WRITERS = {"annotator": "by-writer", "params": {"writers": ["a", "b"]}}
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_newer_settings_of_pairs_leave_keys_names_and_budgets_of_runs_as_they_were(load, flow):
+    settings = ("length_penalty", "finished", "characters", "fewest")
+    for part in (load(flow).pairing.model_dump(context="identity"), load(flow).pairing.key_part()):
+        assert not {*settings} & {*part}
+    for name, value in zip(settings, ("auto", True, [4, 9], 3), strict=True):
+        changed = load(flow, pairing={name: value})
+        assert changed.pairing.key_part()[name] == value
+        assert changed.digest != load(flow).digest
+
+
+def test_cream_needs_a_policy_that_judges(load):
+    cream = {"policy": COMMON["policy"], "training": {"loss": "cream"}}
+    with pytest.raises(ValidationError, match=r"all labels are paid for\. Use `align` or `spa`"):
+        load("aepo", **cream)
+    with pytest.raises(ValidationError, match=r"'by-writer' is the same in each round\. Set"):
+        load("align", **cream, judge=WRITERS)
+    assert load("spa", **cream).training.weighs_judges
+
+
+def test_penalty_on_length_needs_a_judge_that_scores(load):
+    with pytest.raises(ValidationError, match=r"is subtracted from scores, and the judge compares"):
+        load(judge=WRITERS, pairing={"length_penalty": "auto"})
+
+
+def test_spa_without_a_seed_needs_a_judge_that_has_learned(load):
+    with pytest.raises(ValidationError, match=r"Without `seed_preferences` the policy cannot"):
+        load("spa", seed_preferences=None)
+    with pytest.raises(
+        ValidationError, match=r"`replay` trains on the pairs of `seed_preferences`"
+    ):
+        load("spa", seed_preferences=None, judge=WRITERS, replay=0.5)
+    assert load("spa", seed_preferences=None, judge=WRITERS).seed_preferences is None
+
+
+def test_replay_is_all_none_or_a_share(load):
+    for value in (True, False, 0.5):
+        assert load("spa", replay=value).replay is value or load("spa", replay=value).replay == 0.5
+    assert load(replay=True).digest == load().digest
+    with pytest.raises(ValidationError, match="less than 1"):
+        load(replay=1.5)
+
+
 def test_mistake_in_a_round_is_one_problem(load):
     with pytest.raises(ValidationError) as caught:
         load(rounds=[{"prompts": 3, "lables": 4}])

@@ -44,6 +44,19 @@ def test_tokens_are_those_of_prompts_and_of_responses_as_long_as_they_may_be():
     )  # 2,000 · 300; 3 · 1,000 pairs · 2 · (200 + 300)
 
 
+def test_west_of_n_has_all_responses_scored_and_replay_adds_its_share_of_pairs():
+    config, (drawn, written, pairs, trained), _ = plan()
+    chosen = planned("select", candidates=written, config=config.selection)
+    scored = planned("score", selections=chosen, policy=None, config=config.scoring)
+    again = planned("draw_replay", pairs=pairs, share=0.75)
+    noted = planned("note_consistency", pairs=pairs)
+    trained.arguments["preferences"] = [noted, again]
+    stages = [drawn, written, chosen, scored, pairs, noted, again, trained]
+    lines = [*by_rule_of_thumb(stages, stages, config)]
+    # 2,000 · (200 + 300); 3 · (1,000 + 3,000) pairs · 2 · 500
+    assert lines[1].startswith("Tokens: at most 0.6 M written, 1.0 M read, 12.0 M trained")
+
+
 def test_hours_are_operations_over_what_a_gpu_reaches():
     _, _, lines = plan(params={"extrapolation": 0.0})
     assert hours(lines, "generate") == pytest.approx(1e6 * 2 * 10e9 / 31.2e12 / 3600, abs=0.05)

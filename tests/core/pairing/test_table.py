@@ -4,11 +4,16 @@ import math
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import candidate_id_of
 from prefopt_core.ground.tables import TABLES, check_table
+from prefopt_core.labels.evidence import Evidence
 from prefopt_core.labels.questions import Verdict
+from prefopt_core.pairing.judged import Judged
 from prefopt_core.pairing.settings import PairingConfig
 from prefopt_core.pairing.table import pair_responses
 from tests.verdicts import scores_table, verdicts_table
@@ -283,3 +288,116 @@ def test_a_pair_with_an_empty_response_is_left_out_and_said(caplog):
     assert "1 of 2 pairs are left out: one of their responses is empty." in caplog.messages
     with pytest.raises(DataError, match=r"each of the 1 pairs is empty.*prefopt show generate"):
         pair(verdicts(b=[3.0, 1.0, 2.0]), candidates=candidates)
+
+
+# --- what looks at judged responses themselves ------------------------------------------------
+
+
+def long_and_short(long, short, scores):
+    """Candidates of prompt a, …: a text of `long` characters and one of `short`; their verdicts."""
+    names = list(MESSAGES)[: len(scores)]
+    texts = {p: ("L" * long[i], "s" * short[i]) for i, p in enumerate(names)}
+    candidates = pl.concat(
+        CANDIDATES.filter(prompt_id=p, sample=sample).with_columns(
+            candidate_id=pl.lit(candidate_id_of(p, text)), response=pl.lit(text)
+        )
+        for p in names
+        for sample, text in enumerate(texts[p])
+    )
+    judged = {
+        p: {candidate_id_of(p, text): s for text, s in zip(texts[p], own, strict=True)}
+        for p, own in zip(names, scores, strict=True)
+    }
+    return candidates, scores_table(judged, "policy")
+
+
+def longer(table):
+    sides = (table[side].list.first().struct.field("content").str.len_chars() for side in SIDES)
+    chosen, rejected = sides
+    return (chosen.cast(pl.Int64) - rejected.cast(pl.Int64)).mean()
+
+
+SIDES = ("chosen", "rejected")
+BIASED = long_and_short([30, 40, 50, 60], [10, 10, 10, 10], [[1, 0], [3, 0], [2, 0], [9, 0]])
+"""The long one leads by 1, 3, 2, 9 and is 20, 30, 40, 50 longer: it loses its lead at a penalty of
+1/20, 3/30, 2/40 and 9/50 a character. The mean difference is 35 below 0.05, (-20 + 30 - 40 + 50)/4
+= 5 from there to 0.1, and (-20 - 30 - 40 + 50)/4 = -10 from there to 0.18."""
+
+
+def test_penalty_per_character_lowers_what_the_judge_said_of_a_response():
+    candidates, judged = BIASED
+    plain = pair(None, judged, None, candidates)
+    table = pair(None, judged, None, candidates, length_penalty=0.06)
+    assert [len(row[0]["content"]) for row in table["chosen"]] == [10, 40, 10, 60]
+    # 20 · 0.06 - 1, 3 - 30 · 0.06, 40 · 0.06 - 2, 9 - 50 · 0.06
+    assert table["margin"].to_list() == pytest.approx([0.2, 1.2, 0.4, 6.0])
+    assert table["length_penalty"].to_list() == [0.06] * 4
+    assert "length_penalty" not in plain.columns
+    assert pair(None, judged, None, candidates, length_penalty=0.0).equals(plain)
+    paid = pair(judged, None, None, candidates, length_penalty=0.06)
+    assert paid.drop("confidence", "source").equals(plain.drop("confidence", "source"))
+
+
+def test_penalty_that_is_found_makes_both_sides_equally_long():
+    candidates, judged = BIASED
+    table = pair(None, judged, None, candidates, length_penalty="auto")
+    assert longer(table) == 5
+    assert 0.0999 < table["length_penalty"][0] < 0.1  # the smaller of 5 and 10, at its end
+    scaled = judged.with_columns(pl.col("scores").list.eval(pl.element() * 1e4))
+    found = pair(None, scaled, None, candidates, length_penalty="auto")["length_penalty"][0]
+    assert found == pytest.approx(1e4 * table["length_penalty"][0], rel=2e-3)
+
+
+def test_judge_that_likes_short_responses_is_left_alone():
+    candidates, judged = long_and_short([30, 40], [10, 10], [[0, 1], [1, 3]])
+    table = pair(None, judged, None, candidates, length_penalty="auto")
+    assert table["length_penalty"].to_list() == [0.0, 0.0]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.floats(-3, 3)), min_size=12, max_size=24),
+    st.sampled_from(["best_against_worst", "all_pairs"]),
+)
+def test_found_penalty_is_no_worse_than_any_of_the_published_grid(drawn, rule):
+    lengths, scores = zip(*drawn, strict=True)
+    half = len(drawn) // 2
+    found = [
+        Evidence(p, [f"{p}{i}" for i in range(at, at + 6)], list(scores[at : at + 6]))
+        for p, at in zip("ab", (0, half), strict=True)
+    ]
+    texts = pl.DataFrame(
+        {
+            "candidate_id": [one for each in found for one in each.responses],
+            "response": ["x" * lengths[at + i] for at in (0, half) for i in range(6)],
+            "finish_reason": ["stop"] * 12,
+        }
+    )
+    judged = Judged(found, texts.lazy(), PairingConfig())
+    pairs = PairingConfig(rule=rule).member()
+    by_rule = lambda _, own: pairs(own, None)  # noqa: E731
+
+    def off(alpha):
+        return abs(judged.longer(by_rule, alpha))
+
+    grid = min(off(step / 1000) for step in range(1000))
+    assert off(judged.balancing(by_rule)) <= grid + 1e-9
+
+
+def test_responses_that_are_cut_off_or_of_another_length_make_no_pair():
+    own = verdicts("policy", a=[3.0, 2.0, 1.0], b=[1.0, 3.0, 2.0])
+    cut = pl.when(pl.col("sample") == 0, pl.col("prompt_id") == "a").then(pl.lit("length"))
+    candidates = CANDIDATES.with_columns(finish_reason=cut.otherwise("finish_reason"))
+
+    def chosen(**config):
+        table = pair(None, own, candidates=candidates, **config)
+        return table["chosen"].list.first().struct.field("content").to_list()
+
+    assert chosen() == ["x", "yy"]
+    assert chosen(finished=True) == ["yy", "yy"]
+    assert chosen(characters=[2, 3]) == ["yy", "yy"]
+    assert chosen(finished=True, fewest=3) == ["yy"]  # only prompt b has three left
+    with pytest.raises(DataError, match=r"`pairing` leaves out .*`characters`"):
+        chosen(characters=[3, 9])
+    with pytest.raises(ValidationError, match="write the smaller number first"):
+        PairingConfig(characters=[9, 3])

@@ -18,13 +18,13 @@ def pairs():
     logps = rng.uniform(-50, 0, size=(4, 5))
     lengths = rng.integers(1, 9, size=(2, 5))
     flagged = np.array([True, False, True, False, False])
-    told = ("chosen_win_rate", "rejected_win_rate", "moved", "shift")
+    told = ("chosen_win_rate", "rejected_win_rate", "moved", "shift", "agreed")
     return PairLogps(
         *logps,
         *lengths,
         flagged,
         confidence=np.array([1.0, 0.9, 0.5, 0.6, 0.75]),
-        told=dict(zip(told, rng.uniform(0, 1, size=(4, 5)), strict=True)),
+        told=dict(zip(told, rng.uniform(0, 1, size=(len(told), 5)), strict=True)),
     )
 
 
@@ -141,3 +141,43 @@ def test_a_wrong_setting_is_named(loss, params, message):
         TrainingConfig(loss=loss, params=params)
     with pytest.raises(ConfigError, match=message):
         LOSSES.complete_params(loss, params)
+
+
+def test_dpo_norm_is_dpo_of_means_over_tokens(pairs):
+    means = losses.dpo(*pairs.means, beta=5.0)
+    assert np.array_equal(LOSSES["dpo_norm"](5.0)(pairs), means)
+    one = replace(pairs, chosen_lengths=pairs.chosen_lengths * 0 + 1)
+    one = replace(one, rejected_lengths=one.chosen_lengths)
+    assert np.array_equal(LOSSES["dpo_norm"](0.1)(one), LOSSES["dpo"](0.1)(one))
+
+
+def test_cream_counts_a_label_as_far_as_both_judges_agree(pairs):
+    table = pl.DataFrame(
+        {
+            "source": ["gold", "self", "self", "self", "self"],
+            "consistency": [None, 1.0, 0.25, None, 0.75],
+        }
+    )
+    plain = LOSSES["dpo"](0.1)(pairs)
+    turned = plain + 0.1 * ((pairs.sums[0] - pairs.sums[2]) - (pairs.sums[1] - pairs.sums[3]))
+    # (1 + 1/4 + 3/4) / 3 = 2/3, also of the prompt of which it is not known
+    for params, agreed in (
+        ({}, [1, 2 / 3, 2 / 3, 2 / 3, 2 / 3]),
+        ({"consistency": "prompt"}, [1, 1, 0.25, 2 / 3, 0.75]),
+    ):
+        objective = LOSSES["cream"](0.1, **params)
+        told = objective.tell(table)
+        assert told["agreed"] == pytest.approx(agreed)
+        c = told["agreed"]
+        assert objective(replace(pairs, told=told)) == pytest.approx(c * plain + (1 - c) * turned)
+
+
+def test_cream_of_judges_that_agree_in_all_is_dpo(pairs):
+    plain = LOSSES["dpo"](0.1)(pairs)
+    sources = {"source": ["self"] * 5}
+    for known in ({}, {"consistency": [1.0] * 5}, {"consistency": [None] * 5}):
+        table = pl.DataFrame(sources | known, schema_overrides={"consistency": pl.Float64})
+        for rate in ("average", "prompt"):
+            objective = LOSSES["cream"](0.1, consistency=rate)
+            told = objective.tell(table)
+            assert np.array_equal(objective(replace(pairs, told=told)), plain)

@@ -190,7 +190,12 @@ def test_the_exact_threshold_is_measured_once_an_epoch(make_trainer, make_pairs)
 
 @pytest.mark.parametrize(
     ("loss", "theirs", "sft"),
-    [("dpo", "sigmoid", 0.0), ("dpo", "sigmoid", 0.5), ("sppo_hard", "sppo_hard", 0.0)],
+    [
+        ("dpo", "sigmoid", 0.0),
+        ("dpo", "sigmoid", 0.5),
+        ("dpo_norm", "sigmoid_norm", 0.0),
+        ("sppo_hard", "sppo_hard", 0.0),
+    ],
 )
 def test_trl_computes_the_same_losses_from_the_same_pairs(
     start, tmp_path, make_pairs, loss, theirs, sft
