@@ -25,13 +25,22 @@ def differences(heads, rng, d=32, n=500):
     return said.mean(axis=1), said.std(axis=1), one - other
 
 
-def test_intervals_hold_the_true_difference_about_as_often_as_they_say():
-    held = []
-    for seed in range(3):
-        heads, w, rng = trained(60, seed=seed)
+def held(scale):
+    """Share of true differences within 95 % intervals."""
+    shares = []
+    for seed in range(2):
+        heads, w, rng = trained(60, scale, seed)
         mean, spread, phi = differences(heads, rng)
-        held.append((np.abs(mean - phi @ w) < 1.96 * spread).mean())
-    assert 0.9 < np.mean(held) <= 1.0
+        shares.append((np.abs(mean - phi @ w) < 1.96 * spread).mean())
+    return np.mean(shares)
+
+
+def test_intervals_hold_the_true_difference_about_as_often_as_they_say():
+    assert 0.9 < held(2.0) <= 1.0
+
+
+def test_intervals_are_too_narrow_where_rewards_differ_more_than_the_prior_allows():
+    assert 0.5 < held(4.0) < 0.85
 
 
 def test_more_labels_come_nearer_and_are_surer():
