@@ -13,6 +13,7 @@ this is `length_controlled_minimal` of its package: for the leaderboard's figure
 over with `prefopt export --answers alpaca_eval`.
 """
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -93,6 +94,7 @@ def fitted(
         strength: Inverse penalty.
         times: (n,) how often each game counts; None: once.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     times = np.ones_like(preference) if times is None else times
@@ -103,7 +105,11 @@ def fitted(
     model = LogisticRegression(
         l1_ratio=1.0, C=strength, solver="liblinear", fit_intercept=False, random_state=123
     )
-    return model.fit(np.concatenate([features, features]), outcome, weight).coef_[0]
+    with warnings.catch_warnings():
+        # Where lengths all but tell who wins, a weak penalty lets φ grow on and on. It is one of
+        # ten strengths that are compared.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(np.concatenate([features, features]), outcome, weight).coef_[0]
 
 
 def _log_loss(features: FloatArray, preference: FloatArray, weights: FloatArray) -> float:

@@ -22,6 +22,7 @@ from prefopt_core.evaluation.length_controlled import length_controlled_win_rate
 from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.labels.estimates import ENOUGH
 from prefopt_core.labels.evidence import scores_in
 from prefopt_core.labels.honesty import metrics_of
 
@@ -157,6 +158,8 @@ def _of_games(tables: RoundTables, seed: int) -> Iterator[tuple[str, Figure]]:
     if grades is None or start is None or own is None or other is None:
         return
     games = games_of(pl.concat([grades, start]), {"start": other, "policy": own})
+    if games.table.height < ENOUGH:  # two parameters of so few would say little
+        return
     name = "length_controlled_win_rate"
     for figure in length_controlled_win_rate(games, seed_for(str(seed), name)):
         yield name, figure

@@ -139,7 +139,8 @@ def compared(**said):
 
 
 def test_win_rate_at_equal_length_is_that_of_the_evaluator():
-    said = {p: ("0" * (5 + 3 * at), "1" * (9 + at % 4)) for at, p in enumerate("abcdefghijkl")}
+    prompts = enumerate("abcdefghijklmnopqrstuvwx")
+    said = {p: ("0" * (5 + 3 * at), "1" * (9 + at % 4)) for at, p in prompts}
     start = answers(**{p: before for p, (before, _) in said.items()})
     now = answers(**{p: after for p, (_, after) in said.items()})
     own, other = (
@@ -155,8 +156,13 @@ def test_win_rate_at_equal_length_is_that_of_the_evaluator():
     )
     row = rows["length_controlled_win_rate"]
     assert (row["value"], row["low"], row["high"]) == (figure.value, figure.low, figure.high)
-    assert row["n"] == 12
+    assert row["n"] == 24
     assert row["value"] != rows["win_rate"]["value"]
+    few = measure(
+        grades=own[:19], start_grades=other, responses=now[:19], start_responses=start[:19]
+    )
+    assert "win_rate" in few
+    assert "length_controlled_win_rate" not in few  # too few prompts to say
 
 
 def test_an_annotator_that_compares_decides_games_and_gives_no_scores():
