@@ -33,7 +33,8 @@ def length_controlled_win_rate(games: Games, seed: int) -> Iterator[Figure]:
     """Win rate at the reference's lengths, by AlpacaEval 2's logistic model.
 
     A policy with fewer than five games, one for each fold, gets none. The interval resamples
-    prompts at the strength that was chosen.
+    prompts at the strength that was chosen; where that holds φ and θ at 0, as neither foretells
+    who wins other prompts, the win rate is ½ and there is no interval.
     """
     for policy, own in games.against_reference():
         if own.height < _FOLDS:
@@ -43,10 +44,13 @@ def length_controlled_win_rate(games: Games, seed: int) -> Iterator[Figure]:
         )
         features = features_of(length, other)
         strength = best_strength(features, preference)
+        weights = fitted(features, preference, strength)
+        if not weights.any():  # held at 0 by the penalty, also if prompts were drawn again
+            yield Figure(policy, 0.5, None, None, None, own.height)
+            continue
         draws = resampled(len(preference), seed=seed, resamples=_RESAMPLES)
         again = [sigmoid(fitted(features, preference, strength, each)[1]) for each in draws]
-        value = float(sigmoid(fitted(features, preference, strength)[1]))
-        yield spread_figure(policy, value, np.array(again), own.height)
+        yield spread_figure(policy, float(sigmoid(weights[1])), np.array(again), own.height)
 
 
 def features_of(length: FloatArray, other: FloatArray) -> FloatArray:

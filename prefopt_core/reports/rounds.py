@@ -168,7 +168,7 @@ def note_on_rounds(metrics: pl.DataFrame) -> str:
         "Win rate: over the start policy, on held-out prompts, by the gold annotator; ties count "
         "half. "
         + "At equal length: what it would be if responses were as long as the start policy's, by "
-        "AlpacaEval 2's model. "
+        "AlpacaEval 2's model; 50 % without an interval where that foretells nothing. "
         * controlled
         + "In brackets: 95 % bootstrap interval over those prompts. Self-labels right: share of "
         "the policy's own preferences that the gold annotator shares."
