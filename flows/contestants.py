@@ -24,7 +24,7 @@ from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 from tasks.inputs import load_answers, load_prompts
 
-_FILES = (".csv", ".jsonl", ".parquet")
+_FILES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.reports.samples import Answers
 from prefopt_core.store.artifacts import Artifact, Folder
 from tasks.annotation import grade_responses
-from tasks.evaluation import best_round, evaluate_round, should_stop
+from tasks.evaluation import (
+    best_round,
+    evaluate_round,
+    gather_prompts,
+    gather_responses,
+    should_stop,
+)
 from tasks.generation import generate_candidates
 from tasks.lint import lint_pairs
 from tasks.overlap import overlapping, settled
@@ -24,6 +30,15 @@ _HELD_OUT = {
     for name in ("max_new_tokens", "max_model_len", "python")
 }
 """Settings in messages on held-out prompts → where they are."""
+_WITHOUT = {
+    "grades": "is not measured",
+    "previous_grades": "is not compared with the round before",
+    "truth": "has its self-labels unchecked",
+}
+"""What is said of a round, by the table that there is no money for."""
+
+_Earlier = Answers[Artifact] | None
+_Tables = dict[str, Artifact]
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,6 @@ class Scoreboard:
         """
         self.policies.append(policy)
         number = len(self.metrics)
-        start_grades, previous_grades = (self._grades_of(at) for at in (0, -1))
         here = f"round {number}" if number else "start"
         with part(f"measure, {here}", policy, preferences):
             self.metrics.append(
@@ -107,8 +121,6 @@ class Scoreboard:
                     round_number=number,
                     seed=self.config.seed,
                     **self._graded(policy, judged),
-                    start_grades=start_grades,
-                    previous_grades=previous_grades,
                     preferences=preferences,
                     labels=labels,
                     candidates=proposal.candidates if labels and proposal else None,
@@ -126,29 +138,43 @@ class Scoreboard:
         """Have the policy answer the held-out prompts, and grade that and what it judged itself.
 
         Returns:
-            The tables `responses`, `grades`, `truth` and `start_logps` of `evaluate_round`; none
+            The tables of `evaluate_round` that are about held-out prompts, and `truth`; none
             without `evaluation`.
         """
         evaluation, prompts, start = self.config.evaluation, self.held_out, self.policies[0]
         if not (evaluation and prompts and policy and start):
             return {}
+        before = (self.answers[0], self.answers[-1]) if self.answers else (None, None)
         with in_words_of(_HELD_OUT), overlapping(OverBudgetError):
             responses = generate_candidates(
                 prompts, policy, evaluation.generation, self.config.seed
             )
             every = Asked(responses, responses, prompts)
-            asked = self._grade(every), self._grade(judged) if judged else None
+            if evaluation.compares:
+                asked = self._compare(every, *before)
+            else:
+                asked = {"grades": self._grade(every)}
+                asked |= {"truth": self._grade(judged)} if judged else {}
             start_logps = score_responses(every, start, self.config.scoring)
         responses, start_logps = settled((responses, start_logps))
-        grades = self._paid(asked[0], "is not measured")
+        said = {name: self._paid(table, _WITHOUT[name]) for name, table in asked.items()}
+        grades = said["grades"]
         self.answers.append(Answers(responses, grades) if grades else None)
-        truth = self._paid(asked[1], "has its self-labels unchecked")
-        return {
-            "responses": responses,
-            "grades": grades,
-            "truth": truth,
-            "start_logps": start_logps,
-        }
+        earlier = _compared(grades, *before) if evaluation.compares else _scored(*before)
+        return {**earlier, **said, "responses": responses, "start_logps": start_logps}
+
+    def _compare(self, now: Asked[Artifact], start: _Earlier, previous: _Earlier) -> _Tables:
+        """What the annotator says of responses beside the start policy's and the last round's."""
+        if not start:  # of one response alone nothing is asked
+            return {"grades": self._grade(now)}
+        asked = {"grades": self._grade_beside(now, start)}
+        if previous and previous is not start:
+            asked["previous_grades"] = self._grade_beside(now, previous)
+        return asked
+
+    def _grade_beside(self, now: Asked[Artifact], other: Answers[Artifact]) -> Artifact:
+        both = gather_responses([now.candidates, other.responses])
+        return self._grade(Asked(both, both, gather_prompts([now.prompts], both)))
 
     def _grade(self, asked: Asked[Artifact]) -> Artifact:
         evaluation = self.config.evaluation
@@ -174,10 +200,6 @@ class Scoreboard:
             self.warnings.append(f"{which} {without}: {error}")
             notice(self.warnings[-1])
             return None
-
-    def _grades_of(self, number: int) -> Artifact | None:
-        answers = self.answers[number] if self.answers else None
-        return answers.grades if answers else None
 
     def stops(self) -> bool:
         """Whether the run ends after the round measured last, by `evaluation.stop`."""
@@ -207,3 +229,24 @@ class Scoreboard:
         )
         policy, pairs = self.policies[kept], self.learned[-1]
         return Result(pairs, policy, tuple(self.metrics), report, kept)
+
+
+def _scored(start: _Earlier, previous: _Earlier) -> dict[str, Artifact | None]:
+    """The tables of earlier policies for `evaluate_round`, where each response has a score."""
+    return {
+        "start_responses": start.responses if start else None,
+        "start_grades": start.grades if start else None,
+        "previous_grades": previous.grades if previous else None,
+    }
+
+
+def _compared(
+    grades: Artifact | None, start: _Earlier, previous: _Earlier
+) -> dict[str, Artifact | None]:
+    """The same where `grades` say which of two is better; those of a later round come on top."""
+    return {
+        "start_responses": start.responses if start else None,
+        "start_grades": grades if start else None,
+        "previous_responses": previous.responses if previous else None,
+        "previous_grades": grades if start and previous is start else None,
+    }

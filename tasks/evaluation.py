@@ -15,14 +15,16 @@ from tasks.session import current_store, planning
 from tasks.stage import stage
 
 
-@stage("evaluate", table="metrics", version=5)
+@stage("evaluate", table="metrics", version=6)
 def evaluate_round(
     *,
     round_number: int,
     seed: int,
     responses: pl.DataFrame | None = None,
     grades: pl.DataFrame | None = None,
+    start_responses: pl.DataFrame | None = None,
     start_grades: pl.DataFrame | None = None,
+    previous_responses: pl.DataFrame | None = None,
     previous_grades: pl.DataFrame | None = None,
     preferences: pl.DataFrame | None = None,
     labels: pl.DataFrame | None = None,
@@ -43,7 +45,9 @@ def evaluate_round(
     tables = RoundTables(
         responses=responses,
         grades=grades,
+        start_responses=start_responses,
         start_grades=start_grades,
+        previous_responses=previous_responses,
         previous_grades=previous_grades,
         preferences=preferences,
         labels=labels,

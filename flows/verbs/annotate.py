@@ -40,7 +40,7 @@ from tasks.inputs import load_prompts
 from tasks.session import current_store
 
 _GUIDELINES = Path(flows.desk.__file__).parent / "guidelines.md"
-_FILES = (".csv", ".jsonl", ".parquet")
+_FILES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def annotate(

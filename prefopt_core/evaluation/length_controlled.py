@@ -13,6 +13,7 @@ this is `length_controlled_minimal` of its package: for the leaderboard's figure
 over with `prefopt export --answers alpaca_eval`.
 """
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -32,7 +33,8 @@ def length_controlled_win_rate(games: Games, seed: int) -> Iterator[Figure]:
     """Win rate at the reference's lengths, by AlpacaEval 2's logistic model.
 
     A policy with fewer than five games, one for each fold, gets none. The interval resamples
-    prompts at the strength that was chosen.
+    prompts at the strength that was chosen; where that holds φ and θ at 0, as neither foretells
+    who wins other prompts, the win rate is ½ and there is no interval.
     """
     for policy, own in games.against_reference():
         if own.height < _FOLDS:
@@ -42,10 +44,13 @@ def length_controlled_win_rate(games: Games, seed: int) -> Iterator[Figure]:
         )
         features = features_of(length, other)
         strength = best_strength(features, preference)
+        weights = fitted(features, preference, strength)
+        if not weights.any():  # held at 0 by the penalty, also if prompts were drawn again
+            yield Figure(policy, 0.5, None, None, None, own.height)
+            continue
         draws = resampled(len(preference), seed=seed, resamples=_RESAMPLES)
         again = [sigmoid(fitted(features, preference, strength, each)[1]) for each in draws]
-        value = float(sigmoid(fitted(features, preference, strength)[1]))
-        yield spread_figure(policy, value, np.array(again), own.height)
+        yield spread_figure(policy, float(sigmoid(weights[1])), np.array(again), own.height)
 
 
 def features_of(length: FloatArray, other: FloatArray) -> FloatArray:
@@ -93,6 +98,7 @@ def fitted(
         strength: Inverse penalty.
         times: (n,) how often each game counts; None: once.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     times = np.ones_like(preference) if times is None else times
@@ -103,7 +109,11 @@ def fitted(
     model = LogisticRegression(
         l1_ratio=1.0, C=strength, solver="liblinear", fit_intercept=False, random_state=123
     )
-    return model.fit(np.concatenate([features, features]), outcome, weight).coef_[0]
+    with warnings.catch_warnings():
+        # Where lengths all but tell who wins, a weak penalty lets φ grow on and on. It is one of
+        # ten strengths that are compared.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(np.concatenate([features, features]), outcome, weight).coef_[0]
 
 
 def _log_loss(features: FloatArray, preference: FloatArray, weights: FloatArray) -> float:

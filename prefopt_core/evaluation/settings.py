@@ -31,8 +31,8 @@ class EvaluationConfig(OutsideAnnotatorConfig):
     )
     keep: Literal["last", "best"] = Field(
         "last",
-        description="The round whose policy the run returns. best: by gold score, on the prompts "
-        "that it was chosen by, so a little too good.",
+        description="The round whose policy the run returns. best: by gold score (by win rate, if "
+        "the annotator compares) on the prompts that it was chosen by, so a little too good.",
     )
 
     @field_validator("generation")
@@ -47,14 +47,25 @@ class EvaluationConfig(OutsideAnnotatorConfig):
         return generation
 
     @model_validator(mode="after")
-    def _scores(self) -> "EvaluationConfig":
-        if self.asking.ask != "score":
+    def _of_one_or_two(self) -> "EvaluationConfig":
+        if self.asking.ask == "rank":
             raise ConfigError(
-                f"Held-out responses are scored one by one, and {self.annotator!r} is to "
-                f"{self.asking.ask} here. Set `evaluation.params.ask` to 'score' (and its "
-                "`template` to one that scores, such as 'rubric'), or name another annotator."
+                f"Held-out responses are scored one by one or compared by two, and "
+                f"{self.annotator!r} is to rank here. Set `evaluation.params.ask` to 'score' or "
+                "'compare' (and its `template` to one of that kind), or name another annotator."
+            )
+        if self.compares and self.generation.n != 1:
+            raise ConfigError(
+                f"{self.annotator!r} compares a policy's response with another policy's, and "
+                f"`evaluation.generation.n` is {self.generation.n}. Set it to 1, or "
+                "`evaluation.params.ask` to 'score'."
             )
         return self
+
+    @property
+    def compares(self) -> bool:
+        """Whether the annotator says which of two is better, and not how good each is."""
+        return self.asking.ask == "compare"
 
     @property
     def grader(self) -> AnnotatorConfig:

@@ -26,9 +26,17 @@ def should_stop(metrics: pl.DataFrame, rule: Stop) -> bool:
 def best_round(metrics: pl.DataFrame) -> int:
     """The round with the highest mean gold score, the earlier one if two have it; else the last.
 
+    Where responses were compared and not scored, it is that of the highest win rate over the start
+    policy, whose own is ½.
+
     Args:
         metrics: Table `metrics` of all rounds.
     """
-    scores = metrics.filter(pl.col("metric") == "gold_score").sort("round")
-    best = scores.sort("value", descending=True, maintain_order=True)
+    columns = pl.col("round"), pl.col("value")
+    found = metrics.filter(pl.col("metric") == "gold_score").select(columns)
+    if found.is_empty():
+        won = metrics.filter(pl.col("metric") == "win_rate").select(columns)
+        start = pl.DataFrame({"round": [0], "value": [0.5]}, schema=won.schema)
+        found = pl.concat([start, won]) if won.height else won
+    best = found.sort("round").sort("value", descending=True, maintain_order=True)
     return int(best["round"][0] if best.height else metrics["round"].to_numpy().max())

@@ -18,10 +18,12 @@ from prefopt_core.evaluation.diagnostics import (
     responses_now,
     training_late,
 )
-from prefopt_core.evaluation.games import wins
+from prefopt_core.evaluation.games import Figure, games_of, wins
+from prefopt_core.evaluation.length_controlled import length_controlled_win_rate
 from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.labels.estimates import ENOUGH
 from prefopt_core.labels.evidence import scores_in
 from prefopt_core.labels.honesty import metrics_of
 
@@ -32,9 +34,11 @@ class RoundTables:
 
     Attributes:
         responses: The policy's responses to the held-out prompts (`candidates`).
-        grades: Gold scores of these (`verdicts`).
-        start_grades: Gold scores of the start policy's responses to these prompts (`verdicts`).
-        previous_grades: The same of the policy of the round before.
+        grades: Gold scores of these (`verdicts`); of an annotator that compares `start_grades`.
+        start_responses: The start policy's responses to these prompts (`candidates`).
+        start_grades: Gold scores of these, or what was said of them beside `responses`.
+        previous_responses: Those of the policy of the round before; None if they were scored.
+        previous_grades: As `start_grades`, of that policy.
         preferences: The pairs of this round (`preferences`).
         labels: The labels bought in this round (`verdicts`).
         candidates: candidate_id and response of those that these are about.
@@ -46,7 +50,9 @@ class RoundTables:
 
     responses: pl.DataFrame | None = None
     grades: pl.DataFrame | None = None
+    start_responses: pl.DataFrame | None = None
     start_grades: pl.DataFrame | None = None
+    previous_responses: pl.DataFrame | None = None
     previous_grades: pl.DataFrame | None = None
     preferences: pl.DataFrame | None = None
     labels: pl.DataFrame | None = None
@@ -72,6 +78,8 @@ def evaluate(tables: RoundTables, *, round_number: int, seed: int) -> pl.DataFra
             continue
         low, high = bootstrap_interval(values, seed=seed_for(str(seed), name))
         rows.append((round_number, name, float(values.mean()), low, high, len(values)))
+    for name, f in _of_games(tables, seed):
+        rows.append((round_number, name, f.value, f.low, f.high, f.n))
     for name, value, n in _numbers(tables):
         rows.append((round_number, name, float(value), None, None, n))
     measured = pl.DataFrame(rows, schema=TABLES["metrics"].columns, orient="row")
@@ -83,12 +91,12 @@ def evaluate(tables: RoundTables, *, round_number: int, seed: int) -> pl.DataFra
 def _samples(tables: RoundTables) -> Samples:
     """(metric, one value per unit that is resampled)."""
     if tables.grades is not None:
-        own = _per_prompt(tables.grades)
-        yield "gold_score", own["score"].to_numpy()
+        yield "gold_score", _per_prompt(tables.grades)["score"].to_numpy()
         if tables.start_grades is not None:
-            yield "win_rate", _wins(own, _per_prompt(tables.start_grades))
+            yield "win_rate", _preferences(tables, tables.start_grades, tables.start_responses)
         if tables.previous_grades is not None:
-            yield "win_rate_over_previous", _wins(own, _per_prompt(tables.previous_grades))
+            previous = tables.previous_grades, tables.previous_responses
+            yield "win_rate_over_previous", _preferences(tables, *previous)
     if tables.responses is not None:
         yield from responses_now(tables.responses, tables.start_logps)
     if tables.preferences is not None:
@@ -126,12 +134,34 @@ def _per_prompt(grades: pl.DataFrame) -> pl.DataFrame:
     return scores_in(grades).group_by("prompt_id").agg(pl.col("score").mean()).sort("prompt_id")
 
 
-def _wins(own: pl.DataFrame, other: pl.DataFrame) -> Values:
-    """Wins over another policy: 1, 0, or ½ for a tie, one value per prompt that both have.
+def _preferences(
+    tables: RoundTables, grades: pl.DataFrame, responses: pl.DataFrame | None
+) -> Values:
+    """P(better than another policy's response) of each prompt; of scores 1, 0, or ½ for a tie.
 
     Args:
-        own: (prompt_id, score), as `_per_prompt` makes it.
-        other: The same of the other policy.
+        tables: The policy's responses, and scores of them if they were scored.
+        grades: Scores of the other's, or what was said of both (`verdicts`).
+        responses: The other's (`candidates`); needed for the latter.
     """
-    both = own.join(other, "prompt_id", suffix="_of_other", maintain_order="left")
+    assert tables.grades is not None
+    own = _per_prompt(tables.grades)
+    if own.is_empty() and tables.responses is not None and responses is not None:
+        games = games_of(grades, {"other": responses, "policy": tables.responses})
+        return games.table["preference"].to_numpy()
+    both = own.join(_per_prompt(grades), "prompt_id", suffix="_of_other", maintain_order="left")
     return wins(both["score"].to_numpy(), both["score_of_other"].to_numpy())
+
+
+def _of_games(tables: RoundTables, seed: int) -> Iterator[tuple[str, Figure]]:
+    """(metric, figure) of what is told by games against the start policy, with their lengths."""
+    grades, start = tables.grades, tables.start_grades
+    own, other = tables.responses, tables.start_responses
+    if grades is None or start is None or own is None or other is None:
+        return
+    games = games_of(pl.concat([grades, start]), {"start": other, "policy": own})
+    if games.table.height < ENOUGH:  # two parameters of so few would say little
+        return
+    name = "length_controlled_win_rate"
+    for figure in length_controlled_win_rate(games, seed_for(str(seed), name)):
+        yield name, figure

@@ -152,6 +152,8 @@ ROWS: dict[str, _Rule] = {
     "score": _as_many_as("selections"),
     "annotate": _bought,
     "judge": _as_many_as("selections"),
+    "gather_responses": _as_many_as("responses"),
+    "gather_prompts": lambda stage, inputs, prompts: prompts,
     "grade": _as_many_as("responses"),
     "pair": _paired,
     "note_consistency": _as_many_as("pairs"),

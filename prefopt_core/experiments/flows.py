@@ -99,13 +99,13 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
         if selection.needs_estimates and not by_policy and self.embedding is None:
             raise ConfigError(
                 f"Strategy {selection.strategy!r} needs estimates of rewards, which "
-                "`estimation.source: labels` makes from embeddings. Set `embedding`, or "
-                "`estimation.source` to 'policy'."
+                f"`estimation.source: {self.estimation.source}` makes from embeddings. Set "
+                "`embedding`, or `estimation.source` to 'policy'."
             )
         if selection.needs_heads and by_policy:
             raise ConfigError(
                 f"Strategy {selection.strategy!r} compares several estimates of each reward; "
-                "`estimation.source: policy` gives one. Set it to 'labels'."
+                "`estimation.source: policy` gives one. Set it to 'labels' or 'ensemble'."
             )
 
     def _check_labels(self, labels: list[int]) -> None:

@@ -22,6 +22,7 @@ from prefopt_core.experiments.results import (
     by_seed,
     differences,
     final,
+    measured,
     unequal,
 )
 from prefopt_core.reports.labels import counted
@@ -41,6 +42,7 @@ from prefopt_core.reports.page import (
 
 _NAMES = {
     "win_rate": "win rate",
+    "length_controlled_win_rate": "at equal length",
     "gold_score": "gold score",
     "response_words": "words",
     "self_label_agreement": "self-labels right",
@@ -56,8 +58,7 @@ _NAMES = {
 
 def table_of_arms(table: pl.DataFrame, comparison: Comparison) -> Table:
     """A row per arm of a `comparison` table: what its runs returned, as means over seeds."""
-    measured = [metric for metric in ARM_METRICS if metric in table["metric"]]
-    shown = (*METRICS, *measured)
+    shown = (*measured(table), *(metric for metric in ARM_METRICS if metric in table["metric"]))
     header = ["arm", "seeds", "labels", *(_NAMES[metric] for metric in shown)]
     marked = _of_other_budgets(table, comparison)
     rows: list[list[Cell]] = []
@@ -187,7 +188,9 @@ def comparison_page(table: pl.DataFrame, comparison: Comparison) -> Page:
         table: The `comparison` table; seeds may still be missing.
         comparison: The preset.
     """
-    found = [d for metric in METRICS for d in differences(table, comparison.matches, metric)]
+    found = [
+        d for metric in measured(table) for d in differences(table, comparison.matches, metric)
+    ]
     curves = plot_curves(table, comparison.lines, comparison.over, comparison.places())
     self_labelling: list[Part] = []
     if own := table_of_self_labelling(table):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from prefopt_core.experiments.results import METRICS, Difference, Point, arms_of, curve, line
+from prefopt_core.experiments.results import Difference, Point, arms_of, curve, line, measured
 from prefopt_core.reports.page import Plot
 from prefopt_core.reports.plots import WIDE, label_axis, legend, new_figure
 from prefopt_core.reports.svg import BLUE, GREY, PAPER, SERIES, drawn
@@ -43,7 +43,7 @@ def plot_curves(
     arms, lines, places = arms_of(table), lines or {}, places or {}
     alone = [arm for arm in arms if arm not in {arm for own in lines.values() for arm in own}]
     plots = []
-    for metric in METRICS:
+    for metric in measured(table):
         curves = {arm: curve(table, arm, metric) for arm in alone if not places}
         curves |= {name: line(table, own, metric, places) for name, own in lines.items()}
         if over == "round":
@@ -109,7 +109,8 @@ def _draw_curve(
 
 def plot_differences(found: Sequence[Difference]) -> list[Plot]:
     """Each arm minus what it is compared with: mean, interval, every seed; a plot a metric."""
-    return [_draw_differences([d for d in found if d.metric == m], m) for m in METRICS]
+    metrics = dict.fromkeys(d.metric for d in found)
+    return [_draw_differences([d for d in found if d.metric == m], m) for m in metrics]
 
 
 def _draw_differences(found: Sequence[Difference], metric: str) -> Plot:

@@ -15,9 +15,9 @@ from prefopt_core.experiments.paired import Interval, holm, interval_over_seeds,
 from prefopt_core.ground.tables import TABLES
 
 METRICS = ("win_rate", "gold_score")
-"""The metrics by which arms are compared."""
+"""The metrics by which arms are compared; an annotator that compares gives no gold scores."""
 
-ARM_METRICS = ("response_words", "self_label_agreement")
+ARM_METRICS = ("length_controlled_win_rate", "response_words", "self_label_agreement")
 """Metrics shown of every arm beside `METRICS`, those that were measured."""
 
 SELF_LABEL_METRICS = (
@@ -34,7 +34,7 @@ SELF_LABEL_METRICS = (
 """Metrics shown of every round in which an arm's policy labelled pairs itself."""
 
 SHARES = {
-    *("win_rate", "self_label_agreement", "self_label_confidence"),
+    *("win_rate", "length_controlled_win_rate", "self_label_agreement", "self_label_confidence"),
     *("flagged", "flagged_wrong", "distinct_2"),
 }
 """Metrics that lie between 0 and 1."""
@@ -162,6 +162,11 @@ def _labels(run: pl.DataFrame, kept: int) -> pl.DataFrame:
     used = pl.when(bought > 0).then(bought).otherwise(given)
     so_far = pl.when(pl.col("round") < kept).then(used.cum_sum()).otherwise(used.sum())
     return counts.select("round", labels=so_far.cast(pl.Int64))
+
+
+def measured(table: pl.DataFrame) -> list[str]:
+    """Those of `METRICS` that a `comparison` table has."""
+    return [metric for metric in METRICS if metric in table["metric"]]
 
 
 def by_seed(table: pl.DataFrame, arm: str, metric: str) -> pl.DataFrame:

@@ -28,7 +28,7 @@ def read_answers(path: Path) -> pl.DataFrame:
     """Read responses as `read_candidates` does; an empty one is an answer, too.
 
     Args:
-        path: .jsonl, .csv or .parquet.
+        path: .jsonl, .json, .csv or .parquet.
 
     Returns:
         Table `candidates`, in the order of the file.

@@ -39,7 +39,7 @@ def read_candidates(
     * columns that only a number tells apart: `0`, `1`, …; `response_1`, `response_2`, ….
 
     Args:
-        path: .jsonl, .csv or .parquet.
+        path: .jsonl, .json, .csv or .parquet.
         column: The prompt's column; by default `prompt` or `instruction`.
         empty: What to do with a response without text: "error", "drop" or "keep".
         responses: The columns with responses, in which `*` stands for anything.

@@ -1,4 +1,4 @@
-"""Reading JSONL, CSV and Parquet row by row, with file and row for error messages."""
+"""Reading JSONL, JSON, CSV and Parquet row by row, with file and row for error messages."""
 
 import csv
 import json
@@ -58,7 +58,7 @@ def is_large(path: Path) -> bool:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a file by its ending: .jsonl, .csv or .parquet.
+    """Read a file by its ending: .jsonl, .json, .csv or .parquet.
 
     What is not large is read once in a process, unless it changes: a config is looked at, said, and
     then run. The rows are not to be changed.
@@ -88,7 +88,12 @@ def _read_once(path: Path, content: bytes) -> list[Row]:
 
 
 def _read(path: Path) -> list[Row]:
-    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+    readers = {
+        ".jsonl": _read_jsonl,
+        ".json": _read_json,
+        ".csv": _read_csv,
+        ".parquet": _read_parquet,
+    }
     if (ending := path.suffix.lower()) not in readers:
         raise DataError(
             f"{path} ends in {path.suffix!r}; prefopt reads {', '.join(readers)}. "
@@ -144,23 +149,40 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
         hint = ""
         if line.lstrip().startswith("[") or line.strip() == "{":
             hint = " `jq -c '.[]'` makes lines of an array, `jq -c .` of objects on several lines."
-        try:
-            values = json.loads(line, object_pairs_hook=_without_repeats)
-            # half of a surrogate pair is JSON, but nothing after this could store it
-            json.dumps(values, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"{where}: half of a character ({error}). Remove it or complete the text."
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{where}: not JSON ({error}). Write one object a line.{hint}"
-            ) from error
+        values = _json(line, where, f"Write one object a line.{hint}")
         if not isinstance(values, dict):
             raise DataError(
                 f"{where}: a {type(values).__name__}, not an object with columns.{hint}"
             )
         yield Row(where, values)
+
+
+def _read_json(path: Path) -> Iterator[Row]:
+    rows = _json("".join(_lines_of(path, None)), str(path), "Write an array of objects.")
+    if not isinstance(rows, list):
+        raise DataError(
+            f"{path}: a {type(rows).__name__}, not an array of rows. If a field of it has them: "
+            f"`jq .FIELD {path.name} > rows.json`; if it is one row: let it stand between [ and ]."
+        )
+    for number, values in enumerate(rows, 1):
+        where = f"{path}, row {number}"
+        if not isinstance(values, dict):
+            raise DataError(f"{where}: a {type(values).__name__}, not an object with columns.")
+        yield Row(where, values)
+
+
+def _json(text: str, where: str, advice: str) -> Any:
+    try:
+        value = json.loads(text, object_pairs_hook=_without_repeats)
+        # half of a surrogate pair is JSON, but nothing after this could store it
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{where}: half of a character ({error}). Remove it or complete the text."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({error}). {advice}") from error
+    return value
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

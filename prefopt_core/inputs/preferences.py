@@ -16,7 +16,7 @@ def read_preferences(path: Path, column: str | None = None) -> pl.DataFrame:
     """Read pairs; chosen and rejected are texts, messages, or conversations with the prompt.
 
     Args:
-        path: .jsonl, .csv or .parquet.
+        path: .jsonl, .json, .csv or .parquet.
         column: The prompt's column; None: `prompt` or `instruction`.
 
     Returns:

@@ -37,12 +37,12 @@ def from_file(
     repeats: Repeats = "error",
     limit: PositiveInt | None = None,
 ) -> pl.DataFrame:
-    """Read a .jsonl, .csv or .parquet with a column `prompt` or `instruction`.
+    """Read a .jsonl, .json, .csv or .parquet with a column `prompt` or `instruction`.
 
     Args:
         seed: Not used: nothing is drawn.
-        path: The .jsonl, .csv or .parquet, a prompt a row: a text, or a list of messages that ends
-            with the user's.
+        path: The .jsonl, .json, .csv or .parquet, a prompt a row: a text, or a list of messages
+            that ends with the user's.
         column: The prompt's column; null: `prompt`, else `instruction`.
         stratum: The column with each prompt's stratum, over which `pool` splits its count; null: no
             strata.

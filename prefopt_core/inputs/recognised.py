@@ -27,7 +27,6 @@ _SIGNS: tuple[tuple[bytes, str, str], ...] = (
 """(how it begins, in lower case; what it is; what to do)."""
 
 _ENDINGS = {
-    ".json": "Make it lines: `jq -c '.[]' FILE > FILE.jsonl` if it is an array of rows",
     ".ndjson": "Those are JSON lines: let its name end in .jsonl",
     ".tsv": "Save it as CSV, with commas",
     ".gz": "Unpack it first: `gunzip`",
@@ -72,7 +71,7 @@ def advice_on_ending(path: Path) -> str:
 
 def advice_on_folder(path: Path) -> str:
     """What to name in place of a folder."""
-    endings = (".jsonl", ".csv", ".parquet")
+    endings = (".jsonl", ".json", ".csv", ".parquet")
     found = sorted(p.name for p in path.iterdir() if p.suffix.lower() in endings)
     if not found:
         return "Give the path of a .jsonl, .csv or .parquet"

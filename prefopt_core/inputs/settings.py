@@ -65,7 +65,7 @@ class StratifiedConfig(VectorsConfig):
 class AnswersConfig(Config):
     """A file of what a policy answered, which is compared with what others did."""
 
-    path: InputPath = Field(description=".jsonl, .csv or .parquet.")
+    path: InputPath = Field(description=".jsonl, .json, .csv or .parquet.")
 
     def key_part(self) -> Any:
         """What enters the cache key: the file as its content digest."""
@@ -76,7 +76,7 @@ class SeedConfig(Config):
     """A labelled seed: a file of preference pairs with columns prompt, chosen, rejected."""
 
     path: InputPath = Field(
-        description=".jsonl, .csv or .parquet, for instance of `prefopt export`."
+        description=".jsonl, .json, .csv or .parquet, for instance of `prefopt export`."
     )
     column: str | None = Field(None, description="The prompt's column, if not `prompt`.")
 

@@ -24,13 +24,13 @@ _DOT = 90  # area of a response that was sampled once, in square points: a digit
 
 def plot_rounds(metrics: pl.DataFrame) -> list[Plot]:
     """Win rate, gold score and length by round of `metrics` tables; none if nothing was graded."""
-    if "gold_score" not in metrics["metric"]:
-        return []
     panels = (
         ("win_rate", "win rate over the start policy", BLUE),
         ("gold_score", "mean gold score", ORANGE),
         ("response_words", "words per response", GREY),
     )
+    if not {"win_rate", "gold_score"} & {*metrics["metric"]}:
+        return []
     return [_over_rounds(metrics, *panel) for panel in panels if panel[0] in metrics["metric"]]
 
 

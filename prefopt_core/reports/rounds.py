@@ -31,6 +31,7 @@ class Column:
 
 ROUNDS = (
     Column("win_rate", "win rate", "{:.0f}", " %"),
+    Column("length_controlled_win_rate", "at equal length", "{:.0f}", " %"),
     Column("gold_score", "gold score"),
     Column("labels", "labels", "{:.0f}"),
     Column("gold_pairs", "gold pairs", "{:.0f}"),
@@ -39,6 +40,8 @@ ROUNDS = (
     Column("response_words", "words", "{:.1f}"),
 )
 """How good each round is, and what it cost; `note_on_rounds` says what the columns mean."""
+GRADED = ("gold_score", "win_rate")
+"""Of these there is one if an annotator graded held-out responses: it scored or compared them."""
 DIAGNOSTICS = (
     Column("win_rate_over_previous", "win rate over the round before", "{:.0f}", " %"),
     Column("self_label_confidence", "policy sure of its labels", "{:.0f}", " %"),
@@ -106,12 +109,13 @@ def verdict_of(metrics: pl.DataFrame, kept: int | None = None) -> Verdict:
 
 
 def _without_win_rate(metrics: pl.DataFrame, spent: str, last: int, kept: int) -> str:
-    if "gold_score" not in metrics["metric"]:
+    held_out = {*GRADED, "response_words"} & {*metrics["metric"]}
+    if not held_out:
         return f"{spent} nobody has measured whether the policy became better."
     if not last:
         return "This is the start policy: nothing is bought or learned yet."
     if not kept:
-        return f"{spent} the start policy is kept: no round has a better gold score."
+        return f"{spent} the start policy is kept: no round has a better {_kept_by(metrics)}."
     return f"{spent} nothing can be said: no held-out prompt has a score before and after."
 
 
@@ -159,12 +163,17 @@ def _cell(row: dict[str, Any] | None, column: Column) -> Cell:
 
 def note_on_rounds(metrics: pl.DataFrame) -> str:
     """What the columns of `ROUNDS` mean; "" when nothing in a `metrics` table was graded."""
-    if "gold_score" not in metrics["metric"]:
+    if not {*GRADED} & {*metrics["metric"]}:
         return ""
+    controlled = "length_controlled_win_rate" in metrics["metric"]
     return (
         "Win rate: over the start policy, on held-out prompts, by the gold annotator; ties count "
-        "half. In brackets: 95 % bootstrap interval over those prompts. Self-labels right: share "
-        "of the policy's own preferences that the gold annotator shares."
+        "half. "
+        + "At equal length: what it would be if responses were as long as the start policy's, by "
+        "AlpacaEval 2's model; 50 % without an interval where that foretells nothing. "
+        * controlled
+        + "In brackets: 95 % bootstrap interval over those prompts. Self-labels right: share of "
+        "the policy's own preferences that the gold annotator shares."
     )
 
 
@@ -189,6 +198,11 @@ def kept_earlier(metrics: pl.DataFrame, kept: int | None) -> list[str]:
         return []
     which = f"round {kept}" if kept else "the start policy"
     return [
-        f"Kept: {which}, by its gold score on the prompts that it is measured on, so its figures "
-        "are a little too good."
+        f"Kept: {which}, by its {_kept_by(metrics)} on the prompts that it is measured on, so its "
+        "figures are a little too good."
     ]
+
+
+def _kept_by(metrics: pl.DataFrame) -> str:
+    """What `evaluation.keep: best` chooses by."""
+    return "gold score" if "gold_score" in metrics["metric"] else "win rate"

@@ -7,9 +7,10 @@ H(p) = -p·log p - (1 - p)·log(1 - p) in nats.
 
 import numpy as np
 
-from prefopt_core.arrays import FloatArray, sigmoid
+from prefopt_core.arrays import FloatArray
 from prefopt_core.selection.best_pair import best_pair
 from prefopt_core.selection.candidates import Ensemble
+from prefopt_core.selection.entropy import entropy, preferences
 from prefopt_core.selection.requirements import require_pair
 
 
@@ -24,13 +25,8 @@ def information(heads: FloatArray) -> FloatArray:
     Returns:
         (N, N), symmetric, at least 0 and at most log 2; 0 on the diagonal.
     """
-    p = sigmoid(heads[:, None] - heads)
-    return np.maximum(_entropy(p.mean(axis=2)) - _entropy(p).mean(axis=2), 0.0)
-
-
-def _entropy(p: FloatArray) -> FloatArray:
-    tiny = np.finfo(float).tiny  # p·log p is 0 at 0
-    return -p * np.log(np.maximum(p, tiny)) - (1 - p) * np.log(np.maximum(1 - p, tiny))
+    p = preferences(heads)
+    return np.maximum(entropy(p.mean(axis=2)) - entropy(p).mean(axis=2), 0.0)
 
 
 def select(candidates: Ensemble, k: int, rng: np.random.Generator) -> list[int]:

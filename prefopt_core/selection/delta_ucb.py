@@ -5,7 +5,7 @@ ActiveUltraFeedback, arXiv:2603.09692. Notation: r rewards, s spreads, u = r + Î
 
 import numpy as np
 
-from prefopt_core.selection.best_pair import Width, best_pair
+from prefopt_core.selection.best_pair import Width, best_pair, optimistic
 from prefopt_core.selection.candidates import Estimated
 from prefopt_core.selection.requirements import require_pair
 
@@ -27,5 +27,4 @@ def select(
         ConfigError: k is not 2.
     """
     require_pair(k, len(candidates))
-    r, s = candidates.rewards, candidates.spreads
-    return best_pair((r + beta * s)[:, None] - (r - beta * s), rng)
+    return best_pair(optimistic(candidates, beta), rng)

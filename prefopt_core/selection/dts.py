@@ -6,6 +6,7 @@ ActiveUltraFeedback, arXiv:2603.09692, its code, which draws rewards and not pro
 
 import numpy as np
 
+from prefopt_core.arrays import FloatArray
 from prefopt_core.selection.best_pair import Width, first_by_lot
 from prefopt_core.selection.candidates import Estimated
 from prefopt_core.selection.requirements import require_pair
@@ -33,16 +34,31 @@ def select(
     Raises:
         ConfigError: k is not 2.
     """
-    n = len(candidates)
-    require_pair(k, n)
+    require_pair(k, len(candidates))
+    return best_of_draws(candidates.rewards, candidates.rewards, beta * candidates.spreads, rng)
 
-    def best() -> int:
-        z = rng.uniform(-1.0, 1.0, size=n)
-        return first_by_lot(candidates.rewards + beta * candidates.spreads * z, rng)
 
-    first = best()
+def best_of_draws(
+    first: FloatArray, second: FloatArray, width: FloatArray, rng: np.random.Generator
+) -> list[int]:
+    """The best of a draw around `first`, and the best other one of draws around `second`.
+
+    Args:
+        first: (N,) middles of the first draw, N >= 2.
+        second: (N,) those of the others; `TRIES` of them at most, then any other index is taken.
+        width: (N,) half of the ranges that are drawn from, evenly.
+        rng: Draws.
+
+    Returns:
+        Two indices, ascending.
+    """
+    n = len(width)
+
+    def best(middle: FloatArray) -> int:
+        return first_by_lot(middle + width * rng.uniform(-1.0, 1.0, size=n), rng)
+
+    one = best(first)
     for _ in range(TRIES):
-        if (second := best()) != first:
-            return sorted([first, second])
-    others = np.delete(np.arange(n), first)
-    return sorted([first, int(rng.choice(others))])
+        if (other := best(second)) != one:
+            return sorted([one, other])
+    return sorted([one, int(rng.choice(np.delete(np.arange(n), one)))])

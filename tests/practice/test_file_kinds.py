@@ -60,7 +60,7 @@ def case(situation, name, content, before, expected, reports="tried here"):
         ),
         case(
             "A .tsv", "p.tsv", ROWS.replace(",", "\t"), "refused: convert it",
-            "refused: …prefopt reads .jsonl, .csv, .parquet. Save it as CSV, with commas.",
+            "refused: …prefopt reads .jsonl, .json, .csv, .parquet. Save it as CSV, with commas.",
         ),
         case(
             "Excel's first line `sep=;`", "p.csv", "sep=;\n" + ROWS.replace(",", ";"),
@@ -94,8 +94,7 @@ def case(situation, name, content, before, expected, reports="tried here"):
             "refused: p.csv is no text: it holds NUL bytes…",
         ),
         case(
-            "A .json, an array", "p.json", '[{"prompt": "Hi"}]', "refused: convert it",
-            "refused: …ends in '.json'…Make it lines: `jq -c '.[]' FILE > FILE.jsonl`…",
+            "A .json, an array", "p.json", '[{"prompt": "Hi"}]', "refused: convert it", "Hi",
         ),
         case(
             "An array in a .jsonl", "p.jsonl", '[{"prompt": "Hi"}]',

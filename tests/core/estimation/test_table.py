@@ -38,13 +38,13 @@ def labelled(vectors, prompts, source="gold"):
     )
 
 
-def estimate(candidates, embeddings, preferences=(), earlier=(), seed=0, heads=5):
+def estimate(candidates, embeddings, preferences=(), earlier=(), seed=0, heads=5, source="labels"):
     (made,) = estimate_by_labels(
         [candidates],
         [embeddings],
         list(preferences),
         list(earlier),
-        EstimationConfig(heads=heads),
+        EstimationConfig(heads=heads, source=source),
         seed=seed,
     )
     return check_table("estimates", made)
@@ -60,11 +60,12 @@ def test_without_labels_rewards_are_equal_and_the_odd_one_is_least_certain():
     assert made["spread"].to_numpy() == pytest.approx(lengths)
 
 
-def test_labels_of_earlier_rounds_teach_which_responses_are_better():
+@pytest.mark.parametrize("source", ["labels", "ensemble"])
+def test_labels_of_earlier_rounds_teach_which_responses_are_better(source):
     past = [f"past{i}" for i in range(60)]
     _, earlier, seen = responses(*past, seed=1)
     candidates, embeddings, vectors = responses(*"abcdefgh", seed=2)
-    made = estimate(candidates, embeddings, [labelled(seen, past)], [earlier])
+    made = estimate(candidates, embeddings, [labelled(seen, past)], [earlier], source=source)
     rewards = made["reward"].to_numpy().reshape(8, 4)
     assert rewards.mean(axis=1) == pytest.approx(np.zeros(8), abs=1e-9)  # beside the others
     true = (vectors @ W).reshape(8, 4)
@@ -72,6 +73,19 @@ def test_labels_of_earlier_rounds_teach_which_responses_are_better():
     assert (
         np.corrcoef(rewards.ravel(), (true - true.mean(axis=1, keepdims=True)).ravel())[0, 1] > 0.9
     )
+
+
+def test_an_ensembles_rewards_and_spreads_are_those_of_its_heads():
+    candidates, embeddings, _ = responses("a", "b")
+    made = estimate(candidates, embeddings, source="ensemble", heads=7)
+    heads = np.array(made["heads"].to_list())
+    assert heads.shape == (8, 7)
+    assert heads.reshape(2, 4, 7).mean(axis=1) == pytest.approx(np.zeros((2, 7)), abs=1e-6)
+    assert made["reward"].to_numpy() == pytest.approx(heads.mean(axis=1))
+    assert made["spread"].to_numpy() == pytest.approx(heads.std(axis=1, ddof=1))
+    again, other = (estimate(candidates, embeddings, source="ensemble", seed=s) for s in (0, 1))
+    assert again.equals(estimate(candidates, embeddings, source="ensemble"))
+    assert not again.equals(other)
 
 
 def test_own_judgments_of_the_policy_teach_nothing():
@@ -84,7 +98,8 @@ def test_own_judgments_of_the_policy_teach_nothing():
     )
 
 
-def test_shards_have_the_same_heads_as_the_whole():
+@pytest.mark.parametrize("source", ["labels", "ensemble"])
+def test_shards_have_the_same_heads_as_the_whole(source):
     candidates, embeddings, _ = responses("a", "b")
     one = candidates["prompt_id"] == "a"
     first = embeddings["candidate_id"].str.starts_with("a")
@@ -93,16 +108,16 @@ def test_shards_have_the_same_heads_as_the_whole():
         [embeddings.filter(first), embeddings.filter(~first), embeddings[:0]],
         [],
         [],
-        EstimationConfig(heads=5),
+        EstimationConfig(heads=5, source=source),
         seed=0,
     )
-    whole = estimate(candidates, embeddings)
+    whole = estimate(candidates, embeddings, source=source)
     assert [len(shard) for shard in shards] == [4, 4, 0]
     assert pl.concat(shards)["candidate_id"].equals(whole["candidate_id"])
     by_shard, together = (
         np.array(table["heads"].to_list()) for table in (pl.concat(shards), whole)
     )
-    assert by_shard == pytest.approx(together)
+    assert by_shard == pytest.approx(together, abs=1e-5)
 
 
 def test_another_seed_draws_other_heads_and_the_same_rewards():

@@ -66,6 +66,8 @@ def test_a_policy_that_always_wins_and_one_of_few_games_are_no_trouble():
     always = says("length_controlled_win_rate", against([1.0] * 20))
     assert (always.value, always.low, always.high) == (1.0, 1.0, 1.0)
     assert [*EVALUATORS["length_controlled_win_rate"](against([1.0] * 4), 0)] == []
+    nothing = says("length_controlled_win_rate", against([1.0, 0.0] * 12))
+    assert (nothing.value, nothing.error, nothing.low, nothing.high) == (0.5, None, None, None)
     alone = says("win_rate", against([1.0]))
     assert (alone.value, alone.error, alone.n) == (1.0, None, 1)
     assert 1000 < says("bradley_terry", against([1.0] * 20)).value < np.inf

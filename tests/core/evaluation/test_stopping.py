@@ -47,3 +47,11 @@ def test_the_best_round_has_the_highest_score_and_is_the_earliest_of_equals():
     assert best_round(of(0.5, -2.0, 1.0)) == 2
     assert best_round(of(3.0, 2.0, 3.0)) == 0
     assert best_round(of(0.0, 2.0, 2.0)) == 1
+
+
+def test_where_responses_were_compared_the_best_round_wins_most_and_more_than_half():
+    def of(*rates):
+        return metrics(*((n, "win_rate", rate, None, None) for n, rate in enumerate(rates, 1)))
+
+    assert best_round(of(0.4, 0.7, 0.6)) == 2
+    assert best_round(of(0.4, 0.3)) == 0

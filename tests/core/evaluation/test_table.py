@@ -6,10 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefopt_core.evaluation.games import games_of
+from prefopt_core.evaluation.length_controlled import length_controlled_win_rate
 from prefopt_core.evaluation.statistics import bootstrap_interval
 from prefopt_core.evaluation.table import RoundTables, evaluate
+from prefopt_core.ground.randomness import seed_for
 from prefopt_core.ground.tables import check_table
-from tests.verdicts import scores_table
+from prefopt_core.labels.questions import Verdict
+from tests.verdicts import scores_table, verdicts_table
 
 
 def grades(**scores):
@@ -113,6 +117,70 @@ def test_how_far_the_policy_moved_has_an_interval():
     assert (kl["value"], kl["n"]) == (2.0, 3)
     assert 1.0 <= kl["low"] < 2.0 < kl["high"] <= 3.0
     assert found["distinct_2"]["value"] == pytest.approx(2 / 3)
+
+
+def answers(**texts):
+    """Table `candidates` of one response to each prompt, of these letters; ids are as in grades."""
+    rows = [
+        {"prompt_id": p, "candidate_id": f"{p}{own[0]}", "response": own, "finish_reason": "stop"}
+        for p, own in texts.items()
+    ]
+    return pl.DataFrame(rows)
+
+
+def compared(**said):
+    """prompt → P(1 better than 0), or both orders' of it."""
+    rows = [
+        (p, (f"{p}1", f"{p}0") if at == 0 else (f"{p}0", f"{p}1"), Verdict("given", preference=q))
+        for p, own in said.items()
+        for at, q in enumerate(own if isinstance(own, list) else [own])
+    ]
+    return verdicts_table(*rows)
+
+
+def test_win_rate_at_equal_length_is_that_of_the_evaluator():
+    prompts = enumerate("abcdefghijklmnopqrstuvwx")
+    said = {p: ("0" * (5 + 3 * at), "1" * (9 + at % 4)) for at, p in prompts}
+    start = answers(**{p: before for p, (before, _) in said.items()})
+    now = answers(**{p: after for p, (_, after) in said.items()})
+    own, other = (
+        scores_table({p: {f"{p}{n}": at * sign % 5.0} for at, p in enumerate(said)})
+        for n, sign in (("1", 1), ("0", 2))
+    )
+    rows = measure(
+        grades=own, start_grades=other, responses=now, start_responses=start, previous_grades=other
+    )
+    (figure,) = length_controlled_win_rate(
+        games_of(pl.concat([own, other]), {"start": start, "now": now}),
+        seed_for("0", "length_controlled_win_rate"),
+    )
+    row = rows["length_controlled_win_rate"]
+    assert (row["value"], row["low"], row["high"]) == (figure.value, figure.low, figure.high)
+    assert row["n"] == 24
+    assert row["value"] != rows["win_rate"]["value"]
+    few = measure(
+        grades=own[:19], start_grades=other, responses=now[:19], start_responses=start[:19]
+    )
+    assert "win_rate" in few
+    assert "length_controlled_win_rate" not in few  # too few prompts to say
+
+
+def test_an_annotator_that_compares_decides_games_and_gives_no_scores():
+    said = compared(a=1.0, b=0.0, c=[1.0, 1.0], d=[0.8, 0.0])  # c: first one, then the other order
+    before, now = ("0", "1")
+    rows = measure(
+        grades=said,
+        start_grades=said,
+        previous_grades=compared(a=0.0, b=0.0),
+        responses=answers(**dict.fromkeys("abcde", now)),
+        start_responses=answers(**dict.fromkeys("abcd", before), e=now),
+        previous_responses=answers(**dict.fromkeys("abcd", before)),
+    )
+    assert "gold_score" not in rows
+    # c contradicts itself, a tie; d is 0.8 and 1.0; e is the same text, a tie unasked
+    assert rows["win_rate"]["value"] == pytest.approx((1 + 0 + 0.5 + 0.9 + 0.5) / 5)
+    assert rows["win_rate_over_previous"]["value"] == 0.0
+    assert rows["win_rate_over_previous"]["n"] == 2
 
 
 def test_start_policy_is_round_zero_and_has_nobody_to_win_against():

@@ -19,6 +19,7 @@ from prefopt_core.selection.settings import SelectionConfig
 from tests.core.experiments.smallest import BOUGHT, COMMON, FLOWS
 
 GRADER = {"annotator": "function", "params": {"function": "m:f"}}
+COMPARER = {"annotator": "function", "params": {"function": "f.py:g", "ask": "compare"}}
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -89,6 +90,10 @@ OUT_OF_RANGE = {
     "a file answers": (
         {"evaluation": GRADER | {"generation": {"generator": "file", "params": {"path": "p"}}}},
         r"evaluation\.generation: .*'file' gives responses that training does not change",
+    ),
+    "two responses to compare": (
+        {"evaluation": COMPARER | {"generation": {"n": 2}}},
+        r"evaluation: .*another policy's, and `evaluation\.generation\.n` is 2\. Set it to 1",
     ),
     "policy grades": ({"evaluation": {"annotator": "policy"}}, r"evaluation\.annotator: .*`judge`"),
     "spa buys": ({"flow": "spa", "rounds": rounds(2)}, r"flow `spa` buys none\..* use `align`"),

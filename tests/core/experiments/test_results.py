@@ -1,5 +1,7 @@
 """What is said of a comparison: its table, its differences, its page."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -137,3 +139,16 @@ def test_the_page_shows_intervals_verdicts_and_plots(compared, preset):
     assert "**better beats chance over 7 seeds: win rate +5.3 [+5." in text
     assert "1 of 2 differences are settled.**" in text
     assert "&lt;b&gt; is better" in html
+
+
+def test_runs_that_were_compared_and_not_scored_have_a_page_without_scores(compared, preset):
+    preset |= {"arms": {"chance": {}, "better": {}, "same": {}}, "baseline": "chance"}
+    controlled = compared.filter(metric="win_rate").with_columns(
+        metric=pl.lit("length_controlled_win_rate"), value=pl.col("value") - 0.05
+    )
+    table = pl.concat([compared.filter(pl.col("metric") != "gold_score"), controlled])
+    page = comparison_page(table, Comparison(**preset))
+    text = render_markdown(page)
+    assert "gold score" not in text
+    assert re.search(r"\| chance \(baseline\) \| 7 \| 12 \| 56.0 % [^|]*\| 51.0 % ", text)
+    assert render_html(page).count("<svg") == 2

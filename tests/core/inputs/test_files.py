@@ -1,5 +1,7 @@
 """Rows of users' files: text stays text, and what is wrong is told by file and row."""
 
+import json
+
 import polars as pl
 import pytest
 
@@ -44,16 +46,17 @@ def test_jsonl_may_begin_with_a_bom_and_hold_blank_lines_and_any_line_separator(
     assert values(write("a.jsonl", content)) == [{"prompt": "a\u2028b\n\x85c"}]
 
 
-def test_three_formats_give_the_same_rows(write):
+def test_formats_give_the_same_rows(write):
     rows = [{"prompt": "hi", "response": "NA"}, {"prompt": "ho", "response": "1.0"}]
     assert values(write("a.jsonl", rows)) == rows
+    assert values(write("a.json", "\ufeff" + json.dumps(rows, indent=2))) == rows
     assert values(write("a.parquet", rows)) == rows
     assert values(write("A.CSV", "prompt,response\nhi,NA\nho,1.0\n")) == rows
 
 
 PARQUET = b"PAR1" + bytes(40)
 BAD_FILES = {
-    "wrong suffix": ("a.txt", "x", r"ends in '\.txt'; prefopt reads \.jsonl, \.csv, \.parquet"),
+    "wrong suffix": ("a.txt", "x", r"ends in '\.txt'; prefopt reads \.jsonl, \.json, \.csv"),
     "ragged: more": ("a.csv", "prompt,a\nhi,1\nho,1,2\n", r"a\.csv, row 2 has 3 cells.* has 2.*qu"),
     "ragged: fewer": ("a.csv", "prompt,a,b\nhi,1\n", r"a\.csv, row 1 has 2 cells; .*header has 3"),
     "open quote": ("a.csv", 'prompt,a\nhi,"1\nho,2\n', r"a\.csv, line 3: not CSV \(.*quotes"),
@@ -66,6 +69,11 @@ BAD_FILES = {
     "not an object": ("a.jsonl", '["prompt"]', r"a\.jsonl, line 1: a list, not an object"),
     "too deep": ("a.jsonl", "[" * 100_000, r"a\.jsonl, line 1: not JSON"),
     "half a character": ("a.jsonl", '{"prompt": "\\ud83d"}', r"line 1: half of a char.*Remove it"),
+    "JSON of an object": ("a.json", '{"data": []}', r"a\.json: a dict, not an array of rows.*jq"),
+    "JSON of numbers": ("a.json", '[{"prompt": "a"}, 1]', r"a\.json, row 2: a int, not an object"),
+    "JSON cut off": ("a.json", '[{"prompt": "a"}, {"pro', r"a\.json: not JSON .*Write an array"),
+    "JSON repeats": ("a.json", '[{"a": 1, "a": 2}]', r"a\.json: not JSON \('a' stands there twice"),
+    "empty array": ("a.json", "[]", r"a\.json has no rows"),
     "truncated Parquet": ("a.parquet", PARQUET, r"a\.parquet cannot be read.*cut off; write it"),
     "no Parquet": ("a.parquet", "prompt,a\nhi,1\n", r"a\.parquet cannot be read as Parquet"),
     "no bytes": ("a.csv", "", r"a\.csv has no rows"),

@@ -12,9 +12,11 @@ from prefopt_core.selection.bald import information
 from prefopt_core.selection.candidates import Candidates, Ensemble, Estimated
 from prefopt_core.selection.settings import SelectionConfig
 
-RULES = ["bald", "delta_ucb", "dts", "info_max", "max_min_lcb", "small_margin"]
-SURE = [name for name in RULES if name != "dts"]  # they draw among equals only
-BOUNDED = ["delta_ucb", "dts", "info_max", "max_min_lcb"]
+BY_HEADS = ["bald", "entropy"]
+BY_DRAWS = ["drts", "dts"]
+BOUNDED = ["delta_quantile", "delta_ucb", *BY_DRAWS, "info_max", "max_min_lcb"]
+RULES = sorted([*BY_HEADS, *BOUNDED, "margin", "small_margin"])
+SURE = [name for name in RULES if name not in BY_DRAWS]  # they draw among equals only
 
 
 def believed(rewards, spreads=None, heads=None):
@@ -48,7 +50,7 @@ def sigmoid(x):
 
 def test_these_are_the_strategies_that_need_estimates():
     assert [n for n in STRATEGIES if SelectionConfig(strategy=n).needs_estimates] == RULES
-    assert [n for n in STRATEGIES if SelectionConfig(strategy=n).needs_heads] == ["bald"]
+    assert [n for n in STRATEGIES if SelectionConfig(strategy=n).needs_heads] == BY_HEADS
 
 
 @pytest.mark.parametrize("n", [2, 3, 9, 40])
@@ -76,11 +78,12 @@ def test_order_of_the_responses_does_not_matter(name, seed):
     assert sorted(order[choose(name, turned)].tolist()) == choose(name, given)
 
 
-def test_order_of_the_responses_does_not_matter_to_thompson_sampling_on_average():
+@pytest.mark.parametrize("name", BY_DRAWS)
+def test_order_of_the_responses_does_not_matter_to_thompson_sampling_on_average(name):
     given, order = drawn(3, 4), np.array([2, 0, 3, 1])
     turned = believed(given.rewards[order], given.spreads[order])
-    as_they_are = [tuple(choose("dts", given, seed)) for seed in range(1000)]
-    as_turned = [tuple(sorted(order[choose("dts", turned, seed)])) for seed in range(1000)]
+    as_they_are = [tuple(choose(name, given, seed)) for seed in range(1000)]
+    as_turned = [tuple(sorted(order[choose(name, turned, seed)])) for seed in range(1000)]
     for pair in combinations(range(4), 2):
         assert as_they_are.count(pair) == pytest.approx(as_turned.count(pair), abs=80)
 
@@ -114,6 +117,38 @@ def test_strategies_say_by_a_type_what_they_need():
 
 
 # ---------------------------------------------------------------- each by its definition
+
+
+GOLDEN = believed(
+    [0.0, 1.0, 1.5, -0.5],
+    [2.0, 0.1, 0.2, 0.5],
+    [[0.0, 0.0], [2.0, 0.0], [1.5, 1.5], [-3.0, 2.0]],
+)
+"""u 2, 1.1, 1.7, 0; l -2, 0.9, 1.3, -1. By hand, off the diagonal u_i - l_j is, of i = 0 (1, 2, 3):
+1.1, 0.7, 3; of 1 (0, 2, 3): 3.1, -0.2, 2.1; of 2 (0, 1, 3): 3.7, 0.8, 2.7; of 3 (0, 1, 2): 2, -0.9,
+-1.3. |r_i - r_j| is 1, 1.5, 0.5 (0 and 3), 0.5 (1 and 2), 1.5 (1 and 3), 2."""
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "pair"),
+    [
+        ("delta_ucb", {}, [0, 2]),  # 3.7
+        ("delta_quantile", {"quantile": 0.0}, [0, 2]),
+        ("delta_quantile", {"quantile": 0.1}, [0, 1]),  # of 12 the second, 3.1
+        ("delta_quantile", {"quantile": 0.2}, [0, 3]),  # the third, 3.0
+        ("delta_quantile", {"quantile": 0.25}, [2, 3]),  # the fourth, 2.7
+        ("delta_quantile", {"quantile": 1.0}, [2, 3]),  # the last, of 3 over 2: -1.3
+        ("margin", {}, [2, 3]),  # 2
+        ("margin", {"quantile": 0.99}, None),  # 0.5, twice
+        ("drts", {"beta": 0.0}, [2, 3]),
+        ("max_min_lcb", {}, [0, 2]),  # the least L of 0 to 3: -3.7, -1.1, -0.7 (against 0), -3
+        ("entropy", {}, [0, 3]),  # 0.953 and 0.119: 0.536; next is 1 over 3, 0.556
+        ("bald", {}, [1, 3]),  # of 0.993 and 0.119: 0.687 - 0.203; of 0 and 3: 0.691 - 0.277
+    ],
+)
+def test_pairs_are_those_worked_out_by_hand(name, settings, pair):
+    pairs = {tuple(choose(name, GOLDEN, seed, **settings)) for seed in range(40)}
+    assert pairs == ({(0, 3), (1, 2)} if pair is None else {tuple(pair)})
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -183,6 +218,42 @@ def test_thompson_sampling_of_certain_rewards_is_the_best_against_any_other():
 def test_thompson_sampling_takes_no_response_that_cannot_be_best():
     given = believed([0.0, 0.1, 5.0, 5.5], [1.0, 1.0, 1.0, 1.0])
     assert {tuple(choose("dts", given, seed)) for seed in range(200)} == {(2, 3)}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_margin_is_best_against_worst_at_one_end_and_small_margin_at_the_other(seed):
+    given = drawn(seed)
+    best_and_worst = sorted([int(given.rewards.argmax()), int(given.rewards.argmin())])
+    assert choose("margin", given) == best_and_worst
+    assert choose("margin", given, quantile=1.0) == choose("small_margin", given)
+    wanted = sorted(combinations(range(7), 2), key=lambda p: -abs(np.diff(given.rewards[[*p]])[0]))
+    assert choose("margin", given, quantile=10.5 / 21) == list(wanted[10])
+
+
+@pytest.mark.parametrize("quantile", [-0.1, 1.5])
+def test_quantiles_that_are_none_are_refused(quantile):
+    for name in ("margin", "delta_quantile"):
+        with pytest.raises(ConfigError, match="'quantile'"):
+            STRATEGIES.complete_params(name, {"quantile": quantile})
+
+
+def test_reverse_thompson_sampling_takes_no_pair_that_cannot_differ_most():
+    given = believed([0.0, 0.1, 5.0, 5.5], [1.0, 1.0, 1.0, 1.0])
+    pairs = {tuple(choose("drts", given, seed)) for seed in range(200)}
+    assert pairs == {(0, 2), (0, 3), (1, 2), (1, 3)}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_entropy_is_small_margin_where_all_heads_agree(seed):
+    given = drawn(seed)
+    agreed = replace(given, heads=np.tile(given.rewards[:, None], 3))
+    assert choose("entropy", agreed) == choose("small_margin", given)
+
+
+def test_entropy_does_not_tell_doubt_from_disagreement():
+    heads = [[0.0, 0.0], [0.0, 0.0], [9.0, 3.0], [3.0, 9.0]]
+    pairs = {tuple(choose("entropy", believed([0.0] * 4, heads=heads), seed)) for seed in range(50)}
+    assert pairs == {(0, 1), (2, 3)}
 
 
 def test_bald_is_no_information_where_heads_agree_and_a_bit_where_they_are_sure_and_do_not():

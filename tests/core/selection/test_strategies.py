@@ -93,7 +93,7 @@ def test_same_generator_state_gives_the_same_selection(name):
     assert select(name, candidates(12), 2, seed=5) == select(name, candidates(12), 2, seed=5)
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ("random", "dts")])
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n not in ("random", "drts", "dts")])
 def test_only_random_and_thompson_sampling_draw(name):
     assert select(name, candidates(12), 2, seed=1) == select(name, candidates(12), 2, seed=2)
 

@@ -28,7 +28,10 @@ def estimated(candidates, heads=3, spread=1.0):
 MANY = sampled(**{f"prompt {i}": [f"text {j}" for j in range(4 + i % 3)] for i in range(12)})
 
 
-@pytest.mark.parametrize("strategy", ["bald", "delta_ucb", "dts", "max_min_lcb", "small_margin"])
+@pytest.mark.parametrize(
+    "strategy",
+    ["bald", "delta_quantile", "delta_ucb", "drts", "dts", "entropy", "margin", "max_min_lcb"],
+)
 def test_pair_of_a_prompt_depends_on_the_seed_and_the_prompt_alone(strategy):
     known = estimated(MANY)
     every = select_responses(MANY, None, config(strategy), known, seed=3)
