@@ -5,9 +5,11 @@ tables are made here; ruff refuses `print` and rich elsewhere.
 """
 
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rich.box import HEAVY_HEAD, SIMPLE_HEAD, Box
@@ -61,6 +63,16 @@ def say(*lines: object, error: bool = False) -> None:
     for line in lines:
         print(visible(str(line)), file=stream)
     stream.flush()
+
+
+def called() -> str:
+    """What to type for prefopt: its path if it is not on the PATH, as after `make quickstart`."""
+    typed = Path(sys.argv[0])
+    on_path = shutil.which("prefopt")
+    if typed.name != "prefopt" or not typed.exists() or (on_path and typed.samefile(on_path)):
+        return "prefopt"
+    here = Path.cwd()
+    return str(typed.relative_to(here) if typed.is_relative_to(here) else typed)
 
 
 class Terminal(Console):

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from flows.console import ConsoleObserver
 from flows.contestants import answering, contestant
+from flows.lookup import run_named
 from flows.terminal import Terminal, say
 from prefopt_core.export.answers import ANSWERS, answers_in, question_ids
 from prefopt_core.export.benchmarks import commands
@@ -37,7 +38,7 @@ from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.cache_key import key_values
 from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.maintenance import find, folders
-from prefopt_core.store.runs import Run, find_run, last_run, runs
+from prefopt_core.store.runs import Run, last_run, runs
 from prefopt_core.store.store import Store
 from tasks.session import Session, current_store, session
 
@@ -144,7 +145,7 @@ def _chosen(
 
 
 def _run(store: Store, name: str | None) -> Run:
-    return find_run(store, name) if name else last_run(store)
+    return run_named(name) if name else last_run(store)
 
 
 def _named(store: Store, name: str) -> tuple[Folder | list[Artifact], Run | None]:
@@ -173,7 +174,8 @@ def _export_policy(
     page = render_markdown(model_page(lineage, lineage.made(key_values(policy)), run))
     card = partial(_write_new_card, head=model_head(base_model(run)), page=page)
     made = export_model(store.open_folder(policy), folder, card, overwrite=overwrite)
-    say(f"model in {made}", "benchmarks take it so:", *(f"  {line}" for line in commands(made)))
+    of = f" of {run.name}" if run else ""
+    say(f"model{of} in {made}", "benchmarks take it so:", *(f"  {line}" for line in commands(made)))
 
 
 def _export_answers(run: Run, benchmark: str, questions: Path | None, folder: Path) -> None:
@@ -219,9 +221,10 @@ def _export_pairs(
     rows = sum(each.height for each in (splits.train, splits.test) if each is not None)
     write_card(folder, data_set_head(files, rows), render_markdown(page))
     held_out = splits.test.height if splits.test is not None else 0
+    of = f" of {run.name}" if run else ""
     of_test = f", {held_out} on held-out prompts in {files['test']}" if held_out else ""
     say(
-        f"{counted(pairs.height, 'pair')} in {files['train']}{of_test}; "
+        f"{counted(pairs.height, 'pair')}{of} in {files['train']}{of_test}; "
         f"datasets.load_dataset({str(folder)!r}) reads it"
     )
     say(*otherwise_in_words(pairs, folders(store), as_text=text))
