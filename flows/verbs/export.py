@@ -9,14 +9,14 @@ from cyclopts import Parameter
 from flows.console import ConsoleObserver
 from flows.contestants import answering, contestant
 from flows.lookup import run_named
-from flows.terminal import Terminal, say
+from flows.terminal import Terminal, from_here, say
 from prefopt_core.export.answers import ANSWERS, answers_in, question_ids
 from prefopt_core.export.benchmarks import commands
 from prefopt_core.export.cards import (
     CARD,
     data_set_head,
     model_head,
-    require_our_card,
+    require_card_of_pairs,
     write_card,
 )
 from prefopt_core.export.held_out import held_out_pairs
@@ -175,6 +175,7 @@ def _export_policy(
     card = partial(_write_new_card, head=model_head(base_model(run)), page=page)
     made = export_model(store.open_folder(policy), folder, card, overwrite=overwrite)
     of = f" of {run.name}" if run else ""
+    made = Path(from_here(made))
     say(f"model{of} in {made}", "benchmarks take it so:", *(f"  {line}" for line in commands(made)))
 
 
@@ -208,7 +209,7 @@ def _export_pairs(
     lineage, pairs = Lineage(store), store.read_all(tables)
     splits = Splits(pairs, held_out_pairs(lineage, run) if run else None)
     page = data_set_page(lineage, splits, origins(lineage, tables), run)
-    require_our_card(folder)
+    require_card_of_pairs(folder)
     for split, rows_of in (("train", pairs), ("test", splits.test)):
         require_ours(folder, split)
         if not overwrite:

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Literal
 
 from flows.console import print_parts
-from flows.terminal import Cell, Terminal, called, say
+from flows.lookup import typed
+from flows.terminal import Cell, Terminal, called, from_here, say
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.estimates import percent
 from prefopt_core.labels.store import LabelStore
@@ -70,7 +71,7 @@ def _again(run: Run) -> str:
     """What to type to run it again, or to go on; nothing if that is not known."""
     if run.state in ("stopped", "failed", "killed") and run.flow_run and not run.command:
         return f"prefect flow-run retry {run.flow_run}"  # of a deployment
-    return run.command.replace("prefopt", called(), 1)
+    return typed(run)
 
 
 def _awaited(run: Run) -> Iterator[tuple[str, str]]:
@@ -87,10 +88,10 @@ def results_of(run: Run) -> Iterator[tuple[str, str]]:
     store, me = current_store(), called()
     page = store.page(f"{run.name}/report.html")
     if page.is_file():
-        yield "report", str(page)
+        yield "report", from_here(page)
     if run.preferences:
         yield "pairs", f"{me} export FOLDER --run {run.name}"
     if run.policy:
-        yield "policy", store.place(run.policy)
+        yield "policy", from_here(store.place(run.policy))
         yield "", f"{me} export FOLDER --run {run.name} --policy"
     yield from places(page.parent).items()

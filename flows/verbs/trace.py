@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.terminal import Terminal
+from flows.terminal import Terminal, from_here
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.export.held_out import held_out_pairs, measured_by
 from prefopt_core.export.preferences import as_exported, pair_id_in
@@ -84,4 +84,4 @@ def _run(lineage: Lineage, run: Run) -> Step:
     source = ", ".join(f"{n} {v}" for n, v in flat(prompts) if v is not None)
     lines += [("prompts", source)] if source else []
     page = lineage.store.page(f"{run.name}/report.html")
-    return Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", str(page))])
+    return Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", from_here(page))])

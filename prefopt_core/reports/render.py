@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.templates import templates_of
-from prefopt_core.reports.page import Page, Plot, Plots
+from prefopt_core.reports.page import WITHIN, Page, Plot, Plots
 
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKUP = re.compile(
@@ -94,6 +94,7 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
     )
     environment.filters["inline"] = lambda plot: Markup(plot.svg)
     environment.filters["url"] = _url
+    environment.filters["unbroken"] = lambda text: WITHIN.sub("\u00a0", text)
     environment.filters["fenced"] = _fenced
     environment.filters["kind"] = lambda thing: type(thing).__name__
     return environment

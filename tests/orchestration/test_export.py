@@ -113,6 +113,8 @@ def test_policy_is_the_one_that_the_run_kept(prefopt, finished, tmp_path):
     assert {*made} == {0o666 & ~_umask()}
     assert {path.name for path in kept.glob("*.jsonl")} == {STEPS, FLAGGED}
     assert not [*(tmp_path / "model").glob("*.jsonl")]
+    code, _, error = prefopt("export", tmp_path / "model")  # pairs
+    assert (code, "has an exported model" in error) == (2, True)
     card = ModelCard.load(tmp_path / "model" / "README.md")
     assert card.data.library_name == "transformers"
     assert card.data.base_model is None  # a folder of this machine
