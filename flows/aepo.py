@@ -7,7 +7,6 @@ from flows.scoreboard import Result, Scoreboard
 from flows.steps import accelerated, propose
 from prefopt_core.experiments.flows import AepoConfig
 from tasks.annotation import annotate_responses
-from tasks.embedding import warn_of_unread
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
 from tasks.overlap import overlapping, settled
@@ -37,7 +36,6 @@ def aepo(config: AepoConfig) -> Result:
             if policy and config.training:
                 logps = score_responses(asked, policy, config.scoring)  # log π_ref
         asked, labels, logps = settled((asked, labels, logps))
-        warn_of_unread(asked.candidates, config.embedding)
         board.labelled(labels, asked.candidates)
         pairs = pair_responses(
             labels=labels,

@@ -8,7 +8,6 @@ from flows.scoreboard import Result, Scoreboard
 from flows.steps import Past, accelerated, propose, replayed, self_judge, weighed
 from prefopt_core.experiments.flows import AlignConfig
 from tasks.annotation import annotate_responses
-from tasks.embedding import warn_of_unread
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
 from tasks.overlap import overlapping, settled
@@ -54,7 +53,6 @@ def align(config: AlignConfig) -> Result:
                         judgments=judgments if config.annotation.first == "least_sure" else None,
                     )
             asked, logps, judgments, labels = settled((asked, logps, judgments, labels))
-            warn_of_unread(asked.candidates, config.embedding)
             if labels:
                 board.labelled(labels, asked.candidates)
             pairs = pair_responses(

@@ -29,7 +29,7 @@ from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.continuing import numbered
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.export.preferences import COLUMNS as COLUMNS_OF_PAIRS
-from prefopt_core.export.preferences import with_pair_ids
+from prefopt_core.export.preferences import as_exported
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import candidate_id_of, digest_of
 from prefopt_core.ground.settings import problems_of
@@ -146,7 +146,7 @@ def run(
             flow,
             config,
             metrics=kept.read_all(result.metrics),
-            preferences=with_pair_ids(kept.read(result.preferences)).select(COLUMNS_OF_PAIRS),
+            preferences=as_exported(kept.read(result.preferences)).select(COLUMNS_OF_PAIRS),
             policy=kept.open_folder(result.policy) if result.policy else None,
             report=result.report,
             kept=result.kept,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
-from flows.terminal import say
+from flows.terminal import called, say
 from prefopt_core.ground.errors import AwaitingLabelsError, NothingNewError, PrefoptError
 
 VERBS = {
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 1
     except AwaitingLabelsError as awaited:  # nothing is wrong
-        say(f"{awaited}\n  then:     {shlex.join(['prefopt', *words])}")
+        say(f"{awaited}\n  then:     {shlex.join([called(), *words])}")
         return AWAITING
     except NothingNewError as rest:
         say(str(rest))

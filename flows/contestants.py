@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.lookup import run_named
 from flows.terminal import say
 from prefopt_core.annotation.settings import AnnotatorConfig, OutsideAnnotatorConfig
 from prefopt_core.evaluation.settings import NOT_THE_POLICY
@@ -19,7 +20,7 @@ from prefopt_core.inputs.layouts import describe_candidates, describe_prompts
 from prefopt_core.inputs.settings import AnswersConfig, PromptsConfig
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.lineage import Lineage
-from prefopt_core.store.runs import Run, find_run
+from prefopt_core.store.runs import Run
 from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 from tasks.inputs import load_answers, load_prompts
@@ -46,18 +47,47 @@ class Contestant:
 
 def is_file(what: str) -> bool:
     """Whether this is a file of responses, and no name of a run."""
-    return Path(what).suffix in _FILES or Path(what).is_file()
+    return Path(what).suffix in _FILES or (Path(what).is_file() and not _is_config(what))
+
+
+def run_meant(what: str) -> Run:
+    """The run of that name.
+
+    Raises:
+        ConfigError: It is a folder or a config.
+        StoreError: There is no such run.
+    """
+    if _is_config(what):
+        raise ConfigError(
+            f"{what} is a config; expected a run of it, or a file of responses. "
+            f"`prefopt evaluate {Path(what).stem}` takes the newest run of that name."
+        )
+    try:
+        return run_named(what)
+    except StoreError:
+        if not Path(what).is_dir():
+            raise
+        raise ConfigError(
+            f"{what} is a folder; expected a run from `prefopt runs`, or a file of responses. A "
+            "policy is evaluated by what it answered: name the run that made it, or a .jsonl of "
+            "its answers, with columns `prompt` and `response`."
+        ) from None
+
+
+def _is_config(what: str) -> bool:
+    return Path(what).suffix in (".yaml", ".yml")
 
 
 def contestant(store: Store, what: str) -> Contestant:
     """What a file holds, or the kept policy of a run answered to its held-out prompts.
 
     Raises:
+        ConfigError: It is a folder or a config.
         StoreError: There is no such run, or it has measured no policy.
     """
     if is_file(what):
         return _of_file(Path(what))
-    run = find_run(store, what)
+    run = run_meant(what)
     lineage = Lineage(store)
     kept = rounds_measured(lineage, run, (run.kept,))
     if not kept:

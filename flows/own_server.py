@@ -71,6 +71,10 @@ def _listening(port: int) -> socket.socket:
         raise PrefoptError(f"Port {port} {problem}. Use another `--port`.") from error
 
 
+class _KilledError(PrefoptError):
+    """The server was killed while it started."""
+
+
 class _Server:
     """A Prefect server on a socket, and a thread that starts it again when it dies.
 
@@ -105,12 +109,13 @@ class _Server:
         self._log.close()
 
     def _first_start(self) -> None:
-        try:
-            self._start()
-        except PrefoptError:
-            if self._process.returncode != -signal.SIGKILL:
-                raise
-            self._start()  # killed by somebody, or for want of memory: nothing is wrong with it
+        for more in reversed(range(_STARTS)):
+            try:
+                self._start()
+                return
+            except _KilledError:  # by somebody, or for want of memory: nothing is wrong with it
+                if not more:
+                    raise
 
     def _start(self) -> None:
         # Of two that make one new database, one would fail.
@@ -134,7 +139,8 @@ class _Server:
         deadline = time.monotonic() + _PATIENCE_S
         while not (self._over.is_set() or answers(self.url)):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise PrefoptError(self._why())
+                killed = self._process.returncode == -signal.SIGKILL
+                raise (_KilledError if killed else PrefoptError)(self._why())
             self._over.wait(0.2)
 
     def _why(self) -> str:

@@ -6,7 +6,6 @@ from flows.running import run
 from flows.scoreboard import Result, Scoreboard
 from flows.steps import accelerated, propose, replayed, self_judge, weighed
 from prefopt_core.experiments.flows import SpaConfig
-from tasks.embedding import warn_of_unread
 from tasks.inputs import load_preferences, load_prompts
 from tasks.models import load_policy
 from tasks.overlap import overlapping, settled
@@ -46,7 +45,6 @@ def spa(config: SpaConfig) -> Result:
                 logps = score_responses(asked, policy, scoring)  # log π_{t-1}
                 judgments = self_judge(asked, logps, policies, config)
             asked, logps, judgments = settled((asked, logps, judgments))
-            warn_of_unread(asked.candidates, config.embedding)
             pairs = pair_responses(
                 judgments=judgments,
                 candidates=asked.candidates,

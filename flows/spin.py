@@ -7,7 +7,6 @@ from flows.scoreboard import Result, Scoreboard
 from flows.steps import accelerated, propose
 from prefopt_core.experiments.flows import SpinConfig
 from tasks.annotation import annotate_responses
-from tasks.embedding import warn_of_unread
 from tasks.generation import generate_candidates
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
@@ -34,7 +33,6 @@ def spin(config: SpinConfig) -> Result:
             )
             logps = score_responses(asked, policy, scoring)
         asked, labels, logps = settled((asked, labels, logps))
-        warn_of_unread(asked.candidates, config.embedding)
         board.labelled(labels, asked.candidates)
         gold = pair_responses(
             labels=labels,

@@ -13,7 +13,7 @@ from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.training.settings import TrainingConfig
 from tasks.annotation import judge_responses
-from tasks.embedding import embed_candidates
+from tasks.embedding import embed_candidates, warn_of_unread
 from tasks.estimation import estimate_by_labels, estimate_by_policy
 from tasks.generation import generate_candidates
 from tasks.pairing import draw_replay, note_consistency
@@ -76,6 +76,7 @@ def propose(
     """
     candidates = generate_candidates(prompts, policy, config.generation, seed)
     embedding = config.embedding
+    warn_of_unread(candidates, embedding)
     embeddings = embed_candidates(candidates, embedding) if embedding else None
     if past and config.selection.needs_estimates:
         estimates = _estimate(prompts, candidates, embeddings, past)

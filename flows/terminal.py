@@ -4,10 +4,11 @@ No markup is read, and what a terminal would obey is shown as an escape such as 
 tables are made here; ruff refuses `print` and rich elsewhere.
 """
 
-import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rich.box import HEAVY_HEAD, SIMPLE_HEAD, Box
@@ -17,13 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from prefopt_core.ground.foreign import visible
+from prefopt_core.reports.page import WITHIN
 
 _READABLE = 20
 """Characters of a column in which a longer text can be read; of a shorter one, its longest word."""
 _SHORT = 24
 """Characters of a cell that may stand beside others in a line, where each row is a list."""
-_WITHIN = re.compile(r"(?<=\d) (?=%)|(?<=,) (?=[-+\d.]+\])")
-"""Blanks within a figure such as `54 %` or `[44, 64]`, which are no places to break a line."""
 
 
 class _Form(NamedTuple):
@@ -61,6 +61,23 @@ def say(*lines: object, error: bool = False) -> None:
     for line in lines:
         print(visible(str(line)), file=stream)
     stream.flush()
+
+
+def called() -> str:
+    """What to type for prefopt: its path if it is not on the PATH, as after `make quickstart`."""
+    typed = Path(sys.argv[0])
+    on_path = shutil.which("prefopt")
+    if typed.name != "prefopt" or not typed.exists() or (on_path and typed.samefile(on_path)):
+        return "prefopt"
+    return from_here(typed)
+
+
+def from_here(path: Path | str) -> str:
+    """A path as one would type it in this folder; an address as it is."""
+    whole, here = Path(path).absolute(), Path.cwd()
+    if "://" in str(path) or not whole.is_relative_to(here):
+        return str(path)
+    return str(whole.relative_to(here))
 
 
 class Terminal(Console):
@@ -141,9 +158,9 @@ class Terminal(Console):
 
 def _least(cell: Text) -> int:
     """Characters that a column needs for a cell to be readable."""
-    if cell.cell_len > _READABLE and not _WITHIN.search(cell.plain):
+    if cell.cell_len > _READABLE and not WITHIN.search(cell.plain):
         return _READABLE
-    words = _WITHIN.sub(_UNBROKEN, cell.plain).split()
+    words = WITHIN.sub(_UNBROKEN, cell.plain).split()
     return min(_READABLE, max((Text(_blanks(word)).cell_len for word in words), default=0))
 
 
@@ -158,12 +175,12 @@ def _blanks(text: str) -> str:
 def _broken(text: str, width: int) -> str:
     """A text with its lines broken between words and figures; longer words stay whole."""
     wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-    lines = _WITHIN.sub(_UNBROKEN, text).split("\n")
+    lines = WITHIN.sub(_UNBROKEN, text).split("\n")
     return _blanks("\n".join("\n".join(wrapper.wrap(line)) for line in lines))
 
 
 def _whole_figures(cell: Text, width: int) -> Text:
-    if not _WITHIN.search(cell.plain):
+    if not WITHIN.search(cell.plain):
         return cell
     return Text(_broken(cell.plain, width), cell.style)
 

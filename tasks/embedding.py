@@ -5,8 +5,9 @@ import polars as pl
 from prefopt_core.embedding import table
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.labels.asked import DESCRIBED
-from prefopt_core.store.artifacts import Artifact
-from tasks.session import current_store, notice, planning
+from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.store.coming import Coming
+from tasks.session import current_session, notice, planning
 from tasks.stage import stage
 
 
@@ -17,9 +18,21 @@ def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.Da
 
 
 def warn_of_unread(candidates: Artifact, config: EmbeddingConfig | None) -> None:
-    """Tell of responses that the embedder does not read to their end; nothing while planning."""
+    """Tell of responses that the embedder does not read to their end; nothing while planning.
+
+    Of those that are still to come as soon as they are there, so before labels of them are bought.
+    """
     if config is None or planning():
         return
-    texts = current_store().read(candidates.first(DESCRIBED), ["candidate_id", "response"])
-    if text := table.unread(texts, config):
-        notice(text)
+    within = current_session()
+
+    def warn(made: Artifact | Folder) -> None:
+        assert isinstance(made, Artifact)
+        texts = within.opened().read(made.first(DESCRIBED), ["candidate_id", "response"])
+        if text := table.unread(texts, config):
+            notice(text, within)
+
+    if isinstance(candidates, Coming):
+        candidates.then(warn)
+    else:
+        warn(candidates)

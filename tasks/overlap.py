@@ -22,12 +22,16 @@ from typing import Any, TypeVar, cast
 from prefopt_core.ground.errors import AwaitingLabelsError
 from prefopt_core.ground.settings import Backend, asks_a_server
 from prefopt_core.labels.asked import Asked
+from prefopt_core.models.threads import own_threads
 from prefopt_core.store.coming import Coming, StoppedError
 from prefopt_core.store.stage import Stage
-from tasks.session import Session, current_session, planning, session
+from tasks.session import Session, current_session, notice, planning, session
 from tasks.stage import compute, workers_for
 
 T = TypeVar("T")
+
+_MOMENT_S = 1.0
+"""How long to wait for a stage that is to end, before that is said."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Beside:
         self._payer: Coming | None = None
         self._error: BaseException | None = None
         self._stopped = False
+        self._running: list[str] = []
 
     def call(self, spec: Stage, arguments: Mapping[str, Any], session: Session) -> Coming:
         """Note a call; what it returns stands in for its result."""
@@ -98,21 +103,41 @@ class Beside:
         if not (self._at_once and here and others):
             self._in_turn(self.calls)
         else:
-            thread = Thread(target=copy_context().run, args=(self._in_turn, others), daemon=True)
+            own_threads()
+            context = copy_context()
+            thread = Thread(target=context.run, args=(self._beside, others), daemon=True)
             thread.start()
             try:
                 self._in_turn(here)
-                thread.join()
+                self._wait_for(thread)
             except BaseException as error:  # Ctrl-C between two stages, or while it waits
                 if self._stopped:  # the second one
                     raise
                 self._fail(error)
-                thread.join()
+                self._wait_for(thread)
         if self._error:
             raise self._error
 
+    def _beside(self, calls: list[_Call]) -> None:
+        own_threads()
+        self._in_turn(calls)
+
+    def _wait_for(self, thread: Thread) -> None:
+        """Wait until it has ended; say what for where nothing is to come of it any more."""
+        if self._stopped:
+            thread.join(_MOMENT_S)
+        if self._stopped and thread.is_alive():
+            names = " and ".join(self._running)
+            notice(
+                f"Waits for {names} to come to the end of a batch, and ends then. Ctrl-C now ends "
+                "it at once; the same command goes on from what is stored.",
+                self.calls[0].session,
+            )
+        thread.join()
+
     def _in_turn(self, calls: list[_Call]) -> None:
         for call in calls:
+            self._running.append(call.spec.name)
             try:
                 self.check(0, 1)
                 outcome = compute(call.spec, call.inputs(), call.session, self.check, call.coming)
@@ -122,6 +147,7 @@ class Beside:
             except BaseException as error:  # of any kind: others wait for it
                 call.coming.stop()
                 self._fail(error)
+            self._running.remove(call.spec.name)
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, StoppedError):

@@ -75,4 +75,4 @@ def results_removed(trial: Trial, rng: Random, last: int) -> str:
 def _must_end_well(running: Running) -> None:
     said = running.end()
     if said.code != 0:
-        raise AssertionError(f"a run did not go on: {(said.err or said.out).strip()[-200:]}")
+        raise AssertionError(f"a run did not go on: {said.last_line}")

@@ -104,7 +104,7 @@ def _gone_on(running: Running) -> str:
     place = running.trial.stage()
     said = running.end()
     if said.code != 0:
-        raise AssertionError(f"the run did not go on: {(said.err or said.out).strip()[-200:]}")
+        raise AssertionError(f"the run did not go on: {said.last_line}")
     return place
 
 

@@ -48,6 +48,11 @@ class Said:
     out: str
     err: str
 
+    @property
+    def last_line(self) -> str:
+        """What it said last."""
+        return (self.err or self.out).strip().rpartition("\n")[2]
+
 
 @dataclass
 class Trial:

@@ -12,6 +12,7 @@ import flows.desk
 from flows.desk.addresses import PORT, announced, told
 from flows.desk.server import Page, serve
 from flows.desk.watching import watched
+from flows.lookup import commands_of
 from flows.server import go_on, show_progress
 from flows.terminal import say
 from flows.verbs.options import Output, Whole
@@ -102,9 +103,12 @@ def _serve(kept: LabelStore, batch: Batch, page: Page, *, stop: bool = False) ->
 
     def done() -> bool:
         if not stop:
+            commands = commands_of([batch.name])
+            alone = "by itself if it is deployed, else when it is started again."
             say(
-                "All labels are given. A deployed run goes on by itself, another one with the "
-                "command that started it.\nWhat it asks next appears on the page.",
+                f"All labels are given. The run goes on {'with' if commands else alone}",
+                *commands,
+                "What it asks next appears on the page.",
             )
         show(desk.progress())
         say(*go_on(store).splitlines())

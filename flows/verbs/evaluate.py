@@ -15,6 +15,7 @@ from flows.contestants import (
     grader_of,
     is_file,
     rounds_of,
+    run_meant,
 )
 from flows.terminal import Terminal, say
 from flows.verbs.options import Output
@@ -96,7 +97,7 @@ def _contestants(
     if against is None:
         if len(policies) > 1 or is_file(policies[0]):
             raise ConfigError("Name the reference: --against a run, or a file of responses.")
-        found = rounds_of(store, find_run(store, policies[0]))
+        found = rounds_of(store, run_meant(policies[0]))
         return {one.name: one for one in found}
     named: dict[str, Contestant] = {}
     for what in (against, *policies):

@@ -8,14 +8,15 @@ from cyclopts import Parameter
 
 from flows.console import ConsoleObserver
 from flows.contestants import answering, contestant
-from flows.terminal import Terminal, say
+from flows.lookup import run_named
+from flows.terminal import Terminal, from_here, say
 from prefopt_core.export.answers import ANSWERS, answers_in, question_ids
 from prefopt_core.export.benchmarks import commands
 from prefopt_core.export.cards import (
     CARD,
     data_set_head,
     model_head,
-    require_our_card,
+    require_card_of_pairs,
     write_card,
 )
 from prefopt_core.export.held_out import held_out_pairs
@@ -37,7 +38,7 @@ from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.cache_key import key_values
 from prefopt_core.store.lineage import Lineage
 from prefopt_core.store.maintenance import find, folders
-from prefopt_core.store.runs import Run, find_run, last_run, runs
+from prefopt_core.store.runs import Run, last_run, runs
 from prefopt_core.store.store import Store
 from tasks.session import Session, current_store, session
 
@@ -144,7 +145,7 @@ def _chosen(
 
 
 def _run(store: Store, name: str | None) -> Run:
-    return find_run(store, name) if name else last_run(store)
+    return run_named(name) if name else last_run(store)
 
 
 def _named(store: Store, name: str) -> tuple[Folder | list[Artifact], Run | None]:
@@ -173,7 +174,9 @@ def _export_policy(
     page = render_markdown(model_page(lineage, lineage.made(key_values(policy)), run))
     card = partial(_write_new_card, head=model_head(base_model(run)), page=page)
     made = export_model(store.open_folder(policy), folder, card, overwrite=overwrite)
-    say(f"model in {made}", "benchmarks take it so:", *(f"  {line}" for line in commands(made)))
+    of = f" of {run.name}" if run else ""
+    made = Path(from_here(made))
+    say(f"model{of} in {made}", "benchmarks take it so:", *(f"  {line}" for line in commands(made)))
 
 
 def _export_answers(run: Run, benchmark: str, questions: Path | None, folder: Path) -> None:
@@ -206,7 +209,7 @@ def _export_pairs(
     lineage, pairs = Lineage(store), store.read_all(tables)
     splits = Splits(pairs, held_out_pairs(lineage, run) if run else None)
     page = data_set_page(lineage, splits, origins(lineage, tables), run)
-    require_our_card(folder)
+    require_card_of_pairs(folder)
     for split, rows_of in (("train", pairs), ("test", splits.test)):
         require_ours(folder, split)
         if not overwrite:
@@ -219,9 +222,10 @@ def _export_pairs(
     rows = sum(each.height for each in (splits.train, splits.test) if each is not None)
     write_card(folder, data_set_head(files, rows), render_markdown(page))
     held_out = splits.test.height if splits.test is not None else 0
+    of = f" of {run.name}" if run else ""
     of_test = f", {held_out} on held-out prompts in {files['test']}" if held_out else ""
     say(
-        f"{counted(pairs.height, 'pair')} in {files['train']}{of_test}; "
+        f"{counted(pairs.height, 'pair')}{of} in {files['train']}{of_test}; "
         f"datasets.load_dataset({str(folder)!r}) reads it"
     )
     say(*otherwise_in_words(pairs, folders(store), as_text=text))

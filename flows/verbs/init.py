@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.terminal import say
+from flows.terminal import called, say
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs import PROMPT_SOURCES
@@ -37,8 +37,8 @@ def init(folder: Annotated[Path, Parameter(help="where to write it; made if need
     say(
         f"{config}  what to do, line by line\n{judge}  who labels\n"
         f"{prompts}  {_PROMPTS} prompts of a made-up help desk\n\n"
-        f"prefopt plan {config}   # what it will do, and what it will cost\n"
-        f"prefopt run {config}    # some minutes, without a GPU"
+        f"{called()} plan {config}   # what it will do, and what it will cost\n"
+        f"{called()} run {config}    # some minutes, without a GPU"
     )
 
 

@@ -1,12 +1,13 @@
 """The verbs `labels ls`, `show`, `export`, `import`, `name` and `rm`."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.lookup import commands_of
 from flows.server import go_on, show_progress
 from flows.terminal import say
 from flows.verbs.options import Whole
@@ -18,7 +19,7 @@ from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.registry import did_you_mean
-from prefopt_core.labels.batch import Batch, accounts_called, in_words, open_batches, progress_of
+from prefopt_core.labels.batch import accounts_called, in_words, open_batches, progress_of
 from prefopt_core.labels.holdings import give_name, holdings
 from prefopt_core.labels.kept import Which, forget, questions_open, verdicts_kept
 from prefopt_core.labels.people import person_named
@@ -165,7 +166,7 @@ def import_(
             if awaited
             else "No more are awaited: the run's own command goes on from here."
         )
-        say(*_commands(open_before.keys() - still_open.keys()))
+        say(*commands_of({batch.name for batch in open_before.keys() - still_open.keys()}))
         for batch in open_before:
             show_progress(current_store(), batch, progress_of(_kept(), batch))
         if open_before.keys() - still_open.keys():
@@ -256,14 +257,6 @@ def _what_next(file: Path, format: str, whose: str | None) -> Iterator[str]:
         yield f"When it is filled in: {shlex.join(['prefopt', 'labels', 'import', str(file)])}"
     else:
         yield "The file that comes back: prefopt labels import FILE"
-
-
-def _commands(batches: Iterable[Batch]) -> Iterator[str]:
-    """What to type for runs whose questions are answered; deployed ones go on by themselves."""
-    names = {batch.name for batch in batches}
-    for run in runs(current_store()):
-        if run.name in names and run.command:
-            yield f"  {run.command}"
 
 
 def _which(whose: str | None, by: str | None, state: str | None) -> Which:

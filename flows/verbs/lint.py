@@ -61,7 +61,8 @@ def lint(
     if findings.height:
         print_parts([table_of_findings(findings, config, read.places)], Terminal())
     refused = sum(config.refuses(name) for name in findings["lint"])
-    say(in_one_line(findings, read.looked_at, refused))
+    of = "" if pairs else f" of {last_run(current_store()).name}"
+    say(in_one_line(findings, f"{read.looked_at}{of}", refused))
     if lacking := _lacking(config, known):
         say(f"A run knows more: {lacking}.")
     if output:

@@ -5,7 +5,6 @@ import shlex
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -17,9 +16,9 @@ from flows.planning import plan_run, print_doubts
 from flows.preflight import certain
 from flows.server import outliving, prefect_server, usual_server
 from flows.stored import from_store
-from flows.terminal import Terminal, say
+from flows.terminal import Terminal, called, say
 from flows.verbs.options import NoServer, Quiet, Whole
-from flows.verbs.runs import called, results_of
+from flows.verbs.runs import results_of
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.continuing import numbered, paid
@@ -135,7 +134,7 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
 
 def _typed(config: str, changes: Iterable[str]) -> str:
     """The command that runs it."""
-    return shlex.join(["prefopt", "run", Path(config).name, *changes])
+    return shlex.join(["prefopt", "run", config, *changes])
 
 
 def ui(*, port: Annotated[Whole, Parameter(help="where to serve them")] = 4200) -> None:

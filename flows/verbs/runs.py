@@ -1,13 +1,12 @@
 """The verb `runs`: the runs of the store; and what `prefopt show` says of one."""
 
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from flows.console import print_parts
-from flows.terminal import Cell, Terminal, say
+from flows.lookup import typed
+from flows.terminal import Cell, Terminal, called, from_here, say
 from prefopt_core.labels.batch import open_batches
 from prefopt_core.labels.estimates import percent
 from prefopt_core.labels.store import LabelStore
@@ -42,7 +41,7 @@ def runs() -> None:
     """Print a line for every run, the newest first, and why those that did not complete did not."""
     found, console = runs_of(current_store()), Terminal()
     if not found:
-        say(f"The store {current_store()} has no runs yet: prefopt run CONFIG")
+        say(f"The store {current_store()} has no runs yet: {called()} run CONFIG")
         return
     columns = {name: [cell(run) for run in found] for name, cell in _COLUMNS.items()}
     said = {name: cells for name, cells in columns.items() if any(cells)}
@@ -51,7 +50,7 @@ def runs() -> None:
         if run.reason:
             say(shortened(f"{run.name} {run.state}: {run.reason}", console.width))
     if any(run.reason for run in found):
-        say("All of a reason, and what a run came to: prefopt show RUN")
+        say(f"All of a reason, and what a run came to: {called()} show RUN")
 
 
 def print_run(run: Run, console: Terminal) -> None:
@@ -72,7 +71,7 @@ def _again(run: Run) -> str:
     """What to type to run it again, or to go on; nothing if that is not known."""
     if run.state in ("stopped", "failed", "killed") and run.flow_run and not run.command:
         return f"prefect flow-run retry {run.flow_run}"  # of a deployment
-    return run.command
+    return typed(run)
 
 
 def _awaited(run: Run) -> Iterator[tuple[str, str]]:
@@ -89,15 +88,10 @@ def results_of(run: Run) -> Iterator[tuple[str, str]]:
     store, me = current_store(), called()
     page = store.page(f"{run.name}/report.html")
     if page.is_file():
-        yield "report", str(page)
+        yield "report", from_here(page)
     if run.preferences:
         yield "pairs", f"{me} export FOLDER --run {run.name}"
     if run.policy:
-        yield "policy", store.place(run.policy)
+        yield "policy", from_here(store.place(run.policy))
         yield "", f"{me} export FOLDER --run {run.name} --policy"
     yield from places(page.parent).items()
-
-
-def called() -> str:
-    """What prefopt was called as: `make quickstart` does not put it on the PATH."""
-    return sys.argv[0] if Path(sys.argv[0]).name == "prefopt" else "prefopt"

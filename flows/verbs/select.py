@@ -21,7 +21,6 @@ from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.reports.render import render_html
 from prefopt_core.reports.selection import selection_page
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
-from tasks.embedding import warn_of_unread
 from tasks.inputs import load_prompts
 from tasks.reports import made_at, read_proposal
 from tasks.session import Session, session
@@ -99,7 +98,6 @@ def select(
         source = PromptsConfig(params={"path": path, "column": column, "repeats": "drop"})
         prompts = load_prompts(source, seed)
         proposed = propose(prompts, None, sections, seed)
-        warn_of_unread(proposed.candidates, sections.embedding)
         chosen, made = read_proposal(proposed), made_at("select", proposed.selections)
     page = output.with_suffix(".html")
     rows = selected_rows(chosen)

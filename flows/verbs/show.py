@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.lookup import run_named
 from flows.terminal import Terminal, say
 from flows.verbs.options import Whole
 from flows.verbs.runs import print_run
@@ -11,7 +12,7 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.reports.values import shown
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.maintenance import find, names_in
-from prefopt_core.store.runs import Run, find_run, runs
+from prefopt_core.store.runs import Run, runs
 from prefopt_core.store.store import Store
 from tasks.session import current_store
 
@@ -59,5 +60,5 @@ def _run_meant(store: Store, name: str) -> Run | None:
     if name in names or (
         name not in names_in(store) and any(each.startswith(name) for each in names)
     ):
-        return find_run(store, name)
+        return run_named(name)
     return None

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.terminal import Terminal
+from flows.terminal import Terminal, from_here
 from prefopt_core.experiments.yaml_text import read_yaml
 from prefopt_core.export.held_out import held_out_pairs, measured_by
-from prefopt_core.export.preferences import pair_id_in, with_pair_ids
+from prefopt_core.export.preferences import as_exported, pair_id_in
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.reports.origins import origins
 from prefopt_core.reports.trace import Found, Step, find_pair, flat, trace, trace_held_out
@@ -63,7 +63,7 @@ def _held_out(lineage: Lineage, pair_id: str) -> list[Step]:
     for run in runs(lineage.store):
         with suppress(StoreError):  # of this run a table is gone; another may have the pair
             pairs = held_out_pairs(lineage, run)
-            for row in with_pair_ids(pairs).iter_rows(named=True) if pairs is not None else ():
+            for row in as_exported(pairs).iter_rows(named=True) if pairs is not None else ():
                 if row["pair_id"].startswith(pair_id):
                     way = trace_held_out(lineage, row, measured_by(lineage, run))
                     return [*way, _run(lineage, run)]
@@ -84,4 +84,4 @@ def _run(lineage: Lineage, run: Run) -> Step:
     source = ", ".join(f"{n} {v}" for n, v in flat(prompts) if v is not None)
     lines += [("prompts", source)] if source else []
     page = lineage.store.page(f"{run.name}/report.html")
-    return Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", str(page))])
+    return Step(f"run {run.name}, flow {run.flow}", [*lines, ("report", from_here(page))])

@@ -6,7 +6,9 @@ under its own when the same command is given again.
 So does any other run with its budget, also where its config was edited in between.
 """
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import yaml
@@ -40,10 +42,17 @@ def unfinished(config: Experiment, store: Store, command: str) -> Run | None:
     if not isinstance(config, Paid) or config.annotation.account:
         return None
     for run in runs(store):  # the newest counts: of an earlier one the budget has come to its end
-        if run.name == config.name or (run.command == command and _same_prompts(run, config)):
+        typed = _by_its_name(run.command) == _by_its_name(command)
+        if run.name == config.name or (typed and _same_prompts(run, config)):
             own = run.account.startswith("run ")
             return run if own and run.state != "completed" else None
     return None
+
+
+def _by_its_name(command: str) -> list[str]:
+    """The words of a command, its config without a folder: it may be typed in another one."""
+    words = shlex.split(command)
+    return [*words[:2], *(Path(file).name for file in words[2:3]), *words[3:]]
 
 
 def _same_prompts(run: Run, config: Experiment) -> bool:

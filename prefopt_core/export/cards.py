@@ -38,14 +38,16 @@ def model_head(base_model: str | None) -> dict[str, Any]:
     }
 
 
-def require_our_card(folder: Path) -> None:
-    """Refuse a folder whose README.md somebody else wrote.
+def require_card_of_pairs(folder: Path) -> None:
+    """Refuse a folder whose README.md is of something else than exported pairs.
 
     Raises:
         DataError: It is so.
     """
     if (folder / CARD).exists() and not has_our_card(folder):
         raise DataError(f"{folder / CARD} is there already, and no card. Name another folder.")
+    if _head_of(folder).get("library_name"):
+        raise DataError(f"{folder} has an exported model. Name another folder for pairs.")
 
 
 def has_our_card(folder: Path) -> bool:

@@ -13,18 +13,26 @@ import polars as pl
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.ground.ids import Message, last_text, pair_id_of
+from prefopt_core.lint.endings import with_finished
 from prefopt_core.models.responses import decoded, turn_token_ids
 from prefopt_core.models.templates import turn_of
 from prefopt_core.models.tokens import PLAIN_TEMPLATE, Tokens, load_tokenizer, template_digest
 
 COLUMNS = (
     "prompt", "chosen", "rejected", "source", "annotator", "confidence", "margin", "round",
-    "prompt_id", "chosen_id", "rejected_id", "pair_id",
+    "prompt_id", "chosen_id", "rejected_id", "pair_id", "chosen_finished", "rejected_finished",
 )  # fmt: skip
 """Without token ids and reference log-probabilities: those belong to one model."""
 LOOKED_AT = 1000
 """The most pairs whose texts are compared with the token ids that were trained."""
+_NEWER = ("pair_id", "chosen_finished", "rejected_finished")
+"""Those that earlier versions did not write."""
 _IDS = ("prompt_id", "chosen_id", "rejected_id")
+_CUT_OFF = (
+    " A trainer ends those that were cut off as if they were complete: leave out rows whose "
+    "`chosen_finished` or `rejected_finished` is false, or raise "
+    "`generation.params.max_new_tokens` and run again."
+)
 _FORMS = ("parquet", "jsonl")
 
 
@@ -53,7 +61,7 @@ def export_preferences(
             name that was not exported.
     """
     require_ours(folder, split)
-    preferences = with_pair_ids(preferences)
+    preferences = as_exported(preferences)
     rows = preferences.select(COLUMNS)
     if as_text:
         if preferences["prompt"].list.len().max() != 1:
@@ -86,10 +94,10 @@ def remove_split(folder: Path, split: str, but: Path | None = None) -> None:
             file.unlink(missing_ok=True)
 
 
-def with_pair_ids(preferences: pl.DataFrame) -> pl.DataFrame:
-    """The table with a column `pair_id`, by which `prefopt trace` finds a row."""
+def as_exported(preferences: pl.DataFrame) -> pl.DataFrame:
+    """The table with all `COLUMNS`: also the `pair_id` by which `prefopt trace` finds a row."""
     ids = preferences.select(_IDS).iter_rows()
-    return preferences.with_columns(
+    return with_finished(preferences).with_columns(
         pl.Series("pair_id", [pair_id_of(*row) for row in ids], pl.String)
     )
 
@@ -163,7 +171,7 @@ def _require_ours(file: Path) -> None:
                 columns = {*json.loads(next(lines, "{}"))}
     except (OSError, ValueError, TypeError, pl.exceptions.PolarsError):
         columns = set()
-    if not columns >= {*COLUMNS} - {"pair_id"}:  # which earlier versions did not write
+    if not columns >= {*COLUMNS} - {*_NEWER}:
         raise DataError(f"{file} is there already, and no export. Name another folder.")
 
 
@@ -207,7 +215,7 @@ def otherwise_in_words(
         reasons = "; ".join(f"{count} {why}" for why, count in others.most_common())
         yield (
             f"Of {2 * looked_at.height} responses {others.total()} give other token ids than those "
-            f"that were trained: {reasons}."
+            f"that were trained: {reasons}.{_CUT_OFF * ('cut off' in others)}"
         )
 
 

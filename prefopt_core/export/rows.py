@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.export.preferences import COLUMNS, with_pair_ids
+from prefopt_core.export.preferences import COLUMNS, as_exported
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.ground.ids import as_texts
@@ -94,7 +94,7 @@ def preference_rows(preferences: pl.DataFrame) -> pl.DataFrame:
     Returns:
         Columns `export.preferences.COLUMNS`.
     """
-    rows = with_pair_ids(preferences).select(COLUMNS)
+    rows = as_exported(preferences).select(COLUMNS)
     if (rows["prompt"].list.len() > 1).any():
         return rows
     for column in ("prompt", "chosen", "rejected"):

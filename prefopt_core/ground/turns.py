@@ -8,21 +8,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_next, _turn = threading.Lock(), threading.Lock()
-_own = threading.local()
+_line: list[int] = []
+"""Threads: who has the turn, and behind it who waits for it, as they came."""
+_moved = threading.Condition()
 
 
 @contextmanager
 def in_turn() -> Iterator[None]:
     """Have the turn within the block; who waits for it has it before who had it last."""
-    if getattr(_own, "turn", False):  # a function that loads a model
+    me = threading.get_ident()
+    if _line[:1] == [me]:  # a function that loads a model
         yield
         return
-    with _next:
-        _turn.acquire()
-    _own.turn = True
     try:
+        with _moved:
+            _line.append(me)
+            _moved.wait_for(lambda: _line[0] == me)
         yield
-    finally:
-        _own.turn = False
-        _turn.release()
+    finally:  # wherever Ctrl-C came: who stayed in line would hold up all behind
+        with _moved:
+            if me in _line:
+                _line.remove(me)
+            _moved.notify_all()

@@ -24,6 +24,16 @@ from prefopt_core.ground.spending import Paid, paying_from
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.ledger import Connection, Ledger, transaction
 
+_BALANCE = """
+SELECT
+  (SELECT COALESCE(SUM(labels), 0) FROM accounts WHERE account = ?),
+  (SELECT COALESCE(SUM(cost), 0.0) FROM accounts WHERE account = ?),
+  (SELECT COALESCE(SUM(labels), 0) FROM holds WHERE account = ?),
+  (SELECT COALESCE(SUM(cost), 0.0) FROM holds WHERE account = ?),
+  (SELECT COALESCE(SUM(awaited), 0) FROM awaiting WHERE account = ?),
+  (SELECT COALESCE(SUM(awaited * price), 0.0) FROM awaiting WHERE account = ?),
+  (SELECT COUNT(*) FROM unanswered WHERE account = ? AND holder = '')
+"""
 _Entry = tuple[Callable[[], None], Future[None]]
 """What is to be written, and whether it is."""
 
@@ -257,25 +267,11 @@ def end_holds_of_the_dead(connection: Connection, ledger: Ledger, account: str) 
 
 
 def balance_of(connection: Connection, account: str) -> Balance:
-    """The balance of an account, within the transaction of `connection`."""
-    row = connection.execute(
-        "SELECT labels, cost FROM accounts WHERE account = ?", (account,)
-    ).fetchone()
-    labels, cost = row or (0, 0.0)
-    held_labels, held_cost = connection.execute(
-        "SELECT COALESCE(SUM(labels), 0), COALESCE(SUM(cost), 0.0) FROM holds WHERE account = ?",
-        (account,),
-    ).fetchone()
-    awaited, price = connection.execute(
-        "SELECT COALESCE(SUM(awaited), 0), COALESCE(SUM(awaited * price), 0.0) FROM awaiting "
-        "WHERE account = ?",
-        (account,),
-    ).fetchone()
-    (unanswered,) = connection.execute(
-        "SELECT COUNT(*) FROM unanswered WHERE account = ? AND holder = ''", (account,)
-    ).fetchone()
+    """The balance of an account: all of it as it is at one moment, as one statement reads it."""
+    row = connection.execute(_BALANCE, (account,) * _BALANCE.count("?")).fetchone()
+    labels, cost, held_labels, held_cost, awaited, price, unanswered = row
     held = int(held_labels + awaited), held_cost + price
-    return Balance(labels, cost, *held, int(awaited), unanswered)
+    return Balance(int(labels), cost, *held, int(awaited), unanswered)
 
 
 def spend(connection: Connection, account: str, labels: int, cost: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from prefopt_core.inputs.pairs import SIDES
 from prefopt_core.labels.estimates import share
 from prefopt_core.lint.findings import Finding, Known
 from prefopt_core.lint.texts import responses_of
@@ -24,28 +25,41 @@ _CHARACTERS = 200
 
 def truncated(pairs: pl.DataFrame, known: Known) -> Iterator[Finding]:
     """A response ends amid a sentence or a code block, or many end at the same length."""
+    responses = responses_of(with_finished(pairs), "finished")
+    yield from _many(responses.drop_nulls("finished"))
+    yield from _amid(responses.filter(pl.col("finished").is_null()))
+
+
+def with_finished(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs with what is known of the ends of their responses.
+
+    Args:
+        pairs: Table `preferences`. Of sampled token ids those were cut off that are as long as the
+            longest and lack the token that ends the others.
+
+    Returns:
+        It with `chosen_finished` and `rejected_finished`: false of those that were cut off, null
+        where nobody knows.
+    """
+    ids = pl.DataFrame(schema={"ids": pl.List(pl.Int64)})
     if "chosen_token_ids" in pairs.columns:
-        yield from _at_the_limit(pairs)
-    elif "chosen_finished" in pairs.columns:
-        yield from _many(responses_of(pairs, "finished"), ~pl.col("finished"))
-    else:
-        yield from _amid(pairs)
+        sides = (pairs.select("prompt_id", ids=f"{side}_token_ids") for side in SIDES)
+        ids = pl.concat(sides).unique().drop_nulls()
+    longest, end = ids["ids"].list.len().max(), ids["ids"].list.last().mode().sort().first()
+    finished = {}
+    for side in SIDES:
+        name = f"{side}_finished"
+        told = [pl.col(name)] if name in pairs.columns else []
+        if ids.height:
+            own = pl.col(f"{side}_token_ids").list
+            told.append((own.len() != longest) | (own.last() == end))
+        finished[name] = pl.coalesce(*told, pl.lit(None, pl.Boolean))
+    return pairs.with_columns(**finished)
 
 
-def _at_the_limit(pairs: pl.DataFrame) -> Iterator[Finding]:
-    """Of sampled token ids: as long as the longest, and without the token that ends the others."""
-    responses = responses_of(pairs, "token_ids").with_columns(
-        length=pl.col("token_ids").list.len(), last=pl.col("token_ids").list.last()
-    )
-    end = responses["last"].mode().sort().first()
-    cut = (pl.col("length") == pl.col("length").max()) & (pl.col("last") != end)
-    yield from _many(responses, cut)
-
-
-def _many(responses: pl.DataFrame, which: pl.Expr) -> Iterator[Finding]:
-    cut, of = responses.filter(which), responses.height
-    hits = responses.select(which).to_series().to_numpy()
-    figure = share(hits, responses["prompt_id"].to_numpy())
+def _many(responses: pl.DataFrame) -> Iterator[Finding]:
+    cut, of = responses.filter(~pl.col("finished")), responses.height
+    figure = share(~responses["finished"].to_numpy(), responses["prompt_id"].to_numpy())
     if figure.enough and figure.low > MANY:
         chosen = cut.filter(pl.col("side") == "chosen").height
         yield Finding(
@@ -57,9 +71,8 @@ def _many(responses: pl.DataFrame, which: pl.Expr) -> Iterator[Finding]:
         )
 
 
-def _amid(pairs: pl.DataFrame) -> Iterator[Finding]:
+def _amid(responses: pl.DataFrame) -> Iterator[Finding]:
     """Of texts: a fence that is not closed, a comma or a word that ends no sentence, one length."""
-    responses = responses_of(pairs)
     text, length = pl.col("text"), pl.col("text").str.len_chars()
     longest = responses.select(length.max()).item() or 0
     at_limit = (length == longest) & pl.lit(longest >= _CHARACTERS) & text.is_first_distinct()

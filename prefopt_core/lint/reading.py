@@ -17,6 +17,7 @@ from prefopt_core.inputs.responses import check_texts
 
 _COLUMNS = (
     "prompt_id", "prompt", "chosen", "rejected", "chosen_id", "rejected_id", "annotator", "source",
+    "chosen_finished", "rejected_finished",
 )  # fmt: skip
 _TEXTS = ("prompt", *SIDES)
 
@@ -82,11 +83,15 @@ def read_pairs(path: Path, column: str | None = None) -> Read:
         ids = [candidate_id_of(prompt_id, text) for text in texts]
         said = [[{"role": "assistant", "content": text}] for text in texts]
         annotator = str(row.values.get("annotator") or path.name)
-        source = "self" if row.values.get("source") == "self" else "gold"  # as `export` writes it
-        rows.append((number, prompt_id, prompt, *said, *ids, annotator, source))
+        # As `export` writes them.
+        source = "self" if row.values.get("source") == "self" else "gold"
+        told = (row.values.get(f"{side}_finished") for side in SIDES)
+        finished = (value if isinstance(value, bool) else None for value in told)
+        rows.append((number, prompt_id, prompt, *said, *ids, annotator, source, *finished))
     if not rows:
         raise DataError(f"{path}: none of its {len(file)} rows is a pair. {malformed[0][1]}")
-    columns = TABLES["preferences"].columns
+    contract = TABLES["preferences"]
+    columns = {**contract.columns, **contract.optional}
     schema = {"row": pl.Int64()} | {name: columns[name] for name in _COLUMNS}
     places = [row.where.removeprefix(f"{path}, ") for row in file]
     pairs = pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,5 +1,6 @@
 """Loading language models for generation and scoring: a cache of one, freed before training."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,7 +196,9 @@ def give_memory_back() -> None:
 
 
 def silence_libraries() -> None:
-    """Disable the progress bars of Hugging Face libraries."""
+    """Disable the progress bars of Hugging Face libraries, and what they tell each other."""
     from transformers.utils import logging
 
+    # Such as that TRL uses names which transformers will not have in its next version.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -8,6 +8,17 @@ SMALL_MODEL = 10_000_000
 """Parameters below which a second thread costs more time than it saves."""
 
 
+def own_threads() -> None:
+    """Give this thread the number of threads that torch has now, for good.
+
+    A thread takes torch's number when it first uses it. Were that while another one is within
+    `threads_for`, it would have one thread ever after, and round otherwise.
+    """
+    import torch
+
+    torch.get_num_threads()
+
+
 @contextmanager
 def threads_for(model: Any) -> Iterator[None]:
     """Limit torch to one thread within the block if `model` is small.

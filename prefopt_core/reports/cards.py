@@ -13,12 +13,14 @@ from typing import Any
 import polars as pl
 import yaml
 
+from prefopt_core.models.adapters import adapter_in
 from prefopt_core.reports.honesty import honesty_parts
 from prefopt_core.reports.labels import counted
 from prefopt_core.reports.origins import Origin
 from prefopt_core.reports.page import Cell, Code, Fold, Heading, Page, Part, Table, Text
 from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.reports.trace import flat, short
+from prefopt_core.store.artifacts import Folder
 from prefopt_core.store.lineage import Lineage, Made
 from prefopt_core.store.runs import Run
 
@@ -35,6 +37,8 @@ COLUMNS = {
     "chosen_id": "Digest of prompt and chosen response.",
     "rejected_id": "Digest of prompt and rejected response.",
     "pair_id": "Digest of these three, by which prefopt trace finds the pair.",
+    "chosen_finished": "false: cut off at the most tokens; null: not known.",
+    "rejected_finished": "The same of the worse response.",
 }
 """Columns of an exported file, and what they hold."""
 TEST = (
@@ -113,6 +117,9 @@ def model_page(lineage: Lineage, policy: Made, run: Run | None) -> Page:
         StoreError: A table with figures is gone from the store.
     """
     inputs, started = policy.inputs, policy
+    assert isinstance(policy.output, Folder)
+    lora = adapter_in(lineage.store.open_folder(policy.output))
+    merged = " Adapters are merged." if lora else ""
     while started.inputs.get("policy"):
         started = lineage.made(started.inputs["policy"])
     rows: list[list[Cell]] = [["start policy", base_model(run) or _settings(started)]]
@@ -127,7 +134,7 @@ def model_page(lineage: Lineage, policy: Made, run: Run | None) -> Page:
     return Page(
         f"Policy{f' of {run.name}' if run else ''}",
         [
-            Text("A language model aligned to preferences with prefopt. Adapters are merged."),
+            Text(f"A language model aligned to preferences with prefopt.{merged}"),
             Table(["", "what"], [*rows, *_budget(run)]),
             *_came_to(lineage, run, "What it came to"),
             Heading("Licence"),

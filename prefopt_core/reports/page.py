@@ -3,8 +3,12 @@
 No text in here is markup; `render.py` escapes them all.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+WITHIN = re.compile(r"(?<=\d) (?=%)|(?<=,) (?=[-+\d.]+\])")
+"""Blanks within a figure such as `54 %` or `[44, 64]`, which are no places to break a line."""
 
 
 @dataclass(frozen=True)

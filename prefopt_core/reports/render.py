@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from prefopt_core.ground.foreign import visible
 from prefopt_core.ground.templates import templates_of
-from prefopt_core.reports.page import Page, Plot, Plots
+from prefopt_core.reports.page import WITHIN, Page, Plot, Plots
 
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKUP = re.compile(
@@ -94,6 +94,8 @@ def _environment(finalize: Callable[[object], object]) -> Environment:
     )
     environment.filters["inline"] = lambda plot: Markup(plot.svg)
     environment.filters["url"] = _url
+    environment.filters["unbroken"] = lambda text: WITHIN.sub("\u00a0", text)
+    environment.filters["fenced"] = _fenced
     environment.filters["kind"] = lambda thing: type(thing).__name__
     return environment
 
@@ -112,6 +114,18 @@ def _escape_markdown(value: object) -> Markup:
         return value
     line = visible(re.sub(r"\s+", " ", str(value)))
     return Markup(_MARKUP.sub(_entity, line))
+
+
+def _fenced(text: str) -> Markup:
+    """A block of code in Markdown, which nothing within can end.
+
+    >>> print(_fenced("name: 'one'"))
+    ```
+    name: 'one'
+    ```
+    """
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return Markup(f"{fence}\n{visible(text).strip()}\n{fence}")
 
 
 def _entity(found: re.Match[str]) -> str:

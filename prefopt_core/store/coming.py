@@ -29,6 +29,7 @@ class Coming:
         self._shards: dict[int, Artifact] = {}
         self.made: Artifact | Folder | None = None
         self._stopped: Exception | None = None
+        self._then: list[Callable[[Artifact | Folder], None]] = []
 
     # --- who makes it -------------------------------------------------------------------------
 
@@ -47,6 +48,8 @@ class Coming:
 
     def end(self, value: Artifact | Folder) -> None:
         """Say that all of it is in the store; of what did not `begin` that is the first word."""
+        for heard in self._then:
+            heard(value)
         with self._changed:
             self.made = value
             if self._parts is None and isinstance(value, Artifact):
@@ -60,6 +63,10 @@ class Coming:
             told = StoppedError(f"it was ended, as {self.stage} could not go on")
             self._stopped = self._stopped or error or told
             self._changed.notify_all()
+
+    def then(self, heard: Callable[[Artifact | Folder], None]) -> None:
+        """Have a function called with all of it, before those hear that wait for all of it."""
+        self._then.append(heard)
 
     # --- who waits for it ---------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import CACHE, LABELS, VERBS, app
+from flows.terminal import called, from_here
 
 ALL = {(name,): text for name, (_, text) in VERBS.items()} | {
     (group, name): text
@@ -163,6 +164,20 @@ def test_a_long_path_stays_in_one_line(prefopt, store, monkeypatch):
     for words in (["select", path], ["select", path, path], ["run", path]):
         code, _, error = prefopt(*words)
         assert (code, path in error, error.count("\n")) == (2, True, 1)
+
+
+def test_what_to_type_next_is_what_can_be_typed_in_this_folder(tmp_path, monkeypatch):
+    script = tmp_path / ".venv" / "bin" / "prefopt"
+    script.parent.mkdir(parents=True)
+    script.touch(mode=0o700)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(script)])
+    monkeypatch.setenv("PATH", "")
+    assert called() == ".venv/bin/prefopt"
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert called() == "prefopt"
+    paths = (tmp_path / "out", "out", "s3://bucket/out", "/elsewhere")
+    assert [*map(from_here, paths)] == ["out", "out", "s3://bucket/out", "/elsewhere"]
 
 
 def test_an_interrupt_says_how_to_go_on(prefopt, monkeypatch):

@@ -35,6 +35,14 @@ def figures(path):
     return {(row["policy"], row["metric"]): row for row in rows}
 
 
+def test_what_is_no_run_and_no_file_of_responses_is_told_what_to_type(prefopt, finished, tmp_path):
+    config = tmp_path / "mine.yaml"
+    code, _, error = prefopt("evaluate", config)
+    assert (code, "`prefopt evaluate mine` takes the newest run" in error) == (2, True)
+    code, _, error = prefopt("evaluate", tmp_path)
+    assert (code, "is a folder; expected a run" in error) == (2, True)
+
+
 def test_the_rounds_of_a_run_are_compared_by_its_own_grades(prefopt, finished, tmp_path):
     run, out = last_run(finished), tmp_path / "figures.csv"
     code, output, error = prefopt("evaluate", run.name, "--output", out)

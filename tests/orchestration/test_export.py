@@ -33,7 +33,7 @@ def test_a_run_becomes_a_data_set_with_a_card(prefopt, finished, tmp_path, load)
     assert not train & test
     assert {row["round"] for row in data["test"]} == {2}
     assert all(row["margin"] > 0 for row in data["test"])
-    assert f"{len(data['train'])} pairs in" in output
+    assert f"{len(data['train'])} pairs of" in output
     assert f"{len(data['test'])} on held-out prompts" in output
 
     card = DatasetCard.load(tmp_path / "out" / "README.md")
@@ -43,6 +43,7 @@ def test_a_run_becomes_a_data_set_with_a_card(prefopt, finished, tmp_path, load)
     assert "strategy aepo, k 2" in card.text
     assert "12 labels of a budget of 13" in card.text
     assert "| win rate |" in card.text
+    assert "Adapters are merged" not in card.text  # it has none
     assert "How far the labels can be trusted" in card.text
     assert "flow: align" in card.text
     assert list(EXPLAINED) == list(COLUMNS)
@@ -87,10 +88,11 @@ def test_texts_of_models_are_no_markup_in_a_card(prefopt, settings, config_file,
     assert prefopt("run", config_file(settings), "--no-server", "--quiet")[0] == 0
     assert prefopt("export", tmp_path / "out")[0] == 0
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "<script" not in text
-    assert "&lt;script&gt;" in text
-    assert "<pre>prefopt run run.yaml  # prefopt run run.yaml</pre>" in text
-    markdown = re.sub(r"<pre>.*?</pre>", "", text, flags=re.DOTALL)  # nothing is read in these
+    assert "```\nprefopt run run.yaml  # prefopt run run.yaml\n```\n" in text
+    assert "&#39;" not in text
+    markdown = re.sub(r"^```\n.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)  # never markup
+    assert "&lt;script&gt;" in markdown
+    assert "<script" not in markdown
     assert "bold" in markdown
     assert "**bold" not in markdown
     assert "](http" not in markdown
@@ -111,11 +113,14 @@ def test_policy_is_the_one_that_the_run_kept(prefopt, finished, tmp_path):
     assert {*made} == {0o666 & ~_umask()}
     assert {path.name for path in kept.glob("*.jsonl")} == {STEPS, FLAGGED}
     assert not [*(tmp_path / "model").glob("*.jsonl")]
+    code, _, error = prefopt("export", tmp_path / "model")  # pairs
+    assert (code, "has an exported model" in error) == (2, True)
     card = ModelCard.load(tmp_path / "model" / "README.md")
     assert card.data.library_name == "transformers"
     assert card.data.base_model is None  # a folder of this machine
     assert "learning_rate 0.001" in card.text
     assert "| win rate |" in card.text
+    assert "Adapters are merged" not in card.text  # it has none
     assert str(tmp_path.parent) not in card.text
 
 

@@ -84,6 +84,16 @@ def test_a_run_is_shown_by_the_start_of_its_name(prefopt, run):
     assert (code, "`prefopt runs`" in error) == (2, True)
 
 
+def test_of_several_runs_of_a_name_the_newest_is_shown_and_the_others_are_named(prefopt, run):
+    run("mine-0-aaaaaa")
+    run("mine-1-bbbbbb")
+    output = prefopt("show", "mine")[1]
+    first, *_ = output.splitlines()
+    assert first == "mine is mine-1-bbbbbb here, the newest of 2. By their names: mine-0-aaaaaa"
+    assert "run          mine-1-bbbbbb" in output
+    assert "newest" not in prefopt("show", "mine-0-aaaaaa")[1]
+
+
 def test_show_tells_every_warning_of_the_page_and_breaks_no_figure(prefopt, run, store):
     run("doubtful", metrics=(metrics_of(store),), kept=2, warnings=("first doubt", "second doubt"))
     output = prefopt("show", "doubtful")[1]

@@ -1,5 +1,7 @@
 """The budget of a run that is not completed holds, also where its config is edited in between."""
 
+from pathlib import Path
+
 import pytest
 
 from prefopt_core.labels.store import LabelStore
@@ -21,14 +23,16 @@ def failing(given_candidates, write):
 
 @pytest.mark.parametrize("named", [True, False])
 def test_a_config_edited_after_a_failure_goes_on_with_what_is_left(
-    given_candidates, failing, config_file, prefopt, bought, named
+    given_candidates, failing, config_file, prefopt, bought, named, monkeypatch
 ):
     name = {"name": "mine"} if named else {}
     config = config_file(failing | name)
     assert prefopt("run", config, "--no-server")[0] != 0
     assert bought() == 3
     config_file(given_candidates | name)  # another judge, and all labels anew
-    assert "5 of 8 labels (3 bought" in " ".join(prefopt("plan", config)[1].split())
+    monkeypatch.chdir(Path(config).parent)  # where it is typed in another way
+    for typed in (config, Path(config).name):
+        assert "5 of 8 labels (3 bought" in " ".join(prefopt("plan", typed)[1].split())
     code, output, told = prefopt("run", config, "--no-server")
     assert code == 0, told
     assert "is not completed; its budget goes on" in " ".join((output + told).split())

@@ -7,12 +7,14 @@ from threading import Event, Thread
 
 import polars as pl
 import pytest
+import torch
 
 from prefopt_core.annotation.settings import AnnotatorConfig
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.functions import load_function
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.turns import in_turn
+from prefopt_core.models.threads import threads_for
 from prefopt_core.store.artifacts import Artifact
 from prefopt_core.store.coming import Coming
 from tasks.overlap import overlapping, settled
@@ -128,6 +130,45 @@ def test_what_is_asked_last_fails_and_what_waits_for_it_ends(both):
     with pytest.raises(DataError, match="no such key"):
         both()
     assert set(world.computed) <= {0, 1}
+
+
+def test_after_an_interrupt_it_says_what_it_waits_for_and_that_another_ends_it(both, caplog):
+    asked = Event()
+
+    def compute(number):  # hears of nothing
+        asked.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(2.5)
+
+    world.in_computing = compute
+    world.in_asking = lambda number: asked.set() if number == 0 else time.sleep(20)
+    with pytest.raises(KeyboardInterrupt):
+        both()
+    assert "Waits for reckon to come to the end of a batch" in caplog.text
+    assert "Ctrl-C now ends it at once" in caplog.text
+
+
+def test_a_thread_keeps_its_number_of_threads_while_a_model_beside_has_one(both):
+    limited, seen, usual = Event(), [], torch.get_num_threads()
+
+    def compute(number):
+        with threads_for(torch.nn.Linear(1, 1)):
+            limited.set()
+            time.sleep(0.3)
+
+    def use_torch(number):
+        if number and limited.wait(20):
+            seen.append(torch.get_num_threads())
+
+    world.in_computing, world.in_asking = compute, use_torch
+    torch.set_num_threads(2)
+    try:
+        run = Thread(target=both)  # which has not used torch before
+        run.start()
+        run.join(30)
+    finally:
+        torch.set_num_threads(usual)
+    assert seen == [2] * (SHARDS - 1)
 
 
 def test_interrupt_ends_all(both):

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -51,6 +53,23 @@ def test_a_killed_server_is_started_again_while_requests_wait(store, tools):
     assert told == ["! The Prefect server had ended, and was started again."]
     assert not answers(url)
     assert processes_of(store) == []
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_twice_while_it_starts_is_started_once_more(store):
+    killed = set()
+
+    def kill():
+        while len(killed) < 2:
+            for starting in {*processes_of(store)} - killed:
+                os.kill(starting, signal.SIGKILL)
+                killed.add(starting)
+            time.sleep(0.05)
+
+    Thread(target=kill, daemon=True).start()
+    with own_server() as url:
+        assert answers(url)
+    assert len(killed) == 2
 
 
 @pytest.mark.slow

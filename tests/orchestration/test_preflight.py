@@ -156,6 +156,7 @@ def test_responses_that_the_encoder_does_not_read_whole_are_told(
     said = "4 of 8 responses are longer than the 16 tokens that the encoder reads"
     _, output, _ = prefopt("run", file := config_file(given_candidates), "--no-server")
     assert f"! {said}" in output
+    assert output.index(said) < output.index("○ annotate")
     (page,) = store.root.glob("runs/*/report.html")
     assert said in page.read_text()
     _, output, _ = prefopt("plan", file)

@@ -1,6 +1,7 @@
 """Preferences for other trainers: `datasets` and TRL take them as they are."""
 
 import copy
+import json
 import os
 
 import polars as pl
@@ -10,6 +11,10 @@ import torch
 from prefopt_core.export.preferences import COLUMNS, export_preferences
 from prefopt_core.ground.errors import DataError
 from prefopt_core.inputs.preferences import read_preferences
+from prefopt_core.lint.endings import truncated
+from prefopt_core.lint.findings import Known
+from prefopt_core.lint.reading import read_pairs
+from prefopt_core.lint.texts import texts_of
 
 ROWS = [
     {"prompt": "How do I reset it?", "chosen": "Press the button.", "rejected": "NA"},
@@ -55,6 +60,21 @@ def test_folder_is_a_data_set_with_the_columns_of_trl(preferences, tmp_path, loa
         expected = [said(role, text) for role, text in zip(roles, texts, strict=True)]
         assert sides == (texts if as_text else expected)
         assert (row["source"], row["confidence"], row["margin"]) == ("gold", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_a_file_of_sampled_pairs_is_said_to_be_cut_off_as_often_as_the_run_said(tmp_path, form):
+    texts = [{**ROWS[0], "prompt": f"Why {i}?", "rejected": f"It is the {i}"} for i in range(30)]
+    (tmp_path / "seed.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    rejected = [[i, 8, 7, 10 + i] if i < 20 else [i, 2] for i in range(30)]
+    pairs = read_preferences(tmp_path / "seed.jsonl").with_columns(
+        chosen_token_ids=pl.Series([[5, 6, 2]] * 30), rejected_token_ids=pl.Series(rejected)
+    )
+    (in_run,) = truncated(texts_of(pairs), Known())
+    file = export_preferences(pairs, tmp_path, form)
+    (in_file,) = truncated(texts_of(read_pairs(file).pairs), Known())
+    assert (in_run.count, in_run.rows) == (20, tuple(range(20)))
+    assert in_file == in_run
 
 
 def test_later_export_replaces_the_earlier_one_of_any_form(preferences, tmp_path, load):

@@ -161,6 +161,7 @@ def test_command_exports_the_newest_policy(base, train, store, tmp_path, monkeyp
     monkeypatch.setenv("PREFOPT_STORE", str(store.root))
     assert main(["export", str(tmp_path / "policy"), "--artifact", "train"]) == 0
     assert capsys.readouterr().out.startswith(f"model in {tmp_path / 'policy'}\n")
+    assert "Adapters are merged." in (tmp_path / "policy" / "README.md").read_text()
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "policy").config.hidden_size == 32
     assert main(["export", str(tmp_path / "policy"), "--artifact", "train"]) == 2
     assert "Add --overwrite" in capsys.readouterr().err

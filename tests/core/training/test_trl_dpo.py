@@ -17,6 +17,7 @@ from prefopt_core.ground.progress import listening
 from prefopt_core.training import trl_dpo, worker
 from prefopt_core.training.fidelity import SAVED_METRICS
 from prefopt_core.training.log import steps_of
+from prefopt_core.training.momentum import accelerate
 from prefopt_core.training.settings import LaunchConfig, LoraConfig, TrainingConfig
 
 NOISE = {"loss": "noise_aware", "params": {"window": 10, "noise_share": 0.3}}
@@ -293,6 +294,24 @@ def test_processes_that_share_a_model_train_as_one_does(one_and_two, monkeypatch
     assert figures[1].flagged.height > 0
     one, two = (load_file(folder / "out" / file) for folder in folders)
     assert one.keys() == two.keys()
+    for name, weight in one.items():
+        assert torch.allclose(weight, two[name], atol=1e-3), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {"lora": {"r": 4}}], ids=["all weights", "LoRA"])
+def test_momentum_goes_on_from_what_processes_that_share_a_model_wrote(
+    one_and_two, start, tmp_path, monkeypatch, settings
+):
+    monkeypatch.setenv("PYTHONPATH", f"{GLOO}:{os.environ.get('PYTHONPATH', '')}")
+    _, folders = one_and_two({"strategy": "fsdp"}, **settings)
+    beyond = (
+        accelerate(folder / "out", start, tmp_path / f"{folder.name}-beyond", momentum=0.5)
+        for folder in folders
+    )
+    one, two = (load_file(folder / "model.safetensors") for folder in beyond)
+    trained = load_file(folders[1] / "out" / "model.safetensors")
+    assert any(not torch.equal(weight, trained[name]) for name, weight in two.items())
     for name, weight in one.items():
         assert torch.allclose(weight, two[name], atol=1e-3), name
 
