@@ -1,5 +1,6 @@
 """Loading language models for generation and scoring: a cache of one, freed before training."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,7 +196,9 @@ def give_memory_back() -> None:
 
 
 def silence_libraries() -> None:
-    """Disable the progress bars of Hugging Face libraries."""
+    """Disable progress bars of Hugging Face libraries, and what they say to each other."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # PEFT reads it by its old name, which no user can mend.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
