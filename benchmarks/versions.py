@@ -22,6 +22,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from benchmarks.printing import progress, say, table
+
 REPOSITORY = Path(__file__).parents[1]
 HOME = REPOSITORY / ".venv-matrix"
 ROWS = ("lowest", "newest")
@@ -56,7 +58,7 @@ def made(row: str) -> Path:
     there = sysconfig.get_path("purelib", vars={"base": str(home)})
     Path(there, "below.pth").write_text(f"import site; site.addsitedir({here!r})\n")
     python = home / "bin" / "python"
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-compile"]
     subprocess.run([*pip, *wanted(row)], check=True)
     return python
 
@@ -77,7 +79,7 @@ def tried(python: Path, options: list[str]) -> tuple[bool, str]:
     )
     *before, last = done.stdout.rstrip().splitlines()
     if done.returncode:
-        print("\n".join(before), file=sys.stderr)
+        progress("\n".join(before))
     return done.returncode == 0, last
 
 
@@ -93,8 +95,7 @@ def main() -> int:
         passed, last = tried(python, asked.options)
         lines.append([row, *found(python), last])
         well &= passed
-    for line in (["row", *SHOWN, "tests"], ["---"] * (len(SHOWN) + 2), *lines):
-        print("|", " | ".join(line), "|")
+    say(table(["row", *SHOWN, "tests"], lines))
     return 0 if well else 1
 
 
