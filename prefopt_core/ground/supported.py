@@ -73,6 +73,5 @@ def doubts_of_versions() -> list[str]:
     if wrong:
         raise ConfigError("\n".join(wrong))
     return [
-        f"{words}. If training fails or differs: {install(each)}"
-        for each, words in newer_than_tried()
+        f"{words}. If a run fails or differs: {install(each)}" for each, words in newer_than_tried()
     ]
