@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := .venv-vllm
 
-.PHONY: quickstart test test-quick test-vllm check audit benchmark results reference practice clean
+.PHONY: quickstart test test-quick test-vllm matrix check audit benchmark results reference practice clean
 
 quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
@@ -18,6 +18,10 @@ test-quick: $(READY)
 
 test-vllm: $(READY) $(VLLM)/ready
 	PREFOPT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/pytest tests/engine
+
+# Lowest and newest versions of pyproject.toml's ranges; half an hour.
+matrix: $(READY)
+	$(BIN)/python -m benchmarks.versions
 
 check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -58,4 +62,4 @@ $(VLLM)/ready: Makefile
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM) .venv-audit data/store
+	rm -rf $(VENV) $(VLLM) .venv-audit .venv-matrix data/store

@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
 from flows.doctor import Check
+from prefopt_core.ground.supported import (
+    DISTRIBUTION,
+    install,
+    lacking,
+    newer_than_tried,
+    requirements,
+)
 from prefopt_core.ground.user_code import OURS
 from prefopt_core.models.vllm.interpreter import PYTHON_VARIABLE, version_in
 
-DISTRIBUTION = "prefopt-flows"
 _PURPOSE = {
     "minilm": "the default of `embedding`, without a model hub",
     "ray": "`execution.runner: ray`",
@@ -47,7 +51,7 @@ def python() -> Iterator[Check]:
 def packages() -> Iterator[Check]:
     """The versions of required packages."""
     try:
-        needed = _requirements()
+        needed = requirements()
     except metadata.PackageNotFoundError:
         yield Check(
             "packages",
@@ -56,17 +60,20 @@ def packages() -> Iterator[Check]:
             "pip install -c constraints.txt -e .",
         )
         return
-    wrong = [(each, problem) for each in needed if (problem := _problem(each))]
+    wrong = [(each, problem) for each in needed if (problem := lacking(each))]
     for requirement, problem in wrong:
-        yield Check(requirement.name, "problem", problem, _install(requirement))
-    if not wrong:
-        yield Check("packages", "ok", f"{len(needed)} of {len(needed)} in the supported range")
+        yield Check(requirement.name, "problem", problem, install(requirement))
+    if wrong:
+        return
+    yield Check("packages", "ok", f"{len(needed)} of {len(needed)} in the supported range")
+    for requirement, doubt in newer_than_tried():
+        yield Check(requirement.name, "warning", doubt, install(requirement))
 
 
 def extras() -> Iterator[Check]:
     """The versions of optional packages, by extra."""
     for extra, purpose in _PURPOSE.items():
-        problems = [problem for each in _requirements(extra) if (problem := _problem(each))]
+        problems = [problem for each in requirements(extra) if (problem := lacking(each))]
         name, found = f"extra {extra}", f"{'; '.join(problems) or 'installed'} ({purpose})"
         if not problems:
             yield Check(name, "ok", found)
@@ -87,10 +94,10 @@ def vllm() -> Iterator[Check]:
             f"export {PYTHON_VARIABLE}=/path/to/environment/bin/python",
         )
         return
-    (wanted,) = _requirements("vllm")
+    (wanted,) = requirements("vllm")
     version, trouble = version_in(interpreter)
     mend = (
-        f"python3 -m venv ~/vllm && ~/vllm/bin/{_install(wanted)} && "
+        f"python3 -m venv ~/vllm && ~/vllm/bin/{install(wanted)} && "
         f"export {PYTHON_VARIABLE}=~/vllm/bin/python"
     )
     if trouble:
@@ -139,27 +146,3 @@ def names() -> Iterator[Check]:
         "here; the command `prefopt` and its workers do not look here",
         "start your own scripts that import prefopt from another folder, or with `python -P`",
     )
-
-
-def _requirements(extra: str = "") -> list[Requirement]:
-    """Requirements of the installed distribution: the unconditional ones, or those of an extra."""
-    every = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
-    always = [each for each in every if not each.marker or each.marker.evaluate({"extra": ""})]
-    if not extra:
-        return always
-    with_extra = [each for each in every if each.marker and each.marker.evaluate({"extra": extra})]
-    return [each for each in with_extra if each not in always]
-
-
-def _problem(requirement: Requirement) -> str:
-    try:
-        version = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        return f"{requirement.name} is not installed"
-    if requirement.specifier.contains(Version(version), prereleases=True):
-        return ""
-    return f"{requirement.name} {version} is installed, {requirement.specifier} is supported"
-
-
-def _install(requirement: Requirement) -> str:
-    return f"pip install '{requirement.name}{requirement.specifier}'"

@@ -13,6 +13,7 @@ from prefopt_core.experiments.lengths import other_lengths, too_long_to_train
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, Lacking, PrefoptError
 from prefopt_core.ground.settings import Config
+from prefopt_core.ground.supported import doubts_of_versions
 from prefopt_core.inputs.preferences import read_preferences
 from prefopt_core.inputs.settings import SeedConfig
 from prefopt_core.labels.store import LabelStore
@@ -39,12 +40,13 @@ def check(experiment: Experiment, kept: LabelStore) -> list[str]:
         once that section is used.
 
     Raises:
-        ConfigError: Something is certainly wrong; all that is, a line each.
+        ConfigError: Something is certainly wrong; all that is, a line each. Or a package is not in
+            a version that is supported.
         StoreError: The labels are on a server that does not answer.
     """
+    doubts = doubts_of_versions()
     kept.ledger.require()
     problems: list[str] = []
-    doubts: list[str] = []
     for where, section in _sections(experiment):
         try:
             doubts += [_placed(doubt, where, section) for doubt in section.check()]

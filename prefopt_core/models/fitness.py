@@ -99,7 +99,7 @@ def generation_config_in(folder: Path) -> Any:
 
 
 def _check_architecture(folder: Path, config: "PretrainedConfig") -> None:
-    from transformers import AutoModelForCausalLM
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
     named = getattr(config, "architectures", None) or []
     if any(task in name for name in named for task in OTHER_TASKS):
@@ -107,7 +107,7 @@ def _check_architecture(folder: Path, config: "PretrainedConfig") -> None:
             f"The model in {folder} is a {', '.join(named)}, which does not continue texts. Give a "
             "causal language model; a classifier can be a reward model (`annotator: reward-model`)."
         )
-    if type(config) not in AutoModelForCausalLM._model_mapping:
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ConfigError(
             f"The model in {folder} is of type {config.model_type!r}, for which transformers has "
             "no causal language model (AutoModelForCausalLM). Give one that continues texts."

@@ -199,6 +199,6 @@ def silence_libraries() -> None:
     """Disable the progress bars of Hugging Face libraries, and what they tell each other."""
     from transformers.utils import logging
 
-    # Such as that TRL uses names which transformers will not have in its next version.
+    # Such as that TRL and PEFT use names which transformers will drop: no user can mend that.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -4,14 +4,16 @@ Overridden are the preparation of data (nothing is left to prepare) and the loss
 Everything else, from the optimiser to distributed training, is TRL's and Hugging Face's.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, send_to_device
 from datasets import Dataset
+from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from prefopt_core.implicit_reward import implicit_reward
@@ -21,6 +23,18 @@ from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
 from prefopt_core.training.packing import SIDES, Inputs, collate, summed, told_in
 from prefopt_core.training.reading import last_hidden, reading, reads_packed, watching
 from prefopt_core.training.sharded import is_shared
+
+
+class Arguments(DPOConfig):
+    """TRL's arguments for one process, which has one GPU.
+
+    On all that it sees, `DataParallel` would deal out rows as if they were pairs.
+    """
+
+    @property
+    def n_gpu(self) -> int:
+        """GPUs of this process: one or none."""
+        return min(super().n_gpu, 1)
 
 
 class PreferenceTrainer(DPOTrainer):
@@ -34,7 +48,7 @@ class PreferenceTrainer(DPOTrainer):
         pairs: A pair per row: prompt_ids, chosen_ids, rejected_ids, ref_chosen_logps,
             ref_rejected_logps, doubtful, confidence, its number `row`, and what an `Informed`
             objective is told.
-        settings: Everything else that `DPOTrainer` takes.
+        settings: Everything else that `DPOTrainer` takes; `args` are `Arguments`.
     """
 
     def __init__(
@@ -46,11 +60,10 @@ class PreferenceTrainer(DPOTrainer):
         pairs: Dataset,
         **settings: Any,
     ) -> None:
-        # One process has one GPU: `DataParallel` would deal out rows as if they were pairs.
-        settings["args"]._n_gpu = min(settings["args"].n_gpu, 1)
         super().__init__(train_dataset=pairs, data_collator=self._collate, **settings)
         self.objective: Objective = objective
         self.beta, self.sft, self.pairs = beta, sft, pairs
+        self.measured: dict[str, list[float]] = defaultdict(list)
         self.noise: NoiseAware | None = None
         if isinstance(objective, NoiseAware) and any(pairs["doubtful"]):
             self.noise, weight = objective, objective.extrapolation
@@ -116,9 +129,13 @@ class PreferenceTrainer(DPOTrainer):
         model: Any = self.model_wrapped
         training = model.training
         model.eval()
-        _, hidden = self._read(model, self._prepare_inputs(inputs))
+        _, hidden = self._read(model, self._placed(inputs))
         model.train(training)
         return hidden
+
+    def _placed(self, inputs: Inputs) -> Inputs:
+        placed: Inputs = send_to_device(inputs, self.accelerator.device)
+        return placed
 
     def _flag(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor:
         """Which doubtful pairs look wrong, (B,); the labels of the others are trusted."""
@@ -139,7 +156,7 @@ class PreferenceTrainer(DPOTrainer):
             warm_up=noise.warm_up,
         )
         if self.state.global_step >= noise.warm_up * self.state.max_steps:
-            self._metrics["train"]["threshold"].append(threshold.value)
+            self.measured["threshold"].append(threshold.value)
         rows = self.accelerator.gather(inputs["row"].masked_fill(~flagged, -1))
         threshold.note(rows[rows >= 0].tolist())
         if noise.threshold == "running":
@@ -159,7 +176,7 @@ class PreferenceTrainer(DPOTrainer):
             if not seen.all():
                 hidden = hidden[seen.repeat(2).repeat_interleave(inputs["lengths"])]
                 rows = inputs["row"][seen].tolist()
-                inputs = self._prepare_inputs(self._collate([self.pairs[row] for row in rows]))
+                inputs = self._placed(self._collate([self.pairs[row] for row in rows]))
             with self.accelerator.autocast():
                 margins[seen] = self.detector.margins(inputs, hidden)
         return margins.masked_fill(~doubtful, torch.inf)
@@ -181,7 +198,7 @@ class PreferenceTrainer(DPOTrainer):
         model.eval()
         for start in range(0, len(mine), size):
             rows = [self.pairs[i] for i in mine[start : start + size]]
-            inputs = self._prepare_inputs(self.data_collator(rows))
+            inputs = self._placed(self._collate(rows))
             with self.accelerator.autocast():
                 margins += self._margins(inputs, last_hidden(model, inputs)).tolist()
         model.train()
@@ -201,7 +218,7 @@ class PreferenceTrainer(DPOTrainer):
 
     @torch.no_grad()
     def _record(self, pairs: PairLogps[torch.Tensor], doubtful: torch.Tensor) -> None:
-        """Add a batch to the metrics that TRL averages over an optimiser step and logs."""
+        """Add a batch to the figures of which `log` has the means over an optimiser step."""
         policy_chosen, policy_rejected, reference_chosen, reference_rejected = pairs.sums
         chosen = implicit_reward(policy_chosen, reference_chosen, beta=self.beta)
         rejected = implicit_reward(policy_rejected, reference_rejected, beta=self.beta)
@@ -218,9 +235,15 @@ class PreferenceTrainer(DPOTrainer):
         table = torch.stack([m.double() for m in metrics.values()], dim=1)
         means = self.accelerator.gather(table).mean(dim=0).tolist()
         for name, mean in zip(metrics, means, strict=True):
-            self._metrics["train"][name].append(mean)
+            self.measured[name].append(mean)
 
-    # Steps of TRL's trainer that have nothing to do here ------------------------------------------
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log an optimiser step, with the mean of each figure that its batches had."""
+        means = {name: sum(values) / len(values) for name, values in self.measured.items()}
+        self.measured.clear()
+        super().log(logs | means, start_time)
+
+    # Steps of TRL's trainer that have nothing to do here; it has no public names for them ---------
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset  # the pairs bring their token ids: nothing is tokenised here

@@ -18,7 +18,6 @@ from accelerate import PartialState
 from datasets import Dataset
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
-from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.utils import disable_dropout_in_model
 
 from prefopt_core.arrays import FloatArray
@@ -59,7 +58,7 @@ from prefopt_core.training.fidelity import (
 )
 from prefopt_core.training.log import steps_of
 from prefopt_core.training.objectives import Informed, NoiseAware
-from prefopt_core.training.preference_trainer import PreferenceTrainer
+from prefopt_core.training.preference_trainer import Arguments, PreferenceTrainer
 from prefopt_core.training.resume import RESUMABLE, attach, latest_checkpoint
 from prefopt_core.training.settings import TrainingConfig
 from prefopt_core.training.sharded import whole
@@ -237,11 +236,11 @@ def _told(objective: Any, pairs: pl.DataFrame) -> Mapping[str, FloatArray]:
     return objective.tell(pairs) if isinstance(objective, Informed) else {}
 
 
-def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> DPOConfig:
+def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> Arguments:
     gpu = torch.cuda.is_available()
     processes = PartialState(cpu=not gpu).num_processes  # unasked it sees one on CPUs
     steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
-    return DPOConfig(
+    return Arguments(
         output_dir=str(work),
         seed=seed,
         learning_rate=config.learning_rate,

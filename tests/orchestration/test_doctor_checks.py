@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
+from flows.cli import main
 from flows.doctor import CHECKS, Check, examine, guarded, machine, software
+from prefopt_core.ground import supported
 
 UNSEEN = """
 import os, sys
@@ -86,9 +88,41 @@ def test_package_that_is_missing_is_a_problem(installed):
 
 
 def test_without_an_installation_nothing_is_known(monkeypatch):
-    monkeypatch.setattr(software, "DISTRIBUTION", "no-such-thing")
+    monkeypatch.setattr(supported, "DISTRIBUTION", "no-such-thing")
+    assert supported.doubts_of_versions() == []
     check = only(software.packages())
     assert (check.state, check.mend) == ("problem", "pip install -c constraints.txt -e .")
+
+
+RANGES = """\
+Requires-Dist: numpy<1
+Requires-Dist: trl>=1.16,<2
+Requires-Dist: trl<1.17; extra == 'tried'
+"""
+
+
+@pytest.mark.parametrize("version", ["1.15.9", "2.0.0"])
+def test_version_that_is_not_supported_is_refused_before_a_run(installed, capsys, version):
+    installed("prefopt-flows", "9", RANGES)
+    installed("trl", version)
+    assert main(["run", "quickstart"]) == 2
+    refusal = f"trl {version} is installed, <2,>=1.16 is supported: pip install 'trl<2,>=1.16'"
+    assert capsys.readouterr().err == f"prefopt: {refusal}\n"
+
+
+def test_release_newer_than_those_that_were_tried_is_a_doubt(installed):
+    installed("prefopt-flows", "9", RANGES.replace("numpy<1", "numpy"))
+    installed("trl", "1.17.0")
+    (doubt,) = supported.doubts_of_versions()
+    assert doubt.startswith("trl 1.17.0 is installed, <1.17 was tried.")
+    *_, check = software.packages()
+    assert (check.what, check.state, check.mend) == ("trl", "warning", "pip install 'trl<1.17'")
+
+
+def test_later_patch_of_a_release_that_was_tried_is_none(installed):
+    installed("prefopt-flows", "9", RANGES.replace("numpy<1", "numpy"))
+    installed("trl", "1.16.3")
+    assert supported.doubts_of_versions() == []
 
 
 def test_python_that_is_too_old_is_a_problem(installed):

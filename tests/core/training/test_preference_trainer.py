@@ -3,13 +3,20 @@ import polars as pl
 import pytest
 import torch
 from datasets import Dataset
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from trl import DPOConfig, DPOTrainer
 
 from prefopt_core import losses
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.noise import quantile_threshold
 from prefopt_core.training import trl_dpo
+from prefopt_core.training.preference_trainer import Arguments, PreferenceTrainer
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 
 LAM, ALPHA, BETA = 0.5, 0.3, 0.2
@@ -98,7 +105,7 @@ def test_the_loss_of_a_batch_is_the_one_computed_by_hand(
     flagged = np.append(flagged, [False, False])  # gold labels are trusted
     expected = losses.noise_aware_dpo(*logps, flagged, beta=BETA, alpha=ALPHA).mean()
     assert found.item() == pytest.approx(expected, rel=1e-5)
-    assert trainer._metrics["train"]["threshold"] == [pytest.approx(tau, abs=1e-5)]
+    assert trainer.measured["threshold"] == [pytest.approx(tau, abs=1e-5)]
     assert trainer.flagged == dict.fromkeys(np.flatnonzero(flagged).tolist(), 1)
     if threshold == "running":  # the window has moved on by the self-labelled pairs
         assert trainer._threshold().margins == pytest.approx(own, abs=1e-4)
@@ -134,8 +141,8 @@ def test_nothing_is_flagged_before_the_warm_up_ends(make_trainer, make_pairs, th
     trainer._threshold().value = 1e9
     trainer.state.global_step = 1
     trainer.compute_loss(trainer.model, batch_of(trainer))
-    assert trainer._metrics["train"]["flagged"] == [0.0]
-    assert trainer._metrics["train"]["threshold"] == []
+    assert trainer.measured["flagged"] == [0.0]
+    assert trainer.measured["threshold"] == []
     assert trainer.flagged == {}
     assert trainer._threshold().epoch == -1
 
@@ -171,7 +178,7 @@ def test_shifts_are_what_the_log_probabilities_gained(make_trainer, make_pairs, 
     perturb(trainer.model)
     chosen, rejected, *references = by_hand(trainer.model, trainer.model, oracle, frame)[0]
     trainer.compute_loss(trainer.model, batch_of(trainer))
-    seen = trainer._metrics["train"]
+    seen = trainer.measured
     assert seen["chosen_shift"] == [pytest.approx((chosen - references[0]).mean(), abs=1e-4)]
     assert seen["rejected_shift"] == [pytest.approx((rejected - references[1]).mean(), abs=1e-4)]
     assert abs(seen["chosen_shift"][0]) > 0.1
@@ -268,3 +275,22 @@ def test_dropout_of_the_model_is_off_in_any_architecture(start, tmp_path, make_p
     found = trainer.compute_loss(trainer.model, batch_of(trainer)).item()
     logps = by_hand(model.eval(), model, oracle, frame)[0]
     assert found == pytest.approx(losses.dpo(*logps, beta=config.beta).mean(), rel=1e-5)
+
+
+def test_of_private_names_of_trl_three_are_overridden_and_no_other_is_hidden():
+    """A release that drops one would tokenise, score or send; one that adds others could clash."""
+    ours = {name for name in vars(PreferenceTrainer) if not name.startswith("__")}
+    theirs = {name for kind in DPOTrainer.__mro__ for name in vars(kind)}
+    replaced = {"_prepare_dataset", "_precompute_ref_logps", "_send_telemetry"}
+    assert {name for name in ours & theirs if name.startswith("_")} == replaced
+
+
+def test_a_batch_is_dealt_out_to_one_gpu_though_there_are_more(monkeypatch, tmp_path):
+    monkeypatch.setattr(DPOConfig, "n_gpu", 4)
+    arguments = Arguments(str(tmp_path), per_device_train_batch_size=3, bf16=False)
+    assert arguments.train_batch_size == 3
+
+
+def test_private_names_of_transformers_that_are_read_are_there():
+    assert PreTrainedModel._is_stateful is False
+    assert PretrainedConfig(attn_implementation="sdpa")._attn_implementation == "sdpa"

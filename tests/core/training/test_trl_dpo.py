@@ -391,6 +391,11 @@ def test_batches_may_be_split_for_memory(run, make_pairs):
         assert split.steps[name].to_list() == expected
 
 
+@pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning")
+def test_training_warns_of_nothing_that_its_user_cannot_mend(run, make_pairs):
+    run(make_pairs(4), epochs=1.0, lora=LoraConfig(r=4), gradient_checkpointing=True)
+
+
 def test_training_talks_to_nobody(run, make_pairs, monkeypatch, capfd):
     def refuse(*_, **__):
         raise AssertionError("telemetry")
