@@ -4,7 +4,6 @@ import polars as pl
 
 from prefopt_core.embedding import table
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.labels.asked import DESCRIBED
 from prefopt_core.store.artifacts import Artifact
 from tasks.session import current_store, notice, planning
 from tasks.stage import stage
@@ -20,6 +19,5 @@ def warn_of_unread(candidates: Artifact, config: EmbeddingConfig | None) -> None
     """Tell of responses that the embedder does not read to their end; nothing while planning."""
     if config is None or planning():
         return
-    texts = current_store().read(candidates.first(DESCRIBED), ["candidate_id", "response"])
-    if text := table.unread(texts, config):
+    if text := table.unread_of(candidates, current_store(), config):
         notice(text)

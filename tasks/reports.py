@@ -15,12 +15,13 @@ from prefopt_core.experiments.facts import facts_of
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.lengths import unread_in
 from prefopt_core.experiments.page import comparison_page, preset_of
+from prefopt_core.export.rows import selected_rows
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.ids import last_text
 from prefopt_core.ground.tables import rows_of
 from prefopt_core.labels.account import Allowance, balance_of
-from prefopt_core.labels.asked import Proposal, first_shards
+from prefopt_core.labels.asked import Asked, Proposal, first_shards
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
 from prefopt_core.reports.inspection import shown_prompts
@@ -39,8 +40,8 @@ from tasks.session import current_store, doubts_before, leaves_pages, notice, pl
 from tasks.stage import inside_flow_run
 
 _EXAMPLES = 20
-_OF_CANDIDATES = ("prompt_id", "candidate_id", "sample", "response", "policy")
-"""What a page needs of a table `candidates`, which has their tokens, too."""
+_PART = 4096
+"""Responses whose texts are in memory at once, about, where selected ones are written."""
 
 
 def report_round(
@@ -115,17 +116,33 @@ def _fewer_labels(labels: Artifact, verdicts: pl.DataFrame) -> Iterator[str]:
 
 
 def read_proposal(proposal: Proposal[Artifact]) -> Proposal[pl.DataFrame]:
-    """The tables of a proposal, as far as a page needs them: embeddings are most of their bytes."""
+    """The tables of a proposal, as far as a page needs them.
+
+    Of candidates their ids; texts and vectors, which are most of their bytes, of the shown prompts.
+    """
     store, embeddings = current_store(), proposal.embeddings
     selections = store.read(proposal.selections)
-    candidates = store.read(proposal.candidates, _OF_CANDIDATES)
-    shown = pl.col("prompt_id").is_in(shown_prompts(selections))
-    ids = candidates.filter(shown)["candidate_id"].implode()
-    vectors = None
-    if embeddings:
-        compared = store.scan(embeddings).filter(pl.col("candidate_id").is_in(ids))
-        vectors = compared.collect(engine="streaming")
+    every = store.read(proposal.candidates, ("prompt_id", "candidate_id", "sample"))
+    shown = every.filter(pl.col("prompt_id").is_in(shown_prompts(selections)))["candidate_id"]
+    texts = rows_of(store.scan(proposal.candidates).select("candidate_id", "response"), shown)
+    candidates = every.join(
+        texts.unique("candidate_id"), "candidate_id", how="left", maintain_order="left"
+    )
+    vectors = rows_of(store.scan(embeddings), shown) if embeddings else None
     return Proposal(selections, candidates, store.read(proposal.prompts), vectors)
+
+
+def selected_parts(proposal: Proposal[Artifact]) -> Iterator[pl.DataFrame]:
+    """The selected responses as texts for people, some shards at a time."""
+    store, every = current_store(), proposal.candidates
+    prompts, most = store.read(proposal.prompts), max(1, _PART * every.parts // max(1, every.rows))
+    for start in range(0, every.parts, most):
+        selections, candidates = (
+            Artifact(table=table.table, shards=table.shards[start : start + most])
+            for table in (proposal.selections, every)
+        )
+        texts = store.read(candidates, ("candidate_id", "response", "policy"))
+        yield selected_rows(Asked(store.read(selections), texts, prompts))
 
 
 def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:

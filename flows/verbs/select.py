@@ -13,7 +13,7 @@ from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.experiments.facts import day_of
 from prefopt_core.experiments.flows import refuse_estimates
-from prefopt_core.export.rows import require_output, selected_rows, write_rows
+from prefopt_core.export.rows import require_output, write_parts
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs.layouts import describe_candidates
@@ -23,7 +23,7 @@ from prefopt_core.reports.selection import selection_page
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
 from tasks.embedding import warn_of_unread
 from tasks.inputs import load_prompts
-from tasks.reports import made_at, read_proposal
+from tasks.reports import made_at, read_proposal, selected_parts
 from tasks.session import Session, session
 
 _FLAGS = {
@@ -100,16 +100,15 @@ def select(
         prompts = load_prompts(source, seed)
         proposed = propose(prompts, None, sections, seed)
         warn_of_unread(proposed.candidates, sections.embedding)
+        write_parts(selected_parts(proposed), output)
         chosen, made = read_proposal(proposed), made_at("select", proposed.selections)
     page = output.with_suffix(".html")
-    rows = selected_rows(chosen)
-    write_rows(rows, output)
     about = [("date", day_of(made)), *([("embedder", embedder)] if sections.embedding else [])]
     html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}", read_as, about))
     write_whole(page, lambda path: path.write_text(html, encoding="utf-8"))
     say(
         read_as,
-        f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
-        f"{output}",
+        f"{proposed.selections.rows} of {proposed.candidates.rows} responses to {prompts.rows} "
+        f"prompts in {output}",
         f"what was selected and what was left: {page}",
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prefopt_core.export.rows import write_rows
+from prefopt_core.export.rows import write_parts, write_rows
 from prefopt_core.inputs.files import read_rows
 from prefopt_core.inputs.formulas import guarded, unguarded
 
@@ -38,3 +38,15 @@ def test_numbers_stay_numbers(tmp_path):
 @example("'-1")
 def test_reading_undoes_what_writing_did(text):
     assert unguarded(guarded(text)) == text
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_a_table_written_in_parts_is_that_written_whole(tmp_path, ending):
+    rows = pl.DataFrame({"prompt": ["a", 'b "c"', "=d"], "responses": [["x"], ["y", "z"], []]})
+    whole, parts = tmp_path / f"whole{ending}", tmp_path / f"parts{ending}"
+    write_rows(rows, whole)
+    write_parts([rows[:2], rows[2:2], rows[2:]], parts)
+    if ending == ".parquet":
+        assert pl.read_parquet(parts).equals(rows)
+    else:
+        assert parts.read_bytes() == whole.read_bytes()
