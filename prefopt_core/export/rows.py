@@ -1,7 +1,7 @@
 """Export selected responses, prompts or rows as a file for people: .csv, .jsonl or .parquet."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +12,11 @@ from prefopt_core.ground.files import write_whole
 from prefopt_core.ground.ids import as_texts
 from prefopt_core.inputs.formulas import guarded
 from prefopt_core.labels.asked import Asked
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
+
+_PART = 4096
+"""Responses whose texts are in memory at once, about, where selected ones are written."""
 
 Parts = Iterable[pl.DataFrame]
 """A table, some rows at a time."""
@@ -104,6 +109,19 @@ def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
             "representativeness", "redundancy", "prompt_id", "candidate_id",
         )
     )  # fmt: skip
+
+
+def selected_parts(store: Store, chosen: Asked[Artifact]) -> Iterator[pl.DataFrame]:
+    """The selected responses as texts for people, some shards at a time."""
+    every = chosen.candidates
+    prompts, most = store.read(chosen.prompts), max(1, _PART * every.parts // max(1, every.rows))
+    for start in range(0, every.parts, most):
+        selections, candidates = (
+            Artifact(table=table.table, shards=table.shards[start : start + most])
+            for table in (chosen.selections, every)
+        )
+        texts = store.read(candidates, ("candidate_id", "response", "policy"))
+        yield selected_rows(Asked(store.read(selections), texts, prompts))
 
 
 def preference_rows(preferences: pl.DataFrame) -> pl.DataFrame:
