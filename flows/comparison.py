@@ -22,8 +22,7 @@ from prefopt_core.ground.processes import end_with
 from prefopt_core.labels.batch import name_account
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.store.artifacts import Artifact
-from tasks.comparison import compare_runs
-from tasks.reports import report_comparison, write_settings
+from tasks.comparison import compare_runs, report_comparison, write_settings
 from tasks.session import current_store, executing, part_of_more, planning, stored_only
 from tasks.stage import inside_flow_run
 

@@ -4,7 +4,6 @@ import polars as pl
 
 from prefopt_core.embedding import table
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.labels.asked import DESCRIBED
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.coming import Coming
 from tasks.session import current_session, notice, planning
@@ -28,8 +27,7 @@ def warn_of_unread(candidates: Artifact, config: EmbeddingConfig | None) -> None
 
     def warn(made: Artifact | Folder) -> None:
         assert isinstance(made, Artifact)
-        texts = within.opened().read(made.first(DESCRIBED), ["candidate_id", "response"])
-        if text := table.unread(texts, config):
+        if text := table.unread_of(made, within.opened(), config):
             notice(text, within)
 
     if isinstance(candidates, Coming):

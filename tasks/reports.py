@@ -12,9 +12,7 @@ from prefopt_core.evaluation.diagnostics import labels_bought
 from prefopt_core.experiments.base import Experiment, Paid, slug
 from prefopt_core.experiments.checks import check
 from prefopt_core.experiments.facts import facts_of
-from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.lengths import unread_in
-from prefopt_core.experiments.page import comparison_page, preset_of
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.files import content_digest
 from prefopt_core.ground.ids import last_text
@@ -23,15 +21,16 @@ from prefopt_core.labels.account import Allowance, balance_of
 from prefopt_core.labels.asked import Proposal, first_shards
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.honesty import honesty_parts
-from prefopt_core.reports.inspection import shown_prompts
 from prefopt_core.reports.labels import counted
 from prefopt_core.reports.page import Notice, Page, Part, Text
+from prefopt_core.reports.proposals import read_proposal
 from prefopt_core.reports.render import render_html, render_markdown
 from prefopt_core.reports.rounds import rounds_in_words
 from prefopt_core.reports.run import round_page, run_page
 from prefopt_core.reports.samples import Answers, before_and_after
 from prefopt_core.reports.values import shortened
-from prefopt_core.store.artifacts import Artifact, Folder, sha256_of
+from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.store.lineage import made_at
 from prefopt_core.store.pages import put_page_of
 from prefopt_core.store.runs import note
 from prefopt_core.tracking.tracking import places
@@ -39,8 +38,6 @@ from tasks.session import current_store, doubts_before, leaves_pages, notice, pl
 from tasks.stage import inside_flow_run
 
 _EXAMPLES = 20
-_OF_CANDIDATES = ("prompt_id", "candidate_id", "sample", "response", "policy")
-"""What a page needs of a table `candidates`, which has their tokens, too."""
 
 
 def report_round(
@@ -55,18 +52,19 @@ def report_round(
     from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
     round_number = len(metrics) - 1
-    figures = current_store().read_all(metrics)
+    store = current_store()
+    figures = store.read_all(metrics)
     here = f"round {round_number}" if round_number else "start policy"
     title = f"{config.name}: {here}"
     seen, left_out = first_shards(proposal) if proposal else (None, [])
-    page = round_page(figures, title, read_proposal(seen) if seen else None)
+    page = round_page(figures, title, read_proposal(store, seen) if seen else None)
     create_markdown_artifact(
         render_markdown(replace(page, parts=[*page.parts, *map(Text, left_out)])),
         key=f"{config.name}-{slug(here)}",
         description=title,
     )
     if preferences is not None:
-        pairs = current_store().read(preferences)
+        pairs = store.read(preferences)
         create_table_artifact(
             _rows(pairs.head(_EXAMPLES)),
             key=f"{config.name}-round-{round_number}-pairs",
@@ -112,20 +110,6 @@ def _fewer_labels(labels: Artifact, verdicts: pl.DataFrame) -> Iterator[str]:
             f"{counted(bought, 'label')} of at most {inputs['labels']}, and the others were not "
             "asked. Raise it, and the same command buys the rest."
         )
-
-
-def read_proposal(proposal: Proposal[Artifact]) -> Proposal[pl.DataFrame]:
-    """The tables of a proposal, as far as a page needs them: embeddings are most of their bytes."""
-    store, embeddings = current_store(), proposal.embeddings
-    selections = store.read(proposal.selections)
-    candidates = store.read(proposal.candidates, _OF_CANDIDATES)
-    shown = pl.col("prompt_id").is_in(shown_prompts(selections))
-    ids = candidates.filter(shown)["candidate_id"].implode()
-    vectors = None
-    if embeddings:
-        compared = store.scan(embeddings).filter(pl.col("candidate_id").is_in(ids))
-        vectors = compared.collect(engine="streaming")
-    return Proposal(selections, candidates, store.read(proposal.prompts), vectors)
 
 
 def _rows(pairs: pl.DataFrame) -> list[dict[str, object]]:
@@ -178,11 +162,11 @@ def write_report(
             store.read(preferences[-1]),
             config.as_yaml(flow),
             f"{config.name}: {flow}, seed {config.seed}",
-            read_proposal(seen) if seen else None,
+            read_proposal(store, seen) if seen else None,
             kept,
             doubts,
             _trust(labelled, others),
-            facts=facts_of([config], made_at("evaluate", metrics[-1])),
+            facts=facts_of([config], made_at(store, "evaluate", metrics[-1])),
             samples=_samples(held_out, answers),
         )
         return render_html(parts)
@@ -249,16 +233,6 @@ def _labels_of_others(labelled: Labelled, config: Experiment) -> pl.DataFrame | 
     return labels_of_others(verdicts, config.annotation, LabelStore.of(current_store()))
 
 
-def made_at(stage: str, table: Artifact) -> float:
-    """When a stage first made a table, in seconds since 1970: the same whenever a page is made."""
-    made: dict[Artifact | Folder, float] = {}
-    for manifest in current_store().manifests(stage):  # the newest first, so the first is kept
-        made[manifest.output] = manifest.created
-    whole = made.get(table)  # a stage by shard has a manifest of each
-    parts = (made[table.shard(number)] for number in range(len(table.shards)))
-    return whole if whole is not None else max(parts)
-
-
 def _samples(
     held_out: Artifact | None, answers: tuple[Answers[Artifact], Answers[Artifact]] | None
 ) -> list[Part]:
@@ -295,28 +269,3 @@ def _doubts(config: Experiment) -> Sequence[str]:
         return check(config, LabelStore.of(current_store()))
     except PrefoptError:
         return []
-
-
-def report_comparison(table: Artifact, comparison: Comparison) -> Path:
-    """Write the page into the store, and show it in Prefect; returns its path."""
-    page = comparison_page(current_store().read(table), comparison)
-    cells = comparison.of_seed(comparison.first_seed)
-    facts = facts_of([cell.config for cell in cells], made_at("compare", table))
-    whole = replace(page, parts=[facts, *page.parts, preset_of(comparison)])
-    path = current_store().put_page(f"{_name(comparison)}/report.html", render_html(whole))
-    if inside_flow_run():
-        from prefect.artifacts import create_markdown_artifact
-
-        create_markdown_artifact(render_markdown(page), key="comparison", description=page.title)
-    return path
-
-
-def write_settings(comparison: Comparison, name: str, settings: str) -> Path:
-    """Leave one run's YAML beside the page, so that it can be run alone; returns its path."""
-    return current_store().put_page(f"{_name(comparison)}/{name}.yaml", settings)
-
-
-def _name(comparison: Comparison) -> str:
-    """The folder of a comparison's page; more seeds go to the same place."""
-    same = comparison.model_dump(mode="json", exclude={"seeds", "first_seed"})
-    return f"compare-{sha256_of(same)[:8]}"

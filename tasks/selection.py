@@ -12,8 +12,7 @@ def select_responses(
     candidates: pl.LazyFrame, embeddings: pl.DataFrame | None, config: SelectionConfig, seed: int
 ) -> pl.DataFrame:
     """Keep `config.k` of the N responses to every prompt, before any of them is labelled."""
-    known = candidates.select(table.COLUMNS).collect()
-    return table.select_responses(known, embeddings, config, seed=seed)
+    return table.select_responses(candidates, embeddings, config, seed=seed)
 
 
 @stage("select_pairs", table="selections", version=1, by_shard=True)
@@ -25,5 +24,4 @@ def select_pairs(
     seed: int,
 ) -> pl.DataFrame:
     """Keep the two responses to every prompt that are worth comparing, by table `estimates`."""
-    known = candidates.select(table.COLUMNS).collect()
-    return table.select_responses(known, embeddings, config, estimates, seed=seed)
+    return table.select_responses(candidates, embeddings, config, estimates, seed=seed)

@@ -17,8 +17,8 @@ from benchmarks.speed.published import (
 )
 from benchmarks.timing import CPU, Job, Time, race, threads
 from prefopt_core.selection.aepo import aepo
+from prefopt_core.selection.batches import ROWS
 from prefopt_core.selection.best_pairs import best_pairs
-from prefopt_core.selection.table import ROWS
 
 Single = npt.NDArray[np.float32]
 

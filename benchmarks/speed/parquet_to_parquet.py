@@ -24,7 +24,7 @@ from benchmarks.speed.pairs import bare, batched
 from benchmarks.timing import Job, Time, race, threads
 from prefopt_core.ground.vectors import halves, pack, unpack, widen
 from prefopt_core.selection.settings import SelectionConfig
-from prefopt_core.selection.table import COLUMNS, select_responses
+from prefopt_core.selection.table import select_responses
 from prefopt_core.store.artifacts import Artifact, Shard
 from prefopt_core.store.store import Store
 
@@ -106,8 +106,7 @@ def run(store: Store, tables: Pair, write: bool = True) -> None:
     config = SelectionConfig()
     for number in range(len(tables[0].shards)):
         candidates, embeddings = (table.shard(number) for table in tables)
-        frame = store.read(candidates, COLUMNS)
-        found = select_responses(frame, store.read(embeddings), config, seed=0)
+        found = select_responses(store.scan(candidates), store.read(embeddings), config, seed=0)
         if write:
             store.put_table("selections", found)
 

@@ -13,17 +13,18 @@ from flows.verbs.options import Output, Seed, Whole, as_typed
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.experiments.facts import day_of
 from prefopt_core.experiments.together import refuse_estimates
-from prefopt_core.export.rows import require_output, selected_rows, write_rows
+from prefopt_core.export.rows import require_output, selected_parts, write_parts
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.files import write_whole
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
+from prefopt_core.reports.proposals import read_proposal
 from prefopt_core.reports.render import render_html
 from prefopt_core.reports.selection import selection_page
 from prefopt_core.selection.settings import SelectionConfig, SimilarityConfig
+from prefopt_core.store.lineage import made_at
 from tasks.inputs import load_prompts
-from tasks.reports import made_at, read_proposal
-from tasks.session import Session, session
+from tasks.session import Session, current_store, session
 
 _FLAGS = {
     "selection.k": "--k",
@@ -98,16 +99,16 @@ def select(
         source = PromptsConfig(params={"path": path, "column": column, "repeats": "drop"})
         prompts = load_prompts(source, seed)
         proposed = propose(prompts, None, sections, seed)
-        chosen, made = read_proposal(proposed), made_at("select", proposed.selections)
+        store = current_store()
+        write_parts(selected_parts(store, proposed), output)
+        chosen, made = read_proposal(store, proposed), made_at(store, "select", proposed.selections)
     page = output.with_suffix(".html")
-    rows = selected_rows(chosen)
-    write_rows(rows, output)
     about = [("date", day_of(made)), *([("embedder", embedder)] if sections.embedding else [])]
     html = render_html(selection_page(chosen, f"{strategy}, k = {k}: {file.name}", read_as, about))
     write_whole(page, lambda path: path.write_text(html, encoding="utf-8"))
     say(
         read_as,
-        f"{rows.height} of {chosen.candidates.height} responses to {prompts.rows} prompts in "
-        f"{output}",
+        f"{proposed.selections.rows} of {proposed.candidates.rows} responses to {prompts.rows} "
+        f"prompts in {output}",
         f"what was selected and what was left: {page}",
     )

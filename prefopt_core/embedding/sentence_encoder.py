@@ -1,6 +1,7 @@
 """Embedder `sentence-transformers`: all-MiniLM-L6-v2 as in AEPO's code, or another encoder."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from prefopt_core.models.encoder import (
     encoder_tokenizer,
     load_encoder,
 )
+from prefopt_core.models.packaged import load_packaged
 
 _MARKS = 4
 _CHARACTERS = 4  # of a token, about
@@ -30,7 +32,7 @@ def embed(
     batch_size: SpeedOnly[PositiveInt] = 32,
     device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float32]:
-    """Encode with sentence-transformers: the packaged all-MiniLM-L6-v2, a folder, or a hub id.
+    """Encode with the packaged all-MiniLM-L6-v2, or with a folder or hub id's sentence-transformer.
 
     Args:
         texts: The texts to embed.
@@ -39,47 +41,49 @@ def embed(
             not count. A model with fewer positions reads these.
         batch_size: Texts per forward pass; fewer of long ones on a CPU, which is faster with 1,024
             tokens at a time.
-        device: "cpu", "cuda", …; "auto": what sentence-transformers chooses, a GPU if there is one.
+        device: "cpu", "cuda", …; "auto": a GPU if there is one, else the CPU.
 
     Raises:
         ConfigError: The encoder cannot be loaded.
         MissingExtraError: The packaged encoder is not installed.
     """
-    encoder = load_encoder(model, device, max_length)
-    tokens = _TOKENS if encoder.device.type == "cpu" else None
-    vectors, order = [], []
-    for batch in batches(texts, batch_size, max_length, tokens):
-        vectors.append(
-            encoder.encode(
-                [texts[i] for i in batch],
-                batch_size=batch_size,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
+    if model == PACKAGED:
+        packaged = load_packaged(device, max_length)
+        encode, on_cpu, lengths = packaged.encode, packaged.on_cpu, list(packaged.lengths(texts))
+    else:
+        encoder = load_encoder(model, device, max_length)
+        encode = partial(
+            encoder.encode,
+            batch_size=batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
         )
+        on_cpu = encoder.device.type == "cpu"
+        lengths = [min(len(text) // _CHARACTERS + 1, max_length) for text in texts]
+    vectors, order = [], []
+    for batch in batches(lengths, batch_size, _TOKENS if on_cpu else None):
+        vectors.append(encode([texts[i] for i in batch]))
         order += batch
         report_progress(len(order), len(texts))
     return np.concatenate(vectors)[np.argsort(order)].astype(np.float32)
 
 
-def batches(
-    texts: Sequence[str], most: int, max_length: int, tokens: int | None = None
-) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], most: int, tokens: int | None = None) -> Iterator[list[int]]:
     """Put texts of like length together, so that little of a batch is padding.
 
     Args:
-        texts: The texts.
+        lengths: Tokens of each text, at least 1.
         most: Texts of a batch.
-        max_length: Tokens that are read of a text.
-        tokens: Of a batch, about, its padding among them; None: as many as there are.
+        tokens: Of a batch, its padding among them, or of the one text that has more; None: as many
+            as there are.
 
     Yields:
         Indices of the texts of a batch, the longest texts first.
     """
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0
     while start < len(order):
-        longest = min(len(texts[order[start]]) // _CHARACTERS + 1, max_length)
+        longest = lengths[order[start]]
         size = min(most, max(1, tokens // longest)) if tokens else most
         yield order[start : start + size]
         start += size

@@ -12,6 +12,8 @@ from prefopt_core.ground.ids import last_content, quoted
 from prefopt_core.ground.tables import empty
 from prefopt_core.ground.vectors import pack
 from prefopt_core.models.encoder import encoder_positions
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
 
 MOST_COUNTED = 4096
 """Responses of a table whose tokens are counted: a second's work."""
@@ -57,13 +59,21 @@ def embed_prompts(prompts: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFram
     return prompts.select("prompt_id").with_columns(vector=vector)
 
 
-def unread(candidates: pl.DataFrame, config: EmbeddingConfig) -> str | None:
+def unread_of(candidates: Artifact, store: Store, config: EmbeddingConfig) -> str | None:
+    """Say the same as `unread` of a stored table, of which no more is read than is counted."""
+    seen = candidates.first(MOST_COUNTED)
+    texts = store.read(seen, ["candidate_id", "response"])
+    return unread(texts, config, more=seen.rows < candidates.rows)
+
+
+def unread(candidates: pl.DataFrame, config: EmbeddingConfig, *, more: bool = False) -> str | None:
     """Say how many distinct responses the embedder does not read to their end.
 
     Args:
         candidates: Table `candidates`, or its columns `candidate_id` and `response`; of large ones
             the first `MOST_COUNTED` responses are counted.
         config: Which embedder, and its settings.
+        more: Whether there are others behind them.
 
     Returns:
         A sentence or two, with settings between backticks; None if it reads all, or nobody knows.
@@ -80,7 +90,7 @@ def unread(candidates: pl.DataFrame, config: EmbeddingConfig) -> str | None:
         return None
     count, read = counted
     limited = read < wanted or read == encoder_positions(model)
-    which = "the first " * (len(looked_at) < len(texts))
+    which = "the first " * (more or len(looked_at) < len(texts))
     return (
         f"{count:,} of {which}{len(looked_at):,} responses are longer than the {read} tokens that "
         "the encoder reads: what comes behind them does not count where responses are compared. "

@@ -7,7 +7,7 @@ from itertools import islice
 import polars as pl
 
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.embedding.table import unread
+from prefopt_core.embedding.table import unread, unread_of
 from prefopt_core.experiments.base import Experiment
 from prefopt_core.experiments.extents import Planned
 from prefopt_core.generation.settings import GenerationConfig
@@ -107,7 +107,5 @@ def unread_in(
         store: Where responses are.
     """
     embedding = getattr(experiment, "embedding", None)
-    if proposal and embedding:
-        texts = store.read(proposal.candidates, ["candidate_id", "response"])
-        if text := unread(texts, embedding):
-            yield f"embedding: {text}"
+    if proposal and embedding and (text := unread_of(proposal.candidates, store, embedding)):
+        yield f"embedding: {text}"

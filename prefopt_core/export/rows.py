@@ -1,7 +1,7 @@
 """Export selected responses, prompts or rows as a file for people: .csv, .jsonl or .parquet."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -12,12 +12,14 @@ from prefopt_core.ground.files import write_whole
 from prefopt_core.ground.ids import as_texts
 from prefopt_core.inputs.formulas import guarded
 from prefopt_core.labels.asked import Asked
+from prefopt_core.store.artifacts import Artifact
+from prefopt_core.store.store import Store
 
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
-    ".csv": lambda rows, path: rows.write_csv(path),
-    ".jsonl": lambda rows, path: rows.write_ndjson(path),
-    ".parquet": lambda rows, path: rows.write_parquet(path),
-}
+_PART = 4096
+"""Responses whose texts are in memory at once, about, where selected ones are written."""
+
+Parts = Iterable[pl.DataFrame]
+"""A table, some rows at a time."""
 
 
 def require_output(output: Path, file: Path) -> None:
@@ -47,20 +49,44 @@ def require_room_for(schema: Mapping[str, pl.DataType], file: Path, output: Path
 
 
 def write_rows(rows: pl.DataFrame, output: Path) -> None:
-    """Write the rows, whole or not at all.
+    """Write the rows, whole or not at all; see `write_parts`."""
+    write_parts([rows], output)
 
-    In a .csv, lists and the like are JSON, and what a spreadsheet would compute is `guarded`.
+
+def write_parts(parts: Parts, output: Path) -> None:
+    """Write a table, whole or not at all, of which one part is in memory at a time.
+
+    In a .csv, lists and the like are JSON, and what a spreadsheet would compute is `guarded`. A
+    .parquet takes all parts at once.
     """
-    if output.suffix == ".csv":
-        rows = rows.with_columns(
-            pl.Series(name, map(_json, rows[name].to_list()), pl.String)
-            for name, kind in rows.schema.items()
-            if kind.is_nested()
-        )
-        rows = rows.with_columns(
-            pl.col(pl.String).map_elements(guarded, pl.String, skip_nulls=True)
-        ).rename(guarded)
-    write_whole(output, lambda path: _WRITERS[output.suffix](rows, path))
+    write_whole(output, lambda path: _WRITERS[output.suffix](parts, path))
+
+
+def _write_csv(parts: Parts, path: Path) -> None:
+    with path.open("wb") as file:
+        for number, rows in enumerate(parts):
+            texts = rows.with_columns(
+                pl.Series(name, map(_json, rows[name].to_list()), pl.String)
+                for name, kind in rows.schema.items()
+                if kind.is_nested()
+            )
+            safe = texts.with_columns(
+                pl.col(pl.String).map_elements(guarded, pl.String, skip_nulls=True)
+            )
+            safe.rename(guarded).write_csv(file, include_header=number == 0)
+
+
+def _write_jsonl(parts: Parts, path: Path) -> None:
+    with path.open("wb") as file:
+        for rows in parts:
+            rows.write_ndjson(file)
+
+
+_WRITERS: dict[str, Callable[[Parts, Path], object]] = {
+    ".csv": _write_csv,
+    ".jsonl": _write_jsonl,
+    ".parquet": lambda parts, path: pl.concat(parts).write_parquet(path),
+}
 
 
 def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
@@ -83,6 +109,19 @@ def selected_rows(chosen: Asked[pl.DataFrame]) -> pl.DataFrame:
             "representativeness", "redundancy", "prompt_id", "candidate_id",
         )
     )  # fmt: skip
+
+
+def selected_parts(store: Store, chosen: Asked[Artifact]) -> Iterator[pl.DataFrame]:
+    """The selected responses as texts for people, some shards at a time."""
+    every = chosen.candidates
+    prompts, most = store.read(chosen.prompts), max(1, _PART * every.parts // max(1, every.rows))
+    for start in range(0, every.parts, most):
+        selections, candidates = (
+            Artifact(table=table.table, shards=table.shards[start : start + most])
+            for table in (chosen.selections, every)
+        )
+        texts = store.read(candidates, ("candidate_id", "response", "policy"))
+        yield selected_rows(Asked(store.read(selections), texts, prompts))
 
 
 def preference_rows(preferences: pl.DataFrame) -> pl.DataFrame:

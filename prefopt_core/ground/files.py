@@ -9,6 +9,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -87,15 +88,26 @@ def file_digest(path: Path) -> tuple[str, int]:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
         raise IsADirectoryError(errno.EISDIR, "It is no file", str(path))
-    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns), status.st_size
+    return _digest(_File(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it is now, under any name: one that is renamed is not read again."""
+
+    path: Path = field(compare=False)
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
 
 
 @lru_cache(maxsize=100_000)
-def _digest(path: Path, inode: int, size: int, modified_ns: int) -> str:
-    with path.open("rb", buffering=0) as file:
-        if size < 2**18:  # of that size is the buffer that `file_digest` makes
-            return hashlib.sha256(file.readall()).hexdigest()
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(file: _File) -> tuple[str, int]:
+    with file.path.open("rb", buffering=0) as opened:
+        if file.size < 2**18:  # of that size is the buffer that `file_digest` makes
+            return hashlib.sha256(opened.readall()).hexdigest(), file.size
+        return hashlib.file_digest(opened, "sha256").hexdigest(), file.size
 
 
 def content_digest(path: Path) -> str | None:

@@ -225,14 +225,14 @@ def check_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
             for c in contract.columns
             if c not in contract.nullable and frame[c].null_count()
         ]
-        if frame.select(contract.key).is_duplicated().any():
+        if frame[list(contract.key)].is_duplicated().any():
             problems.append(f"rows that share their key {', '.join(contract.key)}")
     if problems:
         raise DataError(
             f"Table '{name}' breaks its contract: {'; '.join(problems)}. "
             "Fix the stage that writes it; the contract is in prefopt_core/ground/tables.py."
         )
-    return frame.select(list(expected))
+    return frame[list(expected)]
 
 
 def rows_of(table: pl.LazyFrame, candidate_ids: pl.Series) -> pl.DataFrame:

@@ -41,7 +41,7 @@ def load_encoder(model: str, device: str, max_length: int | None = None) -> "Sen
     from sentence_transformers import SentenceTransformer
 
     silence_libraries()
-    path = str(_packaged()) if model == PACKAGED else model
+    path = str(packaged_folder()) if model == PACKAGED else model
     try:
         with in_turn():
             place = None if device == "auto" else device
@@ -81,7 +81,7 @@ def encoder_tokenizer(model: str) -> Path | None:
 
 def _file_of(model: str, name: str) -> Path | None:
     if model == PACKAGED:
-        found = None if find_spec(_PACKAGE[0]) is None else _packaged() / name
+        found = None if find_spec(_PACKAGE[0]) is None else packaged_folder() / name
     elif Path(model).is_dir():
         found = Path(model, name)
     else:
@@ -93,7 +93,12 @@ def _file_of(model: str, name: str) -> Path | None:
     return found if found and found.is_file() else None
 
 
-def _packaged() -> Path:
+def packaged_folder() -> Path:
+    """Where all-MiniLM-L6-v2 is.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
     package = import_extra(*_PACKAGE)
     assert package.__file__
     return Path(package.__file__).parent / "model"

@@ -133,10 +133,10 @@ def parts(
         depend on the order of summation, and so on the machine.
     """
     wide = embeddings.astype(np.float64)
-    length = np.sqrt(np.einsum("bnd,bnd->bn", wide, wide))
+    length = np.sqrt(np.vecdot(wide, wide))
     scale = 1 / np.where(length == 0, 1, length)
     total = np.matmul((counts * scale)[:, None, :], wide)[:, 0]  # (B, d)
-    chosen = np.take_along_axis(wide, selected[:, :, None], axis=1)
+    chosen = wide[np.arange(len(wide))[:, None], selected]
     chosen *= np.take_along_axis(scale, selected, axis=1)[:, :, None]  # (B, k, d)
     k, together = selected.shape[1], chosen.sum(axis=1)
     own = np.einsum("bkd,bkd->b", chosen, chosen)

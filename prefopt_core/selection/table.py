@@ -20,21 +20,28 @@ from prefopt_core.ground.tables import TABLES
 from prefopt_core.ground.vectors import Halves, halves, widen
 from prefopt_core.selection import Candidates
 from prefopt_core.selection.aepo import pair_worth, redundancy, representativeness
+from prefopt_core.selection.batches import (
+    IDS,
+    TEXTS,
+    Batch,
+    batches,
+    distinct,
+    quoted_first,
+    require_samples,
+    rows_of,
+)
 from prefopt_core.selection.best_pairs import PAIR_WEIGHTS, best_pairs, parts
 from prefopt_core.selection.candidates import Ensemble, Estimated, Found
 from prefopt_core.selection.gains import coverage_totals, objective_totals, spending_order
-from prefopt_core.selection.requirements import require_k
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.selection.similarity import Measure
 
-COLUMNS = ("prompt_id", "candidate_id", "sample", "response", "logps")
-"""The columns of the table `candidates` that selection needs."""
-
-ROWS = 2048  # responses of one batch of prompts: some 10 MB, which stay in the processor's cache
+COLUMNS = (*IDS, *TEXTS)
+"""The columns of the table `candidates` that selection needs; pairs by embeddings `IDS` alone."""
 
 
 def select_responses(
-    candidates: pl.DataFrame,
+    candidates: pl.DataFrame | pl.LazyFrame,
     embeddings: pl.DataFrame | None,
     config: SelectionConfig,
     estimates: pl.DataFrame | None = None,
@@ -47,7 +54,8 @@ def select_responses(
     a single distinct response has nothing to compare and gets no rows.
 
     Args:
-        candidates: `COLUMNS` of the table `candidates`; its rows may be in any order.
+        candidates: `COLUMNS` of the table `candidates`; its rows may be in any order. Of a lazy
+            frame only what is needed is read.
         embeddings: Table `embeddings` with a row for every distinct candidate, or None.
         config: The strategy, its k and its settings.
         estimates: Table `estimates` with a row for every distinct candidate, for strategies that
@@ -65,35 +73,37 @@ def select_responses(
         ConfigError: A prompt has fewer than k samples, or the strategy refuses its settings.
         DataError: A candidate has no embedding, or no estimate.
     """
-    responses = _distinct(candidates)
+    unread = embeddings is not None and estimates is None and _as_pairs(config, config.k)
+    responses, prompts = distinct(candidates.lazy().select(IDS if unread else COLUMNS).collect())
+    require_samples(prompts, config.k, candidates)
     if estimates is not None:
         responses = _estimated(responses, estimates)
-    vectors = None if embeddings is None else _aligned(responses, embeddings)
+    vectors = None if embeddings is None else _aligned(responses, embeddings, candidates)
     chosen: list[_Chosen] = []
     # One BLAS thread: for products this small a second gains nothing, and slows shared cores down.
     with _libraries().limit(limits=1, user_api="blas"):
-        for batch in _batches(_prompts(responses, config.k)):
-            if vectors is not None and config.similarity.measure == "cosine":
-                block = widen(vectors[batch.members])
-                chosen += _by_embeddings(batch, block, responses, config, seed)
-            else:
+        for batch in batches(prompts):
+            if vectors is None or config.similarity.measure != "cosine":
                 chosen += _one_by_one(batch, None, responses, config, seed)
+                continue
+            block = widen(rows_of(vectors, batch.members))
+            if _as_pairs(config, block.shape[1]):
+                chosen += _by_pairs(batch, block, config)
+            else:
+                chosen += _one_by_one(batch, block, responses, config, seed)
     chosen.sort(key=lambda chosen: min(chosen.rows))
     return _selections(responses, chosen, with_gains=config.allocation != "fixed")
+
+
+def _as_pairs(config: SelectionConfig, n: int) -> bool:
+    """Whether `best_pairs` selects from prompts of n distinct responses, by embeddings alone."""
+    known = config.strategy in PAIR_WEIGHTS and config.similarity.measure == "cosine"
+    return known and config.allocation == "fixed" and min(config.k, n) <= 2
 
 
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
     return ThreadpoolController()  # cached: it inspects every loaded library
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Prompts with equally many distinct responses."""
-
-    prompt_ids: list[str]
-    members: IndexArray  # (B, N) rows of the distinct responses
-    counts: IndexArray  # (B, N)
 
 
 @dataclass(frozen=True)
@@ -106,21 +116,6 @@ class _Chosen:
     redundancy: float | None
     gap: float | None = None
     gains: list[float] | None = None
-
-
-def _distinct(candidates: pl.DataFrame) -> pl.DataFrame:
-    """One row per distinct response, prompts in order of appearance, responses in sample order."""
-    order = candidates.select(pl.col("prompt_id").unique(maintain_order=True)).with_row_index("at")
-    return (
-        candidates.join(order, on="prompt_id")
-        .sort("at", "sample")
-        .group_by("prompt_id", "candidate_id", maintain_order=True)
-        .agg(
-            pl.col("response").first(),
-            pl.col("logps").first().fill_nan(None),
-            pl.len().alias("count"),
-        )
-    )
 
 
 def _estimated(responses: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
@@ -136,7 +131,9 @@ def _estimated(responses: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame
     return joined
 
 
-def _aligned(responses: pl.DataFrame, embeddings: pl.DataFrame) -> Halves:
+def _aligned(
+    responses: pl.DataFrame, embeddings: pl.DataFrame, candidates: pl.DataFrame | pl.LazyFrame
+) -> Halves:
     """(rows, d): the embedding of every distinct response."""
     vectors = halves(embeddings["vector"])
     if responses["candidate_id"].equals(embeddings["candidate_id"]):
@@ -145,58 +142,27 @@ def _aligned(responses: pl.DataFrame, embeddings: pl.DataFrame) -> Halves:
     joined = responses.join(known, on="candidate_id", how="left", maintain_order="left")
     missing = joined.filter(pl.col("at").is_null())
     if len(missing):
+        first = missing["candidate_id"][0]
         raise DataError(
             f"{len(missing)} of {len(joined)} candidates have no embedding, the first being "
-            f"{missing['candidate_id'][0]} ({quoted(missing['response'][0])}). "
+            f"{first} ({quoted_first(candidates, candidate_id=first)}). "
             "Embed the same candidates that are selected from."
         )
     return vectors[joined["at"].to_numpy()]
 
 
-def _prompts(responses: pl.DataFrame, k: int) -> pl.DataFrame:
-    """Each prompt's id, first row, number of rows and counts; every prompt must have k samples."""
-    prompts = responses.group_by("prompt_id", maintain_order=True).agg(
-        pl.len().alias("rows"), pl.col("count"), pl.col("response").first()
-    )
-    samples = prompts["count"].list.sum()
-    for prompt_id, _, counts, response in prompts.filter(samples < k).head(1).iter_rows():
-        about = f"responses to prompt {prompt_id} (the first is {quoted(response)})"
-        require_k(k, sum(counts), about)
-    return prompts.with_columns(start=pl.col("rows").cum_sum() - pl.col("rows"))
-
-
-def _batches(prompts: pl.DataFrame) -> Iterator[_Batch]:
-    """Batches of prompts with the same N; prompts of one distinct response are left out."""
-    for (n,), same in prompts.group_by("rows", maintain_order=True):
-        for start in range(0, same.height if n > 1 else 0, max(1, ROWS // n)):
-            part = same[start : start + max(1, ROWS // n)]
-            yield _Batch(
-                prompt_ids=part["prompt_id"].to_list(),
-                members=part["start"].to_numpy().astype(np.intp)[:, None] + np.arange(n),
-                counts=part["count"].explode().to_numpy().astype(np.intp).reshape(-1, n),
-            )
-
-
-def _by_embeddings(
-    batch: _Batch,
-    block: npt.NDArray[np.float32],
-    responses: pl.DataFrame,
-    config: SelectionConfig,
-    seed: int,
+def _by_pairs(
+    batch: Batch, block: npt.NDArray[np.float32], config: SelectionConfig
 ) -> Iterator[_Chosen]:
-    """Select from a batch with embeddings: pairs by `best_pairs`, others prompt by prompt."""
-    weights = PAIR_WEIGHTS.get(config.strategy)
-    if weights is None or min(config.k, block.shape[1]) > 2 or config.allocation != "fixed":
-        yield from _one_by_one(batch, block, responses, config, seed)
-        return
-    pairs = best_pairs(block, batch.counts, *weights(**config.params))
+    """Select the best pair of every prompt of a batch."""
+    pairs = best_pairs(block, batch.counts, *PAIR_WEIGHTS[config.strategy](**config.params))
     rows = np.take_along_axis(batch.members, pairs, axis=1).tolist()
     figures = (part.tolist() for part in parts(block, batch.counts, pairs))
     yield from map(_Chosen, batch.prompt_ids, rows, *figures, repeat(0.0))
 
 
 def _one_by_one(
-    batch: _Batch,
+    batch: Batch,
     block: npt.NDArray[np.float32] | None,
     responses: pl.DataFrame,
     config: SelectionConfig,
@@ -221,7 +187,7 @@ def _one_by_one(
 
 
 def _known(
-    batch: _Batch,
+    batch: Batch,
     index: int,
     block: npt.NDArray[np.float32] | None,
     responses: pl.DataFrame,
@@ -229,12 +195,12 @@ def _known(
 ) -> Candidates:
     """The `Candidates` of one prompt of a batch."""
     group = responses.slice(batch.members[index, 0], batch.members.shape[1])
-    logps = group["logps"]
+    logps = group["logps"].to_numpy()  # of a missing one NaN
     known: dict[str, Any] = {
         "responses": group["response"].to_list(),
         "counts": batch.counts[index],
         "embeddings": None if block is None else block[index],
-        "logps": None if logps.null_count() else logps.to_numpy(),
+        "logps": None if np.isnan(logps).any() else logps,
         "measure": measure,
     }
     if "reward" not in group.columns:
@@ -290,11 +256,9 @@ def _selections(
     if with_gains:  # also if nothing was chosen: all shards of a table have the same columns
         figures["gain"] = [gain for one in chosen for gain in one.gains or ()]
     ranks = [rank for length in lengths for rank in range(length)]
-    return (
-        responses[pl.Series(kept, dtype=pl.UInt32)]
-        .select("prompt_id", "candidate_id")
-        .with_columns(
+    return responses[kept, ["prompt_id", "candidate_id"]].hstack(
+        [
             pl.Series("rank", ranks, dtype=columns["rank"]),
             *(pl.Series(name, values, dtype=pl.Float64) for name, values in figures.items()),
-        )
+        ]
     )

@@ -140,3 +140,13 @@ def _call(manifest: Manifest) -> str:
         if not any("table" in each for each in references([value]))
     }
     return canonical_json([manifest.stage, manifest.version, settings])
+
+
+def made_at(store: Store, stage: str, table: Artifact) -> float:
+    """When a stage first made a table, in seconds since 1970: the same whenever it is asked."""
+    made: dict[Artifact | Folder, float] = {}
+    for manifest in store.manifests(stage):  # the newest first, so the first is kept
+        made[manifest.output] = manifest.created
+    whole = made.get(table)  # a stage by shard has a manifest of each
+    parts = (made[table.shard(number)] for number in range(len(table.shards)))
+    return whole if whole is not None else max(parts)

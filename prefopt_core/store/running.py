@@ -23,7 +23,10 @@ _role: ContextVar[str] = ContextVar("role", default="")
 
 def workspace() -> Path:
     """The running stage's folder for checkpoints and unfinished work; survives a crash."""
-    return _workspace.get()
+    work = _workspace.get()
+    with explained(work.parent):
+        work.mkdir(parents=True, exist_ok=True)
+    return work
 
 
 def stage_store() -> Store:
@@ -66,8 +69,6 @@ def in_role(role: str) -> Iterator[None]:
 @contextmanager
 def running_in(store: Store, work: Path) -> Iterator[list[bool]]:
     """Within the block, `stage_store()` is `store`, `workspace()` is `work`; yields `cut_short`."""
-    with explained(work.parent):
-        work.mkdir(parents=True, exist_ok=True)
     cut: list[bool] = []
     tokens = _store.set(store), _workspace.set(work), _cut.set(cut)
     try:

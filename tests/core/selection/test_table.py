@@ -46,12 +46,14 @@ def test_rows_are_what_the_array_function_says_of_the_distinct_responses(weight)
     assert rows["redundancy"].to_list() == pytest.approx([red, red], abs=1e-6)
 
 
-def test_order_of_the_rows_within_a_prompt_does_not_matter():
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("given", [THREE, THREE.filter(pl.col("prompt_id") != "a")])
+def test_order_of_the_rows_within_a_prompt_does_not_matter(given, k):
     embeddings = embedded(THREE)
-    expected = select_responses(THREE, embeddings, config(k=3), seed=0)
+    expected = select_responses(given, embeddings, config(k=k), seed=0)
     for seed in range(3):
-        mixed = THREE.sample(fraction=1.0, shuffle=True, seed=seed)
-        selections = select_responses(mixed, embeddings, config(k=3), seed=0)
+        mixed = given.sample(fraction=1.0, shuffle=True, seed=seed)
+        selections = select_responses(mixed, embeddings, config(k=k), seed=0)
         first = mixed["prompt_id"].unique(maintain_order=True).to_list()
         assert selections["prompt_id"].unique(maintain_order=True).to_list() == first
         order = ["prompt_id", "rank"]
@@ -149,6 +151,18 @@ def test_no_prompts_give_an_empty_table(with_embeddings):
     assert dict(selections.schema) == TABLES["selections"].columns
 
 
+def test_pairs_by_embeddings_are_chosen_without_reading_the_texts():
+    def refuse(texts):
+        raise AssertionError("read")
+
+    unread = THREE.lazy().with_columns(pl.col("response").map_batches(refuse, pl.String))
+    embeddings = embedded(THREE)
+    expected = select_responses(THREE, embeddings, config(), seed=0)
+    assert select_responses(unread, embeddings, config(), seed=0).equals(expected)
+    with pytest.raises(AssertionError, match="read"):
+        select_responses(unread, embeddings, config(k=3), seed=0)
+
+
 def test_inputs_are_left_alone():
     candidates, embeddings = THREE.clone(), embedded(THREE)
     before = embeddings.clone()
@@ -169,7 +183,7 @@ def test_size_of_the_batches_does_not_matter(monkeypatch, strategy, k):
     vectors = rng.integers(-1, 2, (len(ids), 3)).astype(float)
     embeddings = pl.DataFrame({"candidate_id": ids, "vector": pack(vectors)})
     at_once = select_responses(many, embeddings, config(strategy, k), seed=0)
-    monkeypatch.setattr("prefopt_core.selection.table.ROWS", 1)
+    monkeypatch.setattr("prefopt_core.selection.batches.ROWS", 1)
     alone = select_responses(
         many, embeddings.sample(fraction=1.0, seed=1, shuffle=True), config(strategy, k), seed=0
     )
