@@ -18,6 +18,7 @@ DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 MEMBERS = [(kind, name) for kind, registry in FAMILIES.items() for name in registry]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", DEPLOYMENTS, ids=lambda entry: entry["name"])
 def test_deployment_names_a_flow_that_takes_its_parameters(entry, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -104,6 +104,7 @@ def test_looking_after_the_store(prefopt, config, finished):
     assert "buy at most 4 labels" in output  # of round 2, whose responses wait for the policy
 
 
+@pytest.mark.slow
 def test_damage_is_found_and_mended(prefopt, config, finished):
     victim = next((finished.root / "objects").glob("*/*.parquet"))
     victim.write_bytes(b"broken")

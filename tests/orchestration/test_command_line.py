@@ -201,6 +201,7 @@ def test_rows_to_show_are_not_negative(prefopt):
     assert (code, error) == (2, "prefopt: --rows is -1: it takes 0 or more.\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error_of_ours():
     command = f"{sys.executable} -m flows.cli list | head -1"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -211,6 +212,7 @@ def test_a_reader_that_leaves_early_is_no_error_of_ours():
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_what_is_checked_before_a_server_starts_does_not_import_prefect(run_code):
     # Prefect reads the URL of its server when it is imported, and never again.
     code = (

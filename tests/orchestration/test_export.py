@@ -82,6 +82,7 @@ def test_what_was_not_exported_is_left_alone(prefopt, finished, tmp_path, name):
     assert not (tmp_path / "train.parquet").exists()
 
 
+@pytest.mark.slow
 def test_texts_of_models_are_no_markup_in_a_card(prefopt, settings, config_file, store, tmp_path):
     settings["annotation"]["guidelines"] = "<script>alert(1)</script> | **bold** [x](http://y.z)"
     settings["rounds"] = settings["rounds"][:1]

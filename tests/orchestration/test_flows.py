@@ -116,6 +116,7 @@ def test_another_seed_gives_another_policy_and_other_pairs(aligned, run, setting
     assert result.preferences != aligned.result.preferences
 
 
+@pytest.mark.slow
 def test_a_changed_setting_leaves_what_comes_before_it_alone(
     aligned, listened, settings, monkeypatch, tmp_path
 ):
@@ -128,6 +129,7 @@ def test_a_changed_setting_leaves_what_comes_before_it_alone(
     assert computed.count("train") == 1
 
 
+@pytest.mark.slow
 def test_with_momentum_a_round_starts_beyond_what_the_one_before_had_trained(
     aligned, listened, settings, monkeypatch, tmp_path
 ):
@@ -162,6 +164,7 @@ def test_aepo_needs_no_model_for_a_data_set_of_given_candidates(run, given_candi
     assert result.report.is_file()
 
 
+@pytest.mark.slow
 def test_prompts_added_to_a_file_change_nothing_for_the_others(run, aepo, store, write):
     # The budget pays for all; with less, which prompts are labelled depends on all of them.
     aepo = {name: s for name, s in aepo.items() if name not in ("training", "evaluation")}
@@ -185,6 +188,7 @@ def test_prompts_added_to_a_file_change_nothing_for_the_others(run, aepo, store,
     assert backwards == many
 
 
+@pytest.mark.slow
 def test_finished_shards_are_not_computed_again_for_a_longer_file(run, aepo, store, write):
     aepo = {name: s for name, s in aepo.items() if name not in ("training", "evaluation")}
     lines = [f"How do I mend thing {i}?\n" for i in range(11)]
@@ -328,6 +332,7 @@ def _markdown(parts):
     return {a.key: a.data for a in artifacts if a.type == "markdown"}
 
 
+@pytest.mark.slow
 def test_progress_that_cannot_be_shown_costs_nothing(monkeypatch):
     asked = []
 

@@ -79,6 +79,7 @@ def printed(prefopt):
     return printed
 
 
+@pytest.mark.slow
 def test_no_verb_prints_what_a_terminal_obeys(
     printed, nasty, asked, store, tmp_path, config_file, monkeypatch
 ):
@@ -125,6 +126,7 @@ def test_what_is_refused_is_told_without_what_a_terminal_obeys(printed, nasty, w
         assert printed(*arguments, "--traceback", status=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80])
 def test_tables_break_no_word_on_a_narrow_terminal(printed, nasty, store, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
@@ -136,6 +138,7 @@ def test_tables_break_no_word_on_a_narrow_terminal(printed, nasty, store, monkey
     assert "seconds to compute" in printed("cache", "ls")
 
 
+@pytest.mark.slow
 def test_pages_hold_no_markup_of_a_text(printed, nasty, store):
     output = printed("run", nasty, "--no-server", "--quiet")
     html = Path(re.search(r"report +(\S.*)", output)[1]).read_text(encoding="utf-8")

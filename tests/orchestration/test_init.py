@@ -60,6 +60,7 @@ def test_the_version_is_that_of_the_package(prefopt):
     assert (code, output) == (0, "prefopt 0.1.0\n")
 
 
+@pytest.mark.slow
 def test_packages_of_ours_are_not_looked_for_in_the_working_folder(trap, tmp_path):
     command = Path(sys.executable).with_name("prefopt")
     if not command.exists():

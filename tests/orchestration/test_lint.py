@@ -76,6 +76,7 @@ def test_what_cannot_be_looked_at_is_an_error(prefopt, store, words, message):
     assert message in error
 
 
+@pytest.mark.slow
 def test_a_run_warns_of_its_pairs_each_time_and_on_its_page(aepo, store, prefopt):
     first, again = aepo(), aepo()
     (page,) = store.root.glob("runs/*/report.html")
@@ -89,6 +90,7 @@ def test_a_run_warns_of_its_pairs_each_time_and_on_its_page(aepo, store, prefopt
     assert "8 verdicts, 0 findings" in prefopt("lint", "annotate")[1]
 
 
+@pytest.mark.slow
 def test_a_run_ends_at_what_it_is_to_refuse_and_goes_on_without(aepo):
     code, output, error = aepo(refuse=["truncated"])
     assert code == 2

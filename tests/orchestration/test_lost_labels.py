@@ -51,6 +51,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", CHANGES)
 def test_a_changed_label_is_refused_and_put_back_from_its_table(labelled, prefopt, statement):
     config, kept, before = labelled

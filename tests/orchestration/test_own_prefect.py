@@ -33,6 +33,7 @@ def port(server):
 JSON = {"Content_Type": "application/json"}
 
 
+@pytest.mark.slow
 def test_a_page_of_another_origin_can_neither_read_nor_write(ask, port):
     for origin in ("http://evil.example", "null", f"http://127.0.0.1:{port + 1}", "", "http://["):
         assert ask("/flows/", {"name": "planted"}, Origin=origin, **JSON)[0] == 403
@@ -44,12 +45,14 @@ def test_a_page_of_another_origin_can_neither_read_nor_write(ask, port):
     assert ask("/flows/name/planted")[0] == 404
 
 
+@pytest.mark.slow
 def test_a_name_that_others_let_point_here_is_not_answered(ask, port):
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "0.0.0.0", "["):
         status, _, content = ask("/health", Host=host)
         assert (status, b"under its own address" in content) == (403, True), host
 
 
+@pytest.mark.slow
 def test_its_own_pages_and_programs_are_answered(ask, port):
     assert ask("/flows/count", {}, **JSON)[0] == 200
     assert ask("/health", Host=f"localhost:{port}")[0] == 200
@@ -61,6 +64,7 @@ def test_its_own_pages_and_programs_are_answered(ask, port):
     assert ask("/flows/count", {}, **tunnel, **JSON)[0] == 200
 
 
+@pytest.mark.slow
 def test_a_socket_is_opened_from_no_other_page(server):
     from websockets.exceptions import InvalidStatus
     from websockets.sync.client import connect

@@ -16,6 +16,7 @@ ODD = "a[1] b*?~%20#{x,y}=ü"
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_polars_never_takes_a_path_for_a_pattern():
     """Its readers glob unless told otherwise; the CSV's and JSON's cannot be told."""
     found = []

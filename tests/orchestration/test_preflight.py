@@ -48,6 +48,7 @@ def test_a_server_that_does_not_answer_is_told_by_plan_and_refused_by_run_in_the
     assert list(store.manifests()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_is_in_the_store_needs_no_server(prefopt, asked, nobody, config_file, store):
     assert prefopt("run", config_file(asked), "--no-server")[0] == 0
     file = config_file(moved(asked, nobody))

@@ -105,6 +105,7 @@ def test_a_recipe_is_valid_and_its_first_line_says_model_data_and_gpus(path):
         assert annotation.params["model"] != grader
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_is_planned_with_models_of_the_hub_and_data_that_are_here(
     prefopt, name, small, store

@@ -34,6 +34,7 @@ def served(loopback):
     return served
 
 
+@pytest.mark.slow
 def test_preference_data_set_from_a_server_without_a_model(
     prefopt, served, loopback, given_candidates, prompts_file, config_file, store
 ):
@@ -64,6 +65,7 @@ def test_preference_data_set_from_a_server_without_a_model(
     assert len(loopback.asked) == asked == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ["chat", "completions"])
 def test_a_round_of_align_on_responses_of_a_server(run, served, settings, store, endpoint):
     settings |= {
@@ -113,6 +115,7 @@ def judged(loopback, given_candidates):
     }
 
 
+@pytest.mark.slow
 def test_a_run_buys_the_comparisons_of_a_judge(prefopt, judged, loopback, config_file, store):
     code, output, _ = prefopt("run", config_file(judged), "--no-server")
     assert code == 0
@@ -153,6 +156,7 @@ def test_a_plan_prices_a_judge_before_its_first_label(
     assert "(by its prompts and responses of 8 tokens, 4 bytes each)" in output
 
 
+@pytest.mark.slow
 def test_where_max_cost_ends_a_run_goes_on_with_the_labels_it_has_and_says_so(
     prefopt, judged, loopback, config_file, store
 ):

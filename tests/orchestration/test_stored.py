@@ -45,6 +45,7 @@ def no_server(monkeypatch):
     monkeypatch.setattr("flows.server.own_server", refuse)
 
 
+@pytest.mark.slow
 def test_run_of_hits_starts_no_server_and_says_and_leaves_the_same(prefopt, left, no_server):
     prefopt("--no-server")
     before, said = left(), prefopt("--no-server")
@@ -54,6 +55,7 @@ def test_run_of_hits_starts_no_server_and_says_and_leaves_the_same(prefopt, left
     assert left() == before
 
 
+@pytest.mark.slow
 def test_run_of_hits_imports_nothing_that_only_computing_needs(
     prefopt, given_candidates, config_file
 ):
@@ -69,6 +71,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     subprocess.run([sys.executable, "-c", code, *typed], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_report_that_is_gone_comes_back_byte_by_byte(prefopt, left, store, no_server):
     prefopt("--no-server")
     before = left()
@@ -78,6 +81,7 @@ def test_report_that_is_gone_comes_back_byte_by_byte(prefopt, left, store, no_se
     assert left() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["refresh", "forgotten"])
 def test_run_that_has_to_compute_is_shown_in_prefect(prefopt, store, no_server, what):
     prefopt("--no-server")

@@ -60,6 +60,7 @@ def stand_in(monkeypatch, machine, request):
         yield server
 
 
+@pytest.mark.slow
 def test_run_on_one_machine_is_all_hits_on_another(
     stand_in, machine, prefopt, given_candidates, config_file, tmp_path
 ):
@@ -98,6 +99,7 @@ def test_run_that_buys_must_say_where_what_it_pays_for_is_kept(
     assert prefopt("cache", "ls")[::2] == (0, "")
 
 
+@pytest.mark.slow
 def test_store_is_pushed_pulled_verified_and_cleaned_by_commands(
     stand_in, monkeypatch, prefopt, given_candidates, config_file, tmp_path
 ):

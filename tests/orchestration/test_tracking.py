@@ -24,6 +24,7 @@ def scalars(store):
     return scalars
 
 
+@pytest.mark.slow
 def test_a_run_from_the_store_tells_what_a_tracker_lacks_and_nothing_twice(
     tracked, finished, scalars, prefopt, config_file
 ):
@@ -60,6 +61,7 @@ class _Watch:
     progressed = noticed = started
 
 
+@pytest.mark.slow
 def test_steps_are_told_while_the_training_goes_on(tracked, finished, run, scalars):
     watch = _Watch(lambda: [step for step, _ in scalars()["train/loss"]])
     with session(Session(refresh=frozenset({"train"}), observer=watch)):

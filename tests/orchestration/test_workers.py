@@ -7,6 +7,7 @@ from prefopt_core.experiments.flows import CONFIGS
 PROCESSES = {"runner": "processes", "workers": 2, "stages": {"score_preferences": {"cpus": 2}}}
 
 
+@pytest.mark.slow
 def test_where_shards_are_computed_changes_neither_name_nor_budget_nor_results(
     settings, finished, config_file, prefopt, monkeypatch
 ):
@@ -40,6 +41,7 @@ def test_unknown_stage_is_told_before_anything_runs(settings, store, config_file
         assert "execution.stages: There is no stage 'generat'. Did you mean 'generate'?" in said
 
 
+@pytest.mark.slow
 def test_stage_that_asks_a_server_is_not_sent_to_workers(
     given_candidates, store, config_file, prefopt, loopback, prompts_file
 ):

@@ -163,6 +163,7 @@ def test_all_is_there(prefopt, config):
     return output[output.index("9 of 9") :].strip()  # what stands below the table
 
 
+@pytest.mark.slow
 @pytest.mark.case(
     "A doubt about recorded scores, in what a run prints and on its page",
     reports="tried here",

@@ -53,6 +53,7 @@ def test_figures_are_those_of_the_alpaca_eval_package(case):
     assert controlled.low < controlled.value < controlled.high
 
 
+@pytest.mark.slow
 def test_a_policy_that_wins_by_length_alone_wins_half_at_equal_length():
     rng = np.random.default_rng(0)
     longer = rng.normal(300, 400, 400).round()

@@ -73,6 +73,7 @@ def test_turns_of_a_prompt_stay_in_helpsteer2(write, tmp_path):
     assert json.loads((tmp_path / "again.jsonl").read_text()) == row
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(entries(sizes=(2,)), min_size=1, max_size=3, unique_by=lambda e: e.question_id))
 @pytest.mark.parametrize("format", ["trl", "ultrafeedback", "hh-rlhf", "nectar", "helpsteer2"])

@@ -48,6 +48,7 @@ def test_killed_worker_costs_its_shard_once_more(scored, caplog):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_shard_that_always_kills_its_worker_is_named(scored, folder):
     with pytest.raises(PrefoptError, match=r"shard 3 of 8 lost its worker 2 times.*signal 9"):
         scored("die", attempts=2, **TWO)
@@ -103,6 +104,7 @@ with hired(ExecutionConfig(runner="processes", workers=2)) as workers:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_die_with_the_run_however_that_ends(start, folder, how):
     run, calls = start(RUN, folder), [folder / "calls c2", folder / "calls c3"]

@@ -56,6 +56,7 @@ def test_seed_decides_the_text_and_samples_differ(tiny_model, responses):
     assert all(len({r.text for r in row}) > 8 for row in responses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_size_of_a_batch_does_not_change_the_text(tiny_model, responses, batch_size):
     other = written(tiny_model, n=16, batch_size=batch_size)
@@ -182,6 +183,7 @@ def test_advice_of_the_models_author_is_not_mixed_in(advised, responses):
     assert tokens(written(model, n=16)) == tokens(responses)
 
 
+@pytest.mark.slow
 def test_dropping_rows_that_have_ended_changes_no_bit(advised, tiny_model, monkeypatch):
     frequent = probabilities(tiny_model).argsort()[-12:].tolist()
     model, batches, rest = advised(eos_token_id=frequent), [], decoding.EnoughEnded.remaining
@@ -238,6 +240,7 @@ def any_model(request, tiny_model, tmp_path):
     return tmp_path / "model"
 
 
+@pytest.mark.slow
 def test_samples_of_a_long_prompt_share_the_reading_of_it(any_model, reads, monkeypatch):
     shared = written(any_model, LONG, n=8)
     assert reads == [3]

@@ -26,6 +26,7 @@ def test_a_function_in_one_file_is_that_files_digest(write):
     assert content_of(f"{path.parent}/absent.py:score") is None
 
 
+@pytest.mark.slow
 def test_installed_packages_count_by_their_version_and_pythons_own_not_at_all():
     assert content_of("numpy:mean").startswith("numpy 2.")
     assert content_of("json:dumps") is None

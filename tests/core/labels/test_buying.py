@@ -272,6 +272,7 @@ def test_killed_buyer_loses_no_label_and_asks_for_none_again(market, start, run_
     assert printed == str(sorted(market.buy(40).select("responses", "scores").rows()))
 
 
+@pytest.mark.slow
 def test_two_processes_that_want_the_same_labels_buy_each_once(market, start):
     arguments = (market.labels.root, market.folder / "annotator.py", market.folder, 40)
     processes = [start(BUY, *arguments) for _ in range(2)]

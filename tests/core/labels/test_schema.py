@@ -159,6 +159,7 @@ def test_a_file_that_is_opened_again_stays_as_it_is(earlier):
     assert rows_of(store, "labels") == sorted(ROWS, key=lambda row: row[:4])
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_move_each_label_once(earlier, start, tmp_path):
     many = [(RULES, "1", f"p{i:05}", '["r"]', i / 7, 1.7e9) for i in range(5_000)]
     store, go_on = earlier(many), tmp_path / "go-on"
@@ -212,6 +213,7 @@ def test_an_earlier_prefopt_finds_its_labels_and_cannot_write(earlier):
             connection.execute("UPDATE OR IGNORE labels SET annotator = ''")
 
 
+@pytest.mark.slow
 def test_a_store_of_an_earlier_version_can_be_read_where_nothing_can_be_written(small_disk):
     read, _, refused = small_disk(READ_ONLY).partition("\n")
     assert read == "(0.5,) [] []"

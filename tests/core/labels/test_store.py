@@ -168,6 +168,7 @@ def test_a_flipped_bit_anywhere_is_told_or_changes_no_label(tmp_path):
     assert 0 < told < 300
 
 
+@pytest.mark.slow
 def test_full_disk_loses_no_label_that_was_committed(small_disk):
     message, kept, all_of_them = small_disk(FILL_THE_DISK, kilobytes=2048).splitlines()
     assert "labels.sqlite: database or disk is full. Free some space" in message

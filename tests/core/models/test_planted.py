@@ -66,6 +66,7 @@ def plant(folder, file, marker, **settings):
 CLASSES = ("AutoConfig", "AutoModelForCausalLM", "AutoModel", "AutoModelForSequenceClassification")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("agreeing")
 def test_a_model_that_needs_code_of_its_own_is_refused_before_a_run(folder, marker, tmp_path):
     plant(

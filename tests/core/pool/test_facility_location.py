@@ -78,6 +78,7 @@ def test_graph_with_empty_places_and_negative_similarities():
     assert columns.gains(np.ones(3), np.zeros(3)).tolist() == [1.5, 1.5, 1.0]
 
 
+@pytest.mark.slow
 def test_graph_is_nearly_as_good_as_all_similarities(pool, rows, monkeypatch):
     weights = np.ones(len(rows))
     dense = select(pool, 60, np.random.default_rng(0), per_pick=100)

@@ -20,6 +20,7 @@ def pick(name, pool, count, seed=0, **params):
     return POOL_STRATEGIES[name](pool, count, np.random.default_rng(seed), **params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("count", [1, 40])
 def test_distinct_positions_the_same_again_whatever_the_blocks(name, count, rows, pool):

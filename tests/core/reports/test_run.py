@@ -105,6 +105,7 @@ def test_there_is_a_plot_of_each_figure_that_there_is(names):
     assert sorted(plot.name for plot in plots) == sorted(n.replace("_", "-") for n in names)
 
 
+@pytest.mark.slow
 def test_same_figures_give_the_same_picture():
     assert plot_rounds(metrics(2)) == plot_rounds(metrics(2))
 

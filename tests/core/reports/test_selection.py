@@ -147,6 +147,7 @@ def test_without_embeddings_only_counts_are_said(pool):
     assert "<svg" not in page
 
 
+@pytest.mark.slow
 def test_page_shows_texts_of_others_as_text(pool):
     page = html_of(pool, f"aepo: {EVIL}")
     assert "<script" not in page
@@ -185,6 +186,7 @@ def odd_cases():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", odd_cases())
 @pytest.mark.filterwarnings("error")
 def test_odd_selections_have_a_page(case):
@@ -199,6 +201,7 @@ def test_nothing_selected_is_said():
     assert "prompts with selected responses, of 1</td><td>0" in html_of(tables, "aepo")
 
 
+@pytest.mark.slow
 def test_same_tables_in_another_order_give_the_same_picture(pool):
     def picture(tables):
         drawn = responses_of(tables, ["p000", "p001"])
@@ -231,6 +234,7 @@ def test_measuring_is_bounded_and_says_so():
     assert f"{MOST_PROMPTS}, drawn by their ids, of {MOST_PROMPTS + 9}" in caption(inspection)
 
 
+@pytest.mark.slow
 def test_the_verdict_says_how_far_from_chance_the_selection_is():
     texts = [f"text {n}" for n in range(6)]
     every = responses_of(chosen([(texts, texts[:2])], anywhere), ["p000"])[0]
@@ -248,6 +252,7 @@ def test_the_verdict_says_how_far_from_chance_the_selection_is():
             assert shown in page
 
 
+@pytest.mark.slow
 def test_page_needs_the_embeddings_of_the_shown_prompts_only():
     texts = [f"{EVIL} {n}" for n in range(4)]
     tables = chosen([(texts, texts[1:3])] * (MOST_PROMPTS + 20), anywhere)

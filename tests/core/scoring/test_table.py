@@ -43,6 +43,7 @@ def sequences(sampled):
     return list(sampled[1].select("prompt_token_ids", "response_token_ids").iter_rows())
 
 
+@pytest.mark.slow
 def test_sums_are_those_of_one_pass_without_padding(tiny_model, sequences):
     expected = [slow_logps(tiny_model, *sequence) for sequence in sequences]
     assert sequence_logps(tiny_model, sequences, CONFIG) == pytest.approx(expected, abs=1e-4)

@@ -40,6 +40,7 @@ def test_single_climb_leaves_the_best_pair_when_that_pays(search):
     assert search(worth, 3) == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_one_can_be_left_out_of_many(search):
     rng = np.random.default_rng(0)
     worth = rng.normal(size=(120, 120))

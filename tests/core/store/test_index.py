@@ -143,6 +143,7 @@ def test_garbage_is_collected_by_the_manifests_not_by_the_index(store):
     assert [store.check(o) for o in (output, later)] == ["", ""]
 
 
+@pytest.mark.slow
 def test_store_that_cannot_be_written_is_listed_verified_and_hit(small_disk):
     listed, verified, hit, labels, there = small_disk(READ_ONLY).splitlines()
     assert (listed, verified, hit) == ("[1]", "['']", "True")

@@ -57,6 +57,7 @@ def test_key_is_the_digest_of_stage_version_and_inputs():
     assert key == "cce7d34796a38822f12c7f5b6ed8452f6380495ea4f48d08513921507a07cfd8"
 
 
+@pytest.mark.slow
 def test_key_is_the_same_in_every_process(run_code):
     keys = {run_code(KEY_PROGRAM, PYTHONHASHSEED=seed).strip() for seed in ("1", "2")}
     config = SelectionConfig(params={"diversity_weight": 0.5})

@@ -178,6 +178,7 @@ def test_locks_that_nobody_holds_go_and_those_that_guard_money_stay(store, label
 # --- waiting ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_collecting_waits_for_a_running_stage_and_takes_nothing_of_it(store, start, tmp_path):
     process = start(RUNNING, store.root, tmp_path / "go on")
     assert process.stdout.readline() == "ready\n"

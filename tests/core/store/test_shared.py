@@ -170,6 +170,7 @@ def test_page_that_changed_within_a_second_and_kept_its_size_is_brought(
 # --- races --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_of_16_machines_that_commit_different_bytes_all_return_the_first(machine, stages):
     for seed in range(20):
         stores = [machine(f"{seed}-{i}") for i in range(16)]

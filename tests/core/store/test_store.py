@@ -147,6 +147,7 @@ def test_equal_tables_are_one_file_however_they_lie_in_memory(store):
     assert len(list((store.root / "objects").glob("*/*"))) == 1
 
 
+@pytest.mark.slow
 def test_table_can_be_seen_only_when_it_is_whole(store, start):
     process, seen, running = start(WRITE_MUCH, store.root), {}, True
     while running:
@@ -292,6 +293,7 @@ def test_full_disk_is_named_with_what_to_do_and_nothing_half_written_stays(small
     assert not [path for path in told["files"] if ".tmp-" in path]
 
 
+@pytest.mark.slow
 def test_read_only_store_can_be_read_and_says_why_it_cannot_be_written(small_disk):
     rows, *messages = small_disk(READ_ONLY).splitlines()
     assert rows == "0 killed"

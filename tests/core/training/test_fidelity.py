@@ -46,6 +46,7 @@ def test_a_few_pairs_are_looked_at_evenly(make_pairs, n, taken):
     assert len(set(np.diff(numbers))) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [None, LoraConfig(r=4)], ids=["whole", "lora"])
 def test_damage_in_saving_is_noticed(start, tmp_path, make_pairs, monkeypatch, lora):
     def damaged(model, *rest, save=trl_dpo.save_weights):

@@ -195,6 +195,7 @@ def test_the_exact_threshold_is_measured_once_an_epoch(make_trainer, make_pairs)
     assert seen[0] == seen[1] != seen[2] == seen[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "theirs", "sft"),
     [

@@ -47,6 +47,7 @@ def run(start, tmp_path):
     return train
 
 
+@pytest.mark.slow
 def test_training_prefers_the_chosen_responses(run, make_pairs):
     seen, logged = [], []
     with listening(lambda *progress: seen.append(progress), logged.append):
@@ -76,6 +77,7 @@ def test_the_result_is_a_model_folder_like_the_one_it_started_from(run, start, m
     assert tokenizer.chat_template == old.chat_template
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "kept"),
     [({}, torch.float32), ({"save_dtype": "start"}, torch.bfloat16)],
@@ -143,6 +145,7 @@ def test_ssapo_reports_as_flagged_what_its_follower_moved(run, make_pairs):
     assert figures.steps["flagged"].mean() == pytest.approx(0.5, abs=0.1)  # 3 of 6 doubtful pairs
 
 
+@pytest.mark.slow
 def test_sppo_lifts_the_chosen_response_alone_if_the_rejected_one_wins_half_of_the_time(
     run, make_pairs
 ):
@@ -154,6 +157,7 @@ def test_sppo_lifts_the_chosen_response_alone_if_the_rejected_one_wins_half_of_t
     assert last["rejected_shift"] == pytest.approx(0, abs=1.5)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_repeated(run, make_pairs):
     out, figures = run(make_pairs(8))
     weights = (out / "model.safetensors").read_bytes()
@@ -361,6 +365,7 @@ def test_incomplete_pairs_are_named(run, make_pairs, change, message):
         run(make_pairs(4).drop(column))
 
 
+@pytest.mark.slow
 def test_long_pairs_stop_the_run_and_say_what_to_set(run, make_pairs):
     pairs = make_pairs(10)
     prompts, chosen, rejected = ([len(ids) for ids in pairs[c]] for c in trl_dpo.IDS)
@@ -396,6 +401,7 @@ def test_training_warns_of_nothing_that_its_user_cannot_mend(run, make_pairs):
     run(make_pairs(4), epochs=1.0, lora=LoraConfig(r=4), gradient_checkpointing=True)
 
 
+@pytest.mark.slow
 def test_training_talks_to_nobody(run, make_pairs, monkeypatch, capfd):
     def refuse(*_, **__):
         raise AssertionError("telemetry")

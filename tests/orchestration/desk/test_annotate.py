@@ -204,6 +204,7 @@ def test_a_file_that_would_be_replaced_is_refused(prefopt, candidates, store):
     assert (status, "would replace what is read" in errors) == (2, True)
 
 
+@pytest.mark.slow
 def test_what_to_do_with_empty_responses_of_a_file_is_said_as_it_is_typed(
     command, start, candidates
 ):

@@ -67,6 +67,7 @@ def ids(tables):
     ]
 
 
+@pytest.mark.slow
 def test_aepo_generates_for_the_chosen_only(listened, aepo, store):
     heard = listened(aepo)
     (chosen,) = heard.tables("take_prompts")
@@ -79,6 +80,7 @@ def test_aepo_generates_for_the_chosen_only(listened, aepo, store):
     assert listened(aepo).computed() == []
 
 
+@pytest.mark.slow
 def test_another_count_leaves_the_index_alone(listened, aepo, store):
     few = listened(aepo)
     aepo["pool"]["count"] = 8
@@ -88,6 +90,7 @@ def test_another_count_leaves_the_index_alone(listened, aepo, store):
     assert after[:6].equals(before)  # the most wanted come first, whatever the count
 
 
+@pytest.mark.slow
 def test_strata_of_a_run_have_their_shares(listened, aepo, store):
     aepo["prompts"]["params"]["stratum"] = "topic"
     aepo["pool"]["rule"] = "equal"
@@ -99,6 +102,7 @@ def test_strata_of_a_run_have_their_shares(listened, aepo, store):
     }
 
 
+@pytest.mark.slow
 def test_a_plan_shows_the_pool(prefopt, listened, aepo, config_file, store):
     file = config_file(aepo)
     _, planned, _ = prefopt("plan", file)
