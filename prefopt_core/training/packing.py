@@ -82,6 +82,20 @@ def collate(
     return batch | {name: torch.tensor([e[name] for e in examples]) for name in names}
 
 
+def sealed(batch: Inputs) -> Inputs:
+    """The batch with its floats as integers of the same bits.
+
+    With DeepSpeed, the Trainer rounds every float of a batch to the model's type, as if it were an
+    image: in bfloat16 a reference log-probability of -300 would be off by up to 1 nat.
+    """
+    return {k: v.view(torch.int32) if v.dtype == torch.float32 else v for k, v in batch.items()}
+
+
+def opened(batch: Inputs) -> Inputs:
+    """The batch as it was before it was `sealed`; all other integers have 64 bits."""
+    return {k: v.view(torch.float32) if v.dtype == torch.int32 else v for k, v in batch.items()}
+
+
 def told_in(columns: Iterable[str]) -> list[str]:
     """The names of what an objective is told of pairs, among the columns of their table."""
     return [name for name in columns if name not in OF_PAIRS and not name.endswith("_ids")]

@@ -20,7 +20,7 @@ from prefopt_core.implicit_reward import implicit_reward
 from prefopt_core.noise import flag_noisy
 from prefopt_core.training.detection import Detector, Threshold
 from prefopt_core.training.objectives import NoiseAware, Objective, PairLogps
-from prefopt_core.training.packing import SIDES, Inputs, collate, summed, told_in
+from prefopt_core.training.packing import SIDES, Inputs, collate, opened, sealed, summed, told_in
 from prefopt_core.training.reading import last_hidden, reading, reads_packed, watching
 from prefopt_core.training.sharded import is_shared
 
@@ -60,7 +60,7 @@ class PreferenceTrainer(DPOTrainer):
         pairs: Dataset,
         **settings: Any,
     ) -> None:
-        super().__init__(train_dataset=pairs, data_collator=self._collate, **settings)
+        super().__init__(train_dataset=pairs, data_collator=self._sealed, **settings)
         self.objective: Objective = objective
         self.beta, self.sft, self.pairs = beta, sft, pairs
         self.measured: dict[str, list[float]] = defaultdict(list)
@@ -79,6 +79,7 @@ class PreferenceTrainer(DPOTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The mean loss of a batch of pairs."""
+        inputs = opened(inputs)
         outputs, hidden = self._read(model, inputs)
         chosen_logps, rejected_logps = summed(outputs.log_probs[0], inputs["lengths"]).chunk(2)
         chosen_lengths, rejected_lengths = inputs["lengths"].chunk(2)
@@ -109,6 +110,9 @@ class PreferenceTrainer(DPOTrainer):
     def _collate(self, examples: Sequence[Mapping[str, Any]]) -> Inputs:
         tokenizer: Any = self.processing_class
         return collate(examples, pad_token_id=tokenizer.pad_token_id, width=self._width)
+
+    def _sealed(self, examples: Sequence[Mapping[str, Any]]) -> Inputs:
+        return sealed(self._collate(examples))
 
     @cached_property
     def _width(self) -> int | None:

@@ -16,6 +16,7 @@ from prefopt_core import losses
 from prefopt_core.models.tokens import load_tokenizer
 from prefopt_core.noise import quantile_threshold
 from prefopt_core.training import trl_dpo
+from prefopt_core.training.packing import opened
 from prefopt_core.training.preference_trainer import Arguments, PreferenceTrainer
 from prefopt_core.training.settings import LoraConfig, TrainingConfig
 
@@ -79,6 +80,19 @@ def make_trainer(start, tmp_path):
 
 def batch_of(trainer):
     return trainer.data_collator([trainer.pairs[i] for i in range(len(trainer.pairs))])
+
+
+def test_a_batch_has_no_float_that_a_library_could_round(make_trainer, make_pairs):
+    frame = make_pairs(4, seed=1)
+    trainer = make_trainer(frame)
+    batch = batch_of(trainer)
+    rounded = {k: v.bfloat16() if v.is_floating_point() else v for k, v in batch.items()}
+    assert opened(rounded)["ref_chosen_logps"].tolist() == pytest.approx(
+        frame["ref_chosen_logps"].to_list(), rel=1e-6
+    )
+    assert trainer.compute_loss(trainer.model, rounded) == trainer.compute_loss(
+        trainer.model, batch
+    )
 
 
 @pytest.mark.parametrize("lora", [None, LoraConfig(r=4)])
