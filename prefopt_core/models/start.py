@@ -23,6 +23,7 @@ POLICIES: Registry[PolicySource] = Registry(
     {
         "helpdesk": "prefopt_core.worlds.helpdesk.pretraining:pretrain",
         "pretrained": "prefopt_core.models.start:import_model",
+        "smollm": "prefopt_core.worlds.smollm.start:unpack",
     },
     "prefopt.policies",
 )

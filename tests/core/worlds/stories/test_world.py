@@ -50,6 +50,7 @@ def test_figures_of_two_prompts_by_hand():
 def test_without_a_model_there_is_the_help_desk_alone():
     assert [world.name for world in worlds(None)] == ["help desk"]
     assert [world.name for world in worlds(Path("m"))] == ["help desk", "stories"]
+    assert [world.name for world in worlds(None, answers=True)] == ["help desk", "short answers"]
 
 
 @pytest.mark.slow
