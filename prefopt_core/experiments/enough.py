@@ -135,11 +135,17 @@ def _labels(experiment: Experiment) -> Iterator[str]:
     """Rounds whose prompts cannot take the labels they are to have."""
     if not isinstance(experiment, Iterated) or not isinstance(experiment, Paid):
         return
-    asking = experiment.annotation.asking
-    each = asking.labels(experiment.selection.k) * asking.people
+    asking, generation = experiment.annotation.asking, experiment.generation
+    whole = experiment.selection.strategy == "west_of_n"
+    if whole and generation.generator == "file":
+        return  # which has as many responses to each prompt as it has
+    number_of, setting = (
+        (generation.n, "generation.n") if whole else (experiment.selection.k, "selection.k")
+    )
+    each = asking.labels(number_of) * asking.people
     for number, turn in enumerate(experiment.rounds):
         if turn.labels > turn.prompts * each:
             yield (
                 f"rounds.{number}: labels is {turn.labels}, and its {turn.prompts} prompts take "
-                f"{turn.prompts * each} at most, {each} each (`selection.k`)."
+                f"{turn.prompts * each} at most, {each} each (`{setting}`)."
             )

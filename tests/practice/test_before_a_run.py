@@ -316,6 +316,20 @@ def test_more_labels_than_prompts():
 
 
 @pytest.mark.case(
+    "The same labels for `west_of_n`, which takes all of 8 responses",
+    reports="tried here",
+    before="doubted: counted as 2 each",
+    expected="nothing",
+)
+def test_labels_of_all_responses():
+    return _of_align(
+        rounds=[{"prompts": 4, "labels": 20}],
+        selection={"strategy": "west_of_n"},
+        generation={"n": 8},
+    )
+
+
+@pytest.mark.case(
     "A world's prompts, fewer than later rounds want",
     reports="tried here",
     before="planned; refused when the last round began",
