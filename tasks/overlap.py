@@ -22,7 +22,6 @@ from typing import Any, TypeVar, cast
 from prefopt_core.ground.errors import AwaitingLabelsError
 from prefopt_core.ground.settings import Backend, asks_a_server
 from prefopt_core.labels.asked import Asked
-from prefopt_core.models.threads import own_threads
 from prefopt_core.store.coming import Coming, StoppedError
 from prefopt_core.store.stage import Stage
 from tasks.session import Session, current_session, notice, planning, session
@@ -103,9 +102,8 @@ class Beside:
         if not (self._at_once and here and others):
             self._in_turn(self.calls)
         else:
-            own_threads()
             context = copy_context()
-            thread = Thread(target=context.run, args=(self._beside, others), daemon=True)
+            thread = Thread(target=context.run, args=(self._in_turn, others), daemon=True)
             thread.start()
             try:
                 self._in_turn(here)
@@ -117,10 +115,6 @@ class Beside:
                 self._wait_for(thread)
         if self._error:
             raise self._error
-
-    def _beside(self, calls: list[_Call]) -> None:
-        own_threads()
-        self._in_turn(calls)
 
     def _wait_for(self, thread: Thread) -> None:
         """Wait until it has ended; say what for where nothing is to come of it any more."""

@@ -2,21 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 SMALL_MODEL = 10_000_000
 """Parameters below which a second thread costs more time than it saves."""
-
-
-def own_threads() -> None:
-    """Give this thread the number of threads that torch has now, for good.
-
-    A thread takes torch's number when it first uses it. Were that while another one is within
-    `threads_for`, it would have one thread ever after, and round otherwise.
-    """
-    import torch
-
-    torch.get_num_threads()
 
 
 @contextmanager
@@ -31,6 +21,11 @@ def threads_for(model: Any) -> Iterator[None]:
     before = torch.get_num_threads()
     if sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
         torch.set_num_threads(1)
+        # A thread keeps the number that was set last when it first uses torch: this one's is set,
+        # and what users' functions do beside it shall have all.
+        other = Thread(target=torch.set_num_threads, args=(before,))
+        other.start()
+        other.join()
     try:
         yield
     finally:
