@@ -77,7 +77,7 @@ def tried(python: Path, options: list[str]) -> tuple[bool, str]:
     done = subprocess.run(
         [*command, *files], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False
     )
-    *before, last = done.stdout.rstrip().splitlines()
+    *before, last = done.stdout.rstrip().splitlines() or ["did not start"]
     if done.returncode:
         progress("\n".join(before))
     return done.returncode == 0, last

@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 1
     except AwaitingLabelsError as awaited:  # nothing is wrong
-        say(f"{awaited}\n  then:     {shlex.join([called(), *words])}")
+        say(f"{awaited}\n  then:     {called()} {shlex.join(words)}")
         return AWAITING
     except NothingNewError as rest:
         say(str(rest))

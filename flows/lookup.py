@@ -29,8 +29,9 @@ def run_named(name: str) -> Run:
     found = find_run(store, name)
     alike = [run.name for run in runs(store) if run.name.startswith(f"{name}-")]
     if found.name != name and len(alike) > 1:
-        others = ", ".join(each for each in alike if each != found.name)
-        say(f"{name} is {found.name} here, the newest of {len(alike)}. By their names: {others}")
+        others = [each for each in alike if each != found.name]
+        names = ", ".join(others[:3]) + ", … (`prefopt runs`)" * (len(others) > 3)
+        say(f"{name} is {found.name} here, the newest of {len(alike)}; others by name: {names}")
     return found
 
 

@@ -4,6 +4,7 @@ No markup is read, and what a terminal would obey is shown as an escape such as 
 tables are made here; ruff refuses `print` and rich elsewhere.
 """
 
+import shlex
 import shutil
 import sys
 import textwrap
@@ -69,7 +70,7 @@ def called() -> str:
     on_path = shutil.which("prefopt")
     if typed.name != "prefopt" or not typed.exists() or (on_path and typed.samefile(on_path)):
         return "prefopt"
-    return from_here(typed)
+    return shlex.quote(from_here(typed))
 
 
 def from_here(path: Path | str) -> str:

@@ -48,7 +48,7 @@ def annotate(
     batch: Annotated[
         str | None,
         Parameter(
-            help="id, number or name of open questions; or a .csv, .jsonl, .parquet of candidates",
+            help="id, number or name of what is open; or .csv, .json, .jsonl, .parquet to ask of",
             show_default="what is open",
         ),
     ] = None,

@@ -40,7 +40,10 @@ _FLAGS = {"max_cost": "--max-cost"}
 
 def evaluate(
     *policies: Annotated[
-        str, Parameter(help="runs, or .csv, .jsonl, .parquet of responses; one run: all its rounds")
+        str,
+        Parameter(
+            help="runs, or .csv, .json, .jsonl, .parquet of responses; one run: all its rounds"
+        ),
     ],
     against: Annotated[
         str | None,

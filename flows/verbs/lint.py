@@ -28,7 +28,7 @@ def lint(
     pairs: Annotated[
         str | None,
         Parameter(
-            help=".csv, .jsonl or .parquet; or a table's name or the start of its digest",
+            help=".csv, .json, .jsonl or .parquet; or a table's name or the start of its digest",
             show_default="all pairs that the last run learned from",
         ),
     ] = None,

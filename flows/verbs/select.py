@@ -50,7 +50,7 @@ class _Sections:
 
 
 def select(
-    file: Annotated[Path, Parameter(help=".csv, .jsonl or .parquet of candidates")],
+    file: Annotated[Path, Parameter(help=".csv, .json, .jsonl or .parquet of candidates")],
     /,
     *,
     k: Annotated[Whole, Parameter(help="responses per prompt")] = 2,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from prefopt_core.ground.errors import ConfigError
 
@@ -32,6 +33,8 @@ def requirements(extra: str = "") -> list[Requirement]:
 def lacking(requirement: Requirement, judged: str = "is supported") -> str:
     """What is wrong with the version that is installed; "" if nothing is.
 
+    A preview counts as its release: torch that a vendor or you built from source is 2.13.0a0+….
+
     Args:
         requirement: A package and its range.
         judged: What is said of the versions in that range.
@@ -40,7 +43,7 @@ def lacking(requirement: Requirement, judged: str = "is supported") -> str:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         return f"{requirement.name} is not installed"
-    if requirement.specifier.contains(version, prereleases=True):
+    if requirement.specifier.contains(Version(version).base_version):
         return ""
     return f"{requirement.name} {version} is installed, {requirement.specifier} {judged}"
 

@@ -12,6 +12,8 @@ import pyarrow as pa
 from prefopt_core.ground.errors import DataError
 
 ELEMENT = np.dtype("<f2")
+_WITHIN_VIEWS = 12
+"""Bytes of a value that Arrow keeps in its view, and in no buffer."""
 Halves = npt.NDArray[np.float16]
 PIECE = 2**16
 """Numbers that are converted at once: what lies between two steps stays in the cache."""
@@ -41,7 +43,7 @@ def _one_after_another(column: pl.Series, width: int) -> Halves | None:
     """What holds the values, not copied, if they lie in one piece, as after reading a file."""
     array = column.to_arrow(compat_level=pl.CompatLevel.newest())
     _, views, *data = array.buffers()
-    if array.null_count or len(data) != 1:
+    if array.null_count or len(data) != 1 or width <= _WITHIN_VIEWS:
         return None
     # A view: the value's length, its first bytes, in which buffer it is, and where in there.
     lengths, _, _, places = np.frombuffer(views, "<u4").reshape(-1, 4)[array.offset :].T

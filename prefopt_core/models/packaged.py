@@ -68,7 +68,7 @@ def load_packaged(device: str, max_length: int) -> MeanOfTokens:
     from transformers import AutoModel, AutoTokenizer
 
     if device == "auto":
-        gpus = {"cuda": torch.cuda, "mps": torch.backends.mps}
-        device = next((name for name, kind in gpus.items() if kind.is_available()), "cpu")
+        gpu = torch.accelerator.current_accelerator(check_available=True)
+        device = gpu.type if gpu else "cpu"
     model = load_weights(AutoModel, folder).to(device)
     return MeanOfTokens(model, AutoTokenizer.from_pretrained(folder), max_length)

@@ -176,6 +176,10 @@ def test_what_to_type_next_is_what_can_be_typed_in_this_folder(tmp_path, monkeyp
     assert called() == ".venv/bin/prefopt"
     monkeypatch.setenv("PATH", str(script.parent))
     assert called() == "prefopt"
+    monkeypatch.setenv("PATH", "")
+    spaced = script.parent.rename(tmp_path / "my tools") / "prefopt"
+    monkeypatch.setattr("sys.argv", [str(spaced)])
+    assert called() == "'my tools/prefopt'"
     paths = (tmp_path / "out", "out", "s3://bucket/out", "/elsewhere")
     assert [*map(from_here, paths)] == ["out", "out", "s3://bucket/out", "/elsewhere"]
 

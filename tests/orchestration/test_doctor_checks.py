@@ -8,6 +8,7 @@ import pytest
 from flows.cli import main
 from flows.doctor import CHECKS, Check, examine, guarded, machine, software
 from prefopt_core.ground import supported
+from prefopt_core.ground.errors import ConfigError
 
 UNSEEN = """
 import os, sys
@@ -123,6 +124,20 @@ def test_later_patch_of_a_release_that_was_tried_is_none(installed):
     installed("prefopt-flows", "9", RANGES.replace("numpy<1", "numpy"))
     installed("trl", "1.16.3")
     assert supported.doubts_of_versions() == []
+
+
+@pytest.mark.parametrize("version", ["1.16.0+local", "1.16.0a0+git1234", "1.17.0.dev1"])
+def test_preview_and_own_build_count_as_their_release(installed, version):
+    installed("prefopt-flows", "9", RANGES.replace("numpy<1", "numpy"))
+    installed("trl", version)
+    assert bool(supported.doubts_of_versions()) == version.startswith("1.17")
+
+
+def test_preview_of_a_release_that_is_not_supported_is_refused(installed):
+    installed("prefopt-flows", "9", RANGES.replace("numpy<1", "numpy"))
+    installed("trl", "2.0.0rc1")
+    with pytest.raises(ConfigError, match=r"trl 2\.0\.0rc1 is installed"):
+        supported.doubts_of_versions()
 
 
 def test_python_that_is_too_old_is_a_problem(installed):

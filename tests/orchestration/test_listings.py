@@ -89,7 +89,7 @@ def test_of_several_runs_of_a_name_the_newest_is_shown_and_the_others_are_named(
     run("mine-1-bbbbbb")
     output = prefopt("show", "mine")[1]
     first, *_ = output.splitlines()
-    assert first == "mine is mine-1-bbbbbb here, the newest of 2. By their names: mine-0-aaaaaa"
+    assert first == "mine is mine-1-bbbbbb here, the newest of 2; others by name: mine-0-aaaaaa"
     assert "run          mine-1-bbbbbb" in output
     assert "newest" not in prefopt("show", "mine-0-aaaaaa")[1]
 

