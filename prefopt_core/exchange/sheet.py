@@ -37,7 +37,7 @@ _MORE = ("when", "seconds", "prompt_tokens", "completion_tokens", "cost")
 
 _CONVERTED = re.compile(
     r"\d.{0,30}|true|false|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W?\d.{0,20}",
-    re.I,
+    re.I | re.S,
 )
 _MOST_TOKENS = 2**53
 _LONGEST = 32_767
