@@ -143,7 +143,7 @@ def weighed(
     """
     before = policies[:-1]
     wanted = judgments is not None and config.training.weighs_judges
-    if not wanted or not config.judge.can_judge(len(before)):
+    if not (wanted and before and config.judge.can_judge(len(before))):
         return pairs
     logps = score_responses(asked, before[-1], config.scoring)
     return note_consistency(pairs, judgments, self_judge(asked, logps, before, config))

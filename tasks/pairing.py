@@ -52,7 +52,7 @@ def note_consistency(
     return consistency.with_consistency(pairs, judgments, earlier)
 
 
-@stage("draw_replay", table="preferences", version=1)
+@stage("draw_replay", table="preferences", version=2)
 def draw_replay(
     labelled: list[pl.DataFrame], pairs: pl.DataFrame, share: float, seed: int
 ) -> pl.DataFrame:

@@ -3,17 +3,23 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.ids import quoted
 from prefopt_core.labels.questions import Question, Verdict
 
 
+def _once_each(writers: list[str]) -> list[str]:
+    if len(set(writers)) < len(writers):
+        raise ValueError("One of them stands there twice, and has one place. Name each once")
+    return writers
+
+
 def annotate(
     questions: Sequence[Question],
     *,
-    writers: Annotated[list[str], Field(min_length=2)],
+    writers: Annotated[list[str], Field(min_length=2), AfterValidator(_once_each)],
     ask: Literal["rank", "compare"] = "rank",
 ) -> Iterator[Verdict]:
     """Prefer what a stronger writer wrote; nobody is asked, so nothing is paid.

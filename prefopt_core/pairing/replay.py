@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from prefopt_core.ground.randomness import rng_for
@@ -18,6 +19,7 @@ def draw_replay(
         n_labelled = ⌊γ·n / (1 - γ)⌋,    n pairs of the round, γ the share
 
     Drawn are pairs on prompts that the round has no pair of. Where there are too few, all of them.
+    A pair's draw depends on its ids only, so others that come or go do not change it.
 
     Args:
         labelled: Tables `preferences` of pairs with paid labels; others in them are left out.
@@ -40,6 +42,6 @@ def draw_replay(
             others.height,
         )
         return others
-    turn = str(pairs["round"].max())
-    order = rng_for(seed, "replay", turn).permutation(others.height)[:wanted]
-    return others[sorted(order.tolist())]
+    turn, ids = str(pairs["round"].max()), others.select("prompt_id", "chosen_id", "rejected_id")
+    draws = [rng_for(seed, "replay", turn, *own).random() for own in ids.iter_rows()]
+    return others[np.sort(np.argsort(draws, kind="stable")[:wanted])]

@@ -266,8 +266,8 @@ class Cream(Informed):
 
     Attributes:
         beta: β of DPO; 0.1 in the authors' code.
-        consistency: "average": C is the mean over all prompts that were judged; "prompt": each has
-            its own, and where the judges rank the other way round its label is turned.
+        consistency: "average": C is the mean over the judged pairs that are trained on; "prompt":
+            each has its own, and where the judges rank the other way round its label is turned.
     """
 
     beta: float

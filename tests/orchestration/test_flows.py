@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from flows.steps import weighed
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.origins import origins
 from prefopt_core.store.lineage import Lineage
@@ -212,7 +213,6 @@ def test_spa_buys_nothing_and_learns_from_its_seed_and_itself(run, spa, store, f
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_spa_may_weigh_its_judges_penalise_length_and_replay_a_share(run, spa, store, figures):
     spa |= {"replay": 0.25, "pairing": {"length_penalty": "auto"}}
     spa["training"] |= {"loss": "cream"}
@@ -231,6 +231,14 @@ def test_spa_may_weigh_its_judges_penalise_length_and_replay_a_share(run, spa, s
     made = origins(Lineage(store), [result.preferences, again])
     assert [each.pairs.manifest.stage for each in made] == ["pair", "load_preferences"]
     assert made[0].judgments
+
+
+def test_a_judge_that_needs_no_reference_counts_in_full_while_no_policy_came_before(spa, tools):
+    spa["training"] |= {"loss": "cream"}
+    _, config = tools.parsed(spa | {"judge": {"reference": "none"}})
+    pairs, judgments = object(), object()
+    assert config.judge.can_judge(0)
+    assert weighed(pairs, judgments, None, ["start"], config) is pairs
 
 
 @pytest.mark.slow
@@ -257,6 +265,7 @@ def test_spa_without_labels_learns_what_a_stronger_writer_wrote(run, spa, store,
     assert not (store.root / "labels.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_in_prefect_stages_are_tasks_and_rounds_leave_reports(settings, store, prefect, tools):
     flow, config = tools.parsed(settings | {"name": "mine"})
     first, second = (

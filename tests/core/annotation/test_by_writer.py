@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.annotation.by_writer import annotate
 from prefopt_core.ground.errors import ConfigError
 from tests.verdicts import question
@@ -27,3 +28,8 @@ def test_responses_rank_as_their_writers():
 def test_writer_that_has_no_place_is_told_with_those_that_have():
     with pytest.raises(ConfigError, match=r"by '7b', .*writers: 3b, 1\.5b\. Set `params\.writers`"):
         list(annotate([written("3b", "7b")], writers=["3b", "1.5b"]))
+
+
+def test_writer_in_two_places_is_refused():
+    with pytest.raises(ConfigError, match=r"'writers': .*stands there twice.* Name each once\.$"):
+        ANNOTATORS.complete_params("by-writer", {"writers": ["3b", "1.5b", "3b"]})

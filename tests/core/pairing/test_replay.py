@@ -19,8 +19,8 @@ def pairs(*prompts, source="gold", round=1):
 GIVEN = [pairs(*"abcdef"), pl.concat([pairs(*"ghij"), pairs("z", source="self")])]
 
 
-def drawn(own, share, seed=0):
-    return draw_replay(GIVEN, own, share, seed=seed)["prompt_id"].to_list()
+def drawn(own, share, seed=0, given=GIVEN):
+    return draw_replay(given, own, share, seed=seed)["prompt_id"].to_list()
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.5, 4), (0.2, 1), (0.6, 6), (0.3, 1)])
@@ -37,6 +37,14 @@ def test_another_round_or_seed_draws_others():
     assert drawn(own[1], 0.5) == drawn(own[1], 0.5)
     assert drawn(own[1], 0.5) != drawn(own[2], 0.5)
     assert drawn(own[1], 0.5) != drawn(own[1], 0.5, seed=1)
+
+
+def test_pairs_that_come_or_stand_elsewhere_draw_no_others():
+    own = pairs("x", "y", "w", "v", source="self")
+    before = set(drawn(own, 0.5))
+    assert set(drawn(own, 0.5, given=GIVEN[::-1])) == before
+    for more in "klmnopqrst":
+        assert len(before - set(drawn(own, 0.5, given=[pairs(more), *GIVEN]))) <= 1
 
 
 def test_where_there_are_too_few_all_are_taken_and_it_is_said(caplog):

@@ -203,6 +203,12 @@ def test_max_min_lcb_is_the_best_reply_to_a_leader(seed):
     assert choose("max_min_lcb", given) == sorted([leader, reply(leader)])
 
 
+def test_info_max_of_certain_rewards_draws_any_pair():
+    given = believed([0.3, -1.0, 2.0])
+    pairs = {tuple(choose("info_max", given, seed)) for seed in range(50)}
+    assert pairs == set(combinations(range(3), 2))
+
+
 def test_max_min_lcb_without_width_is_the_two_best():
     assert choose("max_min_lcb", believed([0.3, -1.0, 2.0, 0.0], [9, 0, 0, 9]), beta=0.0) == [0, 2]
 
