@@ -12,7 +12,7 @@ from prefopt_core.ground.ids import candidate_id_of, last_text, quoted
 from prefopt_core.inputs.files import is_large
 from prefopt_core.inputs.preferences import read_preferences
 
-MADE = ("helpdesk", "stories")
+MADE = ("helpdesk", "smollm", "stories")
 """Sources that write as many prompts as their setting `count` says."""
 
 

@@ -80,9 +80,12 @@ def test_a_person_answers_by_keys_closes_the_tab_goes_on_and_saves(desk, asked, 
         page.press("b")
         page.wait_for("document.getElementById('progress').textContent.includes('4 of 6, 3')")
 
-        page.open("about:blank")
-        page.open(file.as_uri())
-        page.wait_for("document.getElementById('progress')?.textContent.includes('4 of 6, 3')")
+        with second_tab(tmp_path / "profile") as later:  # on the disk a moment after the last key
+            later.open(file.as_uri())
+            later.wait_for("document.getElementById('progress')?.textContent.includes('4 of 6, 3')")
+            page.open("about:blank")
+            page.open(file.as_uri())
+            page.wait_for("document.getElementById('progress')?.textContent.includes('4 of 6, 3')")
         page.press("s")
         page.press("3")
         page.press("1")

@@ -81,10 +81,10 @@ def test_what_cannot_be_used_is_told_before_a_run(params, words):
         check(**params)
 
 
-def test_an_evaluation_by_a_judge_that_compares_is_refused():
+def test_an_evaluation_is_by_a_judge_that_compares_or_one_that_scores():
     params = {"base_url": "http://127.0.0.1:1/v1", "model_name": "j"}
-    with pytest.raises(ValueError, match=r"Set `evaluation\.params\.ask` to 'score'"):
-        EvaluationConfig(annotator="llm-judge", params=params)
+    compares = EvaluationConfig(annotator="llm-judge", params=params, generation={"n": 1})
+    assert compares.asking.ask == "compare"
     scores = params | {"ask": "score", "template": "rubric"}
     assert EvaluationConfig(annotator="llm-judge", params=scores).asking.ask == "score"
 
