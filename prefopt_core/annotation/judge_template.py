@@ -210,24 +210,17 @@ def _parsed(name: str, text: str) -> JudgeTemplate:
     try:
         _, header, body = re.split(r"^---[ \t]*\n", text, maxsplit=2, flags=re.MULTILINE)
         about = Header.model_validate(yaml.safe_load(header))
-        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
-        environment.filters["tojson"] = _as_json
-        used = meta.find_undeclared_variables(environment.parse(body))
-        blocks = environment.from_string(body)
     except ValidationError as error:
         problems = "; ".join(problems_of(error))
         raise ConfigError(f"Header of template {name!r}: {problems}.") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"Header of template {name!r}: {error}") from None
-    except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        where = f", line {line} below the header" if line else ""
-        raise ConfigError(f"Template {name!r}{where}: {error}") from None
     except ValueError:
         raise ConfigError(
             f"Template {name!r} has no header: it begins with a line ---, settings such as "
             "`ask: compare`, and another line ---."
         ) from None
+    used, blocks = _compiled(name, body)
     for kind, said, known in (("name", used, _NAMES), ("block", blocks.blocks, _BLOCKS)):
         if unknown := sorted(set(said) - known):
             raise ConfigError(
@@ -237,6 +230,22 @@ def _parsed(name: str, text: str) -> JudgeTemplate:
     if "user" not in blocks.blocks:
         raise ConfigError(f"Template {name!r} has no {{% block user %}}, which asks the judge.")
     return JudgeTemplate(name, about, blocks, "fence" in used)
+
+
+def _compiled(name: str, body: str) -> tuple[set[str], Template]:
+    """The names that a body uses, and the body."""
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    environment.filters["tojson"] = _as_json
+    try:
+        used = meta.find_undeclared_variables(environment.parse(body))
+        return used, environment.from_string(body)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f", line {line} below the header" if line else ""
+        raise ConfigError(f"Template {name!r}{where}: {error}") from None
+    except (RecursionError, SyntaxError, MemoryError) as error:  # of what Jinja makes of it
+        said = getattr(error, "msg", error)
+        raise ConfigError(f"Template {name!r} is nested too deeply: {said}.") from None
 
 
 def _as_json(value: object) -> str:

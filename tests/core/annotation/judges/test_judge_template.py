@@ -131,6 +131,8 @@ BODIES = {
     "name": ("{% block user %}{{ promt }}{% endblock %}", "Did you mean 'prompt'"),
     "block": ("{% block users %}{% endblock %}", "Did you mean 'user'"),
     "no block": ("{{ prompt }}", "has no {% block user %}"),
+    "depth": ("{% if prompt %}" * 900 + "{% endif %}" * 900, "is nested too deeply"),
+    "brackets": ("{{ prompt" + "|upper" * 300 + " }}", "is nested too deeply"),
 }
 
 
