@@ -132,7 +132,7 @@ BODIES = {
     "block": ("{% block users %}{% endblock %}", "Did you mean 'user'"),
     "no block": ("{{ prompt }}", "has no {% block user %}"),
     "depth": ("{% if prompt %}" * 900 + "{% endif %}" * 900, "is nested too deeply"),
-    "brackets": ("{{ prompt" + "|upper" * 300 + " }}", "is nested too deeply"),
+    "brackets": ("{{ " + "(0, " * 201 + ")" * 201 + " }}", "is nested too deeply"),
 }
 
 
