@@ -16,6 +16,7 @@ from prefopt_core.export.held_out import Measured, prompts_of, rounds_measured
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError, StoreError
 from prefopt_core.inputs.answers import response_column
+from prefopt_core.inputs.files import READERS
 from prefopt_core.inputs.layouts import describe_candidates, describe_prompts
 from prefopt_core.inputs.settings import AnswersConfig, PromptsConfig
 from prefopt_core.store.artifacts import Artifact
@@ -24,8 +25,6 @@ from prefopt_core.store.runs import Run
 from prefopt_core.store.store import Store
 from tasks.generation import generate_candidates
 from tasks.inputs import load_answers, load_prompts
-
-_FILES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Contestant:
 
 def is_file(what: str) -> bool:
     """Whether this is a file of responses, and no name of a run."""
-    return Path(what).suffix in _FILES or (Path(what).is_file() and not _is_config(what))
+    return Path(what).suffix in READERS or (Path(what).is_file() and not _is_config(what))
 
 
 def run_meant(what: str) -> Run:

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.faults.trial import BUDGET, CALLS, Process, Trial, state_of
+from benchmarks.faults.proc import state_of
+from benchmarks.faults.trial import BUDGET, CALLS, Process, Trial
 
 _JUDGE = f'''
 import os

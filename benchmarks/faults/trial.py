@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Union
 
 from benchmarks.faults.planted import program_with
+from benchmarks.faults.proc import environment_of, running, session_of
 from benchmarks.faults.warm import FIXED, Limits, Warm
 from prefopt_core.ground.files import TEMPORARY
 from prefopt_core.store.store import STORE
@@ -209,8 +210,8 @@ class Trial:
         mine = f"{STORE}={self.store}"
         return [
             pid
-            for pid in _running()
-            if _session_of(pid) in self.sessions or mine in _environment_of(pid)
+            for pid in running()
+            if session_of(pid) in self.sessions or mine in environment_of(pid)
         ]
 
     def note_standing(self) -> None:
@@ -284,30 +285,3 @@ def _objects_of(store: Path, output: dict[str, Any]) -> list[Path]:
 
     kind = Artifact if "table" in output else Folder
     return [path for path, _ in LocalStore(store).objects(kind.model_validate(output))]
-
-
-def _running() -> Iterator[int]:
-    pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-    return (pid for pid in pids if state_of(pid) not in ("Z", ""))
-
-
-def state_of(pid: int) -> str:
-    """The letter that the kernel has for what a process does: T, it is stopped; "": it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def _session_of(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return -1
-
-
-def _environment_of(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:  # gone, or somebody else's
-        return []

@@ -26,6 +26,7 @@ from prefopt_core.ground.errors import (
     DataError,
     in_words_of,
 )
+from prefopt_core.inputs.files import READERS
 from prefopt_core.inputs.layouts import describe_candidates
 from prefopt_core.inputs.settings import PromptsConfig
 from prefopt_core.labels.asked import Asked
@@ -41,7 +42,6 @@ from tasks.inputs import load_prompts
 from tasks.session import current_store
 
 _GUIDELINES = Path(flows.desk.__file__).parent / "guidelines.md"
-_FILES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def annotate(
@@ -72,7 +72,7 @@ def annotate(
     """Serve the page until Ctrl-C; for a file, until its last label, then write `output`."""
     page = Page(host, port, _read(guidelines or _GUIDELINES), scale, open)
     kept = LabelStore.of(current_store())
-    if batch is not None and batch.endswith(_FILES):
+    if batch is not None and batch.endswith(tuple(READERS)):
         with in_words_of({"generation.params.empty": "--empty"}):
             return _label_file(Path(batch), ask, empty, output, kept, page)
     if output:

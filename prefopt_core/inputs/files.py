@@ -88,18 +88,12 @@ def _read_once(path: Path, content: bytes) -> list[Row]:
 
 
 def _read(path: Path) -> list[Row]:
-    readers = {
-        ".jsonl": _read_jsonl,
-        ".json": _read_json,
-        ".csv": _read_csv,
-        ".parquet": _read_parquet,
-    }
-    if (ending := path.suffix.lower()) not in readers:
+    if (ending := path.suffix.lower()) not in READERS:
         raise DataError(
-            f"{path} ends in {path.suffix!r}; prefopt reads {', '.join(readers)}. "
+            f"{path} ends in {path.suffix!r}; prefopt reads {', '.join(READERS)}. "
             f"{advice_on_ending(path)}."
         )
-    rows = list(readers[ending](path))
+    rows = list(READERS[ending](path))
     if not rows:
         raise DataError(f"{path} has no rows.")
     for name in columns_of(rows):
@@ -249,3 +243,12 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         ) from error
     for number, values in enumerate(rows, 1):
         yield Row(f"{path}, row {number}", values)
+
+
+READERS = {
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}
+"""Ending of a file → what reads its rows."""
