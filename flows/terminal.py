@@ -31,13 +31,13 @@ class _Form(NamedTuple):
     """How a table is drawn.
 
     Attributes:
-        box: Its lines.
+        box: Its lines; None: it has none.
         padding: Above, right, below and left of a cell.
         between: Characters of a column beside its text.
         around: Characters of a line beside all columns.
     """
 
-    box: Box
+    box: Box | None
     padding: tuple[int, int, int, int]
     between: int
     around: int
@@ -46,6 +46,8 @@ class _Form(NamedTuple):
 _FRAMED = _Form(HEAVY_HEAD, (0, 1, 0, 1), 3, 1)
 _BARE = _Form(SIMPLE_HEAD, (0, 1, 0, 0), 2, -2)
 """Where there is no room for a frame."""
+_TIGHT = _Form(None, (0, 1, 0, 0), 1, -1)
+"""Where there is none for more than a blank between columns."""
 
 Cell = str | tuple[str, Literal["", "green", "blue", "yellow", "red"]]
 """A text, or (text, its colour)."""
@@ -120,7 +122,7 @@ class Terminal(Console):
         if title:
             self.tell(title)
         columns = [*zip(names, *cells, strict=True)]
-        for form in (_FRAMED, _BARE):
+        for form in (_FRAMED, _BARE, _TIGHT):
             if widths := self._widths(columns, form):
                 framed = form is _FRAMED
                 table = Table(box=form.box, padding=form.padding, pad_edge=framed, show_edge=framed)

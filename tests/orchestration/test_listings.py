@@ -19,6 +19,7 @@ from tests.asked import PEOPLE, question
 
 METRICS = {
     "win_rate": 0.543,
+    "length_controlled_win_rate": 0.512,
     "gold_score": 1.4,
     "labels": 64.0,
     "gold_pairs": 32.0,
@@ -100,6 +101,7 @@ def test_show_tells_every_warning_of_the_page_and_breaks_no_figure(prefopt, run,
     assert "! first doubt" in output
     assert "! second doubt" in output
     assert "37 %" in output
+    assert re.search(r"^round +win rate", output, re.M)  # a table of all columns
     assert len(re.findall(r"\[26, 49\]", output)) >= 4
     assert not re.search(r"\[[-+\d.]+, *$|\d$\s+%", output, re.M)
     assert max(map(len, output.splitlines()[:12])) <= 80
