@@ -135,7 +135,7 @@ def test_tables_break_no_word_on_a_narrow_terminal(printed, nasty, store, monkey
     assert max(map(cell_len, lines[1:])) <= width
     assert any(line.startswith("chosen  ") for line in lines)
     assert any("assistant: C:\\new\\table 1" in line for line in lines)
-    assert "seconds to compute" in printed("cache", "ls")
+    assert {"seconds", "compute"} <= set(printed("cache", "ls").split())
 
 
 @pytest.mark.slow
