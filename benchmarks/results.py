@@ -1,14 +1,15 @@
 """The tables and plots behind docs/results.md: every claim a preset, every preset a page.
 
-What the store holds is not computed again: the same command with more seeds adds theirs, and after
-a kill it goes on. The text above the marker in a page is by hand and stays.
+What benchmarks/records/ or the store holds is not computed again: the same command with more seeds
+adds theirs, and after a kill it goes on. The text above the marker in a page is by hand and stays.
 """
 
 import argparse
 from pathlib import Path
 
-from flows.comparison import compare
-from prefopt_core.experiments.grid import load_comparison
+from benchmarks.recorded import RECORDS, Records, told
+from flows.comparison import results_of, tabulated
+from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import comparison_page
 from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.store import Store
@@ -37,16 +38,30 @@ def main() -> None:
 def write(out: Path, name: str, changes: dict[str, str], workers: int, **seeds: int) -> None:
     """The page of one preset: its command, its tables, its plots."""
     comparison = load_comparison(f"presets/{name}.yaml", changes, **seeds)
-    compared = compare.fn(comparison, workers)
-    compared_page = comparison_page(Store.open().read(compared.table), comparison)
-    linked = plots_to_files(compared_page, out, prefix=f"results-{name}-")
+    records = Records(RECORDS / f"{name}.parquet")
+    run_missing(comparison, records, workers)
+    table = records.table([*comparison.cells()])
+    linked = plots_to_files(comparison_page(table, comparison), out, prefix=f"results-{name}-")
     more = " policy.params.path=PATH" * bool(changes)
     command = f"```sh\nprefopt compare presets/{name}.yaml{more} --seeds {comparison.seeds}\n```"
     _, _, body = render_markdown(linked).partition("\n\n")
     page = out / f"results-{name}.md"
     by_hand = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.exists() else ""
     by_hand = by_hand or f"# {comparison.title}\n\n"
-    page.write_text(f"{by_hand}{MARKER}\n\n{command}\n\n{body}", encoding="utf-8")
+    origin = told(table, records.path)
+    page.write_text(f"{by_hand}{MARKER}\n\n{command}\n\n{origin}\n\n{body}", encoding="utf-8")
+
+
+def run_missing(comparison: Comparison, records: Records, workers: int) -> None:
+    """Run the cells that are not recorded, and record each seed as soon as it is done."""
+    seeds = [records.missing(comparison.of_seed(seed)) for seed in comparison.all_seeds()]
+    if workers == 1:  # record each cell then: some take hours
+        seeds = [[cell] for cells in seeds for cell in cells]
+    seeds = [cells for cells in seeds if cells]
+    for done in results_of(comparison, seeds, workers) if seeds else ():
+        for cell, result in done:
+            table = Store.open().read(tabulated([(cell, result)]))
+            records.add(cell, table)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,16 +44,31 @@ def _compare(comparison: Comparison, workers: int = 1) -> Compared:
     """
     seeds = [comparison.of_seed(seed) for seed in comparison.all_seeds()]
     done: list[tuple[Cell, Result]] = []
-    with _runner(comparison, workers) as run:
-        for number, (cells, results) in enumerate(zip(seeds, run(seeds), strict=True), 1):
-            done += zip(cells, results, strict=True)
-            if number == len(seeds) or not stored_only():  # which leaves no page of some seeds
-                compared = _summarise(done, comparison)
-            log.info("%d of %d seeds are compared", number, len(seeds))
+    for number, seed in enumerate(results_of(comparison, seeds, workers), 1):
+        done += seed
+        if number == len(seeds) or not stored_only():  # which leaves no page of some seeds
+            table = tabulated(done)
+            compared = Compared(table, report_comparison(table, comparison))
+        log.info("%d of %d seeds are compared", number, len(seeds))
     return compared
 
 
 compare = prefect_flow(_compare, "compare")
+
+
+def results_of(
+    comparison: Comparison, groups: Sequence[list[Cell]], workers: int
+) -> Iterator[list[tuple[Cell, Result]]]:
+    """Run cells of a comparison, group by group; each group comes with its results once it ran.
+
+    Args:
+        comparison: The preset.
+        groups: Its cells, those of one process together.
+        workers: Processes; with one, groups run in this one.
+    """
+    with _runner(comparison, workers) as run:
+        for cells, results in zip(groups, run(groups), strict=True):
+            yield [*zip(cells, results, strict=True)]
 
 
 Runner = Callable[[Iterable[list[Cell]]], Iterator[list[Result]]]
@@ -123,12 +138,12 @@ def _run(cell: Cell, comparison: Comparison, in_prefect: bool | None) -> Result:
         raise
 
 
-def _summarise(done: list[tuple[Cell, Result]], comparison: Comparison) -> Compared:
-    table = compare_runs(
+def tabulated(done: Sequence[tuple[Cell, Result]]) -> Artifact:
+    """The table `comparison` of cells and their results."""
+    return compare_runs(
         [metrics for _, result in done for metrics in result.metrics],
         [len(result.metrics) for _, result in done],
         [cell.arm for cell, _ in done],
         [cell.config.seed for cell, _ in done],
         [result.kept for _, result in done],
     )
-    return Compared(table, report_comparison(table, comparison))
