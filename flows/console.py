@@ -1,6 +1,7 @@
 """Console output: a line per stage, and how far those are that take long; then parts of pages."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
 from types import TracebackType
@@ -23,6 +24,8 @@ FIRST_S = 10.0
 """After so many seconds a stage is said to run, where there is no bar."""
 _AGAIN, _SELDOM_S = 1.5, 300.0
 """It is said again when it has taken so many times as long, or so much longer."""
+_BELIEVED_S = 10.0
+"""What is left is said once a stage has gone on for so long after its first sign of progress."""
 
 
 class ConsoleObserver:
@@ -100,6 +103,7 @@ class Ticker:
     def __init__(self, progress: Progress, tell: Callable[[str], None]) -> None:
         self._progress, self._tell = progress, tell
         self._next: dict[TaskID, float] = {}
+        self._paces: dict[TaskID, _Pace] = defaultdict(_Pace)
 
     def until(self, ended: Event) -> None:
         """Look every second what is to be said, until a run has ended."""
@@ -109,14 +113,39 @@ class Ticker:
     def tick(self) -> None:
         """Say how far each stage is of which it is time to say so."""
         for task in self._progress.tasks:
-            took = task.elapsed or 0.0
+            took, done = task.elapsed or 0.0, task.completed
+            self._paces[task.id].see(took, done)
             if took < self._next.get(task.id, FIRST_S):
                 continue
             self._next[task.id] = min(took * _AGAIN, took + _SELDOM_S)
-            share = task.percentage / 100 if task.completed else 0.0
-            far = f"{100 * share:.0f} % after" if share else "after"
-            left = f", about {lasting(took * (1 / share - 1))} left" if 0 < share < 1 else ""
-            self._tell(f"… {task.description:<18} {far} {lasting(took)}{left}")
+            far = f"{task.percentage:.0f} % after" if done else "after"
+            left = self._paces[task.id].left(took, task.remaining or 0.0)
+            said = f", about {lasting(left)} left" if left else ""
+            self._tell(f"… {task.description:<18} {far} {lasting(took)}{said}")
+
+
+class _Pace:
+    """How fast a stage is from its first sign of progress on.
+
+    What came before it, such as imports and the first step, says nothing of the others.
+    """
+
+    def __init__(self) -> None:
+        self._signs: list[tuple[float, float]] = []  # the first and the latest: seconds, done
+
+    def see(self, took: float, done: float) -> None:
+        """Note how far the stage is after `took` seconds."""
+        if done and (not self._signs or done != self._signs[-1][1]):
+            self._signs[1:] = [(took, done)]
+
+    def left(self, took: float, remaining: float) -> float | None:
+        """Seconds for what remains; None while nothing that can be believed is known of it."""
+        if len(self._signs) < 2:
+            return None
+        (began, first), (latest, done) = self._signs
+        if latest - began < _BELIEVED_S:
+            return None
+        return max(1.0, remaining * (latest - began) / (done - first) - (took - latest))
 
 
 class _Told(logging.Handler):

@@ -35,13 +35,13 @@ class Contestant:
         name: Of the policy.
         prompts: Tables `prompts` that have what was answered.
         responses: Table `candidates`.
-        grades: Table `verdicts` of the run's own evaluation; None: there is none.
+        grades: Tables `verdicts` of the run's own evaluation, also beside the round before.
     """
 
     name: str
     prompts: tuple[Artifact, ...]
     responses: Artifact
-    grades: Artifact | None = None
+    grades: tuple[Artifact, ...] = ()
 
 
 def is_file(what: str) -> bool:
@@ -159,7 +159,9 @@ def _of_file(file: Path) -> Contestant:
 
 def _of_round(lineage: Lineage, measured: Measured, name: str) -> Contestant:
     prompts = tuple(prompts_of(lineage, measured.answers))
-    return Contestant(name, prompts, measured.answers.table, measured.grades.table)
+    grades = (measured.grades, measured.beside_previous)
+    tables = tuple(made.table for made in grades if made)
+    return Contestant(name, prompts, measured.answers.table, tables)
 
 
 def _prompts_in(file: Path) -> PromptsConfig:

@@ -12,7 +12,7 @@ from tasks.session import current_store, doubts_before, notice, planning
 from tasks.stage import inside_flow_run, stage
 
 
-@stage("lint", table="findings", version=2)
+@stage("lint", table="findings", version=3)
 def find(
     pairs: pl.DataFrame,
     config: LintConfig,

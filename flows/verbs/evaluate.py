@@ -131,7 +131,7 @@ def _verdicts(
 ) -> Any:
     """Table `verdicts` on the responses of all."""
     if judge is None:
-        return store.read_all([one.grades for one in compared if one.grades])
+        return store.read_all(_once(table for one in compared for table in one.grades))
     # In an order of their own, so that nothing is asked again with another policy as reference.
     responses = gather_responses(_once(one.responses for one in compared))
     prompts = gather_prompts(_once(each for one in compared for each in one.prompts), responses)

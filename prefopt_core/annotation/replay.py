@@ -32,7 +32,7 @@ def annotate(
 
     Args:
         questions: The responses to score.
-        path: The .jsonl, .csv or .parquet with the scores.
+        path: The .jsonl, .json, .csv or .parquet with the scores.
         score: The column with the score, a finite number; higher is better.
         column: The prompt's column; null: `prompt`, else `instruction`.
         missing: What to do where a response has no finite score in the file: "error" ends the run,

@@ -3,15 +3,13 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from prefopt_core.exchange.cells import Row
 from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.files import write_whole
-from prefopt_core.inputs.files import read_rows
-from prefopt_core.inputs.recognised import what_it_is
+from prefopt_core.inputs.files import read_json, read_rows
 from prefopt_core.labels.kept import Entry
 
 _SHOWN = 10
@@ -64,38 +62,16 @@ def format_of(path: Path) -> str:
             f"{path} is the page with the questions. The verdicts are in the .json that its button "
             "“Save verdicts” writes: import that."
         )
-    rows = [read_json(path)] if path.suffix.lower() == ".json" else [read_rows(path)[0].values]
-    first = rows[0][0] if isinstance(rows[0], list) and rows[0] else rows[0]
-    there = set(first) if isinstance(first, dict) else set()
+    whole = read_json(path) if path.suffix.lower() == ".json" else None
+    there = set(whole if isinstance(whole, dict) else read_rows(path)[0].values)
     for names, format in _BY_COLUMNS:
         if names <= there:
             return format
+    columns = ", ".join(map(repr, sorted(there))) or "no columns"
     raise DataError(
-        f"{path} is in no format of labels that is known: its first row has "
-        f"{', '.join(map(repr, there)) or 'no columns'}. If it is one all the same, name it with "
-        "--format."
+        f"{path} is in no format of labels that is known: its first row has {columns}. If it is "
+        "one all the same, name it with --format."
     )
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        DataError: It cannot be read, or is no JSON.
-    """
-    try:
-        data = path.read_bytes()
-        if found := what_it_is(data[:4096]):
-            raise DataError(f"{path} is {found[0]}; expected JSON in UTF-8: {found[1]}.")
-        value = json.loads(data.decode("utf-8-sig"))
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could not be stored
-        return value
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Give its path.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path} is no JSON ({error}). It may be cut off; have it sent again."
-        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -128,17 +104,8 @@ def write_records(path: Path, rows: Sequence[Row]) -> None:
 
 
 def records_in(path: Path) -> list[tuple[str, Row]]:
-    """(file and row, its columns) of a .jsonl, .csv or .parquet, or of a .json with a list.
-
-    Raises:
-        DataError: It cannot be read, or its rows are no objects.
-    """
-    if path.suffix.lower() != ".json":
-        return [(row.where, row.values) for row in read_rows(path)]
-    rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path} is no list of objects. Export it from its tool once more.")
-    return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
+    """(file and row, its columns), see `read_rows`."""
+    return [(row.where, row.values) for row in read_rows(path)]
 
 
 def each(

@@ -15,10 +15,11 @@ from typing import Any
 from markupsafe import Markup
 
 from prefopt_core.exchange.cells import Row, known_texts, number_in, text_in, time_in
-from prefopt_core.exchange.files import each, read_json, write_text
+from prefopt_core.exchange.files import each, write_text
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.ids import digest_of, quoted
 from prefopt_core.ground.templates import templates_of
+from prefopt_core.inputs.files import read_json
 from prefopt_core.labels.kept import Entry
 from prefopt_core.labels.questions import Verdict
 from prefopt_core.labels.words import NoVerdictError, expected, verdict_in, word_of

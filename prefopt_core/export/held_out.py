@@ -56,11 +56,14 @@ class Measured:
         number: Of the round; 0 is the start policy.
         answers: How its table `candidates` was made.
         grades: How its table `verdicts` was made.
+        beside_previous: Likewise, of what the last round was graded by; a judge that compares said
+            of both there which is better. None in the first two.
     """
 
     number: int
     answers: Made
     grades: Made
+    beside_previous: Made | None
 
 
 def rounds_measured(
@@ -82,7 +85,12 @@ def rounds_measured(
         if numbers is None or number in numbers
     }
     return [
-        Measured(number, lineage.made(own["responses"]), lineage.made(own["grades"]))
+        Measured(
+            number,
+            lineage.made(own["responses"]),
+            lineage.made(own["grades"]),
+            lineage.made(own["previous_grades"]) if own.get("previous_grades") else None,
+        )
         for number, own in inputs.items()
         if own.get("responses") and own.get("grades")
     ]

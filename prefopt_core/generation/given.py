@@ -50,15 +50,15 @@ def generate(
     limit: Annotated[int, Field(ge=2)] | None = None,
     empty: Literal["error", "drop", "keep"] = "error",
 ) -> list[list[Response]]:
-    """Read responses from a .jsonl, .csv or .parquet: all of a prompt's, or its first `limit`.
+    """Read responses from a file by its ending: all of a prompt's, or its first `limit`.
 
     Args:
         prompts: What is answered.
         model: Not used: nothing is generated.
         n: Not used: `limit` is the setting for that.
         seed: Not used: nothing is drawn.
-        path: The .jsonl, .csv or .parquet. The responses stand in the column `response`, one a row;
-            or in `responses`, a list a row; or in columns that `responses` names.
+        path: The .jsonl, .json, .csv or .parquet. The responses stand in the column `response`,
+            one a row; or in `responses`, a list a row; or in columns that `responses` names.
         column: The prompt's column; null: `prompt`, else `instruction`.
         responses: The columns with responses, in which `*` stands for anything; null: `response`,
             `responses`, or those that only a number or letter tells apart (`0`, `1`, …;

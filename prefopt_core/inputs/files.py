@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -67,12 +68,30 @@ def read_rows(path: Path) -> list[Row]:
         DataError: There is no such file, or it is of another kind, or cannot be read, or has no
             rows, or its columns' names are no names.
     """
+    _require_file(path)
+    content = content_of(path)
+    return _read_once(path, content) if content else _read(path)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds, for files that are no array of rows.
+
+    Raises:
+        DataError: There is no such file, or it is none of JSON.
+    """
+    _require_file(path)
+    return _json("".join(_lines_of(path, None)), str(path), "It may be cut off; write it again.")
+
+
+def _require_file(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path} is a folder. {advice_on_folder(path)}.")
     if not path.is_file():
-        raise DataError(f"There is no file {path}. Give the path of a .jsonl, .csv or .parquet.")
-    content = content_of(path)
-    return _read_once(path, content) if content else _read(path)
+        raise DataError(
+            f"There is no file {path}. Give the path of a .jsonl, .json, .csv or .parquet."
+        )
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path} may not be read by this user. Change its permissions.")
 
 
 def content_of(path: Path) -> bytes | None:
@@ -117,7 +136,12 @@ def _lines_of(path: Path, newline: str | None) -> Iterator[str]:
 
 
 def _require_text(path: Path) -> None:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}. Give a path that can."
+        ) from error
     if found := what_it_is(data[:4096]):
         what, remedy = found
         raise DataError(f"{path} is {what}; expected {path.suffix[1:].upper()} in UTF-8: {remedy}.")
@@ -152,7 +176,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
 
 
 def _read_json(path: Path) -> Iterator[Row]:
-    rows = _json("".join(_lines_of(path, None)), str(path), "Write an array of objects.")
+    rows = read_json(path)
     if not isinstance(rows, list):
         raise DataError(
             f"{path}: a {type(rows).__name__}, not an array of rows. If a field of it has them: "

@@ -74,5 +74,5 @@ def advice_on_folder(path: Path) -> str:
     endings = (".jsonl", ".json", ".csv", ".parquet")
     found = sorted(p.name for p in path.iterdir() if p.suffix.lower() in endings)
     if not found:
-        return "Give the path of a .jsonl, .csv or .parquet"
+        return "Give the path of a .jsonl, .json, .csv or .parquet"
     return f"Name one file in it: {', '.join(found[:3])}{', …' if found[3:] else ''}"

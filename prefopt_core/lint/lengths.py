@@ -16,7 +16,7 @@ _SHORTER = f"{_ADVICE}."
 _LONGER = f"{_ADVICE}; or train with `training.loss: simpo`, which divides by length."
 _OWN = (
     "The policy will become longer by what it says of itself. If that is not meant: "
-    "`judge.params.length_penalty`, or `training.loss: simpo`."
+    "`pairing.length_penalty: auto`, or `training.loss: simpo`."
 )
 _TIMES = 10
 _CHARACTERS = 4000

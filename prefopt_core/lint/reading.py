@@ -60,7 +60,7 @@ def read_pairs(path: Path, column: str | None = None) -> Read:
     """Read a file of pairs in one of the layouts of `inputs.pairs`, row by row.
 
     Args:
-        path: .jsonl, .csv or .parquet.
+        path: .jsonl, .json, .csv or .parquet.
         column: The prompt's column; None: `prompt` or `instruction`.
 
     Raises:

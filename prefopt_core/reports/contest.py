@@ -13,7 +13,8 @@ _POINTS = {"bradley_terry": "Elo above it"}
 _NOTE = (
     "In brackets: 95 % bootstrap interval over prompts. A tie counts half. At equal length: what "
     "AlpacaEval 2's model says if responses were as long as the reference's. Elo: Bradley–Terry "
-    "strength from the games between all policies."
+    "strength from all games that were judged; a run's own judge that compares judges each round "
+    "beside the start and the round before."
 )
 
 

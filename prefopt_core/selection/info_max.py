@@ -6,7 +6,7 @@ l = r - βs.
 
 import numpy as np
 
-from prefopt_core.arrays import sigmoid
+from prefopt_core.arrays import FloatArray, sigmoid
 from prefopt_core.selection.best_pair import Width, best_pair
 from prefopt_core.selection.candidates import Estimated
 from prefopt_core.selection.requirements import require_pair
@@ -32,6 +32,11 @@ def select(
         ConfigError: k is not 2.
     """
     require_pair(k, len(candidates))
+    return best_pair(widths(candidates, beta), rng)
+
+
+def widths(candidates: Estimated, beta: float) -> FloatArray:
+    """(N, N) σ(u_i - l_j) - σ(l_i - u_j): how loosely P(i better than j) is bounded; 0 to 1."""
     difference = candidates.rewards[:, None] - candidates.rewards
     width = beta * (candidates.spreads[:, None] + candidates.spreads)
-    return best_pair(sigmoid(difference + width) - sigmoid(difference - width), rng)
+    return sigmoid(difference + width) - sigmoid(difference - width)

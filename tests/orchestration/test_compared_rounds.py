@@ -31,8 +31,12 @@ def test_a_judge_that_compares_measures_every_round(settings, prefopt, run, conf
     asked = [tuple(line.split("\t")) for line in calls.read_text().splitlines()]
     assert len({*asked}) == len(asked) > 0  # nothing is asked twice
     assert {(prompt, second, first) for prompt, first, second in asked} == {*asked}  # both orders
-    code, output, error = prefopt("evaluate", last_run(store).name)
+    figures = folder / "figures.csv"
+    code, output, error = prefopt("evaluate", last_run(store).name, "--output", figures)
     assert (code, error) == (0, "")
     for row in rates.iter_rows(named=True):
         assert f"{100 * row['value']:.1f} %" in output
     assert len(calls.read_text().splitlines()) == len(asked)
+    # Strength is of the games beside the last round, too, which win rates against the start lack.
+    games = dict(pl.read_csv(figures).filter(policy="round 2").select("metric", "n").iter_rows())
+    assert games["bradley_terry"] == 2 * games["win_rate"]

@@ -5,10 +5,11 @@ import logging
 import re
 import time
 
+import pytest
 from rich.progress import Progress
 
 from flows.console import ConsoleObserver, Ticker, print_parts
-from flows.terminal import Terminal
+from flows.terminal import Terminal, lasting
 from prefopt_core.reports.page import (
     Estimate,
     Facts,
@@ -96,6 +97,37 @@ def test_without_a_terminal_lines_say_how_far_a_long_stage_is_and_fewer_the_long
     progress.add_task("pair", total=None)
     ticker.tick()
     assert "pair" not in "".join(lines)
+
+
+@pytest.mark.parametrize("step", [1, 7])  # seconds; what is reported every second, and seldom
+def test_what_is_left_is_said_once_a_stage_has_gone_on_for_some_time(step):
+    # 9 s of imports and a first step of 3 s, then 100 steps; by share 1 % after 12 s is 20 min.
+    now, lines = [0.0], []
+    progress = Progress(disable=True, get_time=lambda: now[0])
+    ticker = Ticker(progress, lambda line: lines.append((now[0], line)))
+    train = progress.add_task("load_policy", total=101)
+    for now[0] in range(12 + 100 * step):
+        if now[0] >= 12:
+            progress.update(train, completed=1 + (now[0] - 12) // step)
+        ticker.tick()
+    said = [(at, line.partition(", about ")[2]) for at, line in lines]
+    assert [left for at, left in said if at < 22] == [""] * sum(at < 22 for at, _ in said)
+    later = [(at, left) for at, left in said if at > 12 + 2 * max(10, step)]
+    assert later
+    for at, left in later:
+        assert left == f"{lasting(12 + 100 * step - at)} left"
+
+
+def test_what_is_left_of_resumed_work_is_told_by_what_is_done_now():
+    now, lines = [0.0], []
+    progress = Progress(disable=True, get_time=lambda: now[0])
+    ticker = Ticker(progress, lines.append)
+    train = progress.add_task("train", total=1000)
+    for now[0] in range(60):
+        if now[0] >= 5:
+            progress.update(train, completed=900 + now[0] - 5)  # 900 were done before
+        ticker.tick()
+    assert lines[-1] == "… train              95 % after 53 s, about 52 s left"
 
 
 def test_a_run_without_a_terminal_is_not_silent_while_a_stage_runs(monkeypatch):

@@ -1,8 +1,8 @@
 """What is asked in the world of short answers: questions of our own, and of real people.
 
 `ASKED` are prompts that people gave to OpenAssistant: those of its sampling reports
-(github.com/Open-Assistant/oasst-model-eval, "lottery_en_250", Apache-2.0) that ask one thing and
-fit a short answer; spelling as it was.
+(github.com/Open-Assistant/oasst-model-eval, "lottery_en_250") that ask one thing and fit a short
+answer; spelling as it was. Their licence: docs/worlds.md.
 """
 
 # fmt: off

@@ -81,7 +81,7 @@ def test_a_file_with_any_part_changed_is_read_or_refused(format, data):
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ('"why": "\\ud800"', "no JSON"),
+        ('"why": "\\ud800"', "half of a character"),
         ('"at": 1e300', "is no time at which labels are given"),
         (f'"seconds": {"9" * 400}', "'seconds' is '999"),
         ('"seconds": NaN', "'seconds' is 'nan'"),

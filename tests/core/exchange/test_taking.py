@@ -10,6 +10,7 @@ import pytest
 from prefopt_core.annotation.identity import identity
 from prefopt_core.annotation.settings import AnnotationConfig
 from prefopt_core.exchange import READERS, WRITERS
+from prefopt_core.exchange.files import format_of
 from prefopt_core.exchange.taking import Taken, Terms, take
 from prefopt_core.ground.errors import DataError
 from prefopt_core.ground.spending import Usage
@@ -302,3 +303,26 @@ def test_labels_of_two_versions_of_one_name_are_taken_together(desk, ask, tmp_pa
     entries = [replace(entry, where="row") for entry in desk.verdicts]
     other = type(desk)(tmp_path / "another store")
     assert take(other.kept, entries, Terms(elsewhere=True)) == Taken(labels=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[{"chosen": "a", "chosen": "b", "rejected": "c"}]', "'chosen' stands there twice"),
+        ("[1]", "row 1: a int, not an object with columns"),
+        ("[]", "has no rows"),
+        ('[{"chosen ": "a", "rejected": "c"}]', "'chosen ' has blanks around it"),
+    ],
+)
+def test_json_is_read_as_strictly_as_prompts_are(write, content, said):
+    path = write("rows.json", content)
+    for read in (format_of, lambda path: list(READERS["trl"](path))):
+        with pytest.raises(DataError, match=said):
+            read(path)
+
+
+def test_format_of_json_is_told_by_its_first_row_or_by_what_it_is(write):
+    assert format_of(write("a.json", '[{"chosen": "a", "rejected": "b"}]')) == "trl"
+    assert format_of(write("b.json", '{"prefopt": 1, "verdicts": []}')) == "html"
+    with pytest.raises(DataError, match="first row has 'a', 'b'"):
+        format_of(write("c.json", '[{"b": 1, "a": 2}]'))

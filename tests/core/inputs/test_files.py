@@ -71,7 +71,7 @@ BAD_FILES = {
     "half a character": ("a.jsonl", '{"prompt": "\\ud83d"}', r"line 1: half of a char.*Remove it"),
     "JSON of an object": ("a.json", '{"data": []}', r"a\.json: a dict, not an array of rows.*jq"),
     "JSON of numbers": ("a.json", '[{"prompt": "a"}, 1]', r"a\.json, row 2: a int, not an object"),
-    "JSON cut off": ("a.json", '[{"prompt": "a"}, {"pro', r"a\.json: not JSON .*Write an array"),
+    "JSON cut off": ("a.json", '[{"prompt": "a"}, {"pro', r"a\.json: not JSON .*cut off"),
     "JSON repeats": ("a.json", '[{"a": 1, "a": 2}]', r"a\.json: not JSON \('a' stands there twice"),
     "empty array": ("a.json", "[]", r"a\.json has no rows"),
     "truncated Parquet": ("a.parquet", PARQUET, r"a\.parquet cannot be read.*cut off; write it"),

@@ -63,7 +63,8 @@ def test_a_habit_that_is_reported_with_the_labels_is_not_found_again():
     assert [f.count for f in length_bias(pairs, Known())] == [30]
     assert list(length_bias(pairs, Known(reported=True))) == []
     own = pairs.with_columns(source=pl.lit("self"))
-    assert [f.count for f in length_bias(own, Known(reported=True))] == [30]
+    (finding,) = length_bias(own, Known(reported=True))
+    assert (finding.count, "`pairing.length_penalty: auto`" in finding.advice) == (30, True)
 
 
 def test_pairs_of_few_prompts_say_nothing_about_length(found):

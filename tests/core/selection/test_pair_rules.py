@@ -10,11 +10,12 @@ from prefopt_core.ground.errors import ConfigError
 from prefopt_core.selection import STRATEGIES
 from prefopt_core.selection.bald import information
 from prefopt_core.selection.candidates import Candidates, Ensemble, Estimated
+from prefopt_core.selection.margin_std import spreads_of_margins
 from prefopt_core.selection.settings import SelectionConfig
 
-BY_HEADS = ["bald", "entropy"]
-BY_DRAWS = ["drts", "dts"]
-BOUNDED = ["delta_quantile", "delta_ucb", *BY_DRAWS, "info_max", "max_min_lcb"]
+BY_HEADS = ["bald", "entropy", "margin_std", "sea", "vote_entropy"]
+BY_DRAWS = ["drts", "dts", "info_gain", "sea"]
+BOUNDED = ["delta_quantile", "delta_ucb", "drts", "dts", "info_gain", "info_max", "max_min_lcb"]
 RULES = sorted([*BY_HEADS, *BOUNDED, "margin", "small_margin"])
 SURE = [name for name in RULES if name not in BY_DRAWS]  # they draw among equals only
 
@@ -70,7 +71,7 @@ def test_equal_responses_are_all_drawn(name):
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("name", SURE)
+@pytest.mark.parametrize("name", [name for name in SURE if name != "vote_entropy"])
 def test_order_of_the_responses_does_not_matter(name, seed):
     given = drawn(seed)
     order = np.random.default_rng(seed + 100).permutation(len(given))
@@ -78,10 +79,10 @@ def test_order_of_the_responses_does_not_matter(name, seed):
     assert sorted(order[choose(name, turned)].tolist()) == choose(name, given)
 
 
-@pytest.mark.parametrize("name", BY_DRAWS)
-def test_order_of_the_responses_does_not_matter_to_thompson_sampling_on_average(name):
+@pytest.mark.parametrize("name", [*BY_DRAWS, "vote_entropy"])  # votes are often equal
+def test_order_of_the_responses_does_not_matter_to_rules_that_draw_on_average(name):
     given, order = drawn(3, 4), np.array([2, 0, 3, 1])
-    turned = believed(given.rewards[order], given.spreads[order])
+    turned = believed(given.rewards[order], given.spreads[order], given.heads[order])
     as_they_are = [tuple(choose(name, given, seed)) for seed in range(1000)]
     as_turned = [tuple(sorted(order[choose(name, turned, seed)])) for seed in range(1000)]
     for pair in combinations(range(4), 2):
@@ -144,6 +145,7 @@ GOLDEN = believed(
         ("max_min_lcb", {}, [0, 2]),  # the least L of 0 to 3: -3.7, -1.1, -0.7 (against 0), -3
         ("entropy", {}, [0, 3]),  # 0.953 and 0.119: 0.536; next is 1 over 3, 0.556
         ("bald", {}, [1, 3]),  # of 0.993 and 0.119: 0.687 - 0.203; of 0 and 3: 0.691 - 0.277
+        ("margin_std", {}, [1, 3]),  # of 5 and -2: 3.5; next are 0 and 3, of 3 and -2: 2.5
     ],
 )
 def test_pairs_are_those_worked_out_by_hand(name, settings, pair):
@@ -272,3 +274,88 @@ def test_bald_prefers_disagreement_to_doubt():
     # Every head thinks 0 and 1 equal (doubt); half of them each way about 2 and 3 (disagreement).
     heads = [[0.0, 0.0], [0.0, 0.0], [9.0, 3.0], [3.0, 9.0]]
     assert choose("bald", believed([0.0] * 4, heads=heads)) == [2, 3]
+
+
+def test_margin_std_is_worked_out_by_hand():
+    # 0 and 1 are 2, -4, 2 apart, 0 and 2 are 1, -5, 1: about the means 0 and -1 that is 2, 4, 2
+    heads = np.array([[2.0, -4.0, 2.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    of_0, of_2 = 8**0.5, 0.0  # √((4 + 16 + 4) / 3); 1 and 2 are 1 apart for all
+    assert spreads_of_margins(heads) == pytest.approx(
+        np.array([[0, of_0, of_0], [of_0, 0, of_2], [of_0, of_2, 0]])
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_bald_is_margin_std_where_rewards_are_small(seed):
+    # log 2 - H(σ(x)) is x²/8 for small x, so information is an eighth of the variance
+    heads = drawn(seed).heads
+    tiny = information(heads * 1e-3)
+    assert tiny == pytest.approx(spreads_of_margins(heads * 1e-3) ** 2 / 8, rel=1e-3, abs=1e-12)
+
+
+def test_margin_std_asks_about_what_no_head_doubts_and_bald_does_not():
+    given = believed([0.0] * 4, heads=[[30.0, 40.0], [0.0, 0.0], [50.0, 51.0], [51.0, 50.0]])
+    assert choose("margin_std", given) == [0, 3]  # 21 and 10, but always 3
+    assert choose("bald", given) == [2, 3]
+
+
+def test_margin_std_leaves_errors_alone_that_two_rewards_share():
+    # 0 and 1 are the least certain, and rise and fall together; info_max adds their spreads up.
+    heads = np.array([[9.0, -9.0], [8.0, -8.0], [0.5, -0.5], [0.0, 0.0]])
+    given = believed([0.0] * 4, heads.std(axis=1), heads)
+    assert choose("info_max", given) == [0, 1]
+    assert choose("margin_std", given) == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("heads", "pairs"),
+    [
+        # 0 over 1: 3 of 5 votes; 0 over 2: 5; 1 over 2: 4
+        ([[3.0, 3, 3, 1, 1], [1.0, 1, 2, 2, 9], [0.0, 0, 0, 0, 0.5]], {(0, 1)}),
+        ([[1.0, 1, 1, 0], [1.0, 1, 0, 1], [0.0, 0, 0, 0]], {(0, 1)}),  # ½, ½, 1 and 0 votes of 4
+        ([[1.0, 1], [0.0, 0], [5.0, -5], [2.0, 2]], {(0, 2), (1, 2), (2, 3)}),  # one each
+    ],
+)
+def test_vote_entropy_is_worked_out_by_hand(heads, pairs):
+    given = believed([0.0] * len(heads), heads=heads)
+    assert {tuple(choose("vote_entropy", given, seed)) for seed in range(40)} == pairs
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_entropy_is_vote_entropy_where_heads_are_sure(seed):
+    given = drawn(seed)
+    sure = replace(given, heads=given.heads * 1e6)
+    equals = {tuple(choose("vote_entropy", given, lot)) for lot in range(60)}
+    assert {tuple(choose("entropy", sure, lot)) for lot in range(60)} == equals
+
+
+def test_info_gain_is_a_best_against_what_is_bounded_least_tightly_beside_it():
+    # 0 is best in every draw. Beside it 1 is bounded by σ(1.5) = 0.818 and σ(4.5) = 0.989, and 2 by
+    # σ(0.5) = 0.622 and σ(9.5); 1 and 2, by σ(-3) and σ(7), are what 'info_max' takes.
+    given = believed([5.0, 2.0, 0.0], [0.5, 1.0, 4.0])
+    assert {tuple(choose("info_gain", given, seed)) for seed in range(40)} == {(0, 2)}
+    assert choose("info_max", given) == [1, 2]
+    given = believed([5.0, 2.0, 0.0], [0.5, 1.0, 0.1])  # 2 by σ(4.4) and σ(5.6)
+    assert {tuple(choose("info_gain", given, seed)) for seed in range(40)} == {(0, 1)}
+
+
+def test_info_gain_without_width_is_the_best_against_any_other():
+    given = believed([0.3, -1.0, 2.0, 0.0], [9, 0, 0, 9])
+    pairs = {tuple(choose("info_gain", given, seed, beta=0.0)) for seed in range(60)}
+    assert pairs == {(0, 2), (1, 2), (2, 3)}
+
+
+def test_sea_is_a_heads_best_against_what_heads_compare_with_it_least():
+    # 0 is best for all. Beside it 1 lies 9, 6, 9 lower (std 1.41), 2 8 always, 3 6, 8, 6 (0.94).
+    heads = [[9.0, 9, 9], [0.0, 3, 0], [1.0, 1, 1], [3.0, 1, 3]]
+    given = believed([0.0] * 4, heads=heads)
+    assert {tuple(choose("sea", given, seed)) for seed in range(40)} == {(0, 1)}
+    assert choose("margin_std", given) == [1, 3]  # -3, 2, -3: 2.36
+
+
+def test_sea_begins_with_each_heads_best_as_often_as_heads_say_so():
+    # Two of three find 0 best, one 1. Beside either, 2 is the least certain.
+    heads = [[9.0, 9, 0], [0.0, 0, 9], [-40.0, 0, 0]]
+    pairs = [tuple(choose("sea", believed([0.0] * 3, heads=heads), seed)) for seed in range(900)]
+    assert pairs.count((0, 2)) / 900 == pytest.approx(2 / 3, abs=0.06)
+    assert pairs.count((1, 2)) + pairs.count((0, 2)) == 900

@@ -30,7 +30,10 @@ MANY = sampled(**{f"prompt {i}": [f"text {j}" for j in range(4 + i % 3)] for i i
 
 @pytest.mark.parametrize(
     "strategy",
-    ["bald", "delta_quantile", "delta_ucb", "drts", "dts", "entropy", "margin", "max_min_lcb"],
+    [
+        *("bald", "delta_quantile", "delta_ucb", "drts", "dts", "entropy", "info_gain", "margin"),
+        *("margin_std", "max_min_lcb", "sea", "vote_entropy"),
+    ],
 )
 def test_pair_of_a_prompt_depends_on_the_seed_and_the_prompt_alone(strategy):
     known = estimated(MANY)
