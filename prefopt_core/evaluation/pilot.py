@@ -95,7 +95,7 @@ def agreement(pairs: pl.DataFrame, judgments: Sequence[pl.DataFrame]) -> pl.Data
     prompts, differ = pairs["prompt_id"].to_numpy(), chosen != rejected
     longer = (chosen > rejected)[differ]
     figures = {
-        "judge_right": share(prefers, prompts),  # type: ignore[arg-type]  # half a hit is a tie
+        "judge_right": share(prefers, prompts),  # half a hit: a tie
         "judge_confidence": _mean(np.maximum(sure, 1 - sure)),
         "judge_longer": _mean(np.where(longer, prefers[differ], 1 - prefers[differ])),
         "label_longer": _mean(longer),
