@@ -53,7 +53,7 @@ def _sentence(
     right: dict[str, float], share: str, labels: int, available: int, threshold: float
 ) -> str:
     seen = f"the judge is right in {share} of pairs that it has not learned from"
-    pays = f"{percent(threshold)} from which judged pairs have paid"
+    pays = f"{percent(threshold)} at which judged pairs broke even"
     match answer(right["value"], right["low"], right["high"], threshold):
         case "try":
             return f"Self-labels are worth a try: {seen}, above the {pays}."
