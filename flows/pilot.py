@@ -1,6 +1,5 @@
 """A pilot: a part of the first round's labels, and how often the judge agrees with them unseen."""
 
-from collections.abc import Sequence
 from math import ceil
 
 from flows.continuing import inherited
@@ -73,7 +72,7 @@ def _judged(
     asked: Asked[Artifact],
     start: Folder,
     config: AlignConfig,
-    place: Sequence[int],
+    place: tuple[int, int],
 ) -> Artifact:
     """Table `verdicts` on one fold, of a judge that has learned from the others."""
     fold, folds = place

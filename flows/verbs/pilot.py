@@ -20,7 +20,7 @@ from prefopt_core.experiments.sources import load_run
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.labels.store import LabelStore
 from prefopt_core.reports.pilot import pilot_parts
-from tasks.session import Session, current_store, executing, listing, looked_at, session
+from tasks.session import Session, current_store, executing, listing, session
 
 
 def pilot(
@@ -49,7 +49,7 @@ def pilot(
         bought = sum(stage.labels for stage in stages)
         trained = sum(stage.stage == "train" and stage.state != "hit" for stage in stages)
         console.tell(f"Labels to buy: at most {bought:,}. Trainings: {trained}.")
-        with looked_at(certain(doubts)), awaiting(experiment), executing(experiment.execution):
+        with awaiting(experiment), executing(experiment.execution):
             metrics = store.read(pilot_of(experiment, labels, folds))
     print_parts(pilot_parts(metrics, labels, experiment.rounds[0].labels), console)
 
@@ -67,4 +67,9 @@ def _checked(flow: str, experiment: Experiment, labels: int, folds: int) -> Alig
         )
     if folds < 2:
         raise ConfigError(f"--folds is {folds}: it takes two, to judge one by the other.")
+    if labels // fewest < folds:
+        raise ConfigError(
+            f"--labels is {labels}: that pays for {labels // fewest} prompts, too few for {folds} "
+            "folds. Buy more, or ask for fewer folds (--folds)."
+        )
     return config

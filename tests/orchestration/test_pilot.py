@@ -101,6 +101,7 @@ def test_people_are_asked_for_the_pilots_labels_alone(settings, config_file, pre
         (["--labels", "10"], "a part of the 9 labels of round 1, and one prompt takes 2"),
         (["--labels", "1"], "--labels is 1"),
         (["--labels", "6", "--folds", "1"], "--folds is 1: it takes two"),
+        (["--labels", "6"], "pays for 3 prompts, too few for 4 folds"),
     ],
 )
 def test_what_no_pilot_can_be_made_of_is_refused(
@@ -115,12 +116,3 @@ def test_other_flows_have_no_pilot(given_candidates, config_file, prefopt, store
     code, _, told = prefopt("pilot", config_file(given_candidates))
     assert code == 2
     assert "The flow is 'aepo': a pilot is of `align`" in told
-
-
-@pytest.mark.slow
-def test_too_few_pairs_for_the_folds_are_told_in_the_words_of_the_command(
-    settings, config_file, prefopt, store
-):
-    code, _, told = prefopt("pilot", config_file(settings), "--labels", "2", "--folds", "4")
-    assert code == 2
-    assert "too few for 4 folds" in told
