@@ -16,10 +16,10 @@ from benchmarks.printing import progress, say, section, table
 from flows.comparison import run_cell
 from flows.pilot import pilot
 from flows.verbs.run import changes_of
-from prefopt_core.evaluation.worth import BREAK_EVEN, answer
 from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.labels.estimates import percent
+from prefopt_core.reports.worth import BREAK_EVEN, answer
 from prefopt_core.store.store import Store
 from tasks.session import part_of_more
 

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from prefopt_core.evaluation.worth import BREAK_EVEN, answer, pairs_wanted
 from prefopt_core.labels.estimates import percent
 from prefopt_core.reports.page import Part, Table, Text, Verdict
+from prefopt_core.reports.worth import BREAK_EVEN, answer, pairs_wanted
 
 _NOTE = (
     "Right: share of labelled pairs in which the judge prefers what the label prefers, a tie half, "

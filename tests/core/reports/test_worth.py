@@ -5,7 +5,7 @@ from math import sqrt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefopt_core.evaluation.worth import answer, pairs_wanted
+from prefopt_core.reports.worth import answer, pairs_wanted
 
 
 @given(st.integers(1, 99), st.integers(1, 99))
