@@ -20,6 +20,7 @@ VERBS = {
         "run a config; the same command again resumes it",
     ),
     "plan": ("flows.verbs.run:plan", "show what a run would do, and which labels it would buy"),
+    "pilot": ("flows.verbs.pilot:pilot", "say by few labels whether self-labels are worth a try"),
     "compare": ("flows.verbs.compare:compare", "spend the same labels in several ways, by seeds"),
     "select": ("flows.verbs.select:select", "choose which responses of a file to label"),
     "pool": ("flows.verbs.pool:pool", "choose which prompts of a large file deserve labels"),

@@ -1,6 +1,7 @@
 """What stands around every run: preflight, its record, how it ends while labels are missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any
 
@@ -29,22 +30,19 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
                 stages_named(config.execution.stages, "execution.stages: ")
             try:
                 with (
+                    awaiting(config),
                     preflight(function, config),
                     recording(name, config),
                     tracking(name, config),
                     executing(config.execution),
                 ):
                     return function(config)
-            except AwaitingLabelsError as error:
-                people, store = identity(config.annotation), current_store()
-                name_account(LabelStore.of(store), config.allowance.account, config.name)
-                words = told(error, people, store)
-                awaited = AwaitingLabelsError(words, error.left, error.done, error.accounts)
+            except AwaitingLabelsError as awaited:
                 if not inside_flow_run():
-                    raise awaited from None
+                    raise
                 from flows.waiting import end  # imports Prefect
 
-                return end(awaited, people)
+                return end(awaited, identity(config.annotation))
             except PrefoptError as error:
                 if not inside_flow_run():
                     raise
@@ -53,3 +51,19 @@ def run(name: str) -> Callable[[Callable[..., Any]], Any]:
         return prefect_flow(waiting, name, flow_run_name=partial(name_here, name))
 
     return decorate
+
+
+@contextmanager
+def awaiting(config: Any) -> Iterator[None]:
+    """Within the block, what people are to label is said with where they do so.
+
+    Raises:
+        AwaitingLabelsError: That of the block, in these words.
+    """
+    try:
+        yield
+    except AwaitingLabelsError as error:
+        people, store = identity(config.annotation), current_store()
+        name_account(LabelStore.of(store), config.allowance.account, config.name)
+        words = told(error, people, store)
+        raise AwaitingLabelsError(words, error.left, error.done, error.accounts) from None

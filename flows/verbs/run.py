@@ -74,7 +74,7 @@ def run(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     started = time.monotonic()
     with ConsoleObserver(progress) as observer:
-        typed = _typed(config, changes)
+        typed = typed_run(config, changes)
         how = Session(again, observer, doubts=tuple(doubts), command=typed)
         url = _run(flow, experiment, how, no_server=no_server, progress=progress)
     _print_end(str(experiment.name), f"{flow}, {time.monotonic() - started:.0f} s", console)
@@ -128,11 +128,11 @@ def plan(config: Config, /, *changes: Changes, refresh: Refresh = ()) -> None:
     """Say what a run would do, without doing it."""
     flow, experiment = load_run(config, changes_of(changes))
     experiment = numbered(experiment, current_store())
-    experiment = paid(experiment, current_store(), _typed(config, changes))
+    experiment = paid(experiment, current_store(), typed_run(config, changes))
     plan_run(flow, experiment, stages_named(refresh), Terminal())
 
 
-def _typed(config: str, changes: Iterable[str]) -> str:
+def typed_run(config: str, changes: Iterable[str]) -> str:
     """The command that runs it."""
     return shlex.join(["prefopt", "run", config, *changes])
 

@@ -1,0 +1,101 @@
+"""A pilot: a part of the first round's labels, and how often the judge agrees with them unseen."""
+
+from math import ceil
+
+from flows.continuing import inherited
+from flows.parts import part
+from flows.prompts import Prompts
+from flows.steps import Past, accelerated, propose, self_judge
+from prefopt_core.experiments.flows import AlignConfig
+from prefopt_core.labels.asked import Asked
+from prefopt_core.store.artifacts import Artifact, Folder
+from prefopt_core.training.settings import TrainingConfig
+from tasks.annotation import annotate_responses
+from tasks.evaluation import gather_prompts
+from tasks.inputs import load_prompts
+from tasks.models import load_policy
+from tasks.pairing import pair_responses
+from tasks.pilot import hold_out, leave_out, measure_agreement
+from tasks.scoring import score_responses
+from tasks.training import train_policy
+
+
+def pilot(config: AlignConfig, count: int, folds: int) -> Artifact:
+    """Begin round 1 as `align` does, with fewer labels; then have each fold of them judged.
+
+    Until the labels, stages are those of `align`, so that it finds their results; the labels are
+    the first ones that it would buy, from the same account.
+
+    Args:
+        config: Of a run.
+        count: Labels to buy.
+        folds: Into how many parts the labelled prompts are dealt. A policy that learned from the
+            others judges each; a judge that is not the policy learns nothing, and judges all.
+
+    Returns:
+        Table `metrics`, see `prefopt_core.evaluation.pilot.agreement`.
+    """
+    seed, scoring, turn = config.seed, config.scoring, config.rounds[0]
+    kept, left = inherited(config)
+    policy = kept or load_policy(config.policy, seed)  # π_init
+    prompts = Prompts(config, load_prompts(config.prompts, seed), left.prompts, left.held_out)
+    with part("round 1", policy):
+        fresh = prompts.draw(config.first_prompt(1), turn.prompts, "round 1")
+        past = Past(config, [policy], left.labelled, left.embeddings)
+        asked = propose(fresh, policy, config, seed, past)
+        logps = score_responses(asked, policy, scoring)
+        least_sure = config.annotation.first == "least_sure"
+        labels = annotate_responses(
+            asked,
+            config.annotation,
+            count,
+            seed,
+            allowance=config.allowance,
+            judgments=self_judge(asked, logps, [policy], config) if least_sure else None,
+        )
+        pairs = pair_responses(
+            labels=labels,
+            candidates=asked.candidates,
+            prompts=asked.prompts,
+            logps=logps,
+            config=config.pairing,
+            round_number=1,
+            seed=seed,
+        )
+    folds = folds if config.judge.annotator == "policy" else 1
+    judgments = [_judged(pairs, asked, policy, config, (fold, folds)) for fold in range(folds)]
+    return measure_agreement(pairs, judgments)
+
+
+def _judged(
+    pairs: Artifact,
+    asked: Asked[Artifact],
+    start: Folder,
+    config: AlignConfig,
+    place: tuple[int, int],
+) -> Artifact:
+    """Table `verdicts` on one fold, of a judge that has learned from the others."""
+    fold, folds = place
+    with part(f"fold {fold + 1}", pairs):
+        policies = [start]
+        if folds > 1:
+            others = leave_out(pairs, fold, folds, config.seed)
+            training = _training(config)
+            trained = [start, train_policy([others], start, training, config.seed)]
+            policies.append(accelerated(trained, training))
+        responses = hold_out(pairs, asked.candidates, fold, folds, config.seed)
+        held = Asked(responses, responses, gather_prompts([asked.prompts], responses))
+        judgments = self_judge(
+            held, score_responses(held, policies[-1], config.scoring), policies, config
+        )
+    assert judgments is not None
+    return judgments
+
+
+def _training(config: AlignConfig) -> TrainingConfig:
+    """That of round 1, with as many steps: what a policy has learned by then depends on these."""
+    turn = config.rounds[0]
+    training = config.training.for_round(1, turn.epochs)
+    labelled = min(turn.prompts, turn.labels // config.fewest_labels)
+    steps = ceil(training.epochs * ceil(labelled / training.batch_size))
+    return training.model_copy(update={"steps": training.steps or steps})
