@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 
 from benchmarks.printing import interval, say, section, table
-from flows.comparison import compare
+from benchmarks.recorded import Records
+from benchmarks.results import run_missing
 from flows.verbs.run import changes_of
 from prefopt_core.arrays import FloatArray
 from prefopt_core.experiments.grid import load_comparison
 from prefopt_core.experiments.paired import interval_over_seeds
 from prefopt_core.labels.estimates import percent
-from prefopt_core.store.store import Store
 
 ACCURACIES = np.linspace(0.5, 1.0, 501)
 METRICS = {"gold_score": ("gold score", 1.0), "win_rate": ("win rate, points", 100.0)}
@@ -31,8 +31,11 @@ def main() -> None:
     parser.add_argument("--itself", default="judged by itself", help="the arm that judges itself")
     parser.add_argument("--seeds", type=int, default=10)
     given = parser.parse_args()
-    comparison = load_comparison(given.preset, changes_of(given.changes), seeds=given.seeds)
-    figures = Store.open().read(compare.fn(comparison).table)
+    changes = changes_of(given.changes)
+    comparison = load_comparison(given.preset, changes, seeds=given.seeds)
+    records = Records.of_preset(given.preset, changes)
+    run_missing(comparison, records, workers=1)
+    figures = records.table([*comparison.cells()])
     wrong = comparison.places()  # arm → share of pairs that its judge flips
     own_right = _of_seeds(figures, given.itself, "self_label_agreement").mean(axis=1)
     for metric, (name, unit) in METRICS.items():

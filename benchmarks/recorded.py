@@ -9,11 +9,12 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
@@ -39,12 +40,17 @@ class Records:
     """The recorded cells of one preset.
 
     Args:
-        path: Of their Parquet file; none need be there.
+        path: Of their Parquet file; none need be there. None: they are forgotten afterwards.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._rows = pl.read_parquet(path) if path.exists() else _EMPTY
+        self._rows = pl.read_parquet(path) if path and path.exists() else _EMPTY
+
+    @classmethod
+    def of_preset(cls, name: str, changes: Mapping[str, Any]) -> "Records":
+        """Those of a preset; of one with other settings, which may name this machine, none."""
+        return cls(None if changes else RECORDS / f"{Path(name).stem}.parquet")
 
     def table(self, cells: Sequence[Cell]) -> pl.DataFrame:
         """What is recorded of cells: a table `comparison`, and of every row how it was made."""
@@ -75,8 +81,9 @@ class Records:
         fresh = table.with_columns(pl.lit(text).alias(name) for name, text in made)
         rows = pl.concat([self._rows.filter(~_is(cell)), fresh])
         self._rows = rows.sort("seed", "arm", "round", "metric")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, partial(write_parquet, self._rows))
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, partial(write_parquet, self._rows))
 
     def _of(self, cell: Cell) -> pl.DataFrame:
         rows = self._rows.filter(_is(cell))
@@ -123,9 +130,14 @@ def _processor() -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, with a `+` where files differ from it; "" outside of git."""
-    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """The commit that is checked out, with a `+` where code or presets differ; "" without git."""
+    head = _git("rev-parse", "--short=9", "HEAD")
+    differs = _git("status", "--porcelain", "flows", "tasks", "prefopt_core", "presets")
+    return head + "+" * bool(differs)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
@@ -136,26 +148,23 @@ def stage_versions() -> dict[str, int]:
     return {one.spec.name: one.spec.version for one in every if isinstance(one, StageTask)}
 
 
-def told(table: pl.DataFrame, path: Path) -> str:
-    """Where the figures of a page come from, and what has changed since then.
+def told(table: pl.DataFrame) -> str:
+    """By what the figures of a table were made, and what has changed since then.
 
     Args:
         table: Of `Records.table`.
-        path: Of the records.
     """
     made = table.group_by("machine", "commit", "stages", maintain_order=True).agg(
         pl.col("seed").min().alias("first"), pl.col("seed").max().alias("last")
     )
-    lines = [f"Recorded in `{path.as_posix()}`:"]
-    now, changed = stage_versions(), set[str]()
+    now, changed, parts = stage_versions(), set[str](), []
     for row in made.iter_rows(named=True):
         then = json.loads(row["stages"])
         changed |= {name for name, number in then.items() if now.get(name) != number}
-        seeds = f"seed {row['first']}"
-        if row["first"] != row["last"]:
-            seeds = f"seeds {row['first']} to {row['last']}"
-        lines.append(f"{seeds} at commit {row['commit'] or 'unknown'} ({row['machine']});")
-    text = " ".join(lines).rstrip(";") + "."
+        first, last = row["first"], row["last"]
+        seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
+        parts.append(f"{seeds} at commit {row['commit'] or 'unknown'} ({row['machine']})")
+    text = f"Recorded: {'; '.join(parts)}."
     if changed:
         names = ", ".join(f"`{name}`" for name in sorted(changed))
         text += f" Since then {names} can give other results."

@@ -7,7 +7,7 @@ adds theirs, and after a kill it goes on. The text above the marker in a page is
 import argparse
 from pathlib import Path
 
-from benchmarks.recorded import RECORDS, Records, told
+from benchmarks.recorded import Records, told
 from flows.comparison import results_of, tabulated
 from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.experiments.page import comparison_page
@@ -38,7 +38,7 @@ def main() -> None:
 def write(out: Path, name: str, changes: dict[str, str], workers: int, **seeds: int) -> None:
     """The page of one preset: its command, its tables, its plots."""
     comparison = load_comparison(f"presets/{name}.yaml", changes, **seeds)
-    records = Records(RECORDS / f"{name}.parquet")
+    records = Records.of_preset(name, changes)
     run_missing(comparison, records, workers)
     table = records.table([*comparison.cells()])
     linked = plots_to_files(comparison_page(table, comparison), out, prefix=f"results-{name}-")
@@ -48,7 +48,7 @@ def write(out: Path, name: str, changes: dict[str, str], workers: int, **seeds: 
     page = out / f"results-{name}.md"
     by_hand = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.exists() else ""
     by_hand = by_hand or f"# {comparison.title}\n\n"
-    origin = told(table, records.path)
+    origin = told(table)
     page.write_text(f"{by_hand}{MARKER}\n\n{command}\n\n{origin}\n\n{body}", encoding="utf-8")
 
 

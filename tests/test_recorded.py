@@ -111,14 +111,25 @@ def test_arms_of_a_seed_are_run_on_one_kind_of_machine(records, comparison, monk
     assert records.missing(cells) == []
 
 
+def test_what_was_run_with_settings_of_this_machine_is_kept_nowhere(comparison):
+    assert Records.of_preset("presets/tiny.yaml", {}).path == recorded.RECORDS / "tiny.parquet"
+    records, (cell, *_) = (
+        Records.of_preset("tiny", {"policy.params.path": "/here"}),
+        comparison.of_seed(0),
+    )
+    records.add(cell, metrics(cell))
+    assert records.table([cell]).height == 1
+    assert records.path is None
+
+
 def test_a_page_says_by_what_its_figures_were_made_and_what_has_changed(
     records, comparison, monkeypatch
 ):
     for cell in comparison.cells():
         records.add(cell, metrics(cell))
     table = records.table([*comparison.cells()])
-    assert "seeds 0 to 1 at commit" in told(table, records.path)
-    assert "Since then" not in told(table, records.path)
+    assert "seeds 0 to 1 at commit" in told(table)
+    assert "Since then" not in told(table)
     versions = stage_versions()
     monkeypatch.setattr(recorded, "stage_versions", lambda: versions | {"train": 0, "new": 1})
-    assert told(table, records.path).endswith("Since then `train` can give other results.")
+    assert told(table).endswith("Since then `train` can give other results.")
