@@ -10,7 +10,7 @@ from tasks.session import current_session, notice, planning
 from tasks.stage import stage
 
 
-@stage("embed", table="embeddings", version=1, by_shard=True)
+@stage("embed", table="embeddings", version=2, by_shard=True)
 def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:
     """Embed every distinct response once."""
     return table.embed_candidates(candidates, config)

@@ -16,7 +16,7 @@ from prefopt_core.store.running import fresh_folder
 from tasks.stage import folder_stage, stage
 
 
-@stage("embed_prompts", table="prompt_embeddings", version=1, by_shard=True)
+@stage("embed_prompts", table="prompt_embeddings", version=2, by_shard=True)
 def embed_prompts(prompts: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:
     """Embed the last message of every prompt."""
     return embedding.embed_prompts(prompts, config)

@@ -1,12 +1,22 @@
-"""The number of CPU threads for a torch model: one if the model is small."""
+"""The number of CPU threads for a torch model: one if it is small, or for each of its batches."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Thread
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from math import ceil
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SMALL_MODEL = 10_000_000
 """Parameters below which a second thread costs more time than it saves."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+_setting = Lock()
 
 
 @contextmanager
@@ -16,10 +26,18 @@ def threads_for(model: Any) -> Iterator[None]:
     On shared cores more threads make a small model tens of times slower. And one thread gives the
     same rounding on machines with any number of cores.
     """
+    small = sum(p.numel() for p in model.parameters()) < SMALL_MODEL
+    with one_thread() if small else nullcontext():
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Limit what this thread does in torch within the block to one thread."""
     import torch
 
-    before = torch.get_num_threads()
-    if sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
+    with _setting:
+        before = torch.get_num_threads()
         torch.set_num_threads(1)
         # A thread keeps the number that was set last when it first uses torch: this one's is set,
         # and what users' functions do beside it shall have all.
@@ -30,3 +48,54 @@ def threads_for(model: Any) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def on_all_cores(call: Callable[[T], R], jobs: Iterable[T]) -> Iterator[R]:
+    """Call with each job, as many at once as there are cores, each on one thread of torch's.
+
+    Threads that share a product wait for the slowest of them, on a busy machine most of the time;
+    these wait for nobody, and round alike on any number of cores.
+
+    Args:
+        call: Spends its time in torch, which lets other threads of Python go on meanwhile.
+        jobs: What to call it with; the longest first.
+
+    Yields:
+        What it returned, in the order of the jobs.
+    """
+
+    def alone(job: T) -> R:
+        with one_thread():
+            return call(job)
+
+    pool = ThreadPoolExecutor(cores())
+    try:
+        yield from pool.map(alone, jobs)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def cores() -> int:
+    """How many threads have a core: torch's number, or fewer where the machine gives less.
+
+    torch counts what OMP_NUM_THREADS says or the machine has. A container's share of CPU time may
+    be less: threads beyond it stand still for most of each tenth of a second.
+    """
+    import torch
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    counts = torch.get_num_threads(), usable, _quota(_CGROUP)
+    return min(count for count in counts if count)
+
+
+def _quota(cgroup: Path) -> int | None:
+    """Cores whose time the control group may use, rounded up; None: no limit, or none known."""
+    version_1 = cgroup / "cpu"
+    with suppress(OSError, ValueError):
+        if (both := cgroup / "cpu.max").is_file():
+            quota, period = both.read_text().split()
+        else:
+            quota = (version_1 / "cpu.cfs_quota_us").read_text()
+            period = (version_1 / "cpu.cfs_period_us").read_text()
+        return max(ceil(int(quota) / int(period)), 0) or None  # "max" and -1: no limit
+    return None

@@ -1,0 +1,74 @@
+"""Threads of torch, and cores."""
+
+import threading
+
+import pytest
+import torch
+
+from prefopt_core.models import threads
+from prefopt_core.models.threads import cores, on_all_cores, one_thread
+
+
+@pytest.fixture
+def four():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_jobs_run_on_one_thread_each_and_results_keep_their_order(four, monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 4)
+    meet = threading.Barrier(4, timeout=60)  # four at once, or none ends
+
+    def job(number):
+        meet.wait()
+        return number, torch.get_num_threads()
+
+    assert list(on_all_cores(job, range(8))) == [(number, 1) for number in range(8)]
+    assert torch.get_num_threads() == 4
+
+
+def test_threads_beside_a_block_of_one_thread_have_all(four):
+    seen = []
+    with one_thread():
+        other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        other.start()
+        other.join()
+        seen.append(torch.get_num_threads())
+    assert [*seen, torch.get_num_threads()] == [4, 1, 4]
+
+
+def test_what_a_job_raises_ends_the_others(four, monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    done = []
+
+    def job(number):
+        done.append(number)
+        raise ValueError(number)
+
+    with pytest.raises(ValueError, match="0"):
+        list(on_all_cores(job, range(100)))
+    assert len(done) < 100
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({}, 4),
+        ({"cpu.max": "max 100000"}, 4),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "20000 100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+    ],
+)
+def test_cores_are_no_more_than_a_container_may_use(four, tmp_path, monkeypatch, files, count):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path)
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert cores() == count
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {1}, raising=False)
+    assert cores() == 1
