@@ -132,6 +132,7 @@ def test_what_is_asked_last_fails_and_what_waits_for_it_ends(both):
     assert set(world.computed) <= {0, 1}
 
 
+@pytest.mark.slow
 def test_after_an_interrupt_it_says_what_it_waits_for_and_that_another_ends_it(both, caplog):
     asked = Event()
 

