@@ -119,6 +119,12 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
                 "rounds.0.labels is 0: in the first round the policy cannot judge itself, since it "
                 "has learned nothing yet. Buy labels there, or set `judge.reference: none`."
             )
+        if self.judge.calibrated and labels[0] < 2 * self.fewest_labels:
+            raise ConfigError(
+                f"rounds.0.labels is {labels[0]}: `judge.calibrated` holds labelled pairs out of "
+                "the first round, which needs labels of two prompts at least: "
+                f"{2 * self.fewest_labels}. Raise it, or leave `calibrated` out."
+            )
         for number, count in enumerate(labels):
             if 0 < count < (fewest := self.fewest_labels):
                 raise ConfigError(
@@ -229,6 +235,11 @@ class SpaConfig(Iterated):
             raise ConfigError(
                 "Without `seed_preferences` the policy cannot judge itself in the first round: it "
                 "has learned nothing yet. Give the pairs, or name another `judge.annotator`."
+            )
+        if self.seed_preferences is None and self.judge.calibrated:
+            raise ConfigError(
+                "`judge.calibrated` holds out pairs of `seed_preferences`, and there are none. "
+                "Give them, or leave `calibrated` out."
             )
         if self.seed_preferences is None and self.replay:
             raise ConfigError(
