@@ -13,7 +13,7 @@ from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.training.settings import TrainingConfig
 from tasks.annotation import calibrate_judge, judge_responses
-from tasks.embedding import embed_candidates, warn_of_unread
+from tasks.embedding import embed_by_policy, embed_candidates, warn_of_unread
 from tasks.estimation import estimate_by_labels, estimate_by_policy
 from tasks.generation import generate_candidates
 from tasks.pairing import draw_replay, hold_out, note_consistency
@@ -75,9 +75,12 @@ def propose(
         Tables `prompts`, `candidates`, `selections`, and `embeddings` if there are any.
     """
     candidates = generate_candidates(prompts, policy, config.generation, seed)
-    embedding = config.embedding
+    embedding, embeddings = config.embedding, None
     warn_of_unread(candidates, embedding)
-    embeddings = embed_candidates(candidates, embedding) if embedding else None
+    if embedding and embedding.by_policy:
+        embeddings = embed_by_policy(candidates, prompts, policy, embedding)
+    elif embedding:
+        embeddings = embed_candidates(candidates, embedding)
     if past and config.selection.needs_estimates:
         estimates = _estimate(prompts, candidates, embeddings, past)
         selections = select_pairs(candidates, embeddings, estimates, config.selection, seed)

@@ -5,15 +5,16 @@
 a > 0 is an inverse temperature (Platt scaling as in Guo et al., arXiv:1706.04599, without the
 constant, which two responses in either order do not allow); b takes back what the judge likes or
 dislikes about length, as DICE's penalty does (arXiv:2406.09760), but from labels. Both are the
-most probable ones under a ~ N(1, 1), b ~ N(0, 1):
+most probable ones under a ~ N(1, 1/s_r²), b ~ N(0, 1/s_l²), s the root mean square of Δr and Δl:
 
-    min  - Σ [p·log σ(z) + (1 - p)·log σ(-z)] + ½(a - 1)² + ½b²,    z = a·Δr + b·Δl
+    min  - Σ [p·log σ(z) + (1 - p)·log σ(-z)] + ½s_r²(a - 1)² + ½s_l²b²,    z = a·Δr + b·Δl
 
-It is convex, so there is one solution. The prior is worth a handful of pairs: without any, the
-judge stays as it is.
+So a usual difference is worth a log-odds or two, in whatever unit it comes: after a gentle training
+Δr is a tenth of that, and a must be able to be ten. It is convex, so there is one solution. The
+prior is worth a handful of pairs: without any, the judge stays as it is.
 
-Notation: r = β·[log π(y|x) - log π_ref(y|x)], l the characters of a response over their mean; Δ the
-chosen response minus the rejected one; p the label, 1 where it is certain.
+Notation: r = β·[log π(y|x) - log π_ref(y|x)], l the characters of a response; Δ the chosen response
+minus the rejected one; p the label, 1 where it is certain.
 """
 
 import logging
@@ -39,17 +40,15 @@ class Calibration:
 
     Attributes:
         scale: a, above 0.
-        per_length: b, of a response as long as the mean one, in log-odds.
-        characters: The mean length, in characters.
+        per_character: b, in log-odds.
     """
 
     scale: float
-    per_length: float
-    characters: float
+    per_character: float
 
     def score(self, reward: float, text: str) -> float:
         """a·r + b·l of one response; differences within a prompt are log-odds."""
-        return self.scale * reward + self.per_length * len(text) / self.characters
+        return self.scale * reward + self.per_character * len(text)
 
 
 def fit(rewards: FloatArray, lengths: FloatArray, labels: FloatArray) -> tuple[float, float]:
@@ -57,25 +56,28 @@ def fit(rewards: FloatArray, lengths: FloatArray, labels: FloatArray) -> tuple[f
 
     Args:
         rewards: (n,) Δr of labelled pairs, in log-odds.
-        lengths: (n,) Δl, in mean lengths.
+        lengths: (n,) Δl, in any unit.
         labels: (n,) P(chosen better than rejected) of the labels.
 
     Returns:
-        a, at least `LEAST`, and b; 1 and 0 where n is 0.
+        a, at least `LEAST`, and b; 1 and 0 where the differences are 0, or n is.
     """
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-    differences, usual = np.stack([rewards, lengths], axis=1), np.array([1.0, 0.0])
+    differences = np.stack([rewards, lengths], axis=1)
+    unit = np.sqrt((differences**2).sum(axis=0) / max(1, len(labels)))
+    unit[unit == 0] = 1.0
+    differences, usual = differences / unit, np.array([1.0, 0.0]) * unit  # of weights in units
 
     def loss(weights: FloatArray) -> tuple[float, FloatArray]:
         z, off = differences @ weights, weights - usual
         likelihood = labels @ log_sigmoid(z) + (1 - labels) @ log_sigmoid(-z)
         return float(off @ off / 2 - likelihood), off + differences.T @ (sigmoid(z) - labels)
 
-    limits = [(LEAST, None), (None, None)]
+    limits = [(LEAST * unit[0], None), (None, None)]
     exact = {"ftol": 0.0, "gtol": 1e-9, "maxiter": 1000}
     found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=limits, options=exact)
-    a, b = found.x
+    a, b = found.x / unit
     return float(a), float(b)
 
 
@@ -119,15 +121,12 @@ def _of_pairs(
     written, other = (
         np.array([len(last_text(said)) for said in pairs[side]]) for side in ("chosen", "rejected")
     )
-    mean = float((written + other).mean()) / 2
-    lengths, labels = (written - other) / mean, pairs["confidence"].to_numpy()
-    a, b = fit(chosen - rejected, lengths, labels)
+    a, b = fit(chosen - rejected, written - other, pairs["confidence"].to_numpy())
     log.info(
-        "By %s labelled pairs that were held out, the judge's margins count %.3g times, and "
-        "another %.0f characters add %.3g to a response's log-odds.",
+        "By %s labelled pairs that were held out, the judge's margins count %.3g times, and each "
+        "character adds %.3g to a response's log-odds.",
         pairs.height,
         a,
-        mean,
         b,
     )
     if a <= LEAST:
@@ -136,7 +135,7 @@ def _of_pairs(
             "chance is: its labels hardly count. Train longer on labels, or buy more.",
             pairs.height,
         )
-    return Calibration(a, b, mean)
+    return Calibration(a, b)
 
 
 def _logps(tables: Sequence[pl.DataFrame], side: str) -> FloatArray:

@@ -157,6 +157,7 @@ ROWS: dict[str, _Rule] = {
     "embed_prompts": _as_many_as("prompts"),
     "generate": _generated,
     "embed": _as_many_as("candidates"),
+    "embed_by_policy": _as_many_as("candidates"),
     "estimate": _as_many_as("candidates"),
     "select": _selected,
     "select_pairs": lambda stage, inputs, prompts: _times(prompts, 2),

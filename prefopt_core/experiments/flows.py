@@ -12,6 +12,7 @@ from prefopt_core.evaluation.settings import NOT_THE_POLICY
 from prefopt_core.experiments.base import Experiment, Iterated, Paid, Replay, slug
 from prefopt_core.experiments.defaults import Defaults
 from prefopt_core.experiments.together import (
+    check_estimates,
     check_k,
     refuse_estimates,
     refuse_judges,
@@ -74,7 +75,7 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
         if any(r.labels for r in self.rounds):
             check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
-        self._check_estimates()
+        check_estimates(self.selection, self.estimation, self.embedding)
         self._check_names()
         self._check_labels([r.labels for r in self.rounds])
         return self
@@ -92,20 +93,6 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
             raise ConfigError(
                 f"name is {self.name!r}: runs of `continues: {chain}` are called {chain}-1, "
                 f"{chain}-2, … Leave `name` out."
-            )
-
-    def _check_estimates(self) -> None:
-        selection, by_policy = self.selection, self.estimation.source == "policy"
-        if selection.needs_estimates and not by_policy and self.embedding is None:
-            raise ConfigError(
-                f"Strategy {selection.strategy!r} needs estimates of rewards, which "
-                f"`estimation.source: {self.estimation.source}` makes from embeddings. Set "
-                "`embedding`, or `estimation.source` to 'policy'."
-            )
-        if selection.needs_heads and by_policy:
-            raise ConfigError(
-                f"Strategy {selection.strategy!r} compares several estimates of each reward; "
-                "`estimation.source: policy` gives one. Set it to 'labels' or 'ensemble'."
             )
 
     def _check_labels(self, labels: list[int]) -> None:
@@ -179,6 +166,8 @@ class AepoConfig(Paid):
         check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
         refuse_estimates(self.selection)
+        if self.policy is None and self.embedding and self.embedding.by_policy:
+            raise ConfigError("`embedding.embedder: policy` needs a model: set `policy`.")
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
         if self.training:

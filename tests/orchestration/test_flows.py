@@ -131,6 +131,17 @@ def test_a_changed_setting_leaves_what_comes_before_it_alone(
 
 
 @pytest.mark.slow
+def test_responses_may_be_compared_in_the_space_of_the_policy_that_wrote_them(run, settings, store):
+    settings["embedding"] = {"embedder": "policy"}
+    result = run(settings | {"seed": 2, "evaluation": None})
+    spaces = [m.inputs["policy"]["model"] for m in store.manifests("embed_by_policy")]
+    writers = [m.inputs["policy"]["model"] for m in store.manifests("generate")]
+    assert set(spaces) == set(writers)
+    assert len(set(spaces)) == 2  # one a round
+    assert result.preferences.rows > 0
+
+
+@pytest.mark.slow
 def test_with_momentum_a_round_starts_beyond_what_the_one_before_had_trained(
     aligned, listened, settings, monkeypatch, tmp_path
 ):

@@ -25,7 +25,8 @@ def loss(a, b, rewards, lengths, labels):
     """The one of the module's docstring, written otherwise."""
     p = expit(a * rewards + b * lengths)
     told = labels * np.log(p) + (1 - labels) * np.log(1 - p)
-    return -told.sum() + ((a - 1) ** 2 + b**2) / 2
+    prior = np.mean(rewards**2) * (a - 1) ** 2 + np.mean(lengths**2) * b**2
+    return -told.sum() + prior / 2
 
 
 def test_without_labels_the_judge_stays_as_it_is():
@@ -53,6 +54,19 @@ def test_no_other_weights_are_more_probable(n, seed):
     assert all(best <= loss(*other, *pairs) + 1e-9 for other in others)
 
 
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_the_unit_of_length_does_not_matter_and_small_rewards_are_scaled_up(scale):
+    rewards, lengths, labels = drawn(25, 2.0, -1.0)
+    a, b = fit(rewards, lengths, labels)
+    assert fit(rewards, lengths * scale, labels) == pytest.approx((a, b / scale), rel=1e-5)
+    small, _ = fit(rewards / 20, lengths, labels)
+    assert small > 10 * a  # were the prior's unit that of rewards, 25 pairs could not move it
+
+
+def test_where_nothing_differs_the_judge_stays_as_it_is():
+    assert fit(np.zeros(9), np.zeros(9), np.ones(9)) == (1.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [
@@ -70,7 +84,8 @@ def test_many_labels_find_what_they_were_drawn_by(a, b):
 def test_few_labels_move_it_less_than_many_that_say_the_same():
     pairs = drawn(6, 0.2, -2.0)
     found = [fit(*(np.tile(each, times) for each in pairs)) for times in (1, 4, 100)]
-    moved = [(a - 1) ** 2 + b**2 for a, b in found]
+    units = [np.mean(each**2) for each in pairs[:2]]
+    moved = [units[0] * (a - 1) ** 2 + units[1] * b**2 for a, b in found]
     assert 0 < moved[0] < moved[1] < moved[2]
 
 
@@ -126,9 +141,8 @@ def test_scores_of_verdicts_are_rescaled_and_nothing_else():
     rewards, more = [1.0, 2.0, -0.5, -1.0], [-10, -5, 0, 8]
     pairs = held_out(rewards, more)
     table = calibrate(JUDGED, CANDIDATES, [pairs], [as_reference(pairs)], BETA)
-    characters = np.mean([[20 + each, 20] for each in more])
-    a, b = fit(np.array(rewards), np.array(more) / characters, np.ones(4))
-    assert margin(table) == pytest.approx(a * 0.6 + b * 30 / characters)
+    a, b = fit(np.array(rewards), np.array(more), np.ones(4))
+    assert margin(table) == pytest.approx(a * 0.6 + b * 30)
     assert table.drop("scores").equals(JUDGED.drop("scores"))
     assert table["scores"].null_count() == 1  # what was skipped stays so
 

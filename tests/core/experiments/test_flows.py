@@ -198,6 +198,16 @@ def test_the_first_policy_of_several_is_the_one_that_judges_alone():
     assert several.references(["start", "first", "second"]) == ["start"]
 
 
+def test_embedding_by_the_policy_needs_one_and_compares_within_a_round(load):
+    own = {"embedding": {"embedder": "policy"}}
+    with pytest.raises(ValidationError, match=r"`embedding\.embedder: policy` needs a model"):
+        load("aepo", **own)
+    with pytest.raises(ValidationError, match=r"has another space in each round"):
+        load("align", **own, selection={"strategy": "dts"})
+    by_policy = {"selection": {"strategy": "margin"}, "estimation": {"source": "policy"}}
+    assert load("align", **own, **by_policy).embedding.by_policy
+
+
 def test_penalty_on_length_needs_a_judge_that_scores(load):
     with pytest.raises(ValidationError, match=r"is subtracted from scores, and the judge compares"):
         load(judge=WRITERS, pairing={"length_penalty": "auto"})
