@@ -5,8 +5,9 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import Past, accelerated, propose, replayed, self_judge, weighed
+from flows.steps import Past, accelerated, held_back, propose, replayed, self_judge, weighed
 from prefopt_core.experiments.flows import AlignConfig
+from prefopt_core.store.artifacts import Artifact
 from tasks.annotation import annotate_responses
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
@@ -30,6 +31,7 @@ def align(config: AlignConfig) -> Result:
     board.measure(policies[0])
     labelled = [*left.labelled]  # pairs of rounds that bought labels
     vectors = [*left.embeddings]  # embeddings of their responses
+    held_out: list[Artifact] = []  # labelled pairs to calibrate the judge by
     for number, turn in enumerate(config.rounds, 1):
         if board.stops():
             break
@@ -42,7 +44,7 @@ def align(config: AlignConfig) -> Result:
             with overlapping():
                 asked = propose(fresh, policy, config, seed, past)  # k of N ~ π_{t-1}
                 logps = score_responses(asked, policy, scoring)  # log π_{t-1}
-                judgments = self_judge(asked, logps, policies, config)
+                judgments = self_judge(asked, logps, policies, held_out, config)
                 if turn.labels:
                     labels = annotate_responses(
                         asked,
@@ -65,7 +67,10 @@ def align(config: AlignConfig) -> Result:
                 round_number=number,
                 seed=seed,
             )
-            pairs = weighed(pairs, judgments, asked, policies, config)
+            pairs = weighed(pairs, judgments, asked, policies, held_out, config)
+            if labels:
+                pairs, more = held_back(pairs, config)
+                held_out += more
             board.lint(pairs)
             again = replayed(labelled, pairs, policy, config)
             training = config.training.for_round(max(1, number - 1), turn.epochs)

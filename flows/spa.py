@@ -4,8 +4,9 @@ from flows.parts import part
 from flows.prompts import Prompts
 from flows.running import run
 from flows.scoreboard import Result, Scoreboard
-from flows.steps import accelerated, propose, replayed, self_judge, weighed
+from flows.steps import accelerated, held_back, propose, replayed, self_judge, weighed
 from prefopt_core.experiments.flows import SpaConfig
+from prefopt_core.store.artifacts import Artifact
 from tasks.inputs import load_preferences, load_prompts
 from tasks.models import load_policy
 from tasks.overlap import overlapping, settled
@@ -25,9 +26,11 @@ def spa(config: SpaConfig) -> Result:
     board = Scoreboard("spa", config, prompts.held_out)
     board.measure(start)
     policies = [start]  # π_init, then π_0, π_1, …
+    held_out: list[Artifact] = []  # labelled pairs to calibrate the judge by
     if labelled:
         with part("seed", start, *labelled):
             board.lint(labelled[0])
+            labelled[0], held_out = held_back(labelled[0], config)
             pairs = score_preferences(labelled, start, scoring)
             training = config.training.for_round(1, config.seed_epochs)
             policies.append(train_policy([pairs], start, training, seed))
@@ -43,7 +46,7 @@ def spa(config: SpaConfig) -> Result:
             with overlapping():
                 asked = propose(fresh, policy, config, seed)  # y ~ π_{t-1}
                 logps = score_responses(asked, policy, scoring)  # log π_{t-1}
-                judgments = self_judge(asked, logps, policies, config)
+                judgments = self_judge(asked, logps, policies, held_out, config)
             asked, logps, judgments = settled((asked, logps, judgments))
             pairs = pair_responses(
                 judgments=judgments,
@@ -54,7 +57,7 @@ def spa(config: SpaConfig) -> Result:
                 round_number=number,
                 seed=seed,
             )
-            pairs = weighed(pairs, judgments, asked, policies, config)
+            pairs = weighed(pairs, judgments, asked, policies, held_out, config)
             board.lint(pairs)
             again = replayed(labelled, pairs, policy, config)
             training = config.training.for_round(number, turn.epochs)

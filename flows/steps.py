@@ -12,12 +12,12 @@ from prefopt_core.labels.asked import Asked, Proposal
 from prefopt_core.selection.settings import SelectionConfig
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.training.settings import TrainingConfig
-from tasks.annotation import judge_responses
-from tasks.embedding import embed_candidates, warn_of_unread
+from tasks.annotation import calibrate_judge, judge_responses
+from tasks.embedding import embed_by_policy, embed_candidates, warn_of_unread
 from tasks.estimation import estimate_by_labels, estimate_by_policy
 from tasks.generation import generate_candidates
-from tasks.pairing import draw_replay, note_consistency
-from tasks.scoring import score_preferences, score_responses
+from tasks.pairing import draw_replay, hold_out, note_consistency
+from tasks.scoring import mean_logps, score_preferences, score_responses
 from tasks.selection import select_pairs, select_responses
 from tasks.training import accelerate_policy
 
@@ -75,9 +75,12 @@ def propose(
         Tables `prompts`, `candidates`, `selections`, and `embeddings` if there are any.
     """
     candidates = generate_candidates(prompts, policy, config.generation, seed)
-    embedding = config.embedding
+    embedding, embeddings = config.embedding, None
     warn_of_unread(candidates, embedding)
-    embeddings = embed_candidates(candidates, embedding) if embedding else None
+    if embedding and embedding.by_policy:
+        embeddings = embed_by_policy(candidates, prompts, policy, embedding)
+    elif embedding:
+        embeddings = embed_candidates(candidates, embedding)
     if past and config.selection.needs_estimates:
         estimates = _estimate(prompts, candidates, embeddings, past)
         selections = select_pairs(candidates, embeddings, estimates, config.selection, seed)
@@ -106,7 +109,11 @@ def _estimate(
 
 
 def self_judge(
-    asked: Asked[Artifact], logps: Artifact, policies: Sequence[Folder], config: Iterated
+    asked: Asked[Artifact],
+    logps: Artifact,
+    policies: Sequence[Folder],
+    held_out: Sequence[Artifact],
+    config: Iterated,
 ) -> Artifact | None:
     """SPA's direct preference judgment, p(y1 ≻ y2 | x), from how log-probabilities have moved.
 
@@ -114,6 +121,8 @@ def self_judge(
         asked: The responses to judge.
         logps: Table `logps` of them under the policy, the last of `policies`.
         policies: The policies of all rounds so far, the start policy first.
+        held_out: Tables `preferences` of labelled pairs that none of them was trained on, to
+            calibrate the judge by.
         config: Its section `judge` names the reference model, or another judge.
 
     Returns:
@@ -123,11 +132,34 @@ def self_judge(
     judge = config.judge
     if not judge.can_judge(len(policies)):
         return None
-    reference_logps = None
-    if judge.annotator == "policy" and judge.reference != "none":
-        reference = policies[0 if judge.reference == "initial" else -2]
-        reference_logps = score_responses(asked, reference, config.scoring)
-    return judge_responses(asked, logps, reference_logps, judge, allowance=config.allowance)
+    *others, _ = judging = judge.judging(policies)
+    reference = judge.references(policies)
+    if others:
+        each = [score_responses(asked, policy, config.scoring) for policy in others]
+        logps = mean_logps([*each, logps])
+    compared = [score_responses(asked, policy, config.scoring) for policy in reference]
+    reference_logps = compared[0] if compared else None
+    own = judge_responses(asked, logps, reference_logps, judge, allowance=config.allowance)
+    if not held_out:
+        return own
+    known, start = (
+        [score_preferences([*held_out], policy, config.scoring) for policy in those]
+        for those in (judging, reference)
+    )
+    return calibrate_judge(own, asked, known, start, judge)
+
+
+def held_back(pairs: Artifact, config: Iterated) -> tuple[Artifact, list[Artifact]]:
+    """Pairs to train on, and those that no policy is trained on: the judge is calibrated by them.
+
+    Args:
+        pairs: Table `preferences` with labelled pairs.
+        config: Its section `judge` says how many; without `calibrated` none.
+    """
+    share, seed = config.judge.held_out, config.seed
+    if not share:
+        return pairs, []
+    return hold_out(pairs, share, "train", seed), [hold_out(pairs, share, "held out", seed)]
 
 
 def weighed(
@@ -135,6 +167,7 @@ def weighed(
     judgments: Artifact | None,
     asked: Asked[Artifact],
     policies: Sequence[Folder],
+    held_out: Sequence[Artifact],
     config: Iterated,
 ) -> Artifact:
     """Pairs with how far the policy and the one before rank their responses alike, as CREAM does.
@@ -146,7 +179,7 @@ def weighed(
     if not (wanted and before and config.judge.can_judge(len(before))):
         return pairs
     logps = score_responses(asked, before[-1], config.scoring)
-    return note_consistency(pairs, judgments, self_judge(asked, logps, before, config))
+    return note_consistency(pairs, judgments, self_judge(asked, logps, before, held_out, config))
 
 
 def replayed(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from prefopt_core.annotation import calibration
 from prefopt_core.annotation.settings import AnnotationConfig, AnnotatorConfig, JudgeConfig
 from prefopt_core.annotation.table import buy_labels, distinct_responses, judge, labels_to_buy
 from prefopt_core.ground.registry import SpeedOnly
@@ -57,6 +58,23 @@ def judge_responses(
     """
     with paying(label_store, allowance):
         return judge(asked, config, policy_logps, reference_logps, unfinished=_said())
+
+
+@stage("calibrate", table="verdicts", version=1)
+def calibrate_judge(
+    judgments: pl.DataFrame,
+    asked: Asked[pl.DataFrame],
+    held_out: list[pl.DataFrame],
+    reference: list[pl.DataFrame],
+    config: JudgeConfig,
+) -> pl.DataFrame:
+    """Make the policy's scores true to labelled pairs that no policy was trained on.
+
+    `held_out` are those pairs as each judging policy scores them, `reference` as the judge's
+    reference model does, if it has one.
+    """
+    beta = config.params["beta"]
+    return calibration.calibrate(judgments, asked.candidates, held_out, reference, beta)
 
 
 @stage("grade", table="verdicts", version=3, by_shard=True, local=asks_a_server)

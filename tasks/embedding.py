@@ -1,8 +1,10 @@
-"""Embedding stage: a vector for every distinct response."""
+"""Embedding stages: a vector for every distinct response."""
+
+from pathlib import Path
 
 import polars as pl
 
-from prefopt_core.embedding import table
+from prefopt_core.embedding import by_policy, table
 from prefopt_core.embedding.settings import EmbeddingConfig
 from prefopt_core.store.artifacts import Artifact, Folder
 from prefopt_core.store.coming import Coming
@@ -14,6 +16,14 @@ from tasks.stage import stage
 def embed_candidates(candidates: pl.DataFrame, config: EmbeddingConfig) -> pl.DataFrame:
     """Embed every distinct response once."""
     return table.embed_candidates(candidates, config)
+
+
+@stage("embed_by_policy", table="embeddings", version=1, by_shard=True)
+def embed_by_policy(
+    candidates: pl.DataFrame, prompts: pl.DataFrame, policy: Path, config: EmbeddingConfig
+) -> pl.DataFrame:
+    """Embed every distinct response once, in the policy's own hidden space."""
+    return by_policy.embed_by_policy(candidates, prompts, policy, config)
 
 
 def warn_of_unread(candidates: Artifact, config: EmbeddingConfig | None) -> None:

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from prefopt_core.pairing import against_own, consistency, replay, table
+from prefopt_core.pairing import against_own, consistency, holding_out, replay, table
+from prefopt_core.pairing.holding_out import Part
 from prefopt_core.pairing.settings import PairingConfig
 from tasks.stage import stage
 
@@ -50,6 +51,12 @@ def note_consistency(
 ) -> pl.DataFrame:
     """Note how far `judgments` of the pairs' prompts rank as those of an `earlier` judge do."""
     return consistency.with_consistency(pairs, judgments, earlier)
+
+
+@stage("hold_out", table="preferences", version=1)
+def hold_out(pairs: pl.DataFrame, share: float, part: Part, seed: int) -> pl.DataFrame:
+    """Of the labelled pairs a share, to calibrate a judge by; or the pairs without it."""
+    return holding_out.hold_out(pairs, share, part, seed=seed)
 
 
 @stage("draw_replay", table="preferences", version=2)

@@ -5,8 +5,9 @@ from pathlib import Path
 import polars as pl
 
 from prefopt_core.labels.asked import Asked
-from prefopt_core.scoring import table
+from prefopt_core.scoring import ensemble, table
 from prefopt_core.scoring.settings import ScoringConfig
+from prefopt_core.store.opening import Shards
 from tasks.stage import stage
 
 
@@ -16,6 +17,12 @@ def score_responses(
 ) -> pl.DataFrame:
     """Sum the log-probabilities of the selected responses under `policy`."""
     return table.score_candidates(asked, policy, config)
+
+
+@stage("mean_logps", table="logps", version=1)
+def mean_logps(logps: list[Shards]) -> list[pl.DataFrame]:
+    """Log-probabilities of the same responses under several policies, as those of one judge."""
+    return [ensemble.mean_logps(shard) for shard in zip(*logps, strict=True)]
 
 
 @stage("score_preferences", table="preferences", version=2)

@@ -1,14 +1,20 @@
 """Settings of `annotation` and `judge`. Defaults are the paper's unless said otherwise."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from prefopt_core.annotation import ANNOTATORS
 from prefopt_core.annotation.asking import ASKING, Asking
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend
+
+T = TypeVar("T")
+
+_HELD_OUT = 0.25
+"""The share of labelled pairs that `judge.calibrated: true` holds out."""
 
 
 class AnnotatorConfig(Backend):
@@ -46,6 +52,49 @@ class JudgeConfig(AnnotatorConfig):
         description="What the policy's log-probabilities are compared with: those of the start "
         "policy, as in SPA, of the policy before its last training, or nothing.",
     )
+    policies: Literal["last", "all"] = Field(
+        "last",
+        description="Which policies judge: the last one, as in SPA, or all that were trained so "
+        "far, by the mean of their implicit rewards.",
+    )
+    calibrated: StrictBool | Annotated[float, Field(gt=0, lt=1)] = Field(
+        False,
+        description="Hold a share of the labelled pairs out of all training, true: a quarter; make "
+        "the judge's confidence and its liking for length true to these.",
+    )
+
+    @model_validator(mode="after")
+    def _of_the_policy(self) -> Self:
+        if self.annotator != "policy" and (self.calibrated or self.policies == "all"):
+            raise ConfigError(
+                f"`calibrated` and `policies` are of a policy that judges itself, and the judge is "
+                f"{self.annotator!r}. Leave them out, or set `annotator: policy`."
+            )
+        if self.policies == "all" and self.reference != "initial":
+            raise ConfigError(
+                "`policies: all` is the mean of rewards over the start policy. Set `reference: "
+                "initial`, or `policies: last`."
+            )
+        if self.calibrated and self.params["length_penalty"]:
+            raise ConfigError(
+                "`calibrated` finds what length costs. Leave `params.length_penalty` out."
+            )
+        return self
+
+    @property
+    def held_out(self) -> float:
+        """The share of labelled pairs that is held out; 0: none."""
+        return _HELD_OUT if self.calibrated is True else float(self.calibrated)
+
+    def judging(self, policies: Sequence[T]) -> Sequence[T]:
+        """Which of the policies of all rounds so far judge, the start policy first of them."""
+        return policies[1:] or policies if self.policies == "all" else policies[-1:]
+
+    def references(self, policies: Sequence[T]) -> Sequence[T]:
+        """The policy that log-probabilities are compared with; none or one."""
+        at = {"initial": 0, "previous": -2}
+        known = self.annotator == "policy" and self.reference in at
+        return [policies[at[self.reference]]] if known else []
 
     def can_judge(self, policies: int) -> bool:
         """Whether the judge can tell responses apart once there are so many policies.
@@ -55,11 +104,19 @@ class JudgeConfig(AnnotatorConfig):
         """
         return policies > 1 or self.annotator != "policy" or self.reference == "none"
 
+    def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A dump without `policies` and `calibrated`, where these are defaults."""
+        usual = {"policies": "last", "calibrated": False}
+        return {n: value for n, value in part.items() if n not in usual or value != usual[n]}
+
     def key_part(self) -> Any:
-        """The reference model is not in the cache key: its log-probabilities are, as an input."""
+        """Without who judges and is compared: their log-probabilities are inputs of the stage.
+
+        What is held out to calibrate by is one, too, of the stage that does so.
+        """
         part = super().key_part()
-        del part["reference"]
-        return part
+        aside = ("reference", "policies", "calibrated")
+        return {name: value for name, value in part.items() if name not in aside}
 
 
 class OutsideAnnotatorConfig(AnnotatorConfig):

@@ -20,6 +20,11 @@ class EmbeddingConfig(Backend):
         "sentence-transformers", description="A name from `prefopt list embedders`."
     )
 
+    @property
+    def by_policy(self) -> bool:
+        """Whether the policy embeds: a model of the run, which changes from round to round."""
+        return self.embedder == "policy"
+
     def without_news(self, part: dict[str, Any]) -> dict[str, Any]:
         """A dump without `max_length`, where it is what the packaged encoder read before."""
         params = {**part["params"]}

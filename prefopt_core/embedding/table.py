@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prefopt_core.embedding.settings import EmbeddingConfig
-from prefopt_core.ground.errors import DataError
+from prefopt_core.ground.errors import ConfigError, DataError
 from prefopt_core.ground.ids import last_content, quoted
 from prefopt_core.ground.tables import empty
 from prefopt_core.ground.vectors import pack
@@ -104,11 +104,27 @@ def unread(candidates: pl.DataFrame, config: EmbeddingConfig, *, more: bool = Fa
 
 
 def _vectors(texts: Sequence[str], config: EmbeddingConfig) -> npt.NDArray[np.float32]:
-    vectors = config.member()(texts)
+    if config.by_policy:
+        raise ConfigError(
+            "Embedder 'policy' reads responses as the policy of a run, and here is none. Use it as "
+            "`embedding.embedder` of `align` or `aepo`; here 'hashing' or 'sentence-transformers'."
+        )
+    vectors: npt.NDArray[np.float32] = config.member()(texts)
+    require_finite(vectors, texts, config)
+    return vectors
+
+
+def require_finite(
+    vectors: npt.NDArray[np.float32], texts: Sequence[str], config: EmbeddingConfig
+) -> None:
+    """Refuse vectors of texts that are not finite.
+
+    Raises:
+        DataError: One is not.
+    """
     if not np.isfinite(vectors).all():
         row = int(np.argmin(np.isfinite(vectors).all(axis=1)))
         raise DataError(
             f"Embedder {config.embedder!r} gave a vector that is not finite for the text "
             f"{quoted(texts[row])}. Use another `embedding.embedder` or model."
         )
-    return vectors

@@ -25,7 +25,7 @@ _ALIKE = 2.0
 _POLICIES = ("load_policy", "train", "accelerate")
 _PAIRS = (
     *("pair", "note_consistency", "pair_against_own"),
-    *("load_preferences", "draw_replay", "score_preferences"),
+    *("load_preferences", "draw_replay", "score_preferences", "hold_out"),
 )
 
 

@@ -128,6 +128,17 @@ def _replayed(stage: Planned, inputs: _Inputs, prompts: float | None) -> float |
     return _times(_rows_in(inputs, "pairs"), share / (1 - share))
 
 
+def _held_out(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | None:
+    # of pairs that were judged none is held out, and most rounds with labels have no others
+    share = stage.arguments["share"]
+    part = share if stage.arguments["part"] == "held out" else 1 - share
+    return _times(_rows_in(inputs, "pairs"), part)
+
+
+def _averaged(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | None:
+    return _times(_rows_in(inputs, "logps"), 1 / len(stage.arguments["logps"]))
+
+
 def _trained(stage: Planned, inputs: _Inputs, prompts: float | None) -> float | None:
     config = stage.arguments["config"]
     return passes(config.steps, config.batch_size, config.epochs, _rows_in(inputs, "preferences"))
@@ -146,6 +157,7 @@ ROWS: dict[str, _Rule] = {
     "embed_prompts": _as_many_as("prompts"),
     "generate": _generated,
     "embed": _as_many_as("candidates"),
+    "embed_by_policy": _as_many_as("candidates"),
     "estimate": _as_many_as("candidates"),
     "select": _selected,
     "select_pairs": lambda stage, inputs, prompts: _times(prompts, 2),
@@ -157,6 +169,9 @@ ROWS: dict[str, _Rule] = {
     "grade": _as_many_as("responses"),
     "pair": _paired,
     "note_consistency": _as_many_as("pairs"),
+    "hold_out": _held_out,
+    "mean_logps": _averaged,
+    "calibrate": _as_many_as("judgments"),
     "draw_replay": _replayed,
     "score_preferences": _as_many_as("preferences"),
     "train": _trained,

@@ -12,6 +12,7 @@ from prefopt_core.evaluation.settings import NOT_THE_POLICY
 from prefopt_core.experiments.base import Experiment, Iterated, Paid, Replay, slug
 from prefopt_core.experiments.defaults import Defaults
 from prefopt_core.experiments.together import (
+    check_estimates,
     check_k,
     refuse_estimates,
     refuse_judges,
@@ -74,7 +75,7 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
         if any(r.labels for r in self.rounds):
             check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
-        self._check_estimates()
+        check_estimates(self.selection, self.estimation, self.embedding)
         self._check_names()
         self._check_labels([r.labels for r in self.rounds])
         return self
@@ -94,20 +95,6 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
                 f"{chain}-2, … Leave `name` out."
             )
 
-    def _check_estimates(self) -> None:
-        selection, by_policy = self.selection, self.estimation.source == "policy"
-        if selection.needs_estimates and not by_policy and self.embedding is None:
-            raise ConfigError(
-                f"Strategy {selection.strategy!r} needs estimates of rewards, which "
-                f"`estimation.source: {self.estimation.source}` makes from embeddings. Set "
-                "`embedding`, or `estimation.source` to 'policy'."
-            )
-        if selection.needs_heads and by_policy:
-            raise ConfigError(
-                f"Strategy {selection.strategy!r} compares several estimates of each reward; "
-                "`estimation.source: policy` gives one. Set it to 'labels' or 'ensemble'."
-            )
-
     def _check_labels(self, labels: list[int]) -> None:
         if sum(labels) > self.budget:
             raise ConfigError(
@@ -118,6 +105,12 @@ class AlignConfig(Paid, Iterated):  # fields of the last base come first
             raise ConfigError(
                 "rounds.0.labels is 0: in the first round the policy cannot judge itself, since it "
                 "has learned nothing yet. Buy labels there, or set `judge.reference: none`."
+            )
+        if self.judge.calibrated and labels[0] < 2 * self.fewest_labels:
+            raise ConfigError(
+                f"rounds.0.labels is {labels[0]}: `judge.calibrated` holds labelled pairs out of "
+                "the first round, which needs labels of two prompts at least: "
+                f"{2 * self.fewest_labels}. Raise it, or leave `calibrated` out."
             )
         for number, count in enumerate(labels):
             if 0 < count < (fewest := self.fewest_labels):
@@ -173,6 +166,8 @@ class AepoConfig(Paid):
         check_budget(self.budget, self.fewest_labels)
         check_k(self.generation, self.selection)
         refuse_estimates(self.selection)
+        if self.policy is None and self.embedding and self.embedding.by_policy:
+            raise ConfigError("`embedding.embedder: policy` needs a model: set `policy`.")
         if self.policy is None and (self.training or self.evaluation):
             raise ConfigError("`training` and `evaluation` need a model: set `policy`.")
         if self.training:
@@ -229,6 +224,11 @@ class SpaConfig(Iterated):
             raise ConfigError(
                 "Without `seed_preferences` the policy cannot judge itself in the first round: it "
                 "has learned nothing yet. Give the pairs, or name another `judge.annotator`."
+            )
+        if self.seed_preferences is None and self.judge.calibrated:
+            raise ConfigError(
+                "`judge.calibrated` holds out pairs of `seed_preferences`, and there are none. "
+                "Give them, or leave `calibrated` out."
             )
         if self.seed_preferences is None and self.replay:
             raise ConfigError(

@@ -121,7 +121,7 @@ def _work(stage: Planned, extent: Extent, experiment: Experiment) -> _Work | Non
     match stage.stage:
         case "generate" if config.generator in ("transformers", "vllm"):
             return _Work("written", rows * response, 2 * (1 + _PROMPT / response), policy)
-        case "score":
+        case "score" | "embed_by_policy":
             return _Work("read", read, 2, policy)
         case "score_preferences":
             return _Work("read", 2 * read, 2, policy)

@@ -1,6 +1,8 @@
 """What sections of a config ask of each other, refused where it is not there."""
 
 from prefopt_core.annotation.settings import JudgeConfig
+from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.estimation.settings import EstimationConfig
 from prefopt_core.generation.settings import GenerationConfig
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.pairing.settings import PairingConfig
@@ -78,4 +80,33 @@ def refuse_estimates(selection: SelectionConfig) -> None:
             f"Strategy {selection.strategy!r} needs estimates of rewards, which only flow `align` "
             "makes, from the labels of its earlier rounds or its policy. Use `align`, or a "
             "strategy that needs none, such as 'aepo'."
+        )
+
+
+def check_estimates(
+    selection: SelectionConfig, estimation: EstimationConfig, embedding: EmbeddingConfig | None
+) -> None:
+    """Refuse to select by estimated rewards that cannot be estimated, or not so.
+
+    Raises:
+        ConfigError: There is nothing to estimate them from, or one estimate where several are
+            compared.
+    """
+    by_policy = estimation.source == "policy"
+    if selection.needs_estimates and not by_policy and embedding is None:
+        raise ConfigError(
+            f"Strategy {selection.strategy!r} needs estimates of rewards, which "
+            f"`estimation.source: {estimation.source}` makes from embeddings. Set "
+            "`embedding`, or `estimation.source` to 'policy'."
+        )
+    if selection.needs_estimates and not by_policy and embedding and embedding.by_policy:
+        raise ConfigError(
+            "`embedding.embedder: policy` has another space in each round, and rewards are "
+            "estimated from the vectors of all. Set it to 'sentence-transformers', or "
+            "`estimation.source` to 'policy'."
+        )
+    if selection.needs_heads and by_policy:
+        raise ConfigError(
+            f"Strategy {selection.strategy!r} compares several estimates of each reward; "
+            "`estimation.source: policy` gives one. Set it to 'labels' or 'ensemble'."
         )

@@ -51,6 +51,31 @@ def _side(model: Path, rows: Sequence[dict[str, Any]], side: str) -> list[tuple[
     ]
 
 
+def sequences_of(
+    candidates: pl.DataFrame, prompts: pl.DataFrame, model: Path
+) -> list[tuple[Tokens, Tokens]]:
+    """(prompt, response) token ids of responses, as they were sampled; of texts as `tokenised`.
+
+    Args:
+        candidates: Table `candidates`.
+        prompts: Table `prompts`, with all prompts of these.
+        model: Folder of the model that is to read them.
+
+    Raises:
+        ConfigError: The model has no usable tokenizer.
+        DataError: See `tokenised`.
+    """
+    rows = candidates.join(prompts, "prompt_id", maintain_order="left").iter_rows(named=True)
+    return [
+        (row["prompt_token_ids"], row["response_token_ids"])
+        if row["response_token_ids"] is not None
+        else tokenised(
+            model, row["prompt"], row["response"], finished=row["finish_reason"] != "length"
+        )
+        for row in rows
+    ]
+
+
 def tokenised(
     model: Path, prompt: Sequence[Message], response: str, *, finished: bool = True
 ) -> tuple[list[int], list[int]]:

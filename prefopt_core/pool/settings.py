@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prefopt_core.embedding.settings import EmbeddingConfig
+from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.registry import Registry
 from prefopt_core.ground.settings import Backend
 from prefopt_core.pool import POOL_STRATEGIES
@@ -33,6 +34,16 @@ class PoolConfig(Backend):
     embedding: EmbeddingConfig = Field(
         default_factory=EmbeddingConfig, description="What makes two prompts alike."
     )
+
+    @field_validator("embedding")
+    @classmethod
+    def _before_any_policy(cls, embedding: EmbeddingConfig) -> EmbeddingConfig:
+        if embedding.by_policy:
+            raise ConfigError(
+                "'policy' embeds responses, and a pool has prompts alone. Use "
+                "'sentence-transformers' or 'hashing' here."
+            )
+        return embedding
 
     def key_part(self) -> Any:
         """The cache key without `embedding`: the index of the embeddings enters it as an input."""

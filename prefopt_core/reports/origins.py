@@ -49,7 +49,7 @@ def _origins(lineage: Lineage, pairs: Made) -> Iterator[Origin]:
     if stage == "score_preferences":  # the same pairs under another reference model
         for earlier in inputs["preferences"]:
             yield from _origins(lineage, lineage.made(earlier))
-    elif stage == "note_consistency":  # the same pairs with a column more
+    elif stage in ("note_consistency", "hold_out"):  # with a column more; some of them
         yield from _origins(lineage, lineage.made(inputs["pairs"]))
     elif stage == "draw_replay":
         for earlier in inputs["labelled"]:

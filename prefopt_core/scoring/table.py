@@ -12,7 +12,7 @@ import polars as pl
 
 from prefopt_core.labels.asked import Asked
 from prefopt_core.models.positions import refuse_longer
-from prefopt_core.models.tokenised import tokenised, with_token_ids
+from prefopt_core.models.tokenised import sequences_of, with_token_ids
 from prefopt_core.models.tokens import Tokens
 from prefopt_core.scoring.settings import ScoringConfig
 
@@ -59,16 +59,9 @@ def score_candidates(
     distinct = asked.candidates.unique("candidate_id", keep="first", maintain_order=True)
     selected = asked.selections.select("candidate_id")
     wanted = distinct.join(selected, "candidate_id", how="semi", maintain_order="left")
-    rows = wanted.join(asked.prompts, "prompt_id", maintain_order="left")
-    sequences = []
-    for row in rows.iter_rows(named=True):
-        if row["response_token_ids"] is not None:
-            sequences.append((row["prompt_token_ids"], row["response_token_ids"]))
-        else:
-            finished = row["finish_reason"] != "length"
-            sequences.append(tokenised(model, row["prompt"], row["response"], finished=finished))
+    sequences = sequences_of(wanted, asked.prompts, model)
     logps = pl.Series(sequence_logps(model, sequences, config), dtype=pl.Float64)
-    return rows.select("candidate_id").with_columns(logps=logps)
+    return wanted.select("candidate_id").with_columns(logps=logps)
 
 
 def score_preferences(

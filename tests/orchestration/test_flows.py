@@ -131,6 +131,17 @@ def test_a_changed_setting_leaves_what_comes_before_it_alone(
 
 
 @pytest.mark.slow
+def test_responses_may_be_compared_in_the_space_of_the_policy_that_wrote_them(run, settings, store):
+    settings["embedding"] = {"embedder": "policy"}
+    result = run(settings | {"seed": 2, "evaluation": None})
+    spaces = [m.inputs["policy"]["model"] for m in store.manifests("embed_by_policy")]
+    writers = [m.inputs["policy"]["model"] for m in store.manifests("generate")]
+    assert set(spaces) == set(writers)
+    assert len(set(spaces)) == 2  # one a round
+    assert result.preferences.rows > 0
+
+
+@pytest.mark.slow
 def test_with_momentum_a_round_starts_beyond_what_the_one_before_had_trained(
     aligned, listened, settings, monkeypatch, tmp_path
 ):
@@ -233,12 +244,47 @@ def test_spa_may_weigh_its_judges_penalise_length_and_replay_a_share(run, spa, s
     assert made[0].judgments
 
 
+@pytest.mark.slow
+def test_spa_may_be_judged_by_all_its_policies_calibrated_by_pairs_held_out(
+    run, spa, store, figures
+):
+    plain = run(spa)
+    judged = {"judge": {"policies": "all"}}
+    result = run(spa | judged)
+    means = list(store.manifests("mean_logps"))
+    assert [len(m.inputs["logps"]) for m in means] == [2]  # in the first round it is SPA's judge
+    first, second = (store.read(each.preferences) for each in (plain, result))
+    assert first.select("prompt_id", "round").equals(second.select("prompt_id", "round"))
+
+    judged["judge"]["calibrated"] = True
+    spa["training"] |= {"loss": "cream"}
+    result = run(spa | judged)
+    found = figures(store, result)
+    assert found[1, "gold_pairs"] == 4  # two of the seed's six are held out
+    held = next(m for m in store.manifests("hold_out") if m.inputs["part"] == "held out")
+    assert held.output.rows == 2
+    fits = sorted(store.manifests("calibrate"), key=lambda m: len(m.inputs["held_out"]))
+    # those of both rounds, and for `cream` that of the first on the responses of the second, too
+    assert [len(m.inputs["held_out"]) for m in fits] == [1, 1, 2]
+    kept = set(store.read(held.output)["prompt_id"])
+    trained = [
+        store.read(Lineage(store).made(each).table)
+        for m in store.manifests("train")
+        if m.output == result.policy
+        for each in m.inputs["preferences"]
+    ]
+    assert not kept & set(pl.concat(trained, how="diagonal")["prompt_id"])
+    made = origins(Lineage(store), [result.preferences])
+    assert [each.pairs.manifest.stage for each in made] == ["pair"]
+    assert made[0].judgments.manifest.stage == "calibrate"
+
+
 def test_a_judge_that_needs_no_reference_counts_in_full_while_no_policy_came_before(spa, tools):
     spa["training"] |= {"loss": "cream"}
     _, config = tools.parsed(spa | {"judge": {"reference": "none"}})
     pairs, judgments = object(), object()
     assert config.judge.can_judge(0)
-    assert weighed(pairs, judgments, None, ["start"], config) is pairs
+    assert weighed(pairs, judgments, None, ["start"], [], config) is pairs
 
 
 @pytest.mark.slow

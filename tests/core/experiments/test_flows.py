@@ -153,6 +153,61 @@ def test_cream_needs_a_policy_that_judges(load):
     assert load("spa", **cream).training.weighs_judges
 
 
+@pytest.mark.parametrize("flow", ["align", "spa"])
+def test_newer_settings_of_judges_leave_keys_names_and_budgets_of_runs_as_they_were(load, flow):
+    for name, value in (("policies", "all"), ("calibrated", True), ("calibrated", 0.1)):
+        old, new = load(flow), load(flow, judge={name: value})
+        assert name not in old.judge.model_dump(context="identity")
+        assert new.judge.key_part() == old.judge.key_part()  # of other stages, as their inputs
+        assert new.digest != old.digest
+    assert load(flow).judge.held_out == 0
+    assert load(flow, judge={"calibrated": True}).judge.held_out == 0.25
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (WRITERS | {"calibrated": True}, r"the judge is 'by-writer'\. Leave them out, or set `ann"),
+        (WRITERS | {"policies": "all"}, r"the judge is 'by-writer'"),
+        ({"policies": "all", "reference": "previous"}, r"Set `reference: initial`, or `policies:"),
+        (
+            {"calibrated": True, "params": {"length_penalty": 0.1}},
+            r"Leave `params\.length_penalty`",
+        ),
+        ({"calibrated": 1.0}, r"calibrated.*less than 1"),
+    ],
+)
+def test_what_does_not_go_with_another_judge_is_refused(load, judge, message):
+    with pytest.raises(ValidationError) as caught:
+        load("spa", judge=judge)
+    assert any(re.search(message, problem) for problem in problems_of(caught.value))
+
+
+def test_calibration_needs_labelled_pairs_to_hold_out(load):
+    with pytest.raises(ValidationError, match=r"rounds\.0\.labels is 2: .*two prompts at least: 4"):
+        load(judge={"calibrated": True}, rounds=rounds(2))
+    with pytest.raises(ValidationError, match=r"holds out pairs of `seed_preferences`"):
+        load("spa", seed_preferences=None, judge={"calibrated": True, "reference": "none"})
+
+
+def test_the_first_policy_of_several_is_the_one_that_judges_alone():
+    several, one = JudgeConfig(policies="all"), JudgeConfig()
+    assert several.judging(["start", "first"]) == one.judging(["start", "first"]) == ["first"]
+    assert several.judging(["start", "first", "second"]) == ["first", "second"]
+    assert one.judging(["start", "first", "second"]) == ["second"]
+    assert several.references(["start", "first", "second"]) == ["start"]
+
+
+def test_embedding_by_the_policy_needs_one_and_compares_within_a_round(load):
+    own = {"embedding": {"embedder": "policy"}}
+    with pytest.raises(ValidationError, match=r"`embedding\.embedder: policy` needs a model"):
+        load("aepo", **own)
+    with pytest.raises(ValidationError, match=r"has another space in each round"):
+        load("align", **own, selection={"strategy": "dts"})
+    by_policy = {"selection": {"strategy": "margin"}, "estimation": {"source": "policy"}}
+    assert load("align", **own, **by_policy).embedding.by_policy
+
+
 def test_penalty_on_length_needs_a_judge_that_scores(load):
     with pytest.raises(ValidationError, match=r"is subtracted from scores, and the judge compares"):
         load(judge=WRITERS, pairing={"length_penalty": "auto"})
