@@ -14,7 +14,10 @@ from prefopt_core.experiments.page import comparison_page
 from prefopt_core.reports.render import plots_to_files, render_markdown
 from prefopt_core.store.store import Store
 
-PRESETS = ("aepo", "spa", "ablations", "joined", "noise", "remedies", "neighbours")
+PRESETS = (
+    *("aepo", "spa", "ablations", "joined", "noise", "remedies", "budgets"),
+    *("neighbours", "judges", "calibration", "breakeven", "acquisition"),
+)
 MARKER = "<!-- Below this line: made by `python -m benchmarks.results`. -->"
 
 

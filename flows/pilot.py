@@ -15,7 +15,7 @@ from tasks.evaluation import gather_prompts
 from tasks.inputs import load_prompts
 from tasks.models import load_policy
 from tasks.pairing import pair_responses
-from tasks.pilot import hold_out, leave_out, measure_agreement
+from tasks.pilot import leave_out, measure_agreement, responses_of
 from tasks.scoring import score_responses
 from tasks.training import train_policy
 
@@ -51,7 +51,7 @@ def pilot(config: AlignConfig, count: int, folds: int) -> Artifact:
             count,
             seed,
             allowance=config.allowance,
-            judgments=self_judge(asked, logps, [policy], config) if least_sure else None,
+            judgments=self_judge(asked, logps, [policy], [], config) if least_sure else None,
         )
         pairs = pair_responses(
             labels=labels,
@@ -83,11 +83,10 @@ def _judged(
             training = _training(config)
             trained = [start, train_policy([others], start, training, config.seed)]
             policies.append(accelerated(trained, training))
-        responses = hold_out(pairs, asked.candidates, fold, folds, config.seed)
+        responses = responses_of(pairs, asked.candidates, fold, folds, config.seed)
         held = Asked(responses, responses, gather_prompts([asked.prompts], responses))
-        judgments = self_judge(
-            held, score_responses(held, policies[-1], config.scoring), policies, config
-        )
+        logps = score_responses(held, policies[-1], config.scoring)
+        judgments = self_judge(held, logps, policies, [], config)
     assert judgments is not None
     return judgments
 

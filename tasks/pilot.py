@@ -12,12 +12,12 @@ def leave_out(pairs: pl.DataFrame, fold: int, folds: int, seed: int) -> pl.DataF
     return pilot.leave_out(pairs, fold, folds, seed=seed)
 
 
-@stage("hold_out", table="candidates", version=1)
-def hold_out(
+@stage("responses_of_fold", table="candidates", version=1)
+def responses_of(
     pairs: pl.DataFrame, candidates: pl.LazyFrame, fold: int, folds: int, seed: int
 ) -> pl.DataFrame:
     """Take the responses of the fold that `leave_out` leaves out."""
-    return pilot.hold_out(pairs, candidates, fold, folds, seed=seed)
+    return pilot.responses_of(pairs, candidates, fold, folds, seed=seed)
 
 
 @stage("measure_agreement", table="metrics", version=1)

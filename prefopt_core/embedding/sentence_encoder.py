@@ -53,14 +53,15 @@ def embed(
         packaged = load_packaged(device)
         read = packaged.read(texts, max_length)
         parts = _parts(list(map(len, read)), batch_size, on_cpu=packaged.on_cpu)
-        each = on_all_cores if packaged.on_cpu else map
-        made = each(packaged.encode, ([read[i] for i in part] for part in parts))
+        jobs = ([read[i] for i in part] for part in parts)
+        encode = packaged.encode
+        made = on_all_cores(encode, jobs) if packaged.on_cpu else map(encode, jobs)
     else:
         encoder = load_encoder(model, device, max_length)
         lengths = [min(len(text) // _CHARACTERS + 1, max_length) for text in texts]
         parts = _parts(lengths, batch_size, on_cpu=encoder.device.type == "cpu")
-        encode = partial(encoder.encode, normalize_embeddings=True, show_progress_bar=False)
-        made = (encode([texts[i] for i in part], batch_size=len(part)) for part in parts)
+        encoded = partial(encoder.encode, normalize_embeddings=True, show_progress_bar=False)
+        made = (encoded([texts[i] for i in part], batch_size=len(part)) for part in parts)
     vectors, order = [], []
     for part, some in zip(parts, made, strict=True):
         vectors.append(some)

@@ -37,7 +37,7 @@ def leave_out(pairs: pl.DataFrame, fold: int, folds: int, *, seed: int) -> pl.Da
     return pairs.filter(~_of_fold(pairs, fold, folds, seed))
 
 
-def hold_out(
+def responses_of(
     pairs: pl.DataFrame, candidates: pl.LazyFrame, fold: int, folds: int, *, seed: int
 ) -> pl.DataFrame:
     """Table `candidates` of the responses in the pairs of one fold; arguments as of `leave_out`.

@@ -61,7 +61,7 @@ class MeanOfTokens:
             x = self._embedded(ids)
             for layer in range(_LAYERS):
                 x = self._layer(x, f"encoder.layer.{layer}", runs)
-            means = [x[run].unflatten(0, (-1, n)).sum(1) / n for run, n in runs]
+            means = [x[run].view(-1, n, x.shape[1]).sum(1) / n for run, n in runs]
             unit = torch.nn.functional.normalize
             # Twice, as sentence-transformers does when asked for unit length: the same bits.
             vectors: npt.NDArray[np.float32] = unit(unit(torch.cat(means))).cpu().numpy()
@@ -101,7 +101,7 @@ class MeanOfTokens:
         import torch
 
         scale, shift = self._weights[f"{at}.weight"], self._weights[f"{at}.bias"]
-        return torch.nn.functional.layer_norm(x, scale.shape, scale, shift, _EPSILON)
+        return torch.nn.functional.layer_norm(x, list(scale.shape), scale, shift, _EPSILON)
 
 
 def _runs(ids: Sequence[npt.NDArray[np.int32]]) -> Iterator[tuple[slice, int]]:
@@ -117,11 +117,9 @@ def _attention(query: "Tensor", key: "Tensor", value: "Tensor", length: int) -> 
     """What (tokens, 384) of texts of so many tokens each see of their own text."""
     import torch
 
-    heads = (
-        part.unflatten(0, (-1, length)).unflatten(-1, (_HEADS, -1)).transpose(1, 2)
-        for part in (query, key, value)
-    )  # (texts, heads, length, 32)
-    seen = torch.nn.functional.scaled_dot_product_attention(*heads)
+    heads = -1, length, _HEADS, query.shape[1] // _HEADS
+    q, k, v = (part.view(heads).transpose(1, 2) for part in (query, key, value))
+    seen = torch.nn.functional.scaled_dot_product_attention(q, k, v)
     return seen.transpose(1, 2).reshape(query.shape)
 
 

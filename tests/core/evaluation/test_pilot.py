@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prefopt_core.evaluation.pilot import agreement, hold_out, leave_out
+from prefopt_core.evaluation.pilot import agreement, leave_out, responses_of
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.labels.estimates import share
 from prefopt_core.labels.questions import Verdict
@@ -46,7 +46,7 @@ def test_each_prompt_is_held_out_once_and_never_learned_from_there():
     held = []
     for fold in range(3):
         learned = leave_out(pairs, fold, 3, seed=0)
-        asked = hold_out(pairs, candidates, fold, 3, seed=0)["candidate_id"].to_list()
+        asked = responses_of(pairs, candidates, fold, 3, seed=0)["candidate_id"].to_list()
         assert not {*learned["chosen_id"], *learned["rejected_id"]} & {*asked}
         assert len({*pairs["prompt_id"]} - {*learned["prompt_id"]}) in (2, 3)
         held += asked
