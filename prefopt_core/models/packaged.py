@@ -84,7 +84,7 @@ class MeanOfTokens:
         import torch
 
         parts = [self._linear(x, f"{at}.attention.self.{p}") for p in ("query", "key", "value")]
-        seen = torch.cat([_attention(*(part[run] for part in parts), n) for run, n in runs])
+        seen = torch.cat([_attention([part[run] for part in parts], n) for run, n in runs])
         x = self._linear(seen, f"{at}.attention.output.dense").add_(x)
         x = self._norm(x, f"{at}.attention.output.LayerNorm")
         inner = torch.ops.aten.gelu_(self._linear(x, f"{at}.intermediate.dense"))
@@ -113,14 +113,15 @@ def _runs(ids: Sequence[npt.NDArray[np.int32]]) -> Iterator[tuple[slice, int]]:
         start = end
 
 
-def _attention(query: "Tensor", key: "Tensor", value: "Tensor", length: int) -> "Tensor":
-    """What (tokens, 384) of texts of so many tokens each see of their own text."""
+def _attention(parts: "Sequence[Tensor]", length: int) -> "Tensor":
+    """What texts of so many tokens see of themselves, by their query, key, value: (tokens, 384)."""
     import torch
 
-    heads = -1, length, _HEADS, query.shape[1] // _HEADS
-    q, k, v = (part.view(heads).transpose(1, 2) for part in (query, key, value))
+    tokens, width = parts[0].shape
+    heads = -1, length, _HEADS, width // _HEADS
+    q, k, v = (part.view(heads).transpose(1, 2) for part in parts)
     seen = torch.nn.functional.scaled_dot_product_attention(q, k, v)
-    return seen.transpose(1, 2).reshape(query.shape)
+    return seen.transpose(1, 2).reshape(tokens, width)
 
 
 @lru_cache(maxsize=1)
