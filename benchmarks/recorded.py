@@ -26,6 +26,7 @@ from prefopt_core.experiments.grid import Cell
 from prefopt_core.ground.errors import ConfigError
 from prefopt_core.ground.files import write_whole
 from prefopt_core.ground.tables import TABLES
+from prefopt_core.store.locks import locked
 from prefopt_core.store.parquet import write_parquet
 from tasks.stage import StageTask
 
@@ -45,7 +46,7 @@ class Records:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._rows = pl.read_parquet(path) if path and path.exists() else _EMPTY
+        self._rows = _read(path)
 
     @classmethod
     def of_preset(cls, name: str, changes: Mapping[str, Any]) -> "Records":
@@ -59,11 +60,11 @@ class Records:
     def missing(self, cells: Sequence[Cell]) -> list[Cell]:
         """The cells of one seed that have to be run.
 
-        If one has, so have those that another kind of machine ran: arms are compared within a
-        seed, and a start policy that is trained there is not quite that trained here.
+        All are of one kind of machine, this one unless another has them all: arms are compared
+        within a seed, and a start policy that is trained there is not quite that trained here.
         """
         recorded = [self._of(cell) for cell in cells]
-        if all(rows.height for rows in recorded):
+        if set.intersection(*(set(rows["machine"]) for rows in recorded)):
             return []
         here = machine()
         told = zip(cells, recorded, strict=True)
@@ -79,15 +80,27 @@ class Records:
         versions = json.dumps(stage_versions(), sort_keys=True)
         made = zip(_MADE, (_settings(cell), machine(), commit(), versions), strict=True)
         fresh = table.with_columns(pl.lit(text).alias(name) for name, text in made)
-        rows = pl.concat([self._rows.filter(~_is(cell)), fresh])
-        self._rows = rows.sort("seed", "arm", "round", "metric")
-        if self.path:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path is None:
+            self._rows = _with(self._rows, cell, fresh)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(
+            self.path.with_suffix(".lock"), "recording", passing=True
+        ):  # others may record other cells meanwhile
+            self._rows = _with(_read(self.path), cell, fresh)
             write_whole(self.path, partial(write_parquet, self._rows))
 
     def _of(self, cell: Cell) -> pl.DataFrame:
         rows = self._rows.filter(_is(cell))
         return rows if rows.height and _same(rows["settings"][0], cell) else rows.clear()
+
+
+def _read(path: Path | None) -> pl.DataFrame:
+    return pl.read_parquet(path) if path and path.exists() else _EMPTY
+
+
+def _with(rows: pl.DataFrame, cell: Cell, fresh: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([rows.filter(~_is(cell)), fresh]).sort("seed", "arm", "round", "metric")
 
 
 def _is(cell: Cell) -> pl.Expr:
@@ -155,17 +168,16 @@ def told(table: pl.DataFrame) -> str:
         table: Of `Records.table`.
     """
     made = table.group_by("machine", "commit", "stages", maintain_order=True).agg(
-        pl.col("seed").min().alias("first"), pl.col("seed").max().alias("last")
+        pl.col("seed").unique().sort()
     )
     now, changed, parts = stage_versions(), set[str](), []
     for row in made.iter_rows(named=True):
         then = json.loads(row["stages"])
         changed |= {name for name, number in then.items() if now.get(name) != number}
-        first, last = row["first"], row["last"]
-        seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
-        parts.append(f"{seeds} at commit {row['commit'] or 'unknown'} ({row['machine']})")
+        seeds = ", ".join(map(str, row["seed"]))
+        parts.append(f"seeds {seeds} at commit {row['commit'] or 'unknown'} ({row['machine']})")
     text = f"Recorded: {'; '.join(parts)}."
     if changed:
         names = ", ".join(f"`{name}`" for name in sorted(changed))
-        text += f" Since then {names} can give other results."
+        text += f" Since then {names} can give other results, where a run has them."
     return text

@@ -135,12 +135,14 @@ class _Pace:
 
     def see(self, took: float, done: float) -> None:
         """Note how far the stage is after `took` seconds."""
+        if self._signs and done < self._signs[-1][1]:  # a worker died, and another begins again
+            self._signs.clear()
         if done and (not self._signs or done != self._signs[-1][1]):
             self._signs[1:] = [(took, done)]
 
     def left(self, took: float, remaining: float) -> float | None:
         """Seconds for what remains; None while nothing that can be believed is known of it."""
-        if len(self._signs) < 2:
+        if len(self._signs) < 2 or remaining <= 0:
             return None
         (began, first), (latest, done) = self._signs
         if latest - began < _BELIEVED_S:

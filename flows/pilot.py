@@ -1,11 +1,9 @@
 """A pilot: a part of the first round's labels, and how often the judge agrees with them unseen."""
 
-from math import ceil
-
-from flows.continuing import inherited
+from flows.continuing import inherited, require_new
 from flows.parts import part
 from flows.prompts import Prompts
-from flows.steps import Past, accelerated, propose, self_judge
+from flows.steps import Past, accelerated, held_back, propose, self_judge
 from prefopt_core.experiments.flows import AlignConfig
 from prefopt_core.labels.asked import Asked
 from prefopt_core.store.artifacts import Artifact, Folder
@@ -38,7 +36,9 @@ def pilot(config: AlignConfig, count: int, folds: int) -> Artifact:
     seed, scoring, turn = config.seed, config.scoring, config.rounds[0]
     kept, left = inherited(config)
     policy = kept or load_policy(config.policy, seed)  # π_init
-    prompts = Prompts(config, load_prompts(config.prompts, seed), left.prompts, left.held_out)
+    every = load_prompts(config.prompts, seed)
+    require_new(every, config, left)
+    prompts = Prompts(config, every, left.prompts, left.held_out)
     with part("round 1", policy):
         fresh = prompts.draw(config.first_prompt(1), turn.prompts, "round 1")
         past = Past(config, [policy], left.labelled, left.embeddings)
@@ -63,7 +63,10 @@ def pilot(config: AlignConfig, count: int, folds: int) -> Artifact:
             seed=seed,
         )
     folds = folds if config.judge.annotator == "policy" else 1
-    judgments = [_judged(pairs, asked, policy, config, (fold, folds)) for fold in range(folds)]
+    training = _training(config, pairs, count)
+    judgments = [
+        _judged(pairs, asked, policy, config, training, (fold, folds)) for fold in range(folds)
+    ]
     return measure_agreement(pairs, judgments)
 
 
@@ -72,29 +75,38 @@ def _judged(
     asked: Asked[Artifact],
     start: Folder,
     config: AlignConfig,
+    training: TrainingConfig,
     place: tuple[int, int],
 ) -> Artifact:
     """Table `verdicts` on one fold, of a judge that has learned from the others."""
     fold, folds = place
     with part(f"fold {fold + 1}", pairs):
-        policies = [start]
+        policies, held_out = [start], list[Artifact]()
         if folds > 1:
             others = leave_out(pairs, fold, folds, config.seed)
-            training = _training(config)
+            others, held_out = held_back(others, config)
             trained = [start, train_policy([others], start, training, config.seed)]
             policies.append(accelerated(trained, training))
         responses = responses_of(pairs, asked.candidates, fold, folds, config.seed)
         held = Asked(responses, responses, gather_prompts([asked.prompts], responses))
         logps = score_responses(held, policies[-1], config.scoring)
-        judgments = self_judge(held, logps, policies, [], config)
+        judgments = self_judge(held, logps, policies, held_out, config)
     assert judgments is not None
     return judgments
 
 
-def _training(config: AlignConfig) -> TrainingConfig:
-    """That of round 1, with as many steps: what a policy has learned by then depends on these."""
+def _training(config: AlignConfig, pairs: Artifact, count: int) -> TrainingConfig:
+    """That of round 1, with about as many steps: what a policy has learned depends on these.
+
+    Args:
+        config: Of a run.
+        pairs: Table `preferences` of the pilot's labels; round 1 has more in proportion.
+        count: How many labels these were.
+    """
     turn = config.rounds[0]
     training = config.training.for_round(1, turn.epochs)
-    labelled = min(turn.prompts, turn.labels // config.fewest_labels)
-    steps = ceil(training.epochs * ceil(labelled / training.batch_size))
-    return training.model_copy(update={"steps": training.steps or steps})
+    # While the pilot is only planned, there are no pairs to count: one for each prompt then.
+    labelled, more = (labels // config.fewest_labels for labels in (count, turn.labels))  # prompts
+    made = pairs.rows if isinstance(pairs, Artifact) else labelled
+    expected = made * more / labelled * (1 - config.judge.held_out)
+    return training.model_copy(update={"steps": training.steps_on(expected)})

@@ -103,12 +103,24 @@ def test_arms_of_a_seed_are_run_on_one_kind_of_machine(records, comparison, monk
     records.add(cells[0], metrics(cells[0]))
     monkeypatch.undo()
     assert records.missing(cells) == cells
+    for cell in cells[1:]:
+        records.add(cell, metrics(cell))
+    assert records.missing(cells) == cells[:1]
     monkeypatch.setattr(recorded, "machine", lambda: "another")
     assert records.missing(cells) == cells[1:]
     for cell in cells[1:]:
         records.add(cell, metrics(cell))
     monkeypatch.undo()
     assert records.missing(cells) == []
+
+
+def test_two_processes_record_side_by_side(records, comparison):
+    one, other = comparison.of_seed(0)
+    beside = Records(records.path)
+    records.add(one, metrics(one))
+    beside.add(other, metrics(other))
+    assert Records(records.path).missing([one, other]) == []
+    assert [path.name for path in records.path.parent.iterdir()] == ["tiny.parquet"]
 
 
 def test_what_was_run_with_settings_of_this_machine_is_kept_nowhere(comparison):
@@ -128,8 +140,8 @@ def test_a_page_says_by_what_its_figures_were_made_and_what_has_changed(
     for cell in comparison.cells():
         records.add(cell, metrics(cell))
     table = records.table([*comparison.cells()])
-    assert "seeds 0 to 1 at commit" in told(table)
+    assert "seeds 0, 1 at commit" in told(table)
     assert "Since then" not in told(table)
     versions = stage_versions()
     monkeypatch.setattr(recorded, "stage_versions", lambda: versions | {"train": 0, "new": 1})
-    assert told(table).endswith("Since then `train` can give other results.")
+    assert told(table).endswith("`train` can give other results, where a run has them.")

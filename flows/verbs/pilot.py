@@ -51,7 +51,9 @@ def pilot(
         console.tell(f"Labels to buy: at most {bought:,}. Trainings: {trained}.")
         with awaiting(experiment), executing(experiment.execution):
             metrics = store.read(pilot_of(experiment, labels, folds))
-    print_parts(pilot_parts(metrics, labels, experiment.rounds[0].labels), console)
+    learns = experiment.judge.annotator == "policy"
+    parts = pilot_parts(metrics, labels, experiment.rounds[0].labels, learns=learns)
+    print_parts(parts, console)
 
 
 def _checked(flow: str, experiment: Experiment, labels: int, folds: int) -> AlignConfig:
@@ -60,11 +62,15 @@ def _checked(flow: str, experiment: Experiment, labels: int, folds: int) -> Alig
         raise ConfigError(f"The flow is {flow!r}: a pilot is of `align`, whose rounds buy labels.")
     config = cast(AlignConfig, experiment)
     most, fewest = config.rounds[0].labels, config.fewest_labels
+    if not most:
+        raise ConfigError("Round 1 buys no labels, and a pilot is of some: set `rounds.0.labels`.")
     if not fewest <= labels <= most:
         raise ConfigError(
             f"--labels is {labels}: a pilot buys a part of the {most} labels of round 1, and one "
             f"prompt takes {fewest}. Name a number in between."
         )
+    if config.judge.annotator != "policy":  # which learns nothing
+        return config
     if folds < 2:
         raise ConfigError(f"--folds is {folds}: it takes two, to judge one by the other.")
     if labels // fewest < folds:

@@ -78,7 +78,7 @@ def fit(rewards: FloatArray, lengths: FloatArray, labels: FloatArray) -> tuple[f
     exact = {"ftol": 0.0, "gtol": 1e-9, "maxiter": 1000}
     found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=limits, options=exact)
     a, b = found.x / unit
-    return float(a), float(b)
+    return LEAST if np.isclose(a, LEAST) else float(a), float(b)
 
 
 def calibrate(
@@ -132,7 +132,8 @@ def _of_pairs(
     if a <= LEAST:
         log.warning(
             "The judge is right about no more of the %s labelled pairs that were held out than "
-            "chance is: its labels hardly count. Train longer on labels, or buy more.",
+            "chance is: its margins hardly count, and what is left is length. Train longer on "
+            "labels, or buy more.",
             pairs.height,
         )
     return Calibration(a, b)

@@ -34,7 +34,8 @@ def embed_by_policy(
         return empty("embeddings")
     sequences = sequences_of(distinct, prompts, model)
     lengths = [len(prompt) + len(response) for prompt, response in sequences]
-    refuse_longer(lengths, model, "prompts with their response", "Leave those out.")
+    remedy = "Leave out long prompts, or generate fewer tokens."
+    refuse_longer(lengths, model, "prompts with their response", remedy)
     vectors = config.member()(sequences, model)
     require_finite(vectors, distinct["response"].to_list(), config)
     return distinct.select("candidate_id").with_columns(vector=pack(vectors))

@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import load_model
+from prefopt_core.models.padding import longest_first, padded
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import Tokens
 
@@ -18,7 +19,6 @@ def embed(
     sequences: Sequence[tuple[Tokens, Tokens]],
     model: Path,
     *,
-    max_length: PositiveInt = 512,
     batch_size: SpeedOnly[PositiveInt] = 32,
     device: SpeedOnly[str] = "auto",
 ) -> npt.NDArray[np.float32]:
@@ -32,18 +32,15 @@ def embed(
     Args:
         sequences: Token ids of a prompt and of its response, for each.
         model: The policy's folder.
-        max_length: Tokens of a response that are read, its prompt not counted.
         batch_size: Responses per forward pass; more need more memory.
         device: "cpu", "cuda", …; "auto": spread over the GPUs there are, else the CPU.
     """
     network = load_model(model, device)
-    read = [(prompt, response[:max_length]) for prompt, response in sequences]
-    # Sorted by length: little of a batch is padding, and the longest fails at once.
-    order = sorted(range(len(read)), key=lambda i: -len(read[i][0]) - len(read[i][1]))
+    order = longest_first(sequences)
     vectors = []
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        vectors.append(_means(network, [read[i] for i in batch]))
+        vectors.append(_means(network, [sequences[i] for i in batch]))
         report_progress(min(start + batch_size, len(order)), len(order))
     means = np.concatenate(vectors)[np.argsort(order)]
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
@@ -53,20 +50,12 @@ def embed(
 def _means(network, batch: Sequence[tuple[Tokens, Tokens]]) -> npt.NDArray[np.float32]:  # type: ignore[no-untyped-def]
     import torch
 
-    width = max(len(prompt) + len(response) for prompt, response in batch)
-    input_ids = torch.zeros((len(batch), width), dtype=torch.long)
-    attention_mask = torch.zeros_like(input_ids)
-    counted = torch.zeros((len(batch), width, 1))
-    for row, (prompt, response) in enumerate(batch):
-        end = len(prompt) + len(response)
-        input_ids[row, :end] = torch.tensor([*prompt, *response])
-        attention_mask[row, :end] = 1
-        counted[row, len(prompt) : end] = 1
+    input_ids, attention_mask, is_response = padded(batch)
     with torch.inference_mode(), threads_for(network):
         states = network.base_model(  # without the head: no logits
             input_ids=input_ids.to(network.device),
             attention_mask=attention_mask.to(network.device),
             use_cache=False,
         ).last_hidden_state.float()
-        sums = (states * counted.to(states.device)).sum(1)
-        return (sums / counted.sum(1).clamp(min=1).to(states.device)).cpu().numpy()
+        counted = is_response.unsqueeze(-1).to(states)
+        return ((states * counted).sum(1) / counted.sum(1).clamp(min=1)).cpu().numpy()

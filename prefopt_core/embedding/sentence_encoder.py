@@ -59,7 +59,8 @@ def embed(
     else:
         encoder = load_encoder(model, device, max_length)
         lengths = [min(len(text) // _CHARACTERS + 1, max_length) for text in texts]
-        parts = _parts(lengths, batch_size, on_cpu=encoder.device.type == "cpu")
+        most = _TOKENS if encoder.device.type == "cpu" else None
+        parts = list(batches(lengths, batch_size, most))
         encoded = partial(encoder.encode, normalize_embeddings=True, show_progress_bar=False)
         made = (encoded([texts[i] for i in part], batch_size=len(part)) for part in parts)
     vectors, order = [], []

@@ -40,9 +40,13 @@ def require_judge(judge: JudgeConfig, training: TrainingConfig, pairing: Pairing
     """Refuse a judge that does not say what pairing or training is to know of it.
 
     Raises:
-        ConfigError: It compares, and `pairing.length_penalty` is set; or it is not the policy, and
-            the loss weighs labels by two judges.
+        ConfigError: It compares, or is calibrated, and `pairing.length_penalty` is set; or it is
+            not the policy, and the loss weighs labels by two judges.
     """
+    if pairing.length_penalty and judge.calibrated:
+        raise ConfigError(
+            "`judge.calibrated` finds what length costs. Leave `pairing.length_penalty` out."
+        )
     if pairing.length_penalty and judge.asking.ask != "score":
         raise ConfigError(
             "`pairing.length_penalty` is subtracted from scores, and the judge compares. Set "

@@ -54,7 +54,7 @@ def on_all_cores(call: Callable[[T], R], jobs: Iterable[T]) -> Iterator[R]:
     """Call with each job, as many at once as there are cores, each on one thread of torch's.
 
     Threads that share a product wait for the slowest of them, on a busy machine most of the time;
-    these wait for nobody, and round alike on any number of cores.
+    these wait for nobody.
 
     Args:
         call: Spends its time in torch, which lets other threads of Python go on meanwhile.

@@ -1,6 +1,5 @@
 """The rule by which a pilot says whether self-labels are worth a try."""
 
-from math import ceil
 from typing import Literal
 
 Answer = Literal["try", "spend", "unsure"]
@@ -24,22 +23,22 @@ def answer(right: float, low: float, high: float, threshold: float = BREAK_EVEN)
     return "spend" if high < threshold else "unsure"
 
 
-def pairs_wanted(right: float, threshold: float = BREAK_EVEN) -> int | None:
-    """How many pairs it takes until Wilson's 95 % interval of this share leaves the threshold out.
+def pairs_until(right: float, end: float) -> float | None:
+    """How many pairs it takes until Wilson's 95 % interval of a share ends there.
 
     The interval holds every t for which |p - t| <= z √(t (1 - t) / n) (Wilson 1927), so it ends at
-    the threshold for n = z² t (1 - t) / (p - t)².
+    t for n = z² t (1 - t) / (p - t)².
 
     Args:
         right: p, the share that was seen.
-        threshold: t.
+        end: t.
 
     Returns:
-        The smallest n above that; None where the share is the threshold.
+        n; None where the share is t.
 
-    >>> pairs_wanted(0.65, 0.75), pairs_wanted(0.75, 0.75)
-    (73, None)
+    >>> round(pairs_until(0.65, 0.75))
+    72
     """
-    if right == threshold:
+    if right == end:
         return None
-    return ceil(_Z**2 * threshold * (1 - threshold) / (right - threshold) ** 2)
+    return _Z**2 * end * (1 - end) / (right - end) ** 2

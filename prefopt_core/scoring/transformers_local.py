@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 from prefopt_core.ground.progress import report_progress
 from prefopt_core.ground.registry import SpeedOnly
 from prefopt_core.models.loading import load_model
+from prefopt_core.models.padding import longest_first, padded
 from prefopt_core.models.threads import threads_for
 from prefopt_core.models.tokens import Tokens
 
@@ -30,11 +31,7 @@ def score(
         device: "cpu", "cuda", …; "auto": spread over the GPUs there are, else the CPU.
     """
     network = load_model(model, device)
-    # Sorted by length: little of a batch is padding. Longest first: a batch that does not fit into
-    # memory fails at once.
-    order = sorted(
-        range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1])
-    )
+    order = longest_first(sequences)
     sums = np.zeros(len(sequences))
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
@@ -46,15 +43,7 @@ def score(
 def _batch_logps(network, batch: Sequence[tuple[Tokens, Tokens]]) -> npt.NDArray[np.float64]:  # type: ignore[no-untyped-def]
     import torch
 
-    width = max(len(prompt) + len(response) for prompt, response in batch)
-    input_ids = torch.zeros((len(batch), width), dtype=torch.long)
-    attention_mask = torch.zeros_like(input_ids)
-    is_response = torch.zeros_like(input_ids, dtype=torch.bool)
-    for row, (prompt, response) in enumerate(batch):
-        end = len(prompt) + len(response)
-        input_ids[row, :end] = torch.tensor([*prompt, *response])
-        attention_mask[row, :end] = 1
-        is_response[row, len(prompt) : end] = True
+    input_ids, attention_mask, is_response = padded(batch)
     with torch.inference_mode(), threads_for(network):
         input_ids = input_ids.to(network.device)
         logits = network(

@@ -29,7 +29,7 @@ def select(candidates: Ensemble, k: int, rng: np.random.Generator) -> list[int]:
         argmax_{i≠j} H(mean_h [r_ih > r_jh])
 
     A vote says nothing of how sure a head is, so heads that doubt a pair count as much as heads
-    that are at odds about it. H heads can divide in H/2 + 1 ways only, so equal pairs are usual.
+    that are at odds about it. A few heads divide in a few ways only, so equal pairs are usual.
 
     Args:
         candidates: N distinct responses with rewards by several heads.

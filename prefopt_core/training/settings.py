@@ -1,6 +1,7 @@
 """Settings of the section `training`: each with its default and where that comes from."""
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -231,6 +232,10 @@ class TrainingConfig(Backend):
         now = {name: values[min(number, len(values)) - 1] for name, values in schedules.items()}
         own = {} if epochs is None else {"epochs": epochs, "steps": None}
         return self.model_copy(update={"params": self.params | now, **own})
+
+    def steps_on(self, pairs: float) -> int:
+        """Optimiser steps on so many pairs."""
+        return self.steps or ceil(self.epochs * ceil(pairs / self.batch_size))
 
 
 def _default(section: type[Config], name: str) -> Any:

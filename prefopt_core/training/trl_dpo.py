@@ -6,7 +6,6 @@ logits.
 """
 
 import gc
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -239,14 +238,13 @@ def _told(objective: Any, pairs: pl.DataFrame) -> Mapping[str, FloatArray]:
 def _arguments(work: Path, config: TrainingConfig, seed: int, pairs: int) -> Arguments:
     gpu = torch.cuda.is_available()
     processes = PartialState(cpu=not gpu).num_processes  # unasked it sees one on CPUs
-    steps = config.steps or math.ceil(config.epochs * math.ceil(pairs / config.batch_size))
     return Arguments(
         output_dir=str(work),
         seed=seed,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.scheduler,
         # The first step of a warm-up has a rate of 0: an only step would train nothing.
-        warmup_steps=0 if steps == 1 else config.learning_rate_warm_up,
+        warmup_steps=0 if config.steps_on(pairs) == 1 else config.learning_rate_warm_up,
         num_train_epochs=config.epochs,
         max_steps=config.steps or -1,
         per_device_train_batch_size=config.micro,

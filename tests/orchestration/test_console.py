@@ -130,6 +130,21 @@ def test_what_is_left_of_resumed_work_is_told_by_what_is_done_now():
     assert lines[-1] == "… train              95 % after 53 s, about 52 s left"
 
 
+def test_nothing_is_said_to_be_left_at_the_end_or_where_progress_goes_back():
+    now, lines = [0.0], []
+    progress = Progress(disable=True, get_time=lambda: now[0])
+    ticker = Ticker(progress, lines.append)
+    embed = progress.add_task("embed", total=1000)
+    for now[0], done in ((1, 50), (9, 300), (12, 0), (16, 50), (24, 60), (40, 600), (80, 1000)):
+        progress.update(embed, completed=done)
+        ticker.tick()
+    for now[0] in range(81, 400):  # it is saved, say
+        ticker.tick()
+    assert "left" not in "".join(line for line in lines if "100 %" in line)
+    # from the second beginning on: 550 in 24 s
+    assert "… embed              60 % after 40 s, about 17 s left" in lines
+
+
 def test_a_run_without_a_terminal_is_not_silent_while_a_stage_runs(monkeypatch):
     monkeypatch.setattr("flows.console.FIRST_S", 0.5)
     console = Terminal(file=io.StringIO(), width=200, force_terminal=False)

@@ -79,8 +79,33 @@ def test_folds_train_for_as_many_steps_as_the_round_would(settings, store, parse
     with session(Session(store=store)), listing() as stages:
         pilot(parsed(settings), 6, 3)
     configs = [stage.arguments["config"] for stage in stages if stage.stage == "train"]
+    # Before there are pairs to count, one a prompt is expected.
     # 9 labels pay for 4 pairs, a batch: 2.5 epochs are 3 steps
     assert [config.steps for config in configs] == [3, 3, 3]
+
+
+def test_folds_of_a_calibrated_judge_hold_out_pairs_to_calibrate_by(settings, store, parsed):
+    settings["judge"] = {"calibrated": 0.5}
+    with session(Session(store=store)), listing() as stages:
+        pilot(parsed(settings), 6, 3)
+    made = [stage.stage for stage in stages]
+    assert made.count("hold_out") == 6  # to train on, and to calibrate by
+    assert made.count("calibrate") == 3
+
+
+@pytest.mark.slow
+def test_folds_train_on_as_many_steps_as_pairs_make_in_round_1(settings, store, parsed):
+    settings["training"].pop("steps")
+    settings["training"] |= {"batch_size": 1, "micro_batch_size": 1}
+    config = parsed(settings)
+    with session(Session(store=store)):
+        pilot(config, 6, 3)
+    with session(Session(store=store)), listing() as stages:
+        pilot(config, 6, 3)
+        expected = next(s for s in stages if s.stage == "leave_out").arguments["pairs"].rows
+    configs = [stage.arguments["config"] for stage in stages if stage.stage == "train"]
+    # 6 labels are of 3 prompts, the 9 of round 1 of 4
+    assert {one.steps for one in configs} == {config.training.steps_on(expected * 4 / 3)}
 
 
 @pytest.mark.slow
@@ -101,6 +126,7 @@ def test_people_are_asked_for_the_pilots_labels_alone(settings, config_file, pre
         (["--labels", "10"], "a part of the 9 labels of round 1, and one prompt takes 2"),
         (["--labels", "1"], "--labels is 1"),
         (["--labels", "6", "--folds", "1"], "--folds is 1: it takes two"),
+        (["--labels", "6", "rounds.0.labels=0", "judge.reference=none"], "Round 1 buys no labels"),
         (["--labels", "6"], "pays for 3 prompts, too few for 4 folds"),
     ],
 )

@@ -99,7 +99,8 @@ def test_a_label_that_is_not_certain_counts_for_both():
 
 def test_a_judge_that_is_always_wrong_keeps_its_order_and_no_confidence():
     n = 100
-    assert fit(np.full(n, -2.0), np.zeros(n), np.ones(n))[0] == LEAST
+    for unit in np.linspace(0.01, 3, 50):
+        assert fit(np.full(n, -unit), np.zeros(n), np.ones(n))[0] == LEAST
 
 
 BETA = 0.1

@@ -46,12 +46,6 @@ def test_a_batch_is_as_one_by_one_in_any_order(tiny_model):
     assert embed(SEQUENCES[::-1], tiny_model, batch_size=2)[::-1] == pytest.approx(alone, abs=1e-6)
 
 
-def test_no_more_of_a_response_is_read_than_max_length(tiny_model):
-    cut = [(prompt, response[:2]) for prompt, response in SEQUENCES]
-    assert np.array_equal(embed(SEQUENCES, tiny_model, max_length=2), embed(cut, tiny_model))
-    assert not np.allclose(embed(SEQUENCES, tiny_model), embed(cut, tiny_model))
-
-
 def test_what_stands_before_a_response_counts(tiny_model):
     one, other = embed([([5, 6], [8, 9]), ([7, 6], [8, 9])], tiny_model)
     assert not np.allclose(one, other)

@@ -183,6 +183,11 @@ def test_what_does_not_go_with_another_judge_is_refused(load, judge, message):
     assert any(re.search(message, problem) for problem in problems_of(caught.value))
 
 
+def test_a_calibrated_judge_finds_what_length_costs_alone(load):
+    with pytest.raises(ValidationError, match=r"Leave `pairing\.length_penalty` out"):
+        load(judge={"calibrated": True}, pairing={"length_penalty": "auto"})
+
+
 def test_calibration_needs_labelled_pairs_to_hold_out(load):
     with pytest.raises(ValidationError, match=r"rounds\.0\.labels is 2: .*two prompts at least: 4"):
         load(judge={"calibrated": True}, rounds=rounds(2))

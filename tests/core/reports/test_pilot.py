@@ -29,10 +29,29 @@ def test_each_answer_is_said_with_its_figures():
 
 
 def test_a_pilot_that_cannot_tell_says_how_many_labels_would():
-    # 73 pairs tell 65 % from 75 %; a pair takes two labels here, 40 are there
-    said = sentence(0.65, 0.43, 0.82)
-    assert "At that rate 106 more labels would." in said
-    assert "more than the 100 of round 1" in sentence(0.65, 0.43, 0.82, available=100)
+    # 72.03 pairs tell 65 % from 75 %, and 20 have this interval; a pair takes two labels here
+    seen = 0.65, 0.432854, 0.818808
+    assert "At that rate 105 more labels would." in sentence(*seen)
+    assert "would: 145 in all, and round 1 buys 144." in sentence(*seen, available=144)
+    assert "in all" not in sentence(*seen, available=145)
+
+
+def test_pairs_of_one_prompt_count_for_what_their_interval_says():
+    # 60 pairs of 10 prompts, as sure as 20 of as many: 26.2 would tell 85 % from 67 %
+    assert "At that rate 13 more labels would." in said_of_many(0.85, 0.639581, 0.948)
+
+
+def said_of_many(*figures):
+    return pilot_parts(metrics(*figures, n=60), 40, 200, 0.67)[0].text
+
+
+def test_only_a_judge_that_learns_is_said_to_have_learned():
+    of_folds, alone = (
+        pilot_parts(metrics(0.5, 0.3, 0.7), 40, 200, learns=learns)[-1].text
+        for learns in (True, False)
+    )
+    assert "other folds" in of_folds
+    assert "learn" not in alone
 
 
 def test_the_table_has_what_is_known():
