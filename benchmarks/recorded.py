@@ -84,9 +84,8 @@ class Records:
             self._rows = _with(self._rows, cell, fresh)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(
-            self.path.with_suffix(".lock"), "recording", passing=True
-        ):  # others may record other cells meanwhile
+        # Others may record other cells meanwhile.
+        with locked(self.path.with_suffix(".lock"), "recording", passing=True):
             self._rows = _with(_read(self.path), cell, fresh)
             write_whole(self.path, partial(write_parquet, self._rows))
 

@@ -14,8 +14,8 @@ _NOTE = (
 )
 _OF_FOLDS = (
     " Each pair was judged by a policy that learned from the other folds only; these policies "
-    "share most of what they learned from, so the interval is a little narrow. In the run the judge "
-    "learns from more labels, and judges its own newer responses."
+    "share most of what they learned from, so the interval is a little narrow. In the run the "
+    "judge learns from more labels, and judges its own newer responses."
 )
 
 
