@@ -95,7 +95,7 @@ class Records:
 
 
 def _read(path: Path | None) -> pl.DataFrame:
-    return pl.read_parquet(path) if path and path.exists() else _EMPTY
+    return pl.read_parquet(path, glob=False) if path and path.exists() else _EMPTY
 
 
 def _with(rows: pl.DataFrame, cell: Cell, fresh: pl.DataFrame) -> pl.DataFrame:

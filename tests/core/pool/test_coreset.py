@@ -1,6 +1,7 @@
 """k-centre: the lazy method picks what the plain one picks."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,8 +51,12 @@ def test_ties_go_to_the_first_as_in_the_plain_method(corners, front, data):
     assert picked.positions.tolist() == plain(rows, count)[0]
 
 
-def test_file_of_float16_gives_the_picks_of_the_same_numbers_in_memory(on_disk):
-    assert (
-        select(Pool.whole(on_disk), 100, RNG).positions.tolist()
-        == plain(on_disk.astype(np.float32), 100)[0]
-    )
+def test_a_file_of_float16_is_read_as_the_same_numbers_in_memory(on_disk):
+    # Not the same picks: products of other shapes are rounded otherwise on some processors.
+    picked, rows = select(Pool.whole(on_disk), 100, RNG).positions, on_disk.astype(np.float32)
+    assert picked[0] == plain(rows, 1)[0][0]
+    best = np.full(len(rows), -np.inf)
+    for before, after in pairwise(picked.tolist()):
+        best = np.maximum(best, rows @ rows[before])
+        best[before] = np.inf
+        assert best[after] == pytest.approx(best.min(), abs=1e-6)
