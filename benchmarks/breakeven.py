@@ -80,12 +80,14 @@ def _crossing(lines: FloatArray) -> str:
     gains = starts + slopes * ACCURACIES[:, None]
     ends = [interval_over_seeds(gain) for gain in gains]
     within = [p for p, end in zip(ACCURACIES, ends, strict=True) if end and end[0] <= 0 <= end[1]]
-    held = f"{percent(within[0])} to {percent(within[-1])}" if within else "none"
-    return (
+    said = (
         f"Each 10 points of accuracy add {over_seeds(slopes / 10)}. The mean line crosses 0 at "
-        f"{percent(-starts.mean() / slopes.mean())}; its 95 % interval holds 0 at accuracies, of "
-        f"50 to 100 %: {held}."
+        f"{percent(-starts.mean() / slopes.mean())}"
     )
+    if ends[0] is None:  # of one seed
+        return f"{said}."
+    held = f"{percent(within[0])} to {percent(within[-1])}" if within else "none"
+    return f"{said}; its 95 % interval holds 0 at accuracies, of 50 to 100 %: {held}."
 
 
 def _beside(lines: FloatArray, right: FloatArray, gain: FloatArray) -> str:

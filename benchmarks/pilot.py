@@ -1,7 +1,7 @@
 """Does a pilot foretell what self-labels do? Its figures and answer beside the run, seed by seed.
 
 For each seed of a preset: `prefopt pilot` of an arm that judges itself, the run of that arm, and
-that of the arm it has to beat. What the store holds is not computed again.
+that of the arm it has to beat. What benchmarks/records/ or the store holds is not computed again.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import polars as pl
 
 from benchmarks.breakeven import over_seeds
 from benchmarks.printing import progress, say, section, table
-from flows.comparison import run_cell
+from benchmarks.recorded import Records
+from benchmarks.results import run_missing
 from flows.pilot import pilot
 from flows.verbs.run import changes_of
 from prefopt_core.experiments.flows import AlignConfig
@@ -21,7 +22,6 @@ from prefopt_core.experiments.grid import Comparison, load_comparison
 from prefopt_core.labels.estimates import percent
 from prefopt_core.reports.worth import BREAK_EVEN, answer
 from prefopt_core.store.store import Store
-from tasks.session import part_of_more
 
 SAYS = {"try": "worth a try", "spend": "spend on labels or steps", "unsure": "cannot tell"}
 HEADER = ("seed", "pilot: judge right", "answer", "run: right", "gold score gained", "win rate")
@@ -69,8 +69,14 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     given = parser.parse_args()
     seeds = {"seeds": given.seeds, "first_seed": given.first_seed}
-    comparison = load_comparison(given.preset, changes_of(given.changes), **seeds)
-    runs = {seed: _ran(comparison, given.arm, given.alone, seed) for seed in comparison.all_seeds()}
+    changes = changes_of(given.changes)
+    comparison = load_comparison(given.preset, changes, **seeds)
+    both = {arm: comparison.arms[arm] for arm in (given.arm, given.alone)}
+    compared = comparison.model_copy(update={"arms": both})
+    records = Records.of_preset(given.preset, changes)
+    run_missing(compared, records, workers=1)
+    figures = records.table([*compared.cells()])
+    runs = {seed: _ran(figures, given.arm, given.alone, seed) for seed in comparison.all_seeds()}
     for labels in given.labels:
         told = {
             seed: _told(comparison, given.arm, seed, labels, given.folds)
@@ -79,20 +85,13 @@ def main() -> None:
         _say(labels, told, runs, given.alone)
 
 
-def _ran(comparison: Comparison, arm: str, alone: str, seed: int) -> Ran:
-    own, other = (_metrics(comparison, name, seed) for name in (arm, alone))
-    progress(f"seed {seed}: ran")
+def _ran(figures: pl.DataFrame, arm: str, alone: str, seed: int) -> Ran:
+    own, other = (figures.filter(arm=name, seed=seed) for name in (arm, alone))
     return Ran(
         right=own.filter(metric="self_label_agreement").sort("round")["value"][0],
         gold=_last(own, "gold_score") - _last(other, "gold_score"),
         wins=_last(own, "win_rate") - _last(other, "win_rate"),
     )
-
-
-def _metrics(comparison: Comparison, arm: str, seed: int) -> pl.DataFrame:
-    with part_of_more():
-        result = run_cell(comparison.cell(arm, seed))
-    return Store.open().read_all(list(result.metrics))
 
 
 def _last(metrics: pl.DataFrame, name: str) -> float:
