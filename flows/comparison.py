@@ -17,6 +17,7 @@ from flows.lookup import flow_of
 from flows.scoreboard import Result
 from prefopt_core.experiments.base import Paid
 from prefopt_core.experiments.grid import Cell, Comparison
+from prefopt_core.ground.cores import usable_cores
 from prefopt_core.ground.errors import PrefoptError
 from prefopt_core.ground.processes import end_with
 from prefopt_core.labels.batch import name_account
@@ -83,7 +84,7 @@ def _runner(comparison: Comparison, workers: int) -> Iterator[Runner]:
             yield partial(map, run)
         return
     # Seeds share only the loaded prompts, so processes seldom wait for each other's locks.
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    threads = str(max(1, usable_cores() // workers))
     begin = (os.getpid(), threads, str(current_store()))
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, begin) as pool:
         yield partial(pool.map, partial(run, in_prefect=inside_flow_run()))

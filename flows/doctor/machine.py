@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from flows.doctor import Check
+from prefopt_core.ground.cores import usable_cores
 from prefopt_core.ground.errors import ConfigError, MissingExtraError, StoreError
 
 GIB = 2**30
@@ -83,10 +84,10 @@ def cpus() -> Iterator[Check]:
     """How many CPUs this process may use, and how many threads torch uses."""
     import torch
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = usable_cores()
     threads = torch.get_num_threads()
     found = f"{usable} CPUs for this process, torch uses {threads} threads"
-    if threads > (usable or 1):
+    if threads > usable:
         yield Check("CPU", "warning", found, f"export OMP_NUM_THREADS={usable}")
     else:
         yield Check("CPU", "ok", found)

@@ -1,13 +1,12 @@
 """The number of CPU threads for a torch model: one if it is small, or for each of its batches."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
-from math import ceil
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 from threading import Lock, Thread
 from typing import Any, TypeVar
+
+from prefopt_core.ground.cores import usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -15,7 +14,6 @@ R = TypeVar("R")
 SMALL_MODEL = 10_000_000
 """Parameters below which a second thread costs more time than it saves."""
 
-_CGROUP = Path("/sys/fs/cgroup")
 _setting = Lock()
 
 
@@ -78,24 +76,8 @@ def on_all_cores(call: Callable[[T], R], jobs: Iterable[T]) -> Iterator[R]:
 def cores() -> int:
     """How many threads have a core: torch's number, or fewer where the machine gives less.
 
-    torch counts what OMP_NUM_THREADS says or the machine has. A container's share of CPU time may
-    be less: threads beyond it stand still for most of each tenth of a second.
+    torch counts what OMP_NUM_THREADS says or the machine has.
     """
     import torch
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    counts = torch.get_num_threads(), usable, _quota(_CGROUP)
-    return min(count for count in counts if count)
-
-
-def _quota(cgroup: Path) -> int | None:
-    """Cores whose time the control group may use, rounded up; None: no limit, or none known."""
-    version_1 = cgroup / "cpu"
-    with suppress(OSError, ValueError):
-        if (both := cgroup / "cpu.max").is_file():
-            quota, period = both.read_text().split()
-        else:
-            quota = (version_1 / "cpu.cfs_quota_us").read_text()
-            period = (version_1 / "cpu.cfs_period_us").read_text()
-        return max(ceil(int(quota) / int(period)), 0) or None  # "max" and -1: no limit
-    return None
+    return min(torch.get_num_threads(), usable_cores())
