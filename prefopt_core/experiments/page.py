@@ -131,8 +131,9 @@ def notes(table: pl.DataFrame, comparison: Comparison) -> list[str]:
         "comparisons by one metric, by Holm. "
         f"With {seeds} seeds p cannot be below {smallest_p(seeds):.2g}, corrected "
         f"{min(1.0, matches * smallest_p(seeds)):.2g}. “No difference seen”: the interval "
-        f"holds 0, not that there is none; “not settled”, that corrected p is above {LEVEL}. "
-        "In the plot of differences a tick is a seed, and a filled dot is settled.",
+        f"holds 0 and p is above {LEVEL}, not that there is none; “not settled”: corrected p is "
+        f"above {LEVEL}, or interval and p disagree. In the plot of differences a tick is a seed, "
+        "and a filled dot is settled.",
     ]
     if SELF_LABEL_METRICS[0] in table["metric"]:
         said.append(

@@ -105,7 +105,7 @@ class Difference:
         if self.interval is None:
             return "one seed says nothing"
         low, high = self.interval
-        if low <= 0 <= high:
+        if low <= 0 <= high and self.p > LEVEL:
             return "no difference seen"
         if not self.settled:
             return "not settled"

@@ -8,7 +8,9 @@ import pytest
 
 from prefopt_core.experiments.grid import Comparison
 from prefopt_core.experiments.page import comparison_page
+from prefopt_core.experiments.paired import interval_over_seeds, sign_flip_test
 from prefopt_core.experiments.results import (
+    Difference,
     by_seed,
     collect_runs,
     curve,
@@ -101,6 +103,15 @@ def test_differences_are_paired_by_seed(compared):
     assert [(d.arm, d.interval, d.p) for d in again] == [
         (d.arm, d.interval, d.p) for d in (better, same)
     ]
+
+
+def test_where_one_seed_widens_the_interval_beyond_0_all_others_are_not_passed_over():
+    by_seed = np.array([-0.03, -0.02, -0.04, -0.03, -0.05, -0.02, -0.03, -0.01, -0.5, -0.02])
+    low, high = interval_over_seeds(by_seed)
+    p = sign_flip_test(by_seed)
+    assert low < 0 < high
+    assert p < 0.05
+    assert Difference("a", "b", "win_rate", by_seed, (low, high), p, p).verdict == "not settled"
 
 
 def test_few_seeds_settle_nothing(compared):
